@@ -24,3 +24,10 @@ def _patient_server():
         patched.setattr(engine, "STATEMENT_SECONDS", 60.0)
         patched.setattr(engine, "deadline", ContextVar("patient", default=65.0))
         yield
+
+
+@pytest.fixture
+def here(app):
+    """The app, inside of its context."""
+    with app.app_context():
+        yield app

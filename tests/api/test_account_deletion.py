@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from tests import factories
 from tests.harness import account_recovery, app_fixtures
 from tests.harness.key_replacement import new_keys
-from tests.harness.outbox import letters, tokens
+from tests.harness.outbox import emails, tokens
 from tests.harness.threads import at_once
 from vaultr.audit.models import AuditEvent
 from vaultr.database.session import db, transaction
@@ -76,7 +76,7 @@ def test_what_was_recorded_stays_and_tells_of_the_end(app, as_ann):
     events = factories.events(app)
     assert len(events) > count
     assert (events[-1]["typ"], events[-1]["sub"]) == ("account.delete", str(as_ann.account_id))
-    assert letters(app, ANN)[-1].kind == "account-deleted"
+    assert emails(app, ANN)[-1].kind == "account-deleted"
 
 
 def test_afterwards_the_address_is_one_that_nobody_has(app, as_ann, client):
@@ -89,7 +89,7 @@ def test_afterwards_the_address_is_one_that_nobody_has(app, as_ann, client):
     prelogin = client.post(f"{AUTH}/prelogin", json={"email": ANN}).json
     assert prelogin["account_id"] != str(as_ann.account_id)
     client.post(f"{AUTH}/signup", json=factories.signup(ANN))
-    assert letters(app, ANN)[-1].kind == "verify-email"
+    assert emails(app, ANN)[-1].kind == "verify-email"
 
 
 def test_its_id_is_nobodys_again_since_its_events_stay(app, as_ann, client):
@@ -101,7 +101,7 @@ def test_its_id_is_nobodys_again_since_its_events_stay(app, as_ann, client):
     later = client.post(f"{AUTH}/signup", json=factories.signup("eve@example.org", **same))
 
     assert later.status_code == 202
-    assert letters(app, "eve@example.org") == []
+    assert emails(app, "eve@example.org") == []
 
 
 def test_pending_signup_does_not_reuse_id_of_deleted_account(app, client):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from tests import factories
 from tests.harness import second_factors, sql_recorder
 from tests.harness.key_replacement import new_keys
-from tests.harness.outbox import letters
+from tests.harness.outbox import emails
 from vaultr import clock
 from vaultr.auth import known_devices, service
 from vaultr.auth.models import KnownDevice, RefreshToken, Session
@@ -79,7 +79,7 @@ def test_account_writes_to_five_new_addresses_an_hour(app, as_ann, set_to):
     ]
 
     assert [one.status_code for one in answers] == [202, 202, 429]
-    assert letters(app, "new2@example.org") == []
+    assert emails(app, "new2@example.org") == []
 
 
 # --- sessions and devices ---

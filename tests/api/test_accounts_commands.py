@@ -126,7 +126,7 @@ def test_reset_factors_removes_factors_notifies_owner_and_keeps_password(
     assert (rows(app, Factor), rows(app, RecoveryCode), rows(app, Session)) == (0, 0, 0)
     assert sign_in(client).status_code == 200
     assert sign_in(client, key=bytes(32)).status_code == 401
-    assert "factor-removed" in {one.kind for one in outbox.letters(app)}
+    assert "factor-removed" in {one.kind for one in outbox.emails(app)}
 
 
 def test_deleted_account_loses_vaults_and_keeps_audit_events(app, flask):
@@ -228,7 +228,7 @@ def test_accounts_show_lists_sessions_and_locks_but_no_secrets(app, client, ann,
 @pytest.mark.parametrize("command", DOING)
 def test_dry_run_reports_changes_and_makes_none(app, client, ann, flask, command):
     session = sign_in(client).json
-    before = len(factories.events(app)), len(outbox.letters(app))
+    before = len(factories.events(app)), len(outbox.emails(app))
 
     done = flask(command, "ann@example.org", "--dry-run")
 
@@ -238,7 +238,7 @@ def test_dry_run_reports_changes_and_makes_none(app, client, ann, flask, command
     assert client.get(ME, headers=bearer).status_code == 200
     events = [one for one in factories.events(app) if not one["typ"].startswith("writer.")]
     assert recorded(app) == []
-    assert (len(events) <= before[0], len(outbox.letters(app))) == (True, before[1])
+    assert (len(events) <= before[0], len(outbox.emails(app))) == (True, before[1])
 
 
 @pytest.mark.parametrize("command", [*DOING, "verify", "show"])

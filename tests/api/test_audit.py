@@ -22,12 +22,6 @@ from vaultr.request_context import Actor
 pytestmark = pytest.mark.both_databases
 
 
-@pytest.fixture
-def here(app):
-    with app.app_context():
-        yield app
-
-
 def record(event=Event.VAULT_CREATE, **more):
     return service.record(event, account_id=more.pop("account_id", uuid4()), **more)
 

@@ -7,7 +7,8 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from tests.api.test_audit_tampering import (
+from tests.harness import app_fixtures, audit_log
+from tests.harness.audit_tampering import (
     ANN,
     an_event,
     anchor,
@@ -21,7 +22,6 @@ from tests.api.test_audit_tampering import (
     stored,
     verify,
 )
-from tests.harness import app_fixtures, audit_log
 from vaultr import clock
 from vaultr.audit import retention, sequencer, signing, state_file, transaction_hooks, tree
 from vaultr.audit.models import AuditCheckpoint, AuditEvent, AuditHold, AuditKeyChange, AuditPrune
@@ -33,12 +33,6 @@ from vaultr.protocol.notes import Checkpoint
 from vaultr.settings.types import Keys
 
 EVIL, OTHER = b"e" * 32, b"f" * 32
-
-
-@pytest.fixture
-def here(app):
-    with app.app_context():
-        yield app
 
 
 @pytest.fixture

@@ -24,12 +24,6 @@ from vaultr.security import keyring
 START = "2026-01-10T12:00:00Z"
 
 
-@pytest.fixture
-def here(app):
-    with app.app_context():
-        yield app
-
-
 def record(account_id=None):
     with transaction():
         return service.record(Event.ITEM_WRITE, account_id=account_id or uuid4())

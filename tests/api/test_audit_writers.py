@@ -18,12 +18,6 @@ ANN = uuid4()
 
 
 @pytest.fixture
-def here(app):
-    with app.app_context():
-        yield app
-
-
-@pytest.fixture
 def postgres(postgres_app):
     app_fixtures.empty(postgres_app)
     with postgres_app.app_context():

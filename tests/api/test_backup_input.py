@@ -34,15 +34,9 @@ def place(tmp_path):
 @pytest.fixture
 def flask(app, example, place, set_to, monkeypatch):
     """``flask("verify", FILE)``: a command of `flask backup`."""
-    monkeypatch.setenv("PATH", backups.path_with_programs())
-    set_to(
-        app,
-        backup_location=str(place),
-        backup_recipient=example.recipient,
-        backup_identity_file=example.identity,
-    )
-    with app.app_context():
-        yield lambda *words: app.test_cli_runner().invoke(args=["backup", *words])
+    sealed_for = {"recipient": example.recipient, "identity": example.identity}
+    with backups.commands(app, place, set_to, monkeypatch, **sealed_for) as run:
+        yield run
 
 
 @pytest.fixture

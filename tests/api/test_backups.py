@@ -38,16 +38,11 @@ def folder(tmp_path):
 @pytest.fixture
 def flask(app, folder, tmp_path, set_to, monkeypatch):
     """``flask("create")``: a command of `flask backup`, with a recipient and an identity."""
-    monkeypatch.setenv("PATH", backups.path_with_programs())
     identity, recipient = backups.new_identity(tmp_path)
-    set_to(
-        app,
-        backup_location=str(folder),
-        backup_recipient=recipient,
-        backup_identity_file=identity,
-    )
-    with app.app_context():
-        yield lambda *words: app.test_cli_runner().invoke(args=["backup", *words])
+    with backups.commands(
+        app, folder, set_to, monkeypatch, recipient=recipient, identity=identity
+    ) as run:
+        yield run
 
 
 def made(flask):

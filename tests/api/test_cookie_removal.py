@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness import account_recovery, browser_sessions
 from tests.harness.browser_sessions import ACCESS, CSRF, OWN, TOKEN, cookie, cookies, with_token
-from tests.harness.outbox import letters
+from tests.harness.outbox import emails
 
 AUTH = "/api/v1/auth"
 ME, EMAIL, REFRESH, LOGOUT = (f"{AUTH}/{name}" for name in ("me", "email", "refresh", "logout"))
@@ -21,7 +21,7 @@ def browser(app):
 
 def mailed(app, to, page):
     """Return the token of the newest email to an address that leads to a page."""
-    found = [re.search(rf"/email/{page}\?token=(\S+)", one.text) for one in letters(app, to)]
+    found = [re.search(rf"/email/{page}\?token=(\S+)", one.text) for one in emails(app, to)]
     return [match[1] for match in found if match][-1]
 
 

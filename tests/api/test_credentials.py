@@ -4,7 +4,7 @@ import pytest
 
 from tests import factories
 from tests.harness.key_replacement import new_keys, rewrapped
-from tests.harness.outbox import letters
+from tests.harness.outbox import emails
 from tests.harness.threads import at_once
 from vaultr.auth.models import Account, KeySet, RecoveryKey, Session
 from vaultr.database.session import transaction
@@ -243,5 +243,5 @@ def test_credential_change_is_recorded_and_owner_notified(app, as_ann):
         == (events["cred.change"]["obj"])
     )
     assert events["session.end"]["obj"]["ids"] == [str(other.id)]
-    (notice,) = letters(app, ANN)
+    (notice,) = emails(app, ANN)
     assert (notice.kind, notice.notice) == ("credentials-changed", True)

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from tests.harness.outbox import letters
+from tests.harness.outbox import emails
 from tests.harness.threads import at_once
 from tests.harness.vault_writer import Writer
 from vaultr.auth import sessions
@@ -38,7 +38,7 @@ def login(client, device_id=None):
 
 
 def kinds(app):
-    return [letter.kind for letter in letters(app, ANN)]
+    return [letter.kind for letter in emails(app, ANN)]
 
 
 def bearer(tokens):
@@ -60,7 +60,7 @@ def test_the_first_use_of_a_device_is_mailed_once(app, client, owner):
     for _ in range(2):
         login(client, device)
 
-    [letter] = letters(app, ANN)
+    [letter] = emails(app, ANN)
     assert (letter.kind, letter.notice) == ("new-device", True)
     assert "\u201claptop\u201d" in letter.text
     assert "the browser Firefox, from the network 192.0.2.0/24" in letter.text
@@ -107,7 +107,7 @@ def test_device_name_cannot_add_a_link_to_the_email(app, client, owner):
 
     assert client.post(f"{AUTH}/login", json=body).status_code == 200
 
-    [letter] = letters(app, ANN)
+    [letter] = emails(app, ANN)
     assert "evil.example" not in letter.text + letter.html
     assert "://" not in letter.text
 
@@ -120,7 +120,7 @@ def test_moved_session_continues_and_owner_is_notified(app, client, owner):
     moved = refresh(client, tokens)
 
     assert moved.status_code == 200
-    [_, letter] = letters(app, ANN)
+    [_, letter] = emails(app, ANN)
     assert letter.kind == "session-moved"
     assert "from the network 192.0.2.0/24" in letter.text
     assert "from the network 198.51.100.0/24" in letter.text

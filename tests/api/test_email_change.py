@@ -7,7 +7,7 @@ import pytest
 
 from tests import factories
 from tests.harness import account_recovery
-from tests.harness.outbox import letters, tokens
+from tests.harness.outbox import emails, tokens
 from tests.harness.threads import at_once
 from vaultr.auth import email_change
 from vaultr.auth.models import Account, EmailChange, EmailUndo, Session
@@ -30,7 +30,7 @@ def address(app, account_id):
 
 def mailed(app, to, kind="confirm"):
     """Return the token of the newest email of a kind to an address."""
-    found = [LINK.search(letter.text) for letter in letters(app, to)]
+    found = [LINK.search(letter.text) for letter in emails(app, to)]
     return [match[2] for match in found if match and match[1] == kind][-1]
 
 
@@ -107,7 +107,7 @@ def test_it_needs_a_fresh_proof(app, as_ann):
 def test_emails_tell_each_address_what_it_needs(app, as_ann):
     changed(app, as_ann)
 
-    to_old, to_new = letters(app, OLD), letters(app, NEW)
+    to_old, to_new = emails(app, OLD), emails(app, NEW)
     assert [one.kind for one in to_old] == ["email-confirm-old", "email-changed"]
     assert [one.kind for one in to_new] == ["email-confirm-new", "email-is-now"]
     assert all(NEW in one.text for one in to_old)
@@ -138,7 +138,7 @@ def test_taken_address_is_not_revealed(app, as_ann, as_bob):
 
     assert (free.status_code, free.data) == (taken.status_code, taken.data) == (202, b"")
     assert confirm(app, mailed(app, OLD)) == 204
-    (to_bob,) = letters(app, BOB)
+    (to_bob,) = emails(app, BOB)
     assert to_bob.kind == "email-in-use"
     assert LINK.search(to_bob.text) is None
     assert address(app, as_ann.account_id) == OLD
@@ -184,8 +184,8 @@ def test_the_old_address_undoes_it_and_ends_all_sessions(app, as_ann):
     assert as_ann.get(f"{AUTH}/me").status_code == 401
     with app.app_context(), transaction() as work:
         assert work.query(Session).count() == 0
-    assert letters(app, OLD)[-1].kind == "email-undone"
-    assert letters(app, NEW)[-1].kind == "email-lost"
+    assert emails(app, OLD)[-1].kind == "email-undone"
+    assert emails(app, NEW)[-1].kind == "email-lost"
     assert factories.events(app)[-2]["typ"] == "account.email.undo"
 
 
@@ -252,7 +252,7 @@ def test_old_address_is_reserved_while_undo_is_possible(app, as_ann, as_bob):
     client.post(f"{AUTH}/signup", json=factories.signup(OLD))
     as_bob.post(EMAIL, json={"email": OLD})
 
-    assert [one.kind for one in letters(app, OLD)][-2:] == ["existing-owner", "email-in-use"]
+    assert [one.kind for one in emails(app, OLD)][-2:] == ["existing-owner", "email-in-use"]
     assert undo(app, token) == 204
     assert address(app, as_ann.account_id) == OLD
 

@@ -11,7 +11,7 @@ from tests.harness.app_fixtures import signed_in
 from tests.harness.concurrent_writers import slug
 from tests.harness.key_replacement import new_keys, rewrapped
 from tests.harness.machine_access import MACHINES, SELF, Machine, body, edited, grant
-from tests.harness.outbox import letters
+from tests.harness.outbox import emails
 from tests.harness.threads import at_once
 from tests.harness.vault_rows import rows
 from tests.harness.vault_writer import Writer
@@ -126,7 +126,7 @@ def test_recovery_hands_out_and_rewraps_machines(app, as_ann, vault, time_machin
 
     assert started["machines"] == [{"id": machine.id, "sealed_kek": sealed}]
     assert done.status_code == 204
-    assert "machines with access: 1" in letters(app, ANN)[-1].text
+    assert "machines with access: 1" in emails(app, ANN)[-1].text
     assert machine.client().get(vault.path).status_code == 200
 
 

@@ -8,7 +8,7 @@ import time_machine
 
 from tests import factories
 from tests.harness.machine_access import MACHINES, SELF, Machine, body, edited, grant, later
-from tests.harness.outbox import letters
+from tests.harness.outbox import emails
 from tests.harness.vault_rows import rows
 from tests.harness.vault_writer import Writer
 from vaultr import clock
@@ -270,7 +270,7 @@ def test_owner_gets_one_email_a_week_before_expiry(app, as_ann, vault):
     def mails(days):
         with time_machine.travel(clock.now() + days), app.app_context():
             service.send_notices()
-        return [one for one in letters(app, "ann@example.org") if one.kind == "machine-expires"]
+        return [one for one in emails(app, "ann@example.org") if one.kind == "machine-expires"]
 
     assert mails(changes.NOTICE * 3) == []
     assert [len(mails(changes.NOTICE * 3.5)) for _ in range(2)] == [1, 1]

@@ -24,12 +24,6 @@ NOTICE = Email("login-notice", "A login", "a notice\n", "<p>a notice</p>", notic
 
 
 @pytest.fixture
-def here(app):
-    with app.app_context():
-        yield app
-
-
-@pytest.fixture
 def smtp(here):
     """Make the app send to a port of this machine, and put its settings back afterwards."""
     before = here.config["SETTINGS"]

@@ -28,12 +28,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def here(app):
-    with app.app_context():
-        yield app
-
-
-@pytest.fixture
 def smtp(here, set_to):
     def to(port):
         set_to(here, smtp_host="localhost", smtp_port=port, smtp_secure="none")
@@ -183,15 +177,15 @@ def test_sender_killed_at_any_point_sends_no_email_twice(database, postgres_url,
     assert done.returncode == 0, done.stderr
 
     with app.app_context():
-        letters = rows()
+        emails = rows()
         db.session.remove()
         db.engine.dispose()
     times = Counter(message["Message-ID"] for message in inbox.messages)
     assert int(done.stdout.splitlines()[-1]) > 10
     assert max(times.values()) == 1
-    assert {row.state for row in letters} <= {"sent", "dead"}
-    assert {row.reason for row in letters if row.state == "dead"} <= {"outcome-unknown"}
+    assert {row.state for row in emails} <= {"sent", "dead"}
+    assert {row.reason for row in emails if row.state == "dead"} <= {"outcome-unknown"}
     accepted = len(inbox.messages)
-    assert sum(row.state == "sent" for row in letters) <= accepted
+    assert sum(row.state == "sent" for row in emails) <= accepted
     # Only a few lines lie between the note that it goes out and the note that it has gone.
-    assert accepted >= len(letters) * 0.6
+    assert accepted >= len(emails) * 0.6

@@ -7,7 +7,7 @@ import pytest
 from tests import factories
 from tests.harness import account_recovery
 from tests.harness.account_recovery import ANN, LINK
-from tests.harness.outbox import letters, tokens
+from tests.harness.outbox import emails, tokens
 from vaultr.protocol.encoding import b64
 
 AUTH = "/api/v1/auth"
@@ -40,7 +40,7 @@ def mailed(app, as_ann, set_to):
 
 
 def _linked(app, to):
-    return letters(app, to)[-1].text.partition("token=")[2].partition("\n")[0]
+    return emails(app, to)[-1].text.partition("token=")[2].partition("\n")[0]
 
 
 def _moved(app):
@@ -137,8 +137,8 @@ def test_page_has_no_script_and_leaks_no_token(client, path):
 
 
 def test_no_subject_and_no_log_holds_a_token(app, mailed, caplog):
-    found = [one for one in letters(app) if LINK.search(one.text)]
+    found = [one for one in emails(app) if LINK.search(one.text)]
 
     assert found
-    assert all(token not in one.subject for one in letters(app) for token in mailed.values())
+    assert all(token not in one.subject for one in emails(app) for token in mailed.values())
     assert all(token not in caplog.text for token in mailed.values())

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests import factories
-from tests.harness.outbox import letters
+from tests.harness.outbox import emails
 from vaultr.auth import password_hashing
 from vaultr.auth.admin import actions
 from vaultr.auth.admin.actions import Operator
@@ -34,7 +34,7 @@ def sign_in(app, address, **more):
 
 
 def mailed(app, address, page):
-    found = [re.search(rf"/email/{page}\?token=(\S+)", one.text) for one in letters(app, address)]
+    found = [re.search(rf"/email/{page}\?token=(\S+)", one.text) for one in emails(app, address)]
     return [match[1] for match in found if match][-1]
 
 

@@ -21,7 +21,7 @@ from tests.harness.account_recovery import (
     proof,
     with_recovery_key,
 )  # fmt: skip
-from tests.harness.outbox import letters
+from tests.harness.outbox import emails
 from tests.harness.threads import at_once
 from vaultr.auth.models import Account, EmailChange, Factor, RecoveryKey, Session
 from vaultr.database.session import transaction
@@ -106,13 +106,13 @@ def test_returned_values_are_the_stored_ones(app, client, time_machine):
 def test_owner_is_notified_at_each_step(app, client, time_machine):
     account_id, token = begun(app)
 
-    (notice,) = [one for one in letters(app, ANN) if one.kind == "recovery-started"]
+    (notice,) = [one for one in emails(app, ANN) if one.kind == "recovery-started"]
     assert account_recovery.LINK.search(notice.text)[1] == token
     assert token not in notice.subject
     after_the_wait(time_machine)
     client.post(COMPLETE, json=completion(app, token, account_id))
 
-    done = letters(app, ANN)[-1]
+    done = emails(app, ANN)[-1]
     assert (done.kind, done.notice) == ("recovered", True)
     assert "second factors: none" in done.text
     assert "machines with access: none" in done.text
@@ -126,7 +126,7 @@ def test_factors_stay_and_the_notice_names_them(app, client, time_machine):
 
     assert client.post(COMPLETE, json=completion(app, token, account_id)).status_code == 204
 
-    assert "second factors: totp" in letters(app, ANN)[-1].text
+    assert "second factors: totp" in emails(app, ANN)[-1].text
     answer = client.post(LOGIN, json=factories.login(ANN, key=NEW))
     assert slug(answer) == "second-factor-required"
 
@@ -154,7 +154,7 @@ def test_the_wait_counts_from_the_first_start(app, client, time_machine):
     time_machine.move_to(began + timedelta(hours=24, seconds=1))
 
     assert "key_set" in client.post(START, json=proof(token, account_id)).json
-    assert [one.kind for one in letters(app, ANN)].count("recovery-started") == 1
+    assert [one.kind for one in emails(app, ANN)].count("recovery-started") == 1
 
 
 def test_parallel_starts_begin_one_recovery_with_same_response(app):
@@ -165,7 +165,7 @@ def test_parallel_starts_begin_one_recovery_with_same_response(app):
 
     assert {one.status_code for one in answers} == {200}
     assert len({one.json["ready_at"] for one in answers}) == 1
-    assert [one.kind for one in letters(app, ANN)].count("recovery-started") == 1
+    assert [one.kind for one in emails(app, ANN)].count("recovery-started") == 1
 
 
 def test_a_started_token_lives_72_hours_from_its_start(app, client, time_machine):

@@ -19,7 +19,7 @@ from tests.harness.account_recovery import (
     with_recovery_key,
 )
 from tests.harness.key_replacement import new_keys, rewrapped
-from tests.harness.outbox import letters
+from tests.harness.outbox import emails
 from tests.harness.threads import at_once
 from vaultr.auth.models import RecoveryKey
 from vaultr.database.session import transaction
@@ -62,7 +62,7 @@ def test_cancel_token_ends_recovery_and_its_recovery_key(app, client):
     assert not has_key(app)
     events = [event["typ"] for event in factories.events(app)]
     assert events.count("cred.recover.cancel") == events.count("recovery-key.remove") == 1
-    assert letters(app, ANN)[-1].kind == "recovery-cancelled"
+    assert emails(app, ANN)[-1].kind == "recovery-cancelled"
 
 
 def test_a_token_that_was_not_started_ends_alone(app, client):
@@ -170,7 +170,7 @@ def test_of_parallel_cancellations_one_succeeds(app):
     answers = at_once(lambda _: app.test_client().post(CANCEL, json={"token": token}), 4)
 
     assert sorted(one.status_code for one in answers) == [204, 400, 400, 400]
-    assert [one.kind for one in letters(app, ANN)].count("recovery-cancelled") == 1
+    assert [one.kind for one in emails(app, ANN)].count("recovery-cancelled") == 1
 
 
 def test_recovery_key_is_stored_replaced_and_removed(app, as_ann):
@@ -187,7 +187,7 @@ def test_recovery_key_is_stored_replaced_and_removed(app, as_ann):
     events = [event["typ"] for event in factories.events(app)]
     assert events.count("recovery-key.set") == 2
     assert events.count("recovery-key.remove") == 1
-    kinds = [one.kind for one in letters(app, ANN)]
+    kinds = [one.kind for one in emails(app, ANN)]
     assert kinds == ["recovery-key-set", "recovery-key-set", "recovery-key-removed"]
 
 

@@ -19,7 +19,7 @@ from tests.harness.account_recovery import (
     tokens_left,
     with_recovery_key,
 )
-from tests.harness.outbox import letters, tokens
+from tests.harness.outbox import emails, tokens
 from vaultr.auth.models import Recovery
 from vaultr.auth.recovery import tokens as recovery_tokens
 from vaultr.database.session import transaction
@@ -47,9 +47,9 @@ def test_request_is_answered_alike_and_emails_only_the_owner(app, client):
     ]
 
     assert {(one.status_code, one.data) for one in answers} == {(202, b"")}
-    assert [one.kind for one in letters(app, ANN)] == ["recover"]
-    assert [one.kind for one in letters(app, BOB)] == ["recover-impossible"]
-    assert letters(app, "nobody@example.org") == []
+    assert [one.kind for one in emails(app, ANN)] == ["recover"]
+    assert [one.kind for one in emails(app, BOB)] == ["recover-impossible"]
+    assert emails(app, "nobody@example.org") == []
     assert tokens_left(app) == 1
 
 
@@ -57,7 +57,7 @@ def test_email_has_token_on_own_line_and_no_link(app):
     with_recovery_key(app)
     token = asked(app)
 
-    (letter,) = letters(app, ANN)
+    (letter,) = emails(app, ANN)
     assert f"\n{token}\n" in letter.text
     assert "http" not in letter.text
     assert token not in letter.subject

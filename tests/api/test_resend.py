@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from tests.harness.outbox import letters, tokens
+from tests.harness.outbox import emails, tokens
 from tests.harness.threads import at_once
 from vaultr.auth.models import Account, WaitingSignup
 from vaultr.database.session import transaction
@@ -100,13 +100,13 @@ def confirmed_already(app, client, which, time_machine):
 )
 def test_resend_without_signup_answers_alike_and_sends_nothing(app, client, time_machine, case):
     asked = case(app, client, sign_up(client), time_machine)
-    before = len(letters(app))
+    before = len(emails(app))
     stored = {row.token_hash for row in rows(app, WaitingSignup)}
 
     response = client.post(RESEND, json=asked)
 
     assert (response.status_code, response.data) == (202, b"")
-    assert len(letters(app)) == before
+    assert len(emails(app)) == before
     assert {row.token_hash for row in rows(app, WaitingSignup)} == stored
 
 

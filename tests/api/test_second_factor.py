@@ -175,7 +175,7 @@ def test_recovery_code_use_is_counted_recorded_and_mailed(app, client, ann):
     assert left(ann) == 7
     used = [e for e in factories.events(app) if e["out"] == "ok:used"]
     assert [(e["typ"], e["obj"]["left"]) for e in used] == [("factor.codes", n) for n in (9, 8, 7)]
-    [letter, *_] = [one for one in outbox.letters(app) if one.kind == "recovery-code-used"]
+    [letter, *_] = [one for one in outbox.emails(app) if one.kind == "recovery-code-used"]
     assert letter.notice
     assert "9 of ten are left" in letter.text
     assert not any(code in letter.text + letter.html for code in ann.codes)

@@ -31,7 +31,7 @@ def events_of(app, kind):
 
 
 def subjects(app):
-    return [letter.subject for letter in outbox.letters(app)]
+    return [letter.subject for letter in outbox.emails(app)]
 
 
 def test_a_factor_counts_once_its_first_code_was_right(app, as_ann):
@@ -88,7 +88,7 @@ def test_secret_is_stored_sealed_and_codes_hashed(app, as_ann):
     assert factor.key_id == "test"
     assert factor.sealed[:5] == b"\x04test"
     assert {len(one) for one in stored} == {32}
-    text = repr(factories.events(app)) + repr([one.text for one in outbox.letters(app)])
+    text = repr(factories.events(app)) + repr([one.text for one in outbox.emails(app)])
     assert not any(secret in text for secret in (begun["secret"], *codes))
 
 
@@ -185,7 +185,7 @@ def test_a_factor_that_was_never_confirmed_can_be_removed(app, as_ann):
 
     assert as_ann.delete(TOTP).status_code == 204
     assert rows(app, Factor) == []
-    assert outbox.letters(app) == []
+    assert outbox.emails(app) == []
 
 
 def test_renewed_codes_void_the_old_ones(app, as_ann):

@@ -18,12 +18,6 @@ from vaultr.protocol import merkle
 ANN = uuid4()
 
 
-@pytest.fixture
-def here(app):
-    with app.app_context():
-        yield app
-
-
 def record(count=1, account=ANN):
     with transaction():
         return [service.record(Event.ITEM_WRITE, account_id=account) for _ in range(count)]

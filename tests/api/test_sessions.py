@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests import factories
-from tests.harness.outbox import letters
+from tests.harness.outbox import emails
 from tests.harness.threads import at_once
 from vaultr.auth import sessions
 from vaultr.auth.models import Account, RefreshToken, Session
@@ -106,7 +106,7 @@ def test_a_reuse_is_recorded_and_mailed(app, client, session):
     event = factories.events(app)[-1]
     assert (event["typ"], event["sub"]) == ("session.reuse", str(session.account_id))
     assert event["sid"] == str(session.id)
-    (notice,) = letters(app, "ann@example.org")
+    (notice,) = emails(app, "ann@example.org")
     assert (notice.kind, notice.notice) == ("session-reuse", True)
 
 

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests import factories
-from tests.harness.outbox import letters, tokens
+from tests.harness.outbox import emails, tokens
 from tests.harness.threads import at_once
 from vaultr.auth.models import Account, KeySet, RecoveryKey, WaitingSignup
 from vaultr.auth.password_hashing import verify
@@ -63,7 +63,7 @@ def test_email_shows_code_and_link_on_own_line(app, client):
     body = factories.signup("ann@example.org")
     client.post(SIGNUP, json=body)
 
-    (letter,) = letters(app, "ann@example.org")
+    (letter,) = emails(app, "ann@example.org")
     code = hashlib.sha256(UUID(body["account_id"]).bytes).hexdigest()[:8]
     (token,) = tokens(app)
     assert code in letter.text
@@ -93,7 +93,7 @@ def test_spellings_of_one_address_are_one_account(app, client, value):
 
     client.post(SIGNUP, json=factories.signup(value))
 
-    assert letters(app)[-1].kind == "existing-owner"
+    assert emails(app)[-1].kind == "existing-owner"
     assert len(rows(app, Account)) == 1
 
 
@@ -109,8 +109,8 @@ def test_existing_owner_gets_notice_with_same_response(app, client):
     assert {n: v for n, v in known.headers if n not in differing} == {
         n: v for n, v in unknown.headers if n not in differing
     }
-    assert [one.kind for one in letters(app, "ann@example.org")] == ["existing-owner"]
-    assert [one.kind for one in letters(app, "bob@example.org")] == ["verify-email"]
+    assert [one.kind for one in emails(app, "ann@example.org")] == ["existing-owner"]
+    assert [one.kind for one in emails(app, "bob@example.org")] == ["verify-email"]
 
 
 def test_a_used_account_id_creates_nothing(app, client):
@@ -119,7 +119,7 @@ def test_a_used_account_id_creates_nothing(app, client):
 
     response = client.post(SIGNUP, json=factories.signup(account_id=str(theirs)))
 
-    assert (response.status_code, letters(app), rows(app, WaitingSignup)) == (202, [], [])
+    assert (response.status_code, emails(app), rows(app, WaitingSignup)) == (202, [], [])
 
 
 def test_unknown_account_id_creates_nothing(app, client):
@@ -128,7 +128,7 @@ def test_unknown_account_id_creates_nothing(app, client):
 
     response = client.post(SIGNUP, json=factories.signup(account_id=shown["account_id"]))
 
-    assert (response.status_code, letters(app), rows(app, WaitingSignup)) == (202, [], [])
+    assert (response.status_code, emails(app), rows(app, WaitingSignup)) == (202, [], [])
 
 
 def test_account_id_taken_meanwhile_creates_no_second_account(app, client):

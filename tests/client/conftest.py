@@ -10,6 +10,7 @@ from tests.client.devices import Device
 from tests.client.interleaved_commands import crossed_at_steps, quick
 from tests.client.local_server import Site
 from tests.client.lying_proxy import Proxy
+from tests.client.owners import owner
 from tests.client.rotation_cases import fill
 from tests.client.world import World
 from vaultr.client.crypto import primitives
@@ -90,6 +91,16 @@ def device(account):
     For each module again, since tests of others lock it.
     """
     unlocked = account.with_agent()
+    unlocked.done("unlock")
+    yield unlocked
+    unlocked.done("lock")
+
+
+@pytest.fixture(scope="module")
+def own_device(request, site, tmp_path_factory):
+    """The unlocked device of an account that only one module of tests uses."""
+    email = f"{request.module.__name__.rpartition('.')[2]}@example.org"
+    unlocked = owner(site, tmp_path_factory.mktemp("own"), email).with_agent()
     unlocked.done("unlock")
     yield unlocked
     unlocked.done("lock")

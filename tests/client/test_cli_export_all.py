@@ -5,18 +5,13 @@ import stat
 
 import pytest
 
-from tests.client.owners import owner
-
 FILE_PASSWORD = "a password of the file"
 
 
 @pytest.fixture(scope="module")
-def device(site, tmp_path_factory):
-    """A device of an account whose vault has only what these tests add."""
-    own = owner(site, tmp_path_factory.mktemp("own"), "exports-all@example.org").with_agent()
-    own.done("unlock")
-    yield own
-    own.done("lock")
+def device(own_device):
+    """No other module adds items to this account."""
+    return own_device
 
 
 def test_plain_and_sealed_exports_are_private_and_import_nothing_new(device, tmp_path):

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from tests.client.owners import owner
 from tests.fixtures import make_bitwarden
 
 
@@ -13,12 +12,9 @@ def add(device, title, *words):
 
 
 @pytest.fixture(scope="module")
-def device(site, tmp_path_factory):
-    """A device of an account whose vault has only what these tests add."""
-    own = owner(site, tmp_path_factory.mktemp("own"), "several-items@example.org").with_agent()
-    own.done("unlock")
-    yield own
-    own.done("lock")
+def device(own_device):
+    """No other module adds items to this account."""
+    return own_device
 
 
 @pytest.fixture

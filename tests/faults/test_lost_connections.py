@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from tests import factories
 from tests.harness import account_recovery, app_fixtures, servers
 from tests.harness.key_replacement import new_keys, rewrapped
-from tests.harness.outbox import letters
+from tests.harness.outbox import emails
 from vaultr.auth.models import Recovery
 from vaultr.auth.recovery import tokens
 from vaultr.database.session import db, transaction
@@ -50,7 +50,7 @@ def a_recovery(app, session):
 
 
 def linked(app, to):
-    return letters(app, to)[-1].text.partition("token=")[2].partition("\n")[0]
+    return emails(app, to)[-1].text.partition("token=")[2].partition("\n")[0]
 
 
 def a_consent(app, session):

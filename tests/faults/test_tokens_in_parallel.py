@@ -6,7 +6,7 @@ from tests import factories
 from tests.faults.gunicorn_server import running
 from tests.harness import account_recovery, app_fixtures, servers
 from tests.harness.account_recovery import completion, proof
-from tests.harness.outbox import letters, tokens
+from tests.harness.outbox import emails, tokens
 from tests.harness.process_pool import Remote
 from tests.harness.threads import at_once
 from vaultr.auth import email_change
@@ -40,7 +40,7 @@ class Site:
         return session
 
     def linked(self, to):
-        return letters(self.app, to)[-1].text.partition("token=")[2].partition("\n")[0]
+        return emails(self.app, to)[-1].text.partition("token=")[2].partition("\n")[0]
 
     def at_once(self, path, body, times=AT_ONCE):
         client = Remote(self.server.url, "x", None)
@@ -117,5 +117,5 @@ def test_many_starts_on_several_workers_begin_one_wait(site):
 
     assert site.at_once(account_recovery.START, proof(token, account_id)) == [200] * AT_ONCE
 
-    kinds = [one.kind for one in letters(site.app, ANN)]
+    kinds = [one.kind for one in emails(site.app, ANN)]
     assert kinds.count("recovery-started") == 1

@@ -38,7 +38,7 @@ def worker(environ, *arguments):
     )
 
 
-def write_letters(environ, count):
+def write_emails(environ, count):
     app = app_fixtures.built(environ)
     with app.app_context():
         for number in range(count):
@@ -48,15 +48,15 @@ def write_letters(environ, count):
 
 
 def test_one_of_many_workers_sends_each_email(environ, count):
-    letters, inbox = count(30, many=300), Inbox()
-    write_letters(environ, letters)
+    emails, inbox = count(30, many=300), Inbox()
+    write_emails(environ, emails)
     with mail_servers.running(inbox) as port:
         workers = [worker(environ | {"SMTP_PORT": str(port)}) for _ in range(3)]
         for one in workers:  # before that a signal would end it in the middle of its start
             while '"worker.start"' not in one.stdout.readline():
                 assert one.poll() is None
         deadline = time.monotonic() + 60
-        while len(inbox.recipients) < letters and time.monotonic() < deadline:
+        while len(inbox.recipients) < emails and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(1)  # for whoever might send one again
         for one in workers:
@@ -64,12 +64,12 @@ def test_one_of_many_workers_sends_each_email(environ, count):
         for one in workers:
             one.communicate(timeout=60)
 
-    assert sorted(inbox.recipients) == sorted(f"user{n}@example.org" for n in range(letters))
+    assert sorted(inbox.recipients) == sorted(f"user{n}@example.org" for n in range(emails))
     assert [one.returncode for one in workers] == [0, 0, 0]
 
 
 def test_a_worker_that_is_killed_keeps_no_lock(environ):
-    app = write_letters(environ, 1)
+    app = write_emails(environ, 1)
     with mail_servers.silent() as port:
         hanging = worker(environ | {"SMTP_PORT": str(port)})
         with app.app_context():
@@ -99,7 +99,7 @@ def _wait(happened):
 
 @pytest.mark.long
 def test_a_worker_tells_what_it_does_but_not_to_whom(environ):
-    write_letters(environ, 1)
+    write_emails(environ, 1)
     with mail_servers.running(Inbox()) as port:
         output, _ = worker(environ | {"SMTP_PORT": str(port)}, "--once").communicate(timeout=60)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests import factories
 from tests.harness.key_replacement import new_keys, rewrapped
-from tests.harness.outbox import letters
+from tests.harness.outbox import emails
 from vaultr.auth.models import Recovery
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
@@ -29,7 +29,7 @@ def with_recovery_key(app, email=ANN):
 
 def mailed(app, email=ANN):
     """Return the tokens that were mailed for recovery, the oldest first."""
-    found = [letter.text for letter in letters(app, email) if letter.kind == "recover"]
+    found = [letter.text for letter in emails(app, email) if letter.kind == "recover"]
     return [TOKEN.search(text)[1] for text in found]
 
 

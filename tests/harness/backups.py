@@ -1,5 +1,6 @@
 """What tests of backups share: a database that verifies."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,20 @@ from vaultr.settings.model import current_settings
 def path_with_programs():
     """Return a PATH on which pg_dump, pg_restore and psql come first."""
     return f"{server_programs.postgres_clients()}:{os.environ['PATH']}"
+
+
+@contextlib.contextmanager
+def commands(app, folder, set_to, monkeypatch, *, recipient, identity):
+    """Be in the app, with backups in ``folder``; yield what runs a command of `flask backup`."""
+    monkeypatch.setenv("PATH", path_with_programs())
+    set_to(
+        app,
+        backup_location=str(folder),
+        backup_recipient=recipient,
+        backup_identity_file=identity,
+    )
+    with app.app_context():
+        yield lambda *words: app.test_cli_runner().invoke(args=["backup", *words])
 
 
 def fill(items=3):

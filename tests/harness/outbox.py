@@ -9,7 +9,7 @@ from vaultr.mail.models import Mail
 LINK = re.compile(r"^http\S+/verify-email\?token=([A-Za-z0-9_-]+)$", re.M)
 
 
-def letters(app, to=None):
+def emails(app, to=None):
     """Return all emails (to one address), the oldest first, without those to nobody."""
     with app.app_context(), transaction() as work:
         rows = (
@@ -24,5 +24,5 @@ def letters(app, to=None):
 
 def tokens(app, to=None):
     """Return the tokens of all verification emails, the oldest first."""
-    found = [LINK.search(one.text) for one in letters(app, to)]
+    found = [LINK.search(one.text) for one in emails(app, to)]
     return [match[1] for match in found if match]

@@ -59,11 +59,10 @@ class Bucket:
             upload = _Upload(self._client, self._bucket, f"{self._prefix}{name}", source)
             upload.start()
             try:
-                produce(counted)
-                counted.flush()
-                upload.complete()
-            except BrokenPipeError:
-                pass  # the upload failed first; its error is the cause
+                with contextlib.suppress(BrokenPipeError):  # the upload's own error is raised below
+                    produce(counted)
+                    counted.flush()
+                    upload.complete()
             finally:
                 with contextlib.suppress(BrokenPipeError):
                     target.close()
