@@ -184,5 +184,5 @@ def test_limited_addresses_are_stored_one_minute_and_bounded():
     assert "192.0.2.1" not in lately
     for number in range(limits.MOST_ADDRESSES + 10):
         lately.add(str(number), 60)
-    assert len(lately._until) <= limits.MOST_ADDRESSES
+    assert len(lately._full) <= limits.MOST_ADDRESSES
     assert str(limits.MOST_ADDRESSES + 9) in lately

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
+from flask import current_app, request
 from pydantic import BaseModel
 
 from vaultr import errors
@@ -87,6 +88,16 @@ ALWAYS: tuple[type[ServiceError], ...] = (
 def contract_of(view: Any) -> Contract | None:
     """Return a view's contract, or None for a page."""
     return getattr(view, "contract", None)
+
+
+def current_view() -> Any:
+    """Return the view of the current request, or None if no route matches."""
+    return current_app.view_functions.get(request.endpoint or "")
+
+
+def current_contract() -> Contract | None:
+    """Return the contract of the current request's view, or None for a page or no route."""
+    return contract_of(current_view())
 
 
 def public(view: View) -> View:

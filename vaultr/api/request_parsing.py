@@ -5,12 +5,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from flask import current_app, request
+from flask import request
 from pydantic import TypeAdapter, ValidationError
 
 from vaultr import clock
 from vaultr.api import idempotency, large_bodies
-from vaultr.api.contract import Contract, StepUpRequired
+from vaultr.api.contract import Contract, StepUpRequired, current_view
 from vaultr.errors import BadRequest, FieldError, Forbidden, LengthRequired, TooLarge
 from vaultr.protocol.sizes import BODY_BYTES
 from vaultr.request_context import actor_or_none
@@ -180,7 +180,7 @@ def _check_machine(*, allowed: bool) -> None:
     actor = actor_or_none()
     if actor is None or actor.kind == "account":
         return
-    if getattr(current_app.view_functions[request.endpoint or ""], "public", False):
+    if getattr(current_view(), "public", False):
         return
     if not actor.in_network:
         raise Forbidden("This machine may not be used from your network address.")

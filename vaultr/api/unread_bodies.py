@@ -9,10 +9,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from flask import Flask, current_app, request
+from flask import Flask
 from gunicorn.http.errors import ParseException
 
-from vaultr.api.contract import contract_of
+from vaultr.api.contract import current_contract
 from vaultr.api.large_bodies import PIECE_BYTES, STALLED, time_limit
 from vaultr.protocol.sizes import BODY_BYTES
 from vaultr.settings.model import Settings
@@ -115,5 +115,5 @@ def _chunked(environ: dict[str, Any]) -> bool:
 
 def _limit() -> int:
     """Return how many bytes the route of this request may read."""
-    contract = contract_of(current_app.view_functions.get(request.endpoint or ""))
+    contract = current_contract()
     return BODY_BYTES if contract is None else contract.body_bytes

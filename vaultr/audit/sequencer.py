@@ -210,15 +210,15 @@ def _tree_is_due(
     published = signing.published(session)
     if published and published[-1][1] != signer.keys.current.public:
         return True
+    if not session.scalar(sa.select(sa.exists(sa.select(AuditPending.event_id)))):
+        return False
     first = (
         sa.select(AuditEvent.t)
         .join(AuditLeaf, AuditLeaf.event_id == AuditEvent.event_id)
         .where(AuditLeaf.epoch == last.epoch, AuditLeaf.idx == 0)
     )
     opened = session.scalar(first)
-    waiting = session.scalar(sa.select(sa.exists(sa.select(AuditPending.event_id))))
-    month = (now.year, now.month)
-    return bool(waiting) and opened is not None and month > (opened.year, opened.month)
+    return opened is not None and (now.year, now.month) > (opened.year, opened.month)
 
 
 def open_tree(

@@ -21,6 +21,7 @@ from vaultr.errors import FieldError, Unauthenticated
 from vaultr.mail import service as mail
 from vaultr.protocol.kdf import UnsafeKdf, canonical, check_kdf, check_salt
 from vaultr.request_context import Actor
+from vaultr.wire.preconditions import etag
 
 _IDS_AN_EVENT: Final = 500  # bounds the size of an event
 
@@ -124,7 +125,7 @@ def check_next_revision(stored: StoredCredentials, body: NewKeys) -> None:
         revision = stored.profile_revision
         raise StaleRevision(
             members={"revision": revision, "epoch": stored.epoch},
-            headers={"ETag": f'"{revision}"'},
+            headers=etag(revision),
         )
 
 

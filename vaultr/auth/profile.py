@@ -16,7 +16,7 @@ from vaultr.database.session import one_statement, transaction
 from vaultr.errors import PreconditionRequired, Unauthenticated
 from vaultr.request_context import Actor
 from vaultr.wire import sealed_fields
-from vaultr.wire.preconditions import Precondition
+from vaultr.wire.preconditions import Precondition, etag
 
 
 def read_account(actor: Actor) -> Owner:
@@ -59,7 +59,7 @@ def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:
         if stored is None:
             raise Unauthenticated
         if expected.revision != stored or body.revision != stored + 1:
-            raise StaleRevision(members={"revision": stored}, headers={"ETag": f'"{stored}"'})
+            raise StaleRevision(members={"revision": stored}, headers=etag(stored))
         written = audit.record(
             Event.PROFILE_WRITE,
             account_id=actor.account_id,

@@ -20,6 +20,7 @@ from vaultr.errors import NotFound
 from vaultr.mail import service as mail
 from vaultr.request_context import Actor
 from vaultr.wire import sealed_fields
+from vaultr.wire.preconditions import etag
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def put_recovery_key(actor: Actor, body: RecoveryKeyIn) -> None:
         email, epoch = _locked(work, actor)
         if body.epoch != epoch:
             members = {"revision": epoch, "epoch": epoch}
-            raise StaleRevision(members=members, headers={"ETag": f'"{epoch}"'})
+            raise StaleRevision(members=members, headers=etag(epoch))
         end_recoveries(work, actor.account_id, reason="new-recovery-key")
         work.execute(sa.delete(RecoveryKey).where(RecoveryKey.account_id == actor.account_id))
         row = {

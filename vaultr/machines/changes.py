@@ -35,7 +35,7 @@ from vaultr.request_context import Actor
 from vaultr.vault import service as vault
 from vaultr.vault.service import Grant
 from vaultr.wire import sealed_fields
-from vaultr.wire.preconditions import Precondition
+from vaultr.wire.preconditions import Precondition, etag
 
 # The owner gets an email so long before a machine expires.
 NOTICE: Final = timedelta(days=7)
@@ -110,7 +110,7 @@ def replace_machine(
         if body.id not in (None, machine_id):
             raise Unprocessable(errors=[FieldError("/id", "must be the id in the path")])
         if expected.is_set and expected.revision != revision:
-            tag = {"ETag": f'"{revision}"'}
+            tag = etag(revision)
             raise MachineChanged(members={"revision": revision}, headers=tag)
         vault.check_generations(work, vaults, grants)
         event_id = _record(Event.MACHINE_CHANGE, actor, machine_id, body, grants)

@@ -23,6 +23,7 @@ from vaultr.request_context import current_actor
 from vaultr.settings.model import current_settings
 from vaultr.vault.errors import VaultNotFound
 from vaultr.wire.field_types import Page
+from vaultr.wire.preconditions import etag
 from vaultr.wire.sealed_fields import NotSealed
 
 blueprint = Blueprint("machines", __name__, url_prefix="/api/v1/machines")
@@ -100,4 +101,4 @@ def delete_machine(machine_id: UUID) -> None:
 
 
 def _tagged(view: MachineView, *, status: int = 200) -> Answer:
-    return Answer(view, status, {"ETag": f'"{view.revision}"'})
+    return Answer(view, status, etag(view.revision))

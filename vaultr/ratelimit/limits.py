@@ -28,27 +28,23 @@ class RecentlyLimited:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._until: dict[str, float] = {}
-        self._limits: dict[str, int] = {}
+        self._full: dict[str, tuple[float, int]] = {}  # until when, and the limit
 
     def add(self, key: str, seconds: float, limit: int = 0) -> None:
         """Store that the limit of a key is used up for so many seconds."""
-        if len(self._until) >= MOST_ADDRESSES:
+        if len(self._full) >= MOST_ADDRESSES:
             self.clear()
-        self._until[key] = self._clock() + min(seconds, MOST_SECONDS)
-        self._limits[key] = limit
+        self._full[key] = (self._clock() + min(seconds, MOST_SECONDS), limit)
 
     def window(self, key: str) -> Window | None:
         """Return the full window of a key, or None if it was not limited lately."""
-        left = self._until.get(key, 0.0) - self._clock()
-        if left <= 0:
-            return None
-        return Window(False, self._limits.get(key, 0), 0, math.ceil(left))
+        until, limit = self._full.get(key, (0.0, 0))
+        left = until - self._clock()
+        return None if left <= 0 else Window(False, limit, 0, math.ceil(left))
 
     def clear(self) -> None:
         """Forget all keys."""
-        self._until.clear()
-        self._limits.clear()
+        self._full.clear()
 
     def __contains__(self, key: str) -> bool:
         return self.window(key) is not None

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 
 from vaultr import request_context
 from vaultr.api import problems
-from vaultr.api.contract import PROBE_PATHS, contract_of
+from vaultr.api.contract import PROBE_PATHS, current_contract, current_view
 from vaultr.errors import TooMany
 from vaultr.extensions import limiter as flask_limiter
 from vaultr.ratelimit import limiter, limits
@@ -139,12 +139,12 @@ def _counts(claims: Claims, rate: Rate, cost: int = 1) -> list[Count]:
 
 
 def _is_write() -> bool:
-    contract = contract_of(current_app.view_functions.get(request.endpoint or ""))
+    contract = current_contract()
     return contract is not None and contract.access == "write"
 
 
 def _counts_later() -> bool:
-    view = current_app.view_functions.get(request.endpoint or "")
+    view = current_view()
     if not getattr(view, "counted_if_rejected", False):
         return False
     return not limits.limited_lately(request_context.current_origin().address)

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Final, cast
 
-from flask import Flask, current_app, g, request
+from flask import Flask, g, request
 
 from vaultr import request_context
-from vaultr.api.contract import PROBE_PATHS, CrossSite, contract_of
+from vaultr.api.contract import PROBE_PATHS, CrossSite, current_contract, current_view
 from vaultr.app_state import AppSlot
 from vaultr.errors import BadRequest, Forbidden, Unauthenticated
 from vaultr.request_context import Actor
@@ -175,7 +175,7 @@ def _require_actor() -> None:
         raise TokenSent
     if g.get("two_credentials"):
         raise BadRequest("Send one credential, not several.")
-    view = current_app.view_functions.get(request.endpoint or "")
+    view = current_view()
     if view is None or getattr(view, "public", False) or request.method == "OPTIONS":
         return
     if request_context.actor_or_none() is None:
@@ -207,5 +207,5 @@ def _read_claims(header: str) -> Claims | None:
 
 
 def _view_checks_session() -> bool:
-    contract = contract_of(current_app.view_functions.get(request.endpoint or ""))
+    contract = current_contract()
     return contract is not None and contract.checks_session

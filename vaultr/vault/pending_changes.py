@@ -17,6 +17,7 @@ from vaultr.vault.errors import (
     RevisionMoved,
 )
 from vaultr.vault.log_entries import Log
+from vaultr.wire.preconditions import etag
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ def _check_expected(change: Change, item: StoredItem | None) -> None:
     raise RevisionMoved(
         errors=change.field_errors("stale"),
         members={"revision": item.revision},
-        headers={"ETag": f'"{item.revision}"'},
+        headers=etag(item.revision),
     )
 
 

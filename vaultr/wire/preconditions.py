@@ -14,3 +14,8 @@ class Precondition:
     def is_set(self) -> bool:
         """Whether the request has a precondition."""
         return self.absent or self.revision is not None
+
+
+def etag(revision: int) -> dict[str, str]:
+    """Return the header that names a revision; an `If-Match` repeats it."""
+    return {"ETag": f'"{revision}"'}

@@ -39,9 +39,8 @@ class Records:
         elif typ == Event.LOG_PRUNE and self.holds:
             says = f"tree {obj.get('epoch')} was pruned under the hold {min(self.holds)}"
             self._findings.tampered("hold", says, epoch=epoch, index=index)
-        elif obj.get("kind") == "hold":
-            change = self.holds.add if obj.get("action") == "set" else self.holds.discard
-            change(str(obj.get("name")))
+        else:
+            _replay_hold(self.holds, obj)
 
     def check_holds(self, session: Session) -> None:
         """Check that the stored holds are those that the log has set and not lifted."""
@@ -51,10 +50,14 @@ class Records:
         expected = set(self.holds)
         query = waiting.where(AuditEvent.typ == Event.ADMIN_AUDIT.value).order_by(AuditEvent.t)
         for body in session.scalars(query):
-            obj = chain.object_of(body, Event.ADMIN_AUDIT) or {}
-            if obj.get("kind") == "hold":
-                change = expected.add if obj.get("action") == "set" else expected.discard
-                change(str(obj.get("name")))
+            _replay_hold(expected, chain.object_of(body, Event.ADMIN_AUDIT) or {})
         for name in expected.symmetric_difference(session.scalars(sa.select(AuditHold.name))):
             says = f"the hold {name} was set or lifted without an event"
             self._findings.tampered("hold", says)
+
+
+def _replay_hold(holds: set[str], obj: Mapping[str, Any]) -> None:
+    """Set or lift the hold that an event is about, if it is about one."""
+    if obj.get("kind") == "hold":
+        change = holds.add if obj.get("action") == "set" else holds.discard
+        change(str(obj.get("name")))

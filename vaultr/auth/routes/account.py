@@ -16,6 +16,7 @@ from vaultr.protocol.sizes import REWRAP_BODY_BYTES, REWRAP_KEYS
 from vaultr.request_context import current_actor
 from vaultr.security import session_cookies
 from vaultr.settings.model import current_settings
+from vaultr.wire.preconditions import etag
 from vaultr.wire.sealed_fields import NotSealed
 
 
@@ -45,7 +46,7 @@ def me() -> MeOut:
 def write_profile(*, body: ProfileIn) -> Answer:
     """Replace the sealed profile; `If-Match` names the stored revision, `revision` the next."""
     revision = service.write_profile(current_actor(), body, precondition())
-    return Answer(RevisionOut(revision=revision), headers={"ETag": f'"{revision}"'})
+    return Answer(RevisionOut(revision=revision), headers=etag(revision))
 
 
 @blueprint.put("/credentials")

@@ -21,6 +21,7 @@ from vaultr.vault.errors import (
 )
 from vaultr.vault.responses import VaultView
 from vaultr.vault.service import Quota
+from vaultr.wire.preconditions import etag
 from vaultr.wire.sealed_fields import NotSealed
 
 blueprint = Blueprint("vaults", __name__, url_prefix="/api/v1/vaults")
@@ -53,4 +54,4 @@ def quota() -> Quota:
 
 def tagged(view: VaultView, *, status: int = 200) -> Answer:
     """Return a response with a vault, whose revision is its ETag."""
-    return Answer(view, status, {"ETag": f'"{view.revision}"'})
+    return Answer(view, status, etag(view.revision))

@@ -17,6 +17,7 @@ from vaultr.vault.responses import ItemList, ItemView, WriteView
 from vaultr.vault.routes.blueprint import PUT, READ, WRITE_ITEM, blueprint, quota
 from vaultr.vault.row_json import array
 from vaultr.vault.schemas import ItemMove, ItemPut, ItemsQuery
+from vaultr.wire.preconditions import etag
 
 
 @blueprint.get("/<uuid:vault_id>/items")
@@ -102,4 +103,4 @@ def remove_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
 
 def _write(vault_id: UUID, change: service.Change, *, status: int = 200) -> Answer:
     view = service.write_item(current_actor(), vault_id, change, quota())
-    return Answer(view, status, {"ETag": f'"{view.revision}"'})
+    return Answer(view, status, etag(view.revision))
