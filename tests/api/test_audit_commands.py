@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +14,7 @@ import time_machine
 
 from tests.harness import audit_log
 from vaultr import clock
-from vaultr.audit import checkpoints, retention, service
+from vaultr.audit import checkpoints, retention, service, signing
 from vaultr.audit.errors import Held, HoldExists, NoRetention, NothingToRedact, UnsequencedEvents
 from vaultr.audit.events import Event
 from vaultr.audit.models import AuditEvent, AuditLeaf
@@ -164,6 +165,19 @@ def test_exported_log_verifies_without_the_database(here, exported, tmp_path):
     assert (done.exit_code, answer["findings"]) == (0, [])
     assert (cut.exit_code, "an anchor knows more" in cut.output) == (1, True)
     assert (answer["trees"], answer["events"] > 6) == (2, True)
+
+
+@pytest.mark.parametrize("root", [b"\0" * 32, b"\xff" * 32])
+def test_contradicting_anchor_beside_the_real_one_is_found(here, exported, tmp_path, root):
+    with reading() as session:
+        newest = checkpoints.newest(session)
+    forged = signing.keys().checkpoint(replace(newest.checkpoint, root=root))
+    anchors = tmp_path / "anchors"
+    anchors.write_text(f"{json.dumps(newest.note)}\n{json.dumps(forged)}\n")
+
+    done = flask(here, "verify", "--bundle", str(exported), "--anchors", str(anchors))
+
+    assert (done.exit_code, "the root differs from an anchor" in done.output) == (1, True)
 
 
 def changed(lines):

@@ -55,6 +55,21 @@ def test_untouched_log_verifies(log):
     assert findings.events == len(stored())
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"typ":"log.epoch.open","obj":[1]}',
+        b'{"typ":"log.epoch.open","obj":{"epoch":1,"previous_epoch":1e999,"leaves":1}}',
+        b'{"typ":"log.epoch.open","obj":{"epoch":1,"previous_epoch":0,"leaves":1e30,"signer":null}}',
+        b'{"typ":[1],"obj":{}}',
+    ],
+)
+def test_opening_event_of_any_form_is_found(log, body):
+    edit(stored()[0], with_key=True, body=body)
+
+    assert "root" in checks()
+
+
 def test_edited_body_is_found(log):
     row = an_event()
     change("UPDATE audit_event SET body = :b WHERE writer_seq = :n", b=b"{}", n=row["writer_seq"])

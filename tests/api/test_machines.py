@@ -182,6 +182,7 @@ def test_taken_ids_are_rejected(client, as_ann, as_bob, vault):
         ({"name": "x" * 65}, (400, "bad-request", ["/name"])),
         ({"networks": ["10.0.0.1/8"]}, (400, "bad-request", ["/networks/0"])),
         ({"networks": ["everywhere"]}, (400, "bad-request", ["/networks/0"])),
+        ({"networks": ["fe80::1%a b/128"]}, (400, "bad-request", ["/networks/0"])),
         ({"sealed_kek": b64(b"plain")}, (422, "not-sealed", ["/sealed_kek"])),
         ({"sealed_kek": b64(bytes(1025))}, (400, "bad-request", ["/sealed_kek"])),
         ({"auth_key": b64(bytes(31))}, (400, "bad-request", ["/auth_key"])),

@@ -129,32 +129,42 @@ class SqliteLoader:
         self._partial = self._path.with_name(f".{self._path.name}.partial")
 
     def __enter__(self) -> "SqliteLoader":
-        try:
+        with self._reported():
             self._partial.touch(0o600)
             self._file = self._partial.open("wb")
+        return self
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Name the file that cannot be written; else the location of the backup would be blamed."""
+        try:
+            yield
         except OSError as error:
             raise TargetUnusable(f"{self._path} cannot be written: {error.strerror}") from None
-        return self
 
     def write(self, piece: bytes) -> None:
         """Write the next piece."""
-        self._file.write(piece)
+        with self._reported():
+            self._file.write(piece)
 
     def finish(self) -> None:
         """Check the file, and rename it.
 
         :raises TargetUnusable: it is damaged.
         """
-        self._file.close()
+        with self._reported():
+            self._file.close()
         with contextlib.closing(sqlite3.connect(self._partial)) as connection:
             [(said,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()
             broken = connection.execute("PRAGMA foreign_key_check").fetchone()
         if said != "ok" or broken is not None:
             raise TargetUnusable("The restored SQLite database is damaged. Use another backup.")
-        self._partial.rename(self._path)
+        with self._reported():
+            self._partial.rename(self._path)
 
     def __exit__(self, *_error: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk was reported by the write
+            self._file.close()
         self._partial.unlink(missing_ok=True)
 
 

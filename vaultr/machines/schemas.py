@@ -19,6 +19,8 @@ VAULTS_MOST: Final = 1_000
 def _network(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a network, such as 10.0.0.0/8")
+    if "%" in value:  # a zone is a name of one machine, of any length and with any characters
+        raise ValueError("must be a network without a zone, such as 2001:db8::/32")
     try:
         return str(ipaddress.ip_network(value))
     except ValueError:

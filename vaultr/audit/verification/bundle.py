@@ -51,7 +51,7 @@ class BundleCheck:
         self._edge, self._epoch = Frontier(), 0
         self._finals: dict[int, Checkpoint] = {}
         self._sizes: dict[int, int] = {}
-        self._anchored: dict[int, dict[int, bytes]] = defaultdict(dict)
+        self._anchored: Mapping[int, Mapping[int, set[bytes]]] = {}
         self._weak: set[int] = set()
         self._strong: set[int] = set()
         self._writers = _Writers()
@@ -85,9 +85,7 @@ class BundleCheck:
         )
         found = known.Known()
         known.read_anchors(self._trust, anchors, found, self.findings)
-        for epoch, sizes in found.signed.items():
-            for size, roots in sizes.items():
-                self._anchored[epoch][size] = next(iter(roots))
+        self._anchored = found.signed
 
     def _opened(self, note: str) -> Checkpoint:
         assert self._trust is not None  # nosec B101 - the head comes first
@@ -118,8 +116,8 @@ class BundleCheck:
         self._edge.append(merkle.leaf_hash(data))
         self._sizes[epoch] = self._edge.size
         self.findings.events += 1
-        root = self._anchored.get(epoch, {}).get(self._edge.size)
-        if root is not None and root != self._edge.root():
+        roots = self._anchored.get(epoch, {}).get(self._edge.size, ())
+        if any(root != self._edge.root() for root in roots):
             self._bad("root", "the root differs from an anchor")
 
     def _check_opening(self, event: Mapping[str, Any]) -> None:
@@ -166,6 +164,9 @@ class BundleCheck:
             if max(sizes) > (final.size if final else self._sizes.get(epoch, 0)):
                 says = f"an anchor knows more of tree {epoch} than the file; export it again"
                 self.findings.tampered("truncated", says, epoch=epoch)
+            if final and any(root != final.root for root in sizes.get(final.size, ())):
+                says = f"an anchor contradicts the pruned tree {epoch}"
+                self.findings.tampered("anchor", says, epoch=epoch)
         last = self._finals.get(self._epoch)
         if self._epoch and (last is None or last.size < self._edge.size):
             self._bad("truncated", "no checkpoint covers the last leaves of the file")

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from vaultr.audit import tree
 from vaultr.audit.verification.findings import Findings
 from vaultr.audit.verification.known import Known
-from vaultr.protocol import notes
+from vaultr.protocol import merkle, notes
 from vaultr.protocol.notes import Checkpoint, NoteInvalid
 
 
@@ -38,7 +38,9 @@ def restore_of(epoch: int, obj: Mapping[str, Any]) -> Restore | None:
         end = (int(obj["previous_epoch"]), int(obj["leaves"]))
         text = obj["signer"]
         signer = None if text is None else Checkpoint.parse(notes.parse(str(text)).text)
-    except (KeyError, TypeError, ValueError, NoteInvalid):
+    except (KeyError, TypeError, ValueError, OverflowError, NoteInvalid):
+        return None
+    if not (0 <= end[0] < epoch and 0 <= end[1] <= merkle.MAX_SIZE):
         return None
     signed = end if signer is None else (signer.epoch, signer.size)
     return Restore(epoch, str(obj.get("reason")), end, signed, str(obj.get("root")))
@@ -61,8 +63,8 @@ class Links:
     def take(self, epoch: int, opening: Mapping[str, Any] | None) -> None:
         """Check the first event of a tree: it names the tree before it and its final checkpoint."""
         self._read.add(epoch)
-        obj = (opening or {}).get("obj") or {}
-        if opening is None or opening.get("typ") != "log.epoch.open" or obj.get("epoch") != epoch:
+        typ, obj = (None, None) if opening is None else (opening.get("typ"), opening.get("obj"))
+        if typ != "log.epoch.open" or not isinstance(obj, dict) or obj.get("epoch") != epoch:
             self._bad(epoch, "a tree does not begin with its log.epoch.open")
             return
         restore = restore_of(epoch, obj)

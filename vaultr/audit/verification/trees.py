@@ -140,8 +140,9 @@ class TreeCheck:
         self._check_detail(row, body)
         if row.idx == 0:
             self.opening = body
-        if body.get("typ") in TYPES:
-            self._records.take((self.epoch, row.idx), body["typ"], body)
+        typ = body.get("typ")
+        if isinstance(typ, str) and typ in TYPES:
+            self._records.take((self.epoch, row.idx), typ, body)
 
     def _check_time(self, row: Row) -> None:
         """Warn once for each tree in which time goes back: a clock was set back."""
