@@ -116,6 +116,14 @@ def test_archive_without_a_known_vault_is_rejected(world, data):
         verified(world, archive_of(world.server))
 
 
+def test_archive_with_malformed_time_of_an_item_is_rejected(world, data):
+    vault = next(iter(world.server.vaults.values()))
+    next(iter(vault["items"].values()))["created_at"] = 1
+
+    with pytest.raises(ArchiveInvalid, match="created_at"):
+        verified(world, archive_of(world.server))
+
+
 def test_archive_with_added_or_long_record_is_rejected(data):
     for each in (
         data + b"{}\n",

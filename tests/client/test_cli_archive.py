@@ -42,6 +42,13 @@ def test_archive_is_private_and_opens_offline(account, archive, device, tmp_path
     assert "exists already" in device.refused(1, "export", "--all", "-o", str(archive))
 
 
+@pytest.mark.parametrize("words", [("--dry-run",), ("--yes",), ("--title", "x"), ("--map", "a=b")])
+def test_options_of_other_files_do_not_go_with_archive(device, archive, words):
+    message = device.refused(2, "import", str(archive), *words, password=None)
+
+    assert "An archive goes with --vault, --versions, --update" in message
+
+
 def test_altered_archive_imports_nothing(account, archive, site, tmp_path):
     text = archive.read_text()
     at = text.index('"detail":"') + 40

@@ -212,6 +212,12 @@ def test_token_in_an_argument_is_rejected(jobs):
         assert token not in message
 
 
+def test_job_uses_the_ca_file_of_its_environment(jobs, tmp_path):
+    message = jobs().refused(2, "list", env=[("VAULTR_CA_FILE", str(tmp_path / "none"))])
+
+    assert "VAULTR_CA_FILE does not name a file." in message
+
+
 def test_empty_or_cut_token_ends_2_without_a_request(jobs):
     job = jobs()
 

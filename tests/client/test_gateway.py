@@ -158,6 +158,20 @@ def test_old_copies_are_served_until_the_maximum_age(gateway):
     assert gateway.get("/healthz")[0] == HTTPStatus.OK
 
 
+def test_outage_is_reported_when_it_begins_and_ends(gateway):
+    gateway.away()
+    for _ in range(3):
+        gateway.source.sync()
+    gateway.world.server.before = None
+    for _ in range(2):
+        gateway.source.sync()
+
+    assert [note.partition(":")[0] for note in gateway.notes] == [
+        "The server is away",
+        "The copies are up to date again.",
+    ]
+
+
 def test_deleted_machine_serves_nothing_after_its_next_sync(gateway):
     gateway.owner.remove_machine("gateway")
 
@@ -186,6 +200,7 @@ def test_rolled_back_server_stops_serving_until_it_recovers(gateway):
 @pytest.mark.parametrize(
     ("path", "query"),
     [("/v1/secret", ""), ("/v1/secret", "key=a/b&key=c/d"), ("/v1/secret", "key=a/b&other=1"),
+     ("/v1/secret", "key=a/b" + "&x=1" * 8),
      ("/v1/prod/web", ""), ("/v1/prod/web/A", "x=1"), ("/", ""), ("//evil/v1/prod/web/A", "")],
 )  # fmt: skip
 def test_malformed_request_gets_400(gateway, path, query):

@@ -88,7 +88,7 @@ def test_breached_passwords_are_found_in_a_large_sorted_file(tmp_path):
     assert counts == [int(line.partition(":")[2]) for line in lines]
     assert sum(missing) == 0
     assert [(each.kind, each.message) for each in found if each.kind == "breached"] == [
-        ("breached", "found 42 times in breaches")
+        ("breached", "seen in breaches: 42")
     ]
 
 

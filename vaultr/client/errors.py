@@ -16,6 +16,10 @@ class VaultrError(Exception):
     advice: ClassVar[str] = ""
 
 
+class MachineCannot(VaultrError):
+    """A machine cannot do this: it reads and writes items, and its owner does everything else."""
+
+
 class UsageError(VaultrError):
     """The command or call is invalid."""
 

@@ -22,6 +22,7 @@ from vaultr.client.account.recovery import Cancelled, Recovery
 from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
 from vaultr.client.account.signup import Signup
 from vaultr.client.crypto.recovery_key import RecoveryKey
+from vaultr.client.errors import MachineCannot
 from vaultr.client.items.duplicates import Presence
 from vaultr.client.items.history import NoSuchVersion, Version
 from vaultr.client.items.import_runs import (
@@ -35,8 +36,6 @@ from vaultr.client.items.schemas import Draft
 from vaultr.client.reconciliation.accept import Accepted, NotShown
 from vaultr.client.reconciliation.explain import Difference
 from vaultr.client.sdk.account_operations import AccountOperations
-from vaultr.client.sdk.audit_operations import AuditOperations
-from vaultr.client.sdk.breach_ranges import BreachRanges
 from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.sdk.device_status import DeviceStatus, device_status, record_kit
 from vaultr.client.sdk.import_operations import ImportOperations, ImportReport
@@ -54,6 +53,8 @@ from vaultr.client.vaults.write_intents import EditConflict
 
 if TYPE_CHECKING:
     import httpx2
+
+    from vaultr.client.sdk.audit_operations import AuditOperations
 
 __all__ = [
     "Accepted",
@@ -97,10 +98,6 @@ __all__ = [
     "errors",
     "read_kit",
 ]
-
-
-class MachineCannot(errors.VaultrError):
-    """A machine cannot do this: it reads and writes items, and its owner does everything else."""
 
 
 class Vaultr:
@@ -150,6 +147,10 @@ class Vaultr:
 
     def _add_rare_methods(self) -> None:
         """Add what few programs use; `__getattr__` calls this at the first use of one of them."""
+        # They load the checks of the audit log, which no other command needs.
+        from vaultr.client.sdk.audit_operations import AuditOperations  # noqa: PLC0415 - late, see above
+        from vaultr.client.sdk.breach_ranges import BreachRanges  # noqa: PLC0415 - late, see above
+
         self._is_complete = True
         self._add_import_methods(ImportOperations(self.device, self._items))
         self._add_audit_methods(AuditOperations(self.device))
@@ -279,7 +280,7 @@ class Vaultr:
         self.renew_machine_token = machines.renew_machine_token
         self.remove_machine = machines.remove_machine
 
-    def _add_audit_methods(self, audit: AuditOperations) -> None:
+    def _add_audit_methods(self, audit: "AuditOperations") -> None:
         self.audit_events = audit.audit_events
         self.verify_audit = audit.verify_audit
         self.export_audit = audit.export_audit

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vaultr.client.exports.archive import ArchivedAccount, ArchivedVersion
     from vaultr.client.exports.documents import Contents
     from vaultr.client.items.schemas import Draft
-    from vaultr.client.vaultr_client import Item
+    from vaultr.client.vaultr_client import ImportReport, Item
 
 _START_BYTES = 64
 
@@ -184,23 +184,25 @@ def import_archive(
                 target = str(found.id)
             earlier = earlier_contents(each) if versions else {}
             report = vaultr.import_drafts(drafts, vault=target, update=update, earlier=earlier)
-            done.append(
-                {
-                    "vault": each.name,
-                    "read": len(drafts),
-                    "imported": len(report.added),
-                    "same": report.same,
-                    "differing": [str(item.id) for item in report.differing],
-                    "run": report.run,
-                }
-            )
+            done.append({"vault": each.name, "read": len(drafts), **_counts(report)})
     if options.json:
         output.print_json({"vaults": done})
         return
     for line in done:
         name = output.printable(str(line["vault"]))
         output.print_line(f"{name}: {line['imported']} imported, {line['same']} there already.")
-        output.print_note(f"Undo it: vaultr import --undo {line['run']}")
+        if line["imported"]:
+            output.print_note(f"Undo it: vaultr import --undo {line['run']}")
+
+
+def _counts(report: "ImportReport") -> dict[str, object]:
+    return {
+        "imported": len(report.added),
+        "same": report.same,
+        "updated": [str(item.id) for item in report.updated],
+        "differing": [str(item.id) for item in report.differing],
+        "run": report.run,
+    }
 
 
 def drafts_of(vault: OpenedVault) -> "list[Draft]":

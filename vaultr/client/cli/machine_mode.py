@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from vaultr.client.errors import UsageError, VaultrError
+from vaultr.client.errors import MachineCannot, UsageError, VaultrError
 
 TOKEN_VARIABLE: Final = "VAULTR_TOKEN"  # nosec B105 # the name of the variable
 FILE_VARIABLE: Final = "VAULTR_TOKEN_FILE"
@@ -17,10 +17,6 @@ _WRITES: Final = ("add", "edit", "rm", "restore", "import")
 # The gateway is only for machines; its tokens for callers need no server.
 COMMANDS: Final = frozenset((*_READS, *_WRITES, "gateway"))
 _MAX_TOKEN_BYTES: Final = 4096
-
-
-class MachineCannot(VaultrError):
-    """A command that a machine cannot run."""
 
 
 class TokenInArguments(UsageError):

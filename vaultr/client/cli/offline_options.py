@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LONGEST: Final = timedelta(days=36_525)
 _DURATION: Final = re.compile(r"([0-9]{1,6})([smhdw])")
 
 
@@ -32,7 +33,10 @@ class Duration(click.ParamType[timedelta]):
         match = _DURATION.fullmatch(value)
         if match is None:
             self.fail("Use a number and s, m, h, d or w, such as 12h.", param, ctx)
-        return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+        found = timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+        if found > _LONGEST:
+            self.fail("Use at most 100 years.", param, ctx)
+        return found
 
 
 def _store_may_use_copy(context: click.Context, parameter: click.Parameter, value: Any) -> Any:

@@ -47,7 +47,11 @@ def _machine_sdk(options: GlobalOptions, token: str) -> Iterator["Vaultr"]:
     memory_protection.guard()
     waiting = _print_waiting if sys.stderr.isatty() else None
     with Vaultr.for_machine(
-        options.server, token, ca_file=options.ca_file, offline=options.offline, waiting=waiting
+        options.server,
+        token,
+        ca_file=options.trusted_ca_file,
+        offline=options.offline,
+        waiting=waiting,
     ) as vaultr:
         yield vaultr
         for notice in vaultr.notices:

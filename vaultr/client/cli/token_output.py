@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vaultr.client.cli import output
-from vaultr.client.errors import UsageError
+from vaultr.client.errors import UsageError, VaultrError
 
 out_option = click.option(
     "--out",
@@ -46,7 +46,7 @@ def token_place(file: Path | None) -> Iterator[TokenPlace]:
     """Check the place of a new token before anything is done, and write the token at the end.
 
     :raises UsageError: there is neither a file nor a terminal that shows the token.
-    :raises FileExists: the file exists; it is never overwritten.
+    :raises VaultrError: the file exists; it is never overwritten.
     """
     if file is None and not output.is_terminal():
         raise UsageError(
@@ -54,15 +54,26 @@ def token_place(file: Path | None) -> Iterator[TokenPlace]:
         )
     place = TokenPlace(file)
     if file is None:
-        yield place
+        try:
+            yield place
+        except BaseException:
+            if place.token is not None:  # it works already, and nobody could show it again
+                output.print_line(place.token)
+            raise
         return
     # The client's folder comes with it, and with that the ciphers.
-    from vaultr.client.storage.secret_files import save  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.storage.secret_files import FileExists, save  # noqa: PLC0415 - heavy, see above
 
-    save(file, b"", force=False)
+    try:
+        save(file, b"", force=False)
+    except FileExists as error:
+        raise VaultrError(f"{error} Name a new file: --out FILE") from None
     try:
         yield place
-        save(file, f"{place.token}\n".encode(), force=True)
-    except BaseException:
-        file.unlink(missing_ok=True)
-        raise
+    finally:  # a token that was created works already, whatever failed after that
+        try:
+            if place.token is not None:
+                save(file, f"{place.token}\n".encode(), force=True)
+        finally:
+            if file.stat().st_size == 0:
+                file.unlink()

@@ -133,8 +133,7 @@ def verify(file: BinaryIO, wrap: bytes, *, newest: Profile | None = None) -> Ver
     keyring: VaultKeyring | None = None
     account: ArchivedAccount | None = None
     for record in records(file):
-        with_line = _LineErrors(record)
-        with with_line:
+        with _LineErrors(record):
             if record.kind in _NEEDED:
                 found[record.kind] = record.value
             if record.kind == "key_set":

@@ -99,6 +99,8 @@ class VaultCheck:
             item_id, row = read_row(fields)
             if item_id in self._items:
                 raise ArchiveInvalid(f"The archive has item {item_id} twice.")
+            fields.time("created_at")
+            fields.time("updated_at")
             self._items[item_id] = row.held
         elif record.kind == "version":
             self._take_version(fields)

@@ -180,16 +180,22 @@ def _metric(name: str, kind: str, meaning: str) -> list[str]:
     ]
 
 
+_SECRET_USE: Final = "Use /v1/secret?key=VAULT/ITEM&property=FIELD; property is optional."
+
+
 def _wanted(path: str, query: str) -> tuple[Reference, bool]:
     """Return the reference of a request, and whether its value is sent without JSON.
 
     :raises UsageError: the request names no item.
     """
     if path == "/v1/secret":
-        given = parse_qs(query, keep_blank_values=True, max_num_fields=8)
+        try:
+            given = parse_qs(query, keep_blank_values=True, max_num_fields=8)
+        except ValueError:
+            raise UsageError(_SECRET_USE) from None
         keys, properties = given.get("key", []), given.get("property", [])
         if len(keys) != 1 or len(properties) > 1 or given.keys() - {"key", "property"}:
-            raise UsageError("Use /v1/secret?key=VAULT/ITEM&property=FIELD; property is optional.")
+            raise UsageError(_SECRET_USE)
         item = Reference.parse(SCHEME + keys[0], whole=True)
         # External Secrets Operator sends an empty property where none is set.
         name = properties[0] if properties and properties[0] else None

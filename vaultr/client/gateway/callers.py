@@ -3,6 +3,7 @@
 The file has no secret: a token of 32 random bytes cannot be guessed from its hash.
 """
 
+import functools
 import hashlib
 import hmac
 import json
@@ -63,7 +64,8 @@ def _covers(pattern: Sequence[str], wanted: Sequence[str | None]) -> bool:
     return True
 
 
-def _pattern(text: str) -> list[str]:
+@functools.cache  # every request asks for the same few
+def _pattern(text: str) -> tuple[str, ...]:
     """Return the parts of a pattern such as ``vaultr://prod/*``.
 
     :raises UsageError: it is not a reference with one to three parts.
@@ -75,7 +77,7 @@ def _pattern(text: str) -> list[str]:
         )
     # The same rules as for references: a / in a name is written as %2F.
     whole = Reference.parse(SCHEME + "/".join([*parts, _ANY][:_PARTS]))
-    return [whole.vault, whole.item, *([whole.field or ""] if len(parts) == _PARTS else [])]
+    return whole.vault, whole.item, *([whole.field or ""] if len(parts) == _PARTS else [])
 
 
 class Callers:
@@ -102,9 +104,11 @@ class Callers:
 
     def find(self, token: str) -> Caller | None:
         """Return the caller with this token; None if no caller has it."""
-        found = hash_of(token)
-        matches = [hmac.compare_digest(each.token_sha256, found) for each in self.listed()]
-        return self.listed()[matches.index(True)] if any(matches) else None
+        found, match = hash_of(token), None
+        for each in self.listed():  # all of them, so that the time tells nothing
+            if hmac.compare_digest(each.token_sha256, found):
+                match = each
+        return match
 
 
 def read_callers(path: Path) -> tuple[Caller, ...]:

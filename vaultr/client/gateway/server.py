@@ -5,7 +5,7 @@ import ipaddress
 import signal
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -69,10 +69,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(source: Source, gateway: Gateway, listen: Listen, *, every_seconds: float) -> None:
+def serve(
+    source: Source,
+    gateway: Gateway,
+    listen: Listen,
+    *,
+    every_seconds: float,
+    started: Callable[[], None],
+) -> None:
     """Serve until the process gets SIGTERM or SIGINT.
 
     :param every_seconds: how often the server is asked for what is new.
+    :param started: called when the address is in use by this process.
     :raises VaultrError: the address cannot be used, or the certificate cannot be read.
     """
     server = _server(gateway, listen)
@@ -82,6 +90,7 @@ def serve(source: Source, gateway: Gateway, listen: Listen, *, every_seconds: fl
         server.prepare()
     except OSError as error:
         raise VaultrError(f"{listen.host}:{listen.port}: {error.strerror}") from None
+    started()
     poller.start()
     with _stopped_by_signals():
         try:

@@ -65,6 +65,7 @@ class Source:
         self._notify = notify
         self._clock = clock
         self._last = _LastSync()
+        self._is_away = False
         self._syncing = threading.Lock()
         opened = session.require_unlocked()
         self._vaults = opened.vaults
@@ -93,15 +94,18 @@ class Source:
             try:
                 self._session.require_unlocked().refresh(list_again=list_again)
             except _AWAY as error:
-                self._notify(f"The server is away: {error}")
+                if not self._is_away:
+                    self._is_away = True
+                    self._notify(f"The server is away: {error}")
                 return
-            except VaultrError as error:
+            except (VaultrError, OSError) as error:  # such as a full disk below the copies
                 self._last = _LastSync(self._last.at, str(error) or type(error).__name__)
                 if self._last.problem != before:
                     self._notify(f"Nothing is served until a sync succeeds: {error}")
                 return
             self._last = _LastSync(self._clock())
-            if before is not None:
+            if before is not None or self._is_away:
+                self._is_away = False
                 self._notify("The copies are up to date again.")
 
     def check(self) -> None:

@@ -50,7 +50,7 @@ def findings(
     found += [*_expiring(listed, limits), *_without_factor(passwords)]
     if breached is not None:
         found += [
-            Finding("breached", item, f"found {count} times in breaches")
+            Finding("breached", item, f"seen in breaches: {count:,}")
             for item, count in breaches(listed, breached)
         ]
     return sorted(found, key=lambda each: (KINDS.index(each.kind), each.item.title.casefold()))

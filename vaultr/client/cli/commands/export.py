@@ -95,12 +95,13 @@ def export(
     the account, still sealed. --archive opens one with the master password and the secret key.
     """
     if everything or archive is not None:
+        named = "--all" if archive is None else "--archive"
         if names or name is not None or namespace is not None or variables != VariableOptions():
-            raise UsageError("--all takes no sets, and no options of sets.")
+            raise UsageError(f"{named} takes no sets, and no options of sets.")
         if (form, archive, vault, seal) == (None, None, None, False) and out_file is not None:
             archive_files.store_archive(options, out_file, force=force)
             return
-        file = _checked(form, out_file, seal=seal, password_fd=file_password_fd)
+        file = _checked(named, form, out_file, seal=seal, password_fd=file_password_fd)
         _export_items(options, file, form or "", vault, force=force, archive=archive,
                       password=_file_password(file_password_fd) if seal else None)  # fmt: skip
         return
@@ -142,12 +143,14 @@ def _check_sets(
         raise UsageError("--name and --namespace go with --format kubernetes.")
 
 
-def _checked(form: str | None, file: Path | None, *, seal: bool, password_fd: int | None) -> Path:
-    """Check the options of --all before anything is asked."""
+def _checked(
+    named: str, form: str | None, file: Path | None, *, seal: bool, password_fd: int | None
+) -> Path:
+    """Check the options that go with ``--all`` or ``--archive`` before anything is asked."""
     if form not in _OF_ITEMS:
-        raise UsageError(f"--all needs --format {', '.join(_OF_ITEMS[:-1])} or {_OF_ITEMS[-1]}.")
+        raise UsageError(f"{named} needs --format {', '.join(_OF_ITEMS[:-1])} or {_OF_ITEMS[-1]}.")
     if file is None:
-        raise UsageError("--all needs -o FILE: the file has secrets, and only you may read it.")
+        raise UsageError(f"{named} needs -o FILE: the file has secrets, and only you may read it.")
     if seal and form != "json":
         raise UsageError("--seal goes with --format json.")
     if password_fd is not None and not seal:

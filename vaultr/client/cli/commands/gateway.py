@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from vaultr.client.background import memory_protection
 from vaultr.client.cli import machine_mode, output
 from vaultr.client.cli.offline_options import Duration
 from vaultr.client.cli.options import GlobalOptions, Group, command, pass_options
@@ -94,14 +95,16 @@ def gateway(
     from vaultr.client.gateway.source import Source  # noqa: PLC0415 - late, see above
     from vaultr.client.sdk.machine_session import MachineSession  # noqa: PLC0415 - late, see above
 
+    memory_protection.guard(for_good=True)
     place, known = Listen.parse(listen, tls_cert, tls_key), Callers(callers)
-    session = MachineSession(options.server, token, ca_file=options.ca_file)
+    session = MachineSession(options.server, token, ca_file=options.trusted_ca_file)
     source = Source(session, max_age_seconds=max_age.total_seconds(), notify=_print_note)
     source.sync(list_again=True)
     scheme = "http" if tls_cert is None else "https"
-    output.print_note(f"Serving on {scheme}://{place.host}:{place.port}. Press Ctrl-C to stop.")
+    serving = f"Serving on {scheme}://{place.host}:{place.port}. Press Ctrl-C to stop."
     try:
-        serve(source, Gateway(source, known), place, every_seconds=every)
+        serve(source, Gateway(source, known), place, every_seconds=every,
+              started=lambda: output.print_note(serving))  # fmt: skip
     finally:
         session.close()
 

@@ -2,6 +2,7 @@
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,19 +74,17 @@ def import_file(
     """Import items from another manager or a file.
 
     FILE is an export of Bitwarden, 1Password, KeePass, Proton Pass, LastPass, a browser or another
-    manager, a pass store, or a file of secrets; - is standard input. docs/migrating.md lists the
-    formats. Vaultr recognises the format by content.
+    manager, a pass store, or a file of secrets; - is standard input. Formats: docs/migrating.md.
 
-    Vaultr imports all entries or none, and lists every entry that is wrong. A second import of a
-    newer file adds what is new and lists entries that differ. A dotenv file with the title of an
-    environment set updates that set, after it has shown the names. Delete the file afterwards: most
-    exports are not encrypted. An archive of this account goes into vaults of the same names.
+    Vaultr imports all entries or none, and lists every entry that is wrong. Importing a newer file
+    adds new entries and lists those that differ. A dotenv file updates the environment set of its
+    title. An archive goes into vaults of the same names. Most files are not encrypted: delete them.
     """
     if list_runs or undo is not None:
         _runs(options, file, undo, list_runs=list_runs)
         return
-    file = _named(file, vault, new_vault, versions=versions)
-    if _is_archive(file, into, new_vault, excluded=dry_run or again):
+    file = _named(file, vault, new_vault)
+    if _is_archive(file, file_options, [into, new_vault, dry_run, again, yes], versions=versions):
         fd = file_options.password_fd
         archive_files.import_archive(options, file, fd, vault, versions=versions, update=update)
         return
@@ -107,7 +106,7 @@ def import_file(
         _store(options, vaultr, reading, vault, update=update, again=again)
 
 
-def _named(file: Path | None, vault: str | None, new_vault: str | None, *, versions: bool) -> Path:
+def _named(file: Path | None, vault: str | None, new_vault: str | None) -> Path:
     """Return the file to import.
 
     :raises UsageError: none is named, or the options do not go together.
@@ -116,19 +115,30 @@ def _named(file: Path | None, vault: str | None, new_vault: str | None, *, versi
         raise UsageError("Name the file to import, or use --list or --undo.")
     if new_vault is not None and vault is not None:
         raise UsageError("--new-vault and --vault exclude each other.")
-    if versions and not archive_files.is_archive_file(file):
-        raise UsageError("--versions goes with an archive of vaultr export --all.")
     return file
 
 
-def _is_archive(file: Path, into: str | None, new_vault: str | None, *, excluded: bool) -> bool:
+def _is_archive(
+    file: Path,
+    file_options: import_report.FileOptions,
+    others: Sequence[object],
+    *,
+    versions: bool,
+) -> bool:
     """Check whether this is an archive.
 
-    :raises UsageError: it is one, but an option is set that goes with other files only.
+    :param others: the options of the command that only other files take.
+    :raises UsageError: an option does not go with this kind of file.
     """
     found = archive_files.is_archive_file(file)
-    if found and (excluded or (into, new_vault) != (None, None)):
-        raise UsageError("An archive excludes --into, --dry-run, --again and --new-vault.")
+    if versions and not found:
+        raise UsageError("--versions goes with an archive of vaultr export --all.")
+    only_password = replace(file_options, form=None, title=None, columns=(), key_file=None)
+    is_set = any(each not in (None, False) for each in others)
+    if found and (is_set or file_options != only_password):
+        raise UsageError(
+            "An archive goes with --vault, --versions, --update and --file-password-fd only."
+        )
     return found
 
 

@@ -96,7 +96,7 @@ def add_machine(
         expires_at = datetime.now(UTC) + expires
         added, token = vaultr.add_machine(name, rights, expires_at=expires_at, networks=networks)
         place.token = token
-        names = _vault_names(vaultr)
+        names = _vault_names(vaultr, offline=True)
     _print_with_token(options, added, names, "Created", place)
 
 
@@ -169,7 +169,7 @@ def edit_machine(
             expires_at=None if expires is None else datetime.now(UTC) + expires,
             networks=networks if networks or any_network else None,
         )
-        names = _vault_names(vaultr)
+        names = _vault_names(vaultr, offline=True)
     _print(options, edited, names)
     if lost := [names.get(each, str(each)) for each in before.vaults if each not in edited.vaults]:
         listed = ", ".join(map(output.printable, lost))
@@ -188,7 +188,7 @@ def new_token(options: GlobalOptions, machine: str, out_file: Path | None) -> No
     with token_place(out_file) as place, unlocked_sdk(options) as vaultr:
         step_up(options, vaultr)
         renewed, place.token = vaultr.renew_machine_token(machine)
-        names = _vault_names(vaultr)
+        names = _vault_names(vaultr, offline=True)
     _print_with_token(options, renewed, names, "New token", place)
 
 
@@ -243,8 +243,12 @@ def _rights(vaults: Sequence[str]) -> "dict[str, Rights]":
     return rights
 
 
-def _vault_names(vaultr: "Vaultr") -> dict[UUID, str]:
-    return {vault.id: vault.name for vault in vaultr.vaults()}
+def _vault_names(vaultr: "Vaultr", *, offline: bool = False) -> dict[UUID, str]:
+    """Return the names of the vaults.
+
+    :param offline: use this device's copy, which a change of a machine has just brought up to date.
+    """
+    return {vault.id: vault.name for vault in vaultr.vaults(offline=offline)}
 
 
 def _json(machine: "Machine", names: Mapping[UUID, str]) -> dict[str, Any]:
