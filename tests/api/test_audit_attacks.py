@@ -28,7 +28,6 @@ from vaultr.audit.models import AuditCheckpoint, AuditEvent, AuditHold, AuditKey
 from vaultr.audit.signing import SigningKey, SigningKeys
 from vaultr.audit.verification import run
 from vaultr.database.session import transaction
-from vaultr.protocol import notes
 from vaultr.protocol.notes import Checkpoint
 from vaultr.settings.types import Keys
 
@@ -304,7 +303,7 @@ def test_signer_remembers_what_it_signed_whatever_triggers_do(postgres_app, does
             sequencer.sequence()
         change("DROP TRIGGER hostile ON audit_checkpoint")
 
-        assert Checkpoint.parse(notes.parse(state_file.read()).text).size == len(stored())
+        assert Checkpoint.of_note(state_file.read()).size == len(stored())
 
 
 def test_state_does_not_go_back_to_an_older_checkpoint(log):

@@ -102,7 +102,7 @@ class FileAnchor:
         for line in reversed(lines):
             try:
                 note = str(json.loads(line))
-                Checkpoint.parse(notes.parse(note).text)
+                Checkpoint.of_note(note)
             except (ValueError, NoteInvalid):
                 continue
             return note
@@ -169,7 +169,7 @@ class BucketAnchor:
 
     def _key(self, note: str) -> str:
         try:
-            one = Checkpoint.parse(notes.parse(note).text)
+            one = Checkpoint.of_note(note)
         except NoteInvalid:
             change = notes.KeyChange.parse(notes.parse(note).text)
             return f"{self._prefix}key-change-{change.epoch}"
@@ -206,7 +206,7 @@ class WitnessAnchor:
     def send(self, note: str, session: Session) -> str:
         """Submit a checkpoint; return the cosignature of a trusted witness key."""
         try:
-            checkpoint = Checkpoint.parse(notes.parse(note).text)
+            checkpoint = Checkpoint.of_note(note)
         except NoteInvalid:
             return ""  # a change of key: a witness takes checkpoints only
         old = self._sizes.get(checkpoint.epoch, 0)

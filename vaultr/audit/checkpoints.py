@@ -124,7 +124,7 @@ def _read() -> View:
 
 def of_note(note: str) -> Published:
     """Read a stored note."""
-    return Published(note, Checkpoint.parse(notes.parse(note).text))
+    return Published(note, Checkpoint.of_note(note))
 
 
 def published_query() -> sa.Select[AuditCheckpoint]:

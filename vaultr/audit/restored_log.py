@@ -6,7 +6,6 @@ from vaultr.audit import anchor_kinds
 from vaultr.audit.anchor_kinds import AnchorFailed
 from vaultr.audit.verification import run
 from vaultr.audit.verification.findings import Kind
-from vaultr.protocol import notes
 from vaultr.protocol.notes import Checkpoint, NoteInvalid
 from vaultr.security import keyring
 from vaultr.settings.model import current_settings
@@ -48,7 +47,7 @@ def _older_anchors(checkpoint: str | None) -> Iterator[str]:
 
 def _place(note: str) -> tuple[int, int] | None:
     try:
-        one = Checkpoint.parse(notes.parse(note).text)
+        one = Checkpoint.of_note(note)
     except NoteInvalid:
         return None
     return one.epoch, one.size

@@ -10,7 +10,7 @@ from vaultr.audit import anchors, checkpoints, log_name, signing, state_file, tr
 from vaultr.audit.models import AuditCheckpoint
 from vaultr.audit.signing import SigningKeys
 from vaultr.observability import logs
-from vaultr.protocol import merkle, notes
+from vaultr.protocol import merkle
 from vaultr.protocol.merkle import MerkleProofInvalid
 from vaultr.protocol.notes import Checkpoint, NoteInvalid
 
@@ -85,7 +85,7 @@ class Signer:
         :raises CannotSign: one of them cannot be read, or is not of this log.
         """
         found = [self._read_file(session)]
-        if self._last is not None:
+        if self._last is not None and self._last != found[0].note:
             found.append(self._opened(session, self._last, "state"))
         if not self._anchors_read:
             found += self._read_anchors(session)
@@ -119,12 +119,13 @@ class Signer:
             says = f"the checkpoint in the {where} is invalid: {error}"
             raise CannotSign(f"{where}-invalid", says) from error
 
-    def _check_stored(self, session: Session, stored: AuditCheckpoint, size: int) -> None:
-        """Check that the newest stored checkpoint is ours and fits the stored tree."""
+    def _check_stored(self, session: Session, stored: AuditCheckpoint, size: int) -> Checkpoint:
+        """Check that the newest stored checkpoint is ours and fits the stored tree; return it."""
         shown = self._opened(session, stored.note, "database").checkpoint
         if shown is None or (shown.epoch, shown.size) != (stored.epoch, stored.size):
             raise CannotSign("database-invalid", "a stored checkpoint differs from its columns")
         _check_extends(session, shown, size)
+        return shown
 
     def check(self, session: Session, epoch: int, size: int) -> State:
         """Check that a tree of the database extends the last signed checkpoint.
@@ -133,8 +134,7 @@ class Signer:
         """
         state = self.state(session)
         stored = checkpoints.last_signed(session)
-        if stored is not None:
-            self._check_stored(session, stored, size)
+        newest = None if stored is None else self._check_stored(session, stored, size)
         if state.checkpoint is None:
             if stored is not None and _is_first(stored):
                 return self._adopted(session, stored)
@@ -147,8 +147,9 @@ class Signer:
             shown = f"{last.epoch}/{last.size}"
             says = f"the database is older than the last checkpoint ({shown}); {REOPEN}"
             raise CannotSign("database-restored", says)
-        end = size if epoch == last.epoch else tree.size(session, last.epoch)
-        _check_extends(session, last, end)
+        if last != newest:
+            end = size if epoch == last.epoch else tree.size(session, last.epoch)
+            _check_extends(session, last, end)
         if epoch > last.epoch:
             _check_links(session, last.epoch, epoch)
         return state
@@ -180,7 +181,7 @@ def _is_first(stored: AuditCheckpoint) -> bool:
 
 
 def _place_of(note: str) -> tuple[int, int]:
-    checkpoint = Checkpoint.parse(notes.parse(note).text)
+    checkpoint = Checkpoint.of_note(note)
     return checkpoint.epoch, checkpoint.size
 
 

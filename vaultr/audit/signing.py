@@ -114,7 +114,7 @@ def opened(text: str, trusted: list[VerificationKey], log: str) -> Checkpoint:
 
     :raises NoteInvalid: it is malformed, of another log, or not signed by a trusted key.
     """
-    checkpoint = Checkpoint.parse(notes.parse(text).text)
+    checkpoint = Checkpoint.of_note(text)
     if checkpoint.log != log:
         raise NoteInvalid("the checkpoint is of another log")
     return notes.open_checkpoint(text, trusted, verify)

@@ -37,7 +37,7 @@ def restore_of(epoch: int, obj: Mapping[str, Any]) -> Restore | None:
     try:
         end = (int(obj["previous_epoch"]), int(obj["leaves"]))
         text = obj["signer"]
-        signer = None if text is None else Checkpoint.parse(notes.parse(str(text)).text)
+        signer = None if text is None else Checkpoint.of_note(str(text))
     except (KeyError, TypeError, ValueError, OverflowError, NoteInvalid):
         return None
     if not (0 <= end[0] < epoch and 0 <= end[1] <= merkle.MAX_SIZE):
@@ -140,6 +140,6 @@ def _named(text: Any) -> Checkpoint | None:
     if text is None:
         return None
     try:
-        return Checkpoint.parse(notes.parse(str(text)).text)
+        return Checkpoint.of_note(str(text))
     except NoteInvalid:
         return Checkpoint("", 0, 0, b"")

@@ -171,7 +171,7 @@ def check_opening(opening: Json, checkpoint: Checkpoint, before: Checkpoint | No
         raise AuditInvalid(f"Tree {checkpoint.epoch} does not begin with log.epoch.open.")
     if before is not None:
         try:
-            named = Checkpoint.parse(notes.parse(str(obj.get("previous"))).text)
+            named = Checkpoint.of_note(str(obj.get("previous")))
         except NoteInvalid as error:
             raise AuditInvalid(f"Tree {checkpoint.epoch} names no previous tree.") from error
         if named != before:

@@ -5,7 +5,7 @@ from typing import Any
 
 from vaultr.client.errors import AnswerInvalid
 from vaultr.client.strict_json import Json
-from vaultr.protocol import merkle, notes
+from vaultr.protocol import merkle
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.protocol.notes import Checkpoint, NoteInvalid, VerificationKey
 
@@ -47,7 +47,7 @@ class Pinned:
             keys = [VerificationKey.parse(one) for one in document["keys"]]
             last = (int(document["seq"]), unb64(document["leaf"]))
             note = str(document["note"])
-            if Checkpoint.parse(notes.parse(note).text) != checkpoint or not keys:
+            if Checkpoint.of_note(note) != checkpoint or not keys:
                 raise AnswerInvalid("the profile's checkpoint contradicts itself")
         except (KeyError, TypeError, ValueError, NoteInvalid):
             raise AnswerInvalid("the profile's checkpoint cannot be read") from None

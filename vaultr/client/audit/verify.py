@@ -68,7 +68,7 @@ class Restore:
             end = (int(obj["previous_epoch"]), int(obj["leaves"]))
             signed = (epoch - 1, MAX_SIZE)  # the signer's state was lost too
             if obj.get("signer") is not None:
-                signer = Checkpoint.parse(notes.parse(str(obj["signer"])).text)
+                signer = Checkpoint.of_note(str(obj["signer"]))
                 signed = (signer.epoch, signer.size)
             return [cls(str(obj["reason"]), end, signed)]
         except (KeyError, TypeError, ValueError, NoteInvalid):
@@ -138,7 +138,7 @@ class Verifier:
         body: Any = self._session.send("GET", path).body
         try:
             keys = [VerificationKey.parse(one) for one in body["keys"]]
-            checkpoint = Checkpoint.parse(notes.parse(body["checkpoint"]).text)
+            checkpoint = Checkpoint.of_note(str(body["checkpoint"]))
             changes = [str(one) for one in body["key_changes"]]
             opening = body["opening"]
         except (KeyError, TypeError, NoteInvalid) as error:
