@@ -15,7 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 from vaultr.app import create_app
-from vaultr.audit import chain, sequencer, service, transaction_hooks, tree
+from vaultr.audit import chain, sequencer, service, subjects, transaction_hooks, tree
 from vaultr.audit.events import Event
 from vaultr.audit.signing import SigningKey, SigningKeys
 from vaultr.database.session import clear_fact_cache, db, transaction
@@ -135,14 +135,15 @@ def rebuild(log, *, signers=None):
         "SELECT l.event_id, e.event_hash, e.sub FROM audit_leaf l JOIN audit_event e"
         " ON e.event_id = l.event_id ORDER BY l.idx"
     )
-    for table in ("audit_leaf", "audit_node"):
+    for table in ("audit_leaf", "audit_node", "audit_subject"):
         log.sql(f"DELETE FROM {table}")  # nosec B608 - constant names
-    edge, leaves = Frontier(), [
+    edge, ends, leaves = Frontier(), {}, [
         tree.Leaf(UUID(event_id), bytes(event_hash), merkle.subject_tag(sub))
         for event_id, event_hash, sub in rows
     ]  # fmt: skip
     with transaction() as session:
-        tree.append(session, 1, edge, leaves, {})
+        tree.append(session, 1, edge, leaves, ends)
+        subjects.write(session, ends)
     if signers is not None:
         checkpoint = Checkpoint("vault.example/audit", 1, edge.size, edge.root())
         log.sql("DELETE FROM audit_checkpoint WHERE size < ?", edge.size)

@@ -220,6 +220,33 @@ def test_reattributed_subject_is_found(log):
     assert {"leaf", "column", "subject"} <= checks()
 
 
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_subject SET last_seq = last_seq + 1 WHERE subject_tag = :tag",
+        "UPDATE audit_subject SET last_seq = 0, last_leaf_hash ="
+        " (SELECT leaf_hash FROM audit_leaf WHERE subject_tag = :tag AND subject_seq = 0)"
+        " WHERE subject_tag = :tag",
+        "UPDATE audit_subject SET last_leaf_hash ="
+        " (SELECT leaf_hash FROM audit_leaf WHERE idx = 0) WHERE subject_tag = :tag",
+        "DELETE FROM audit_subject WHERE subject_tag = :tag",
+        "INSERT INTO audit_subject (subject_tag, last_seq, last_leaf_hash)"
+        " SELECT event_hash, 0, event_hash FROM audit_event WHERE typ = 'writer.start'",
+    ],
+    ids=["ahead", "behind", "other-leaf", "gone", "added"],
+)
+def test_changed_end_of_a_subject_chain_is_found(log, statement):
+    assert checks() == set()
+
+    changed = change(
+        statement, **({"tag": merkle.subject_tag(str(ANN))} if ":tag" in statement else {})
+    )
+
+    assert changed == 1
+    assert checks() == {"subject"}
+
+
 def test_hidden_leaf_with_renumbering_is_found(log):
     row = an_event()
     change("DELETE FROM audit_leaf WHERE idx = :i", i=row["idx"])

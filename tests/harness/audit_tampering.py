@@ -5,7 +5,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from vaultr import clock
-from vaultr.audit import chain, checkpoints, service, signing, tree
+from vaultr.audit import chain, checkpoints, service, signing, subjects, tree
 from vaultr.audit.events import Event
 from vaultr.audit.verification import run
 from vaultr.database.session import db, reading, transaction
@@ -103,8 +103,8 @@ def rebuild_tree(*, sign=True):
                 " ON e.event_id = l.event_id WHERE l.epoch = 1 ORDER BY l.idx"
             )
         ).all()
-    change("DELETE FROM audit_leaf")
-    change("DELETE FROM audit_node")
+    for table in ("leaf", "node", "subject"):
+        change(f"DELETE FROM audit_{table}")
     if sign:
         change("DELETE FROM audit_checkpoint")
     edge, ends = Frontier(), {}
@@ -114,6 +114,7 @@ def rebuild_tree(*, sign=True):
             for row in rows
         ]
         tree.append(session, 1, edge, leaves, ends)
+        subjects.write(session, ends)
         if sign:
             checkpoint = Checkpoint("localhost/audit", 1, edge.size, edge.root())
             note = signing.keys().checkpoint(checkpoint)

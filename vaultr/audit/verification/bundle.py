@@ -12,7 +12,7 @@ from vaultr.audit.verification import known, trust
 from vaultr.audit.verification.findings import Findings
 from vaultr.audit.verification.links import restore_of
 from vaultr.audit.verification.trust import Trust
-from vaultr.protocol import merkle, notes
+from vaultr.protocol import merkle
 from vaultr.protocol.encoding import unb64
 from vaultr.protocol.merkle import Frontier
 from vaultr.protocol.notes import Checkpoint, NoteInvalid, VerificationKey
@@ -127,16 +127,20 @@ class BundleCheck:
         restore = restore_of(self._epoch, obj)
         expected = self._epoch - 1 if restore is None else restore.end[0]
         text = obj["previous"]
-        named = None if text is None else Checkpoint.parse(notes.parse(text).text)
+        named = None if text is None else Checkpoint.of_note(text)
         before = max((one for one in self._finals if one < self._epoch), default=0)
         if before != expected or named != self._finals.get(before):
             self._bad("link", f"tree {self._epoch} continues another tree than the one before it")
 
     def _check_mac(self, event: Mapping[str, Any], prev: bytes, body: bytes, mac: bytes) -> None:
-        key = self._keys.get(str(event.get("k")))
-        if key is None and self._keys:
-            self.findings.unverifiable("mac", f"the key {event.get('k')} is not given")
-        elif key is not None and not hmac.compare_digest(chain.link(key, prev, body)[0], mac):
+        if not self._keys:
+            return
+        name = event.get("k")
+        if not isinstance(name, str):
+            self._bad("mac", f"event {event['eid']} does not name the key of its MAC")
+        elif (key := self._keys.get(name)) is None:
+            self.findings.unverifiable("mac", f"AUDIT_KEY does not contain the key {name}")
+        elif not hmac.compare_digest(chain.mac_of(key, prev, body), mac):
             self._bad("mac", f"the MAC of event {event['eid']} is wrong")
 
     def _check_subject(self, tag: bytes, seq: int, last: bytes, leaf: bytes) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from vaultr.audit import chain, pending
-from vaultr.audit.models import AuditEvent, AuditLeaf, AuditPending
+from vaultr.audit.models import AuditEvent, AuditLeaf, AuditPending, AuditSubject
 from vaultr.audit.verification.findings import MOST_LISTED, Findings
 from vaultr.protocol import merkle
 
@@ -78,6 +78,32 @@ def check_subjects(session: Session, findings: Findings, *, pruned: bool) -> Non
             epoch=row["epoch"],
             index=row["idx"],
         )
+    _check_ends(session, findings, pruned=pruned)
+
+
+def _check_ends(session: Session, findings: Findings, *, pruned: bool) -> None:
+    """Check that `audit_subject`, from which the sequencer continues, names the last leaves."""
+    leaf, end = AuditLeaf, AuditSubject
+    same = sa.and_(leaf.subject_seq == end.last_seq, leaf.leaf_hash == end.last_leaf_hash)
+    fits = sa.func.max(sa.case((same, 1), else_=0))
+    differs = (
+        sa.select(leaf.subject_tag)
+        .outerjoin(end, end.subject_tag == leaf.subject_tag)
+        .group_by(leaf.subject_tag, end.last_seq)
+        .having(
+            sa.or_(end.last_seq.is_(None), fits == 0, sa.func.max(leaf.subject_seq) != end.last_seq)
+        )
+    )
+    for tag in session.scalars(differs.limit(_MOST)):
+        says = f"audit_subject does not name the last leaf of subject {tag.hex()}"
+        findings.tampered("subject", says)
+    if pruned:  # the leaves of a subject may be in a tree that is gone
+        return
+    unknown = sa.select(end.subject_tag).where(
+        ~sa.exists().where(leaf.subject_tag == end.subject_tag)
+    )
+    for tag in session.scalars(unknown.limit(_MOST)):
+        findings.tampered("subject", f"audit_subject names subject {tag.hex()}, which has no leaf")
 
 
 def check_membership(session: Session, findings: Findings, *, now: datetime) -> None:

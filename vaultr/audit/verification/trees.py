@@ -131,18 +131,22 @@ class TreeCheck:
     def _check_event(self, row: Row, body: dict[str, Any]) -> None:
         if chain.copies(row) != chain.copied(body):
             self._bad("column", f"a column of event {row.event_id} differs", row.idx)
-        key = self._keys.get(str(body.get("k")))
-        if key is None:
-            if self._keys:
-                self._findings.unverifiable("mac", f"the key {body.get('k')} is not given")
-        elif not hmac.compare_digest(chain.mac_of(key, row.prev_hash, row.body), row.mac):
-            self._bad("mac", f"the MAC of event {row.event_id} is wrong", row.idx)
+        if self._keys:
+            self._check_mac(row, body.get("k"))
         self._check_detail(row, body)
         if row.idx == 0:
             self.opening = body
         typ = body.get("typ")
         if isinstance(typ, str) and typ in TYPES:
             self._records.take((self.epoch, row.idx), typ, body)
+
+    def _check_mac(self, row: Row, name: Any) -> None:
+        if not isinstance(name, str):
+            self._bad("mac", f"event {row.event_id} does not name the key of its MAC", row.idx)
+        elif (key := self._keys.get(name)) is None:
+            self._findings.unverifiable("mac", f"AUDIT_KEY does not contain the key {name}")
+        elif not hmac.compare_digest(chain.mac_of(key, row.prev_hash, row.body), row.mac):
+            self._bad("mac", f"the MAC of event {row.event_id} is wrong", row.idx)
 
     def _check_time(self, row: Row) -> None:
         """Warn once for each tree in which time goes back: a clock was set back."""
