@@ -102,6 +102,20 @@ class Device:
         return result.stderr
 
 
+class Job(Device):
+    """A CI job: a token, no account; ``folder`` is where it may keep its sealed copies."""
+
+    def __init__(self, home, url, token, *, folder=False):
+        super().__init__(home, url)
+        del self.environ["VAULTR_AGENT"]
+        self.environ["VAULTR_TOKEN"] = token
+        if not folder:
+            del self.environ["VAULTR_DIR"]
+
+    def types(self, *words, **more):
+        return super().types(*words, **{"password": None, **more})
+
+
 def pipe(secret):
     """Return a descriptor from which ``secret`` and a newline can be read, once."""
     reading, writing = os.pipe()

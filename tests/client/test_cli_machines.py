@@ -11,7 +11,7 @@ import uuid
 
 import pytest
 
-from tests.client.devices import NOBODY, PROGRAM, Device
+from tests.client.devices import NOBODY, PROGRAM, Job
 from tests.client.terminal import Terminal
 from tests.harness.servers import free_port
 from tests.harness.timing import until
@@ -21,20 +21,6 @@ from vaultr.client.cli.main import vaultr
 from vaultr.client.crypto.machine_keys import holds_token
 
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
-
-
-class Job(Device):
-    """A CI job: a token, no account; ``folder`` is where it may keep its sealed copies."""
-
-    def __init__(self, home, url, token, *, folder=False):
-        super().__init__(home, url)
-        del self.environ["VAULTR_AGENT"]
-        self.environ["VAULTR_TOKEN"] = token
-        if not folder:
-            del self.environ["VAULTR_DIR"]
-
-    def types(self, *words, **more):
-        return super().types(*words, **{"password": None, **more})
 
 
 @pytest.fixture(scope="module")

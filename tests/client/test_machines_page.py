@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.devices import PROGRAM, Device
+from tests.client.devices import PROGRAM, Device, started
 from tests.harness.servers import free_port
 from tests.harness.timing import until
 from tests.harness.tls_sites import Authority
 
 PAGE = Path(__file__).parents[2] / "docs" / "machines.md"
-COMMANDS = re.findall(r"^(you|job|gateway)\$ vaultr (.+)$", PAGE.read_text(), re.MULTILINE)
+COMMANDS = re.findall(r"^(you|job|watch|gateway)\$ vaultr (.+)$", PAGE.read_text(), re.MULTILINE)
 NEW_PORT = json.dumps({"detail": {"variables": {"PORT": "81"}}})
 
 
@@ -53,6 +53,9 @@ def test_commands_of_the_page_work_in_their_order(you, site, folder):
         words = shlex.split(line)
         if who == "gateway" and words[1] != "token":
             _check_gateway(site, words, folder)
+        elif who == "watch":
+            with started(job, *words):
+                until(lambda: (folder / "seen.yaml").exists())
         else:
             actor, password = (you, True) if who == "you" else (job, None)
             stdin = NEW_PORT if words[-1] == "--json" else ""
@@ -63,6 +66,7 @@ def test_commands_of_the_page_work_in_their_order(you, site, folder):
     assert shown["run --env-set web -- sh deploy.sh"] == "deployed with hunter2\n"
     assert shown["read vaultr://prod/web/DB_PASSWORD"] == "hunter2\n"
     assert (folder / "config.yaml").read_text() == "password: hunter2\n"
+    assert (folder / "seen.yaml").read_text() == "password: hunter2\n"
     assert json.loads(you.done("export", "web", "--format", "json"))["PORT"] == "81"
     assert [each["name"] for each in you.run_json("machines", "list")] == ["cluster"]
 

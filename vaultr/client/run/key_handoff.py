@@ -46,9 +46,14 @@ def was_locked_since(vaultr: "Vaultr", exported: Mapping[str, Any]) -> bool:
 
     A machine is never locked; the server rejects it once its token was replaced or deleted.
     """
+    return last_lock_of(vaultr) != exported.get("locked")
+
+
+def last_lock_of(vaultr: "Vaultr") -> str | None:
+    """Return a value that changes when the user locks this device; None for a machine."""
     if vaultr.machine_session is not None:
-        return False
-    return bool(last_lock.moment(vaultr.device.store.folder) != exported["locked"])
+        return None
+    return last_lock.moment(vaultr.device.store.folder)
 
 
 def open_access(exported: Json) -> "Vaultr":

@@ -1,8 +1,9 @@
 """The commands `vaultr read` and `vaultr inject`, which resolve references."""
 
+import signal
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +17,8 @@ from vaultr.client.items.templates import filled, holds_references
 
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Vaultr
+
+_TEMPLATE_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 out_file_option = click.option(
     "-o",
@@ -72,25 +75,45 @@ def read(
 @command(
     "inject",
     "vaultr inject < config.tmpl > config.yaml",
-    "vaultr inject -i config.tmpl -o config.yaml",
+    "vaultr inject config.tmpl -o config.yaml",
     "echo 'password: {{ vaultr://Personal/Mail/password }}' | vaultr inject",
+    "vaultr inject --watch app.tmpl --out app.env --exec 'systemctl reload app'",
 )
 @click.option(
     "-i",
     "--in-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_TEMPLATE_FILE,
     metavar="FILE",
-    help="Template file (default: standard input)",
+    help="Template file (default: TEMPLATE, or standard input)",
 )
 @out_file_option
 @force_option
+@click.option("--watch", is_flag=True, help="Keep the file of --out up to date until stopped")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1, max=86_400),
+    default=10.0,
+    metavar="SECONDS",
+    help="How often --watch asks the server (default: 10)",
+)
+@click.option(
+    "--exec",
+    "shell_command",
+    metavar="COMMAND",
+    help="Shell command to run each time --watch has written the file",
+)
 @copy_options
+@click.argument("template", type=_TEMPLATE_FILE, required=False)
 @pass_options
 def inject(
     options: GlobalOptions,
     in_file: Path | None,
+    template: Path | None,
     out_file: Path | None,
     force: bool,
+    watch: bool,
+    every: float,
+    shell_command: str | None,
     offline: bool,
     max_age: timedelta | None,
 ) -> None:
@@ -99,22 +122,75 @@ def inject(
     Write a reference as {{ vaultr://VAULT/ITEM/FIELD }}, or without braces if it has no space.
     Values are inserted unchanged, so quote them as the format of the file requires. If one value is
     missing, nothing is written.
+
+    With --watch, the file of --out is overwritten when a value changes, and stays unchanged while
+    the server is unreachable. COMMAND inherits no token and no secret.
     """
-    data = prompts.read_input(options) if in_file is None else in_file.read_bytes()
-    try:
-        template = data.decode()
-    except UnicodeDecodeError:
-        raise UsageError("The template is not UTF-8.") from None
-    text = template
-    if holds_references(template):
+    if in_file is not None and template is not None:
+        raise UsageError("Name the template once: as TEMPLATE or with --in-file.")
+    source = in_file or template
+    if watch:
+        _check_watch(options, source, out_file, uses_copy=offline or max_age is not None)
+    elif shell_command is not None:
+        raise UsageError("--exec needs --watch.")
+    text = _read_template(options, source)
+    if watch and out_file is not None:
+        _watch(options, text, out_file, shell_command, every_seconds=every)
+        return
+    if holds_references(text):
         with unlocked_sdk(options) as vaultr:
-            text = filled(template, open_resolver(vaultr, offline=offline, max_age=max_age).value)
+            text = filled(text, open_resolver(vaultr, offline=offline, max_age=max_age).value)
     if out_file is not None:
         save_output(options, out_file, text, force=force)
     elif options.json:
         output.print_json(text)
     else:
         output.print_value(text, newline=False)
+
+
+def _read_template(options: GlobalOptions, source: Path | None) -> str:
+    data = prompts.read_input(options) if source is None else source.read_bytes()
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise UsageError("The template is not UTF-8.") from None
+
+
+def _check_watch(
+    options: GlobalOptions, source: Path | None, out_file: Path | None, *, uses_copy: bool
+) -> None:
+    if out_file is None:
+        raise UsageError("--watch writes to a file: name it with --out FILE.")
+    if options.json:
+        raise UsageError("`vaultr inject --watch` prints no result, so there is no --json.")
+    if uses_copy:
+        raise UsageError("--watch contacts the server, so --offline and --max-age do not apply.")
+    if source is not None and out_file.exists() and out_file.samefile(source):
+        raise UsageError("--out names the template itself, which --watch would overwrite.")
+
+
+def _watch(
+    options: GlobalOptions,
+    template: str,
+    out_file: Path,
+    shell_command: str | None,
+    *,
+    every_seconds: float,
+) -> None:
+    if not holds_references(template):
+        raise UsageError("The template has no reference, so there is nothing to watch.")
+    # They load what opens items, which --help does not need.
+    from vaultr.client.run.template_watch import TemplateWatch, WatchedFile  # noqa: PLC0415 - late, see above
+
+    file = WatchedFile(template, out_file, shell_command)
+    with unlocked_sdk(options) as vaultr:
+        watch = TemplateWatch(vaultr, file, every_seconds=every_seconds, notify=_print_note)
+        signal.signal(signal.SIGTERM, watch.stop)
+        watch.run()
+
+
+def _print_note(text: str) -> None:
+    output.print_note(f"vaultr: {output.printable(text)}")
 
 
 def open_resolver(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> Resolver:
