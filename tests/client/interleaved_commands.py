@@ -8,7 +8,7 @@ from argon2 import low_level
 
 from tests.client.server_attacks import titles
 from tests.client.world import EMAIL
-from vaultr.client.account.open_account import WrongPassword
+from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.errors import CredentialsInvalid, VaultrError
 
 NEW = "another master password"

@@ -7,7 +7,7 @@ import pytest
 from tests.client.interleaved_commands import NEW, THIRD, check_sound, unlocked
 from tests.client.server_attacks import titles
 from tests.client.world import EMAIL, PASSWORD, mail
-from vaultr.client.account.open_account import WrongPassword
+from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.account.password_proof import read_device
 from vaultr.client.errors import CredentialsInvalid, Locked, SessionEnded, VaultrError
 from vaultr.client.storage.store import Store

@@ -7,7 +7,7 @@ from tests.client.interleaved_commands import NEW, Crossing
 from tests.client.server_attacks import titles
 from tests.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
-from vaultr.client.account.open_account import WrongPassword
+from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.crypto import primitives
 from vaultr.client.errors import CredentialsInvalid, Refused, UsageError
 

@@ -10,7 +10,7 @@ from tests.client.mailbox import link, mailed
 from tests.client.server_attacks import titles
 from tests.client.world import PASSWORD, mail
 from vaultr import Vaultr
-from vaultr.client.account.open_account import WrongPassword
+from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.errors import CredentialsInvalid, PinMismatch, SessionEnded, VaultrError
 
 WRITES = (

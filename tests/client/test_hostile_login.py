@@ -8,7 +8,7 @@ import pytest
 from tests.client.server_attacks import answering, flipped
 from tests.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
-from vaultr.client.account.open_account import SecretKeyNeeded, SignupWaits
+from vaultr.client.account.credentials import SecretKeyNeeded, SignupWaits
 from vaultr.client.crypto import keys, primitives
 from vaultr.client.errors import (
     AnswerInvalid,

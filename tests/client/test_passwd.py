@@ -7,7 +7,7 @@ import pytest
 from tests.client.fake_vaults import ServiceError
 from tests.client.server_attacks import titles
 from tests.client.world import EMAIL, PASSWORD, mail
-from vaultr.client.account.open_account import WrongPassword
+from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.account.password_policy import WeakPassword
 from vaultr.client.crypto import keys
 from vaultr.client.errors import (

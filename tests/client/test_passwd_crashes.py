@@ -13,7 +13,7 @@ from tests.client.crash_points import Death, Killed
 from tests.client.fake_vaults import ServiceError
 from tests.client.server_attacks import titles
 from tests.client.world import EMAIL, PASSWORD, mail
-from vaultr.client.account.open_account import WrongPassword
+from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.crypto import primitives
 from vaultr.client.errors import (
     CredentialsInvalid,

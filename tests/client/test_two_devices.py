@@ -8,7 +8,7 @@ import pytest
 from tests.client.interleaved_commands import NEW, THIRD, check_sound, unlocked
 from tests.client.server_attacks import answering, titles
 from tests.client.world import EMAIL, PASSWORD, mail
-from vaultr.client.account.open_account import SecretKeyNeeded
+from vaultr.client.account.credentials import SecretKeyNeeded
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import (
     CredentialsInvalid,

@@ -5,7 +5,7 @@ import shutil
 
 from tests.client.fake_server import FakeServer
 from vaultr import Vaultr
-from vaultr.client.account import open_account
+from vaultr.client.account import unlock
 from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
 
 EMAIL = "ann@example.org"
@@ -86,7 +86,7 @@ class StoredKey:
     def on(self, device):
         """Unlock a device."""
         store = device.device.store
-        opened = open_account.open_with_account_key(
+        opened = unlock.open_with_account_key(
             store, device.device.server(), store.account(), self._key
         )
         return UnlockedVaults(opened)

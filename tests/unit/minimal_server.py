@@ -7,7 +7,7 @@ from vaultr.client.crypto import aad
 from vaultr.client.crypto.keys import VaultKeys, open_wraps
 from vaultr.client.crypto.seal import seal
 from vaultr.client.log import append, pages, verify
-from vaultr.client.log.state import new_vault
+from vaultr.client.log.state import new_vault, plan_sync
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.protocol.entries import (
     NOTHING,
@@ -188,14 +188,14 @@ class Device:
     def sync(self, server, known=None, limit=1000):
         """Sync until nothing is left to prove."""
         while True:
-            plan = verify.plan(self.state, known)
+            plan = plan_sync(self.state, known)
             self.judge(server.sync(plan.since, limit), known)
-            if verify.plan(self.state, known).conditional:
+            if plan_sync(self.state, known).conditional:
                 return self.state
 
     def judge(self, answers, known=None):
         """Verify the given pages as the answer to what this device would ask for."""
-        plan = verify.plan(self.state, known)
+        plan = plan_sync(self.state, known)
         shown = pages.gather(VAULT, answers, since=plan.since)
         keys = open_wraps(WRAP, ACCOUNT, VAULT, shown.wraps, self.keys)
         if plan.full:

@@ -18,6 +18,7 @@ from vaultr.client.errors import (
 from vaultr.client.log import pages, verify
 from vaultr.client.log.append import Change
 from vaultr.client.log.entries import Waypoint, short_head
+from vaultr.client.log.state import SyncPlan, plan_sync
 from vaultr.protocol.encoding import b64
 
 
@@ -111,7 +112,7 @@ def test_a_new_vault_has_nothing_in_it():
     ann, server = Device.with_new_vault()
 
     assert Device().sync(server) == ann.state
-    assert verify.plan(ann.state, None) == verify.Plan(full=True, since=0, conditional=True)
+    assert plan_sync(ann.state, None) == SyncPlan(full=True, since=0, conditional=True)
 
 
 @pytest.mark.parametrize("attack", ["items", "head", "generation", "overview_revision"])
@@ -166,7 +167,7 @@ def test_the_profiles_own_revision_needs_no_chain(sample):
     synced = device.judge(sample.server.sync(), known=sample.ann.state.waypoint)
 
     assert synced.state.passed == sample.ann.state.waypoint
-    assert verify.plan(device.state, sample.ann.state.waypoint).conditional
+    assert plan_sync(device.state, sample.ann.state.waypoint).conditional
 
 
 def test_another_head_at_the_profiles_own_revision_is_a_fork(sample):
@@ -212,24 +213,22 @@ def test_a_set_that_moves_on_before_the_chain_is_followed(sample):
 
 
 def test_known_device_follows_chain_through_later_profile_head(sample):
-    assert verify.plan(sample.held.state, sample.ann.state.waypoint).since == 5
+    assert plan_sync(sample.held.state, sample.ann.state.waypoint).since == 5
 
     state = sample.held.sync(sample.server, sample.ann.state.waypoint)
 
     assert state.passed == sample.ann.state.waypoint
-    assert verify.plan(state, sample.ann.state.waypoint).conditional
+    assert plan_sync(state, sample.ann.state.waypoint).conditional
 
 
 def test_known_device_follows_chain_from_earlier_profile_head(sample):
     known = sample.held.state.waypoint
-    assert verify.plan(sample.ann.state, known) == verify.Plan(
-        full=False, since=5, conditional=False
-    )
+    assert plan_sync(sample.ann.state, known) == SyncPlan(full=False, since=5, conditional=False)
 
     state = sample.ann.sync(sample.server, known)
 
     assert state.passed == known
-    assert verify.plan(state, known) == verify.Plan(full=False, since=12, conditional=True)
+    assert plan_sync(state, known) == SyncPlan(full=False, since=12, conditional=True)
 
 
 def test_known_device_is_not_led_past_other_profile_head(sample):
@@ -241,7 +240,7 @@ def test_known_device_is_not_led_past_other_profile_head(sample):
     with pytest.raises(ChainBroken):
         sample.held.judge(sample.server.sync(5), ahead)
     with pytest.raises(ChainBroken):
-        verify.plan(sample.ann.state, Waypoint(12, bytes(32), 1))
+        plan_sync(sample.ann.state, Waypoint(12, bytes(32), 1))
 
 
 def test_known_device_is_not_held_below_profile(sample):

@@ -7,8 +7,8 @@ import pytest
 from vaultr.client.cli import add_input
 from vaultr.client.crypto import primitives
 from vaultr.client.errors import UsageError
-from vaultr.client.items.expiry import with_expiry
 from vaultr.client.items.generator import PasswordRule, password
+from vaultr.client.items.schemas import with_expiry
 from vaultr.client.items.site_rules import parse
 
 

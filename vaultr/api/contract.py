@@ -1,7 +1,7 @@
 """What a view takes, returns and rejects. The OpenAPI document is built from it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
 from flask import current_app, request
@@ -38,15 +38,6 @@ class CrossSite(Forbidden):
     """The request does not come from a page of this server, or lacks its session's X-CSRF-Token."""
 
     slug = "csrf"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response model with a status and headers of its own."""
-
-    content: BaseModel | None
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

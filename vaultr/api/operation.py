@@ -1,15 +1,16 @@
 """`@operation`: enforce a view's contract of body, query, response and errors."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, get_type_hints
 
 from flask import Flask, Response, current_app, request
+from pydantic import BaseModel
 
 from vaultr.api import idempotency
-from vaultr.api.contract import ALWAYS, Access, Answer, Contract, StepUpRequired, contract_of
+from vaultr.api.contract import ALWAYS, Access, Contract, StepUpRequired, contract_of
 from vaultr.api.request_parsing import KEY_ENVIRON, Reader
 from vaultr.app_state import AppSlot
 from vaultr.database.contention import is_contention
@@ -18,6 +19,15 @@ from vaultr.protocol.sizes import BODY_BYTES
 from vaultr.wire.strict_json import MAX_KEYS
 
 __all__ = ["ALWAYS", "Answer", "Contract", "Hooks", "StepUpRequired", "contract_of", "operation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response model with a status and headers of its own."""
+
+    content: BaseModel | None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ from pydantic import FailFast, Field
 
 from vaultr.auth.schemas import IdentityIn, KdfIn, SealedProfile
 from vaultr.protocol.sizes import WRAPS_MOST
-from vaultr.wire import sealed_fields
-from vaultr.wire.field_types import Bytes, Bytes32, Id, In, Int
-from vaultr.wire.sealed_fields import SealedKey
+from vaultr.wire import field_types
+from vaultr.wire.field_types import Bytes, Bytes32, Id, In, Int, SealedKey
 
 
 class AccountKeyIn(In):
@@ -121,4 +120,4 @@ def check_sealed(body: NewKeys) -> None:
 
     :raises NotSealed: it names each value that cannot be one.
     """
-    sealed_fields.check(body.sealed())
+    field_types.check_sealed(body.sealed())

@@ -15,7 +15,7 @@ from vaultr.auth.schemas import ProfileIn
 from vaultr.database.session import one_statement, transaction
 from vaultr.errors import PreconditionRequired, Unauthenticated
 from vaultr.request_context import Actor
-from vaultr.wire import sealed_fields
+from vaultr.wire import field_types
 from vaultr.wire.preconditions import Precondition, etag
 
 
@@ -49,7 +49,7 @@ def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:
         next; the error carries the stored one.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
-    sealed_fields.check({"/sealed": body.sealed})
+    field_types.check_sealed({"/sealed": body.sealed})
     if not expected.is_set:
         raise PreconditionRequired
     with transaction() as work:

@@ -19,7 +19,7 @@ from vaultr.database.session import one_statement, transaction
 from vaultr.errors import NotFound
 from vaultr.mail import service as mail
 from vaultr.request_context import Actor
-from vaultr.wire import sealed_fields
+from vaultr.wire import field_types
 from vaultr.wire.preconditions import etag
 
 
@@ -45,7 +45,7 @@ def put_recovery_key(actor: Actor, body: RecoveryKeyIn) -> None:
     :raises StaleRevision: the account key has another epoch; the error carries it.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
-    sealed_fields.check({"/sealed": body.sealed})
+    field_types.check_sealed({"/sealed": body.sealed})
     with transaction() as work:
         email, epoch = _locked(work, actor)
         if body.epoch != epoch:

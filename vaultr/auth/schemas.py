@@ -8,8 +8,7 @@ from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_va
 from vaultr.auth import email_addresses
 from vaultr.protocol.kdf import Kdf
 from vaultr.protocol.sizes import DEVICE_NAME_CHARACTERS, EMAIL_CHARACTERS
-from vaultr.wire.field_types import Bytes, Bytes32, Id, In, Int
-from vaultr.wire.sealed_fields import SealedKey, sealed_value
+from vaultr.wire.field_types import Bytes, Bytes32, Id, In, Int, SealedKey, sealed_value
 
 
 def _email(read: Callable[[str], str]) -> PlainValidator:

@@ -23,7 +23,7 @@ from vaultr.errors import FieldError
 from vaultr.mail import service as mail
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import UnsafeKdf, canonical, check_kdf, check_salt
-from vaultr.wire import sealed_fields
+from vaultr.wire import field_types
 
 CONFIRM_WITHIN: Final = timedelta(hours=24)
 WAITING_SIGNUPS: Final = 5
@@ -165,7 +165,7 @@ def _check(body: SignupIn) -> None:
     }
     if body.recovery_key is not None:
         sealed["/recovery_key/sealed"] = body.recovery_key.sealed
-    sealed_fields.check(sealed)
+    field_types.check_sealed(sealed)
 
 
 def _row(body: SignupIn, verifier: Verifier) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from vaultr.client import errors
+from vaultr.client.account.credentials import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.account.emergency_kit import Kit, read_kit
-from vaultr.client.account.open_account import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.account.password_change import PasswordChanged
 from vaultr.client.account.password_policy import WeakPassword
 from vaultr.client.account.recovery import Cancelled, Recovery

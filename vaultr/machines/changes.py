@@ -34,7 +34,7 @@ from vaultr.machines.schemas import MachineEdit, MachineIn, MachineNew
 from vaultr.request_context import Actor
 from vaultr.vault import service as vault
 from vaultr.vault.service import Grant
-from vaultr.wire import sealed_fields
+from vaultr.wire import field_types
 from vaultr.wire.preconditions import Precondition, etag
 
 # The owner gets an email so long before a machine expires.
@@ -168,7 +168,7 @@ def _check_body(body: MachineNew | MachineEdit, grants: Sequence[Grant]) -> None
     :raises Unprocessable: it expires in the past, or lists a vault or a generation twice.
     """
     vault.check_once(grants)
-    sealed_fields.check(body.sealed())
+    field_types.check_sealed(body.sealed())
     if body.expires_at <= clock.now():
         raise Unprocessable(errors=[FieldError("/expires_at", "must be in the future")])
 

@@ -22,9 +22,8 @@ from vaultr.machines.schemas import MachineEdit, MachineNew
 from vaultr.request_context import current_actor
 from vaultr.settings.model import current_settings
 from vaultr.vault.errors import VaultNotFound
-from vaultr.wire.field_types import Page
+from vaultr.wire.field_types import NotSealed, Page
 from vaultr.wire.preconditions import etag
-from vaultr.wire.sealed_fields import NotSealed
 
 blueprint = Blueprint("machines", __name__, url_prefix="/api/v1/machines")
 

@@ -8,8 +8,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from vaultr.protocol.sizes import GENERATIONS_PER_VAULT
 from vaultr.vault.service import Grant
-from vaultr.wire.field_types import Bytes32, From1, Id, In, Time
-from vaultr.wire.sealed_fields import SealedKey
+from vaultr.wire.field_types import Bytes32, From1, Id, In, SealedKey, Time
 
 NAME_CHARACTERS: Final = 64
 NETWORKS_MOST: Final = 64

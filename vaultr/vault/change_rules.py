@@ -10,7 +10,7 @@ from vaultr.protocol.sizes import KEY_WRAP_BYTES
 from vaultr.settings.types import Rate
 from vaultr.vault.errors import ItemTooLarge
 from vaultr.vault.schemas import ChangeIn, EntryIn, ItemPut
-from vaultr.wire import sealed_fields
+from vaultr.wire import field_types
 from vaultr.wire.preconditions import Precondition
 
 
@@ -105,7 +105,7 @@ def _errors(change: Change, quota: Quota) -> Iterator[ServiceError]:
             message = "must equal the number of the entry"
             yield Unprocessable(errors=[FieldError(f"{change.at}/content_revision", message)])
         parts = {"overview": content.overview, "detail": content.detail}
-        unsealed = sealed_fields.not_sealed_error(
+        unsealed = field_types.not_sealed_error(
             {f"{change.at}/{name}": parts[name] for name in parts}
         )
         if unsealed is not None:
@@ -122,7 +122,7 @@ def check_sealed(quota: Quota, **parts: bytes) -> None:
     :raises NotSealed: a value cannot be ciphertext.
     :raises ItemTooLarge: a value exceeds the size limit of an item.
     """
-    sealed_fields.check({f"/{name}": data for name, data in parts.items()})
+    field_types.check_sealed({f"/{name}": data for name, data in parts.items()})
     if max(map(len, parts.values())) > quota.item_bytes:
         raise ItemTooLarge(
             "A sealed value exceeds the size limit of an item. Send a smaller value."
@@ -135,7 +135,7 @@ def check_wraps(**wraps: bytes) -> None:
     :raises NotSealed: a wrap cannot be ciphertext.
     :raises ItemTooLarge: a wrap exceeds the size that a sealed key can have.
     """
-    sealed_fields.check({f"/{name}": data for name, data in wraps.items()})
+    field_types.check_sealed({f"/{name}": data for name, data in wraps.items()})
     large = [FieldError(f"/{n}", "too large") for n in wraps if len(wraps[n]) > KEY_WRAP_BYTES]
     if large:
         detail = f"A sealed key can have at most {KEY_WRAP_BYTES} bytes."

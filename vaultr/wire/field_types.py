@@ -1,6 +1,10 @@
-"""The types of request and response fields, each with one accepted form."""
+"""The types of request and response fields, each with one accepted form.
+
+A value that cannot be ciphertext is rejected, so that no feature stores plaintext by accident.
+"""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -19,8 +23,10 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from vaultr import clock
+from vaultr.errors import FieldError, Unprocessable
 from vaultr.protocol.encoding import ID_PATTERN, b64, unb64
-from vaultr.protocol.sizes import LIST_LIMIT_DEFAULT, LIST_LIMIT_MOST
+from vaultr.protocol.sealed import is_sealed
+from vaultr.protocol.sizes import KEY_WRAP_BYTES, LIST_LIMIT_DEFAULT, LIST_LIMIT_MOST
 from vaultr.wire.strict_json import _UNWANTED, MAX_INTEGER
 
 _ID = re.compile(ID_PATTERN)
@@ -134,6 +140,56 @@ Time = Annotated[
     PlainSerializer(clock.text, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+
+
+def sealed_value(most: int) -> tuple[Any, ...]:
+    """Return the annotations of a field with a sealed value of at most ``most`` bytes.
+
+    The schema accepts any text; `check_sealed` rejects what cannot be a ciphertext.
+    """
+
+    def read(value: object) -> bytes:
+        if not isinstance(value, str):
+            raise ValueError("a sealed value, as base64url without padding")
+        try:
+            data = unb64(value)
+        except ValueError:
+            return b""  # not base64url: rejected like an empty value
+        if len(data) > most:
+            raise ValueError(f"a sealed value of at most {most} bytes")
+        return data
+
+    schema = {"type": "string", "contentEncoding": "base64url", "maxLength": (most * 8 + 5) // 6}
+    return PlainValidator(read), WithJsonSchema(schema)
+
+
+SealedKey = Annotated[bytes, *sealed_value(KEY_WRAP_BYTES)]
+
+
+class NotSealed(Unprocessable):
+    """A value cannot be a sealed value, so it was not stored. Seal it on the client first."""
+
+    slug = "not-sealed"
+
+
+def not_sealed_error(parts: Mapping[str, bytes]) -> NotSealed | None:
+    """Return the error for values that cannot be sealed, by pointer, or None."""
+    errors = [
+        FieldError(at, "must be a sealed value")
+        for at, data in parts.items()
+        if not is_sealed(data)
+    ]
+    return NotSealed(errors=errors) if errors else None
+
+
+def check_sealed(parts: Mapping[str, bytes]) -> None:
+    """Check that all values can be sealed values, by pointer.
+
+    :raises NotSealed: with a field error for each value that cannot be.
+    """
+    error = not_sealed_error(parts)
+    if error is not None:
+        raise error
 
 
 class In(BaseModel):

@@ -16,8 +16,8 @@ from vaultr.protocol.sizes import REWRAP_BODY_BYTES, REWRAP_KEYS
 from vaultr.request_context import current_actor
 from vaultr.security import session_cookies
 from vaultr.settings.model import current_settings
+from vaultr.wire.field_types import NotSealed
 from vaultr.wire.preconditions import etag
-from vaultr.wire.sealed_fields import NotSealed
 
 
 @blueprint.get("/me")

@@ -28,7 +28,7 @@ from vaultr.ratelimit import middleware
 from vaultr.request_context import current_actor
 from vaultr.security import session_cookies
 from vaultr.security.response_timing import round_response_time
-from vaultr.wire.sealed_fields import NotSealed
+from vaultr.wire.field_types import NotSealed
 
 
 @blueprint.put("/recovery-key")

@@ -10,7 +10,7 @@ from vaultr.auth.schemas import ResendIn, SignupIn, TokenIn
 from vaultr.extensions import limiter
 from vaultr.ratelimit import middleware
 from vaultr.security.response_timing import round_response_time
-from vaultr.wire.sealed_fields import NotSealed
+from vaultr.wire.field_types import NotSealed
 
 
 @blueprint.post("/signup")

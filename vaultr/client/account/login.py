@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from vaultr.client.account import pending_change, previous_session
-from vaultr.client.account.open_account import (
+from vaultr.client.account.credentials import (
     Credentials,
     SecretKeyNeeded,
     SignupWaits,

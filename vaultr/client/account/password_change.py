@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vaultr.client.account import change_outcome, new_credentials, pending_change
+from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.account.new_credentials import Machines, NewCredentials, OpenedKeys
-from vaultr.client.account.open_account import WrongPassword
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
 from vaultr.client.errors import (

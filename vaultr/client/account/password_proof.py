@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from vaultr.client.account.open_account import NotSignedIn, SecretKeyNeeded, WrongPassword
+from vaultr.client.account.credentials import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.crypto import keys
 from vaultr.client.errors import SealBroken
 from vaultr.client.storage.device import Device, KnownAccount

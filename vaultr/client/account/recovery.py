@@ -8,8 +8,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from vaultr.client.account import new_credentials, pending_change
+from vaultr.client.account.credentials import WrongServer
 from vaultr.client.account.new_credentials import NewCredentials
-from vaultr.client.account.open_account import WrongServer
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
 from vaultr.client.crypto.recovery_key import RecoveryKey

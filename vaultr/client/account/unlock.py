@@ -1,7 +1,7 @@
 """Unlocks the account, by the master password or by its account key."""
 
 from vaultr.client.account import change_outcome, pending_change
-from vaultr.client.account.open_account import WrongPassword, open_with_account_key
+from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.account.password_proof import PasswordProof, open_known, prove
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
@@ -63,6 +63,18 @@ def open_with_key(
     except SealBroken:  # the key of an earlier account, or one that was replaced
         return None
     return opened
+
+
+def open_with_account_key(
+    store: Store, transport: Transport, known: KnownAccount, account_key: bytes
+) -> UnlockedAccount:
+    """Open the account with its account key, as the agent returns it.
+
+    :raises SealBroken: the key belongs to another account, or was replaced.
+    """
+    account_id = known.derivation.account_id
+    session = Session(transport, store.folder, account_id=account_id, account_key=account_key)
+    return UnlockedAccount.open(store, session, known, account_key)
 
 
 def _settled(opened: UnlockedAccount) -> bool:

@@ -67,7 +67,7 @@ class AgentClient:
 
     def is_holding_key(self) -> bool:
         """Check whether an agent holds a key, without counting as use."""
-        return self.held() is not None
+        return isinstance(self._ask("look").get("lifetime"), dict)
 
     def held(self) -> "HeldKey | None":
         """Return how long an agent still holds a key; None if none does."""

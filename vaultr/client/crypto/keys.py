@@ -176,6 +176,35 @@ class VaultKeys:
         return cls(vk=both[:KEY_BYTES], lk=both[KEY_BYTES:])
 
 
+Keys = Mapping[int, VaultKeys]
+
+
+def vk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
+    """Return the sealing key (VK) of one generation.
+
+    :raises StateMismatch: the server returned no wrap of it.
+    """
+    return _keys_of(keys, generation, vault_id).vk
+
+
+def lk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
+    """Return the log key (LK) of one generation.
+
+    :raises StateMismatch: the server returned no wrap of it.
+    """
+    return _keys_of(keys, generation, vault_id).lk
+
+
+def _keys_of(keys: Keys, generation: int, vault_id: UUID) -> VaultKeys:
+    if generation not in keys:
+        raise StateMismatch(
+            f"Vault {vault_id} uses key generation {generation}, but the server did not return the "
+            "keys of that generation.",
+            vault_id=vault_id,
+        )
+    return keys[generation]
+
+
 def open_wraps(
     wrap: bytes,
     account_id: UUID,

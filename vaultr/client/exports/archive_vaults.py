@@ -5,17 +5,18 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from vaultr.client.crypto import aad
+from vaultr.client.crypto.keys import Keys, lk_of, vk_of
 from vaultr.client.crypto.seal import open_sealed
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
 from vaultr.client.exports.archive_lines import ArchiveInvalid, Record
-from vaultr.client.log.chain import Keys, LoggedItem, Replay, check_vouch, follow, lk_of
+from vaultr.client.log.chain import LoggedItem, Replay, check_vouch, follow
 from vaultr.client.log.entries import SignedEntry, Waypoint
 from vaultr.client.log.pages import check_wraps, read_entry, read_overview, read_row, read_wraps
 from vaultr.client.log.state import FIRST_GENERATION, Held, Overview, VaultState, total_of
 from vaultr.client.storage.profile import Profile
 from vaultr.client.strict_json import Fields, Json
 from vaultr.client.vaults.plaintext import object_in
-from vaultr.client.vaults.sync import VaultKeyring, vk_of
+from vaultr.client.vaults.sync import VaultKeyring
 from vaultr.protocol.encoding import unb64
 from vaultr.protocol.entries import HASH_BYTES, Op, first_head, item_content
 

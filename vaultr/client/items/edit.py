@@ -5,10 +5,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from vaultr.client.errors import VaultrError
-from vaultr.client.items.expiry import with_expiry
 from vaultr.client.items.history import History
 from vaultr.client.items.merge import NAMED, changed, merge, same
-from vaultr.client.items.schemas import Draft, check, sealed_bytes
+from vaultr.client.items.schemas import Draft, check, sealed_bytes, with_expiry
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.batches import Batches
 from vaultr.client.vaults.reader import Item, Reader
@@ -16,17 +15,19 @@ from vaultr.client.vaults.write_intents import EditConflict, Put
 from vaultr.client.vaults.writer import TRIES, Writer, back_off
 
 Progress = Callable[[int, int], None]
+Notify = Callable[[str], None]
 Part = dict[str, Any]
 
 
 class Editor:
     """Adds and edits items of one unlocked account.
 
+    :param history: returns what opens earlier versions; most commands never need it.
     :param notify: called with messages for the user that are no errors.
     """
 
     def __init__(
-        self, reader: Reader, writer: Writer, history: History, notify: Callable[[str], None]
+        self, reader: Reader, writer: Writer, history: Callable[[], History], notify: Notify
     ) -> None:
         self._reader = reader
         self._writer = writer
@@ -123,7 +124,7 @@ class Editor:
             return before
         if revision > item.revision:
             return None
-        seen = self._history.as_of(vault, item.id, revision)
+        seen = self._history().as_of(vault, item.id, revision)
         return None if seen is None else seen.as_item()
 
     def _merged(self, vault: CachedVault, base: Item, now: Item, edited: Mapping[str, Part]) -> Put:

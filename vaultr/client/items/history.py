@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from vaultr.client.crypto import aad
+from vaultr.client.crypto.keys import vk_of
 from vaultr.client.crypto.seal import open_sealed
 from vaultr.client.errors import AnswerInvalid, NotFound, StateMismatch, VaultrError
 from vaultr.client.log.chain import check_mac
@@ -18,7 +19,6 @@ from vaultr.client.vaults.holder import SyncedVaults
 from vaultr.client.vaults.log_prefix_proof import read_log_excerpt
 from vaultr.client.vaults.plaintext import object_in
 from vaultr.client.vaults.reader import Item, Reader
-from vaultr.client.vaults.sync import vk_of
 from vaultr.client.vaults.vault_list import ask_pages
 from vaultr.client.vaults.write_intents import OpenVault
 from vaultr.protocol.entries import Op, item_content

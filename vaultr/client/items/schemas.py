@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -242,3 +242,25 @@ def sealed_bytes(overview: Part, detail: Part) -> int:
     except (TypeError, ValueError, RecursionError):
         return 0
     return sum(padded_size(4 + size) + OVERHEAD for size in sizes)
+
+
+def date_of(value: object) -> date | None:
+    """Return the day in a date or a time as text; None if it is neither."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).date()
+    except ValueError:
+        return None
+
+
+def with_expiry(overview: Part, detail: Part, named_fields: dict[str, Any] | None = None) -> Part:
+    """Return the overview with the expiry date of ``expires_at`` in the detail.
+
+    :param named_fields: the fields of the overview that the user named, which win.
+    """
+    named = overview if named_fields is None else named_fields
+    day = date_of(detail.get("expires_at"))
+    if day is None or "expires_on" in named:
+        return overview
+    return {**overview, "expires_on": day.isoformat()}

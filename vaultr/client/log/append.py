@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from vaultr.client.crypto.keys import Keys, lk_of
 from vaultr.client.errors import Refused, error_from_problem
-from vaultr.client.log.chain import Keys, lk_of
 from vaultr.client.log.entries import SUM_MODULUS, ItemState, SignedEntry, vouch
 from vaultr.client.log.state import (
     Held,

@@ -1,32 +1,16 @@
 """Follows a vault's log entry by entry, and checks every link, MAC and rule of the protocol."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from hmac import compare_digest
 from uuid import UUID
 
-from vaultr.client.crypto.keys import VaultKeys
+from vaultr.client.crypto.keys import Keys, lk_of
 from vaultr.client.crypto.primitives import hmac_sha256
 from vaultr.client.errors import ChainBroken, StateMismatch
 from vaultr.client.log.entries import SignedEntry, Waypoint, short_head, vouch
 from vaultr.client.log.state import Held, Overview, VaultState
 from vaultr.protocol.entries import ITEM_OPS, NOTHING, Entry, Op
-
-Keys = Mapping[int, VaultKeys]
-
-
-def lk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
-    """Return the log key (LK) of one generation.
-
-    :raises StateMismatch: the server returned no wrap of it.
-    """
-    if generation not in keys:
-        raise StateMismatch(
-            f"Vault {vault_id} uses key generation {generation}, but the server did not return the "
-            "keys of that generation.",
-            vault_id=vault_id,
-        )
-    return keys[generation].lk
 
 
 def check_mac(signed: SignedEntry, keys: Keys) -> None:

@@ -1,4 +1,4 @@
-"""The verified state of one vault, and the sum over it that the log vouches for."""
+"""The verified state of one vault, the sum that the log vouches for, and what to sync next."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from vaultr.client.crypto.keys import VaultKeys
+from vaultr.client.errors import ChainBroken
 from vaultr.client.log.entries import SUM_MODULUS, ItemState, Waypoint, tag
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.protocol.entries import first_head, overview_content
@@ -137,6 +138,39 @@ def new_vault(vault_id: UUID, overview: bytes, keys: VaultKeys) -> VaultState:
         total=total_of(keys.lk, {}, made),
         items={},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """The next sync request: the full set, or a delta from ``since``.
+
+    :ivar conditional: whether a 304 is acceptable. It is not until the chain has passed through the
+        profile's head.
+    """
+
+    full: bool
+    since: int
+    conditional: bool
+
+
+def plan_sync(state: VaultState | None, known: Waypoint | None) -> SyncPlan:
+    """Return what the next sync must request.
+
+    :param known: the head of this vault in the owner's profile; revision 0 is ignored.
+    :raises ChainBroken: the profile has a different head for the revision of ``state``.
+    """
+    is_set = known is not None and known.n > 0
+    if state is None or state.n == 0:
+        return SyncPlan(full=True, since=0, conditional=state is not None and not is_set)
+    if known is None or not is_set or known == state.passed or known == state.waypoint:
+        return SyncPlan(full=False, since=state.n, conditional=True)
+    if known.n == state.n:
+        raise ChainBroken(
+            f"There are two histories of vault {state.vault_id}: this device has {state.waypoint}, "
+            f"another of your devices saw {known}.",
+            vault_id=state.vault_id,
+        )
+    return SyncPlan(full=False, since=min(state.n, known.n), conditional=False)
 
 
 def item_tag(lk: bytes, item_id: UUID, held: Held) -> int:

@@ -4,8 +4,9 @@ Only for a set that the owner accepts by hand. The last entry must still be sign
 keys: it is what the vault's whole log is checked against.
 """
 
+from vaultr.client.crypto.keys import Keys, lk_of
 from vaultr.client.errors import AnswerInvalid, ChainBroken, StateMismatch
-from vaultr.client.log.chain import Keys, check_mac, lk_of
+from vaultr.client.log.chain import check_mac
 from vaultr.client.log.pages import Shown
 from vaultr.client.log.state import VaultState, total_of
 from vaultr.client.log.verify import Synced, check_claims, synced, take_full

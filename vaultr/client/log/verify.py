@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from vaultr.client.crypto import aad
+from vaultr.client.crypto.keys import Keys, lk_of
 from vaultr.client.crypto.seal import open_sealed
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
-from vaultr.client.log.chain import Keys, LoggedItem, Replay, check_mac, check_vouch, follow, lk_of
+from vaultr.client.log.chain import LoggedItem, Replay, check_mac, check_vouch, follow
 from vaultr.client.log.entries import SUM_MODULUS, SignedEntry, Waypoint
 from vaultr.client.log.pages import Shown, check_wraps, read_row
 from vaultr.client.log.state import (
@@ -20,19 +21,6 @@ from vaultr.client.log.state import (
 )
 from vaultr.client.strict_json import Fields, Json
 from vaultr.protocol.entries import CONTENT_OPS, first_head
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The next sync request: the full set, or a delta from ``since``.
-
-    :ivar conditional: whether a 304 is acceptable. It is not until the chain has passed through the
-        profile's head.
-    """
-
-    full: bool
-    since: int
-    conditional: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +37,11 @@ class Synced:
     heads: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
 
-def plan(state: VaultState | None, known: Waypoint | None) -> Plan:
-    """Return what the next sync must request.
-
-    :param known: the head of this vault in the owner's profile; revision 0 is ignored.
-    :raises ChainBroken: the profile has a different head for the revision of ``state``.
-    """
-    is_set = known is not None and known.n > 0
-    if state is None or state.n == 0:
-        return Plan(full=True, since=0, conditional=state is not None and not is_set)
-    if known is None or not is_set or known == state.passed or known == state.waypoint:
-        return Plan(full=False, since=state.n, conditional=True)
-    if known.n == state.n:
-        raise ChainBroken(
-            f"There are two histories of vault {state.vault_id}: this device has {state.waypoint}, "
-            f"another of your devices saw {known}.",
-            vault_id=state.vault_id,
-        )
-    return Plan(full=False, since=min(state.n, known.n), conditional=False)
-
-
 def take_full(shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
     """Verify the full set, for a device that has no head of the vault.
 
     This proves the set as a whole against the last entry. It does not prove that the entry is the
-    newest: that is proven when :func:`plan` returns a conditional plan for the new state.
+    newest: that is proven when :func:`plan_sync` returns a conditional plan for the new state.
 
     :raises IntegrityError: the last entry does not vouch for the set, or the set is older than the
         profile's head.

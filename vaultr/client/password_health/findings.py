@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from vaultr.client.account.password_policy import password_strength
-from vaultr.client.items.expiry import date_of
+from vaultr.client.items.schemas import date_of
 from vaultr.client.password_health.breach_file import digest_of
 from vaultr.client.vaultr_client import Item
 

@@ -11,8 +11,9 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
+from vaultr.client.crypto.keys import Keys
 from vaultr.client.errors import AnswerInvalid, ChainBroken, IntegrityError, NotFound
-from vaultr.client.log.chain import Keys, check_mac
+from vaultr.client.log.chain import check_mac
 from vaultr.client.log.entries import SignedEntry
 from vaultr.client.log.pages import Shown, read_entry
 from vaultr.client.log.state import Held, Overview

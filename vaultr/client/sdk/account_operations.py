@@ -5,8 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from vaultr.client.account import password_proof, pending_change, recovery, sessions_and_factors
+from vaultr.client.account.credentials import NotSignedIn
 from vaultr.client.account.emergency_kit import Kit
-from vaultr.client.account.open_account import NotSignedIn, open_with_account_key
 from vaultr.client.account.password_change import PasswordChanged, change_password
 from vaultr.client.account.password_policy import check_password
 from vaultr.client.account.password_proof import PasswordProof, SecondFactor
@@ -18,6 +18,7 @@ from vaultr.client.account.sessions_and_factors import (
     TotpBegun,
 )
 from vaultr.client.account.signup import check_folder_is_free
+from vaultr.client.account.unlock import open_with_account_key
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import UsageError
 from vaultr.client.sdk.device_session import DeviceSession

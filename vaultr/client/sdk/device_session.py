@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from vaultr.client.account import change_outcome, unlock
+from vaultr.client.account.credentials import Credentials, NotSignedIn
 from vaultr.client.account.emergency_kit import Kit
 from vaultr.client.account.login import login
-from vaultr.client.account.open_account import Credentials, NotSignedIn
 from vaultr.client.account.signup import Signup, signup
 from vaultr.client.background.agent_client import AgentClient, agent_allowed
 from vaultr.client.background.lifetime import Lifetime

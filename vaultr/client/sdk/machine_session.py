@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
@@ -54,7 +54,7 @@ class OpenMachine:
     @cached_property
     def editor(self) -> Editor:
         """Adds and edits items."""
-        history = History(self._access.session, self.vaults)
+        history = partial(History, self._access.session, self.vaults)
         return Editor(self.reader, self.writer, history, self.notices.append)
 
     @property

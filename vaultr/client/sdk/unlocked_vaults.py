@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 from vaultr.client.errors import Locked, SealBroken
@@ -38,10 +38,14 @@ class UnlockedVaults:
         self.profile_is_due = False
         self.vaults = Vaults(account)
         self.reader = self.vaults.reader
-        self.finder = Finder(self.reader)
-        self.writer = Writer(account, self.vaults, NewGenerations(account))
+        self.writer = Writer(account, self.vaults, partial(NewGenerations, account))
         # The vaults before the first request: this is what the user may have seen.
         self._first_seen: dict[object, CachedVault] = {}
+
+    @cached_property
+    def finder(self) -> Finder:
+        """Finds items by name."""
+        return Finder(self.reader)
 
     @cached_property
     def vault_writer(self) -> VaultWriter:
@@ -56,7 +60,7 @@ class UnlockedVaults:
     @cached_property
     def editor(self) -> Editor:
         """Adds and edits items."""
-        return Editor(self.reader, self.writer, self.history, self.notices.append)
+        return Editor(self.reader, self.writer, lambda: self.history, self.notices.append)
 
     @cached_property
     def mover(self) -> Mover:

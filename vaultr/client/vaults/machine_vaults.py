@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from vaultr.client.crypto.keys import merge_keys
+from vaultr.client.crypto.keys import Keys, lk_of, merge_keys
 from vaultr.client.crypto.machine_keys import MachineKeys, MachineToken, unwrap_for_machine
 from vaultr.client.errors import (
     AnswerInvalid,
@@ -19,7 +19,6 @@ from vaultr.client.errors import (
     StateMismatch,
     VaultrError,
 )
-from vaultr.client.log.chain import Keys, lk_of
 from vaultr.client.log.entries import Waypoint, short_head
 from vaultr.client.log.pages import read_wraps
 from vaultr.client.log.state import total_of

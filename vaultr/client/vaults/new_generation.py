@@ -5,10 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
-from vaultr.client.crypto.keys import VaultKeys
+from vaultr.client.crypto.keys import Keys, VaultKeys
 from vaultr.client.errors import AnswerInvalid, Conflict, SealBroken, StateMismatch
 from vaultr.client.log.append import Batch, Change, prepare
-from vaultr.client.log.chain import Keys
 from vaultr.client.log.pages import read_wraps
 from vaultr.client.log.receipts import check_vault
 from vaultr.client.log.state import VaultState

@@ -7,15 +7,15 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from vaultr.client.crypto import aad
+from vaultr.client.crypto.keys import Keys, vk_of
 from vaultr.client.crypto.seal import open_sealed
 from vaultr.client.errors import SealBroken, VaultNotFound, VaultrError
-from vaultr.client.log.chain import Keys
 from vaultr.client.log.entries import ItemState, short_head
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.storage.memory_cache import VaultCache
 from vaultr.client.vaults.name_matching import as_id, meant, near, which
 from vaultr.client.vaults.plaintext import object_in
-from vaultr.client.vaults.sync import Keyring, vk_of
+from vaultr.client.vaults.sync import Keyring
 from vaultr.client.vaults.write_intents import OpenVault
 from vaultr.protocol.encoding import unb64
 

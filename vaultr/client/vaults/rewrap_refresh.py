@@ -1,7 +1,7 @@
 """Fetches the wraps of cached vaults again after another device replaced the account key."""
 
+from vaultr.client.crypto.keys import lk_of
 from vaultr.client.errors import AnswerInvalid, RolledBack, SealBroken, StateMismatch
-from vaultr.client.log.chain import lk_of
 from vaultr.client.log.pages import read_wraps
 from vaultr.client.log.state import total_of
 from vaultr.client.storage.cache import Cache, CachedVault

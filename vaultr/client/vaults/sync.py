@@ -6,19 +6,17 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 from uuid import UUID
 
-from vaultr.client.crypto.keys import VaultKeys, open_wraps
+from vaultr.client.crypto.keys import Keys, VaultKeys, open_wraps
 from vaultr.client.errors import (
     AnswerInvalid,
     HeadMoved,
     NotFound,
     RolledBack,
     SealBroken,
-    StateMismatch,
 )
 from vaultr.client.log import pages, verify
-from vaultr.client.log.chain import Keys
 from vaultr.client.log.entries import Waypoint
-from vaultr.client.log.state import Held
+from vaultr.client.log.state import Held, SyncPlan, plan_sync
 from vaultr.client.storage.cache import CachedVault, Row
 from vaultr.client.storage.memory_cache import VaultCache
 from vaultr.client.strict_json import Fields, Json
@@ -88,21 +86,6 @@ class Keyring(Protocol):
         ...
 
 
-def vk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
-    """Return the sealing key (VK) of one generation.
-
-    :raises StateMismatch: the server returned no wrap of it.
-    """
-    if generation not in keys:
-        raise StateMismatch(
-            f"Vault {vault_id} has items of key generation {generation}, but the server did not "
-            "return "
-            "the keys of that generation.",
-            vault_id=vault_id,
-        )
-    return keys[generation].vk
-
-
 class Syncer:
     """Syncs vaults one by one, and saves each before it fetches the next."""
 
@@ -130,28 +113,28 @@ class Syncer:
             self._keyring.open(vault_id, held.wraps)
         taken = _Pending(held)
         while True:
-            plan = verify.plan(taken.vault.state if taken.vault else None, known)
+            plan = plan_sync(taken.vault.state if taken.vault else None, known)
             shown = self._ask(vault_id, plan, taken.vault, known)
             if shown is not None:
                 taken.take(self._verified(taken.vault, shown, plan, known))
-            if taken.vault is not None and verify.plan(taken.vault.state, known).conditional:
+            if taken.vault is not None and plan_sync(taken.vault.state, known).conditional:
                 return taken.vault, taken
 
     def show_all(self, vault_id: UUID) -> pages.Shown:
         """Fetch the full set, and check only its form."""
-        plan = verify.Plan(full=True, since=0, conditional=False)
+        plan = SyncPlan(full=True, since=0, conditional=False)
         return pages.gather(vault_id, self._pages(vault_id, plan, None), since=0)
 
     def show_since(self, vault_id: UUID, since: int) -> pages.Shown:
         """Fetch the entries after ``since`` (at least 1), and check only their form."""
-        plan = verify.Plan(full=False, since=since, conditional=False)
+        plan = SyncPlan(full=False, since=since, conditional=False)
         return pages.gather(vault_id, self._pages(vault_id, plan, None), since=since)
 
     def _verified(
         self,
         cached: CachedVault | None,
         shown: pages.Shown,
-        plan: verify.Plan,
+        plan: SyncPlan,
         known: Waypoint | None,
     ) -> verify.Synced:
         keys = self._keyring.open(shown.vault_id, shown.wraps)
@@ -164,7 +147,7 @@ class Syncer:
     def _ask(
         self,
         vault_id: UUID,
-        plan: verify.Plan,
+        plan: SyncPlan,
         cached: CachedVault | None,
         known: Waypoint | None,
     ) -> pages.Shown | None:
@@ -186,7 +169,7 @@ class Syncer:
                 vault_id=vault_id,
             ) from refused
 
-    def _pages(self, vault_id: UUID, plan: verify.Plan, match: str | None) -> Iterator[Json]:
+    def _pages(self, vault_id: UUID, plan: SyncPlan, match: str | None) -> Iterator[Json]:
         """Yield the pages.
 
         :param match: the head for ``If-None-Match``; without it, a 304 is invalid.

@@ -4,15 +4,14 @@ from dataclasses import replace
 from uuid import UUID
 
 from vaultr.client.crypto import aad
+from vaultr.client.crypto.keys import Keys, vk_of
 from vaultr.client.crypto.seal import seal
 from vaultr.client.log.append import Batch, Change, prepare
-from vaultr.client.log.chain import Keys
 from vaultr.client.log.receipts import check_vault
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Json
 from vaultr.client.vaults.plaintext import name_bytes
 from vaultr.client.vaults.reader import Reader
-from vaultr.client.vaults.sync import vk_of
 from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.writer import Writer
 from vaultr.protocol.encoding import b64

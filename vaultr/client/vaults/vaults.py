@@ -20,10 +20,10 @@ from vaultr.client.errors import (
     Unavailable,
     VaultExists,
 )
-from vaultr.client.log import pages, verify
+from vaultr.client.log import pages
 from vaultr.client.log.entries import Waypoint, short_head
 from vaultr.client.log.receipts import check_made
-from vaultr.client.log.state import FIRST_GENERATION, new_vault
+from vaultr.client.log.state import FIRST_GENERATION, new_vault, plan_sync
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.http_transport import Answer
@@ -276,6 +276,6 @@ class Vaults:
             known = self._account.profile.head_of(vault.id)
             if known is not None and known.n > vault.state.n:
                 continue
-            proven = verify.plan(vault.state, known).conditional
+            proven = plan_sync(vault.state, known).conditional
             heads[vault.id] = vault.waypoint if proven else self._sync(vault.id)[0].waypoint
         return heads

@@ -6,15 +6,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from vaultr.client.crypto import aad
+from vaultr.client.crypto.keys import Keys, vk_of
 from vaultr.client.crypto.seal import open_sealed, seal
 from vaultr.client.errors import PreconditionFailed, SealBroken
 from vaultr.client.log.append import Change
-from vaultr.client.log.chain import Keys
 from vaultr.client.log.pages import Row
 from vaultr.client.log.state import Held, VaultState
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.plaintext import encode
-from vaultr.client.vaults.sync import vk_of
 from vaultr.protocol.encoding import unb64
 from vaultr.protocol.entries import Op
 

@@ -4,9 +4,11 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 from uuid import UUID
 
+from vaultr.client.crypto.keys import Keys
 from vaultr.client.errors import (
     AnswerInvalid,
     Conflict,
@@ -19,11 +21,9 @@ from vaultr.client.errors import (
     VaultrError,
 )
 from vaultr.client.log.append import Batch, Change, prepare
-from vaultr.client.log.chain import Keys
 from vaultr.client.log.entries import Waypoint
 from vaultr.client.log.receipts import check_batch, check_write
-from vaultr.client.log.state import Held, VaultState
-from vaultr.client.log.verify import plan
+from vaultr.client.log.state import Held, VaultState, plan_sync
 from vaultr.client.storage.cache import CachedVault, Row
 from vaultr.client.storage.memory_cache import VaultCache
 from vaultr.client.storage.private_folder import FolderUnusable
@@ -59,24 +59,27 @@ class RotationDue(VaultrError):
 class Writer:
     """Writes for one account or machine, and stores in the cache what it wrote.
 
-    :param generations: begins new generations of keys, which only an owner can do.
+    :param generations: returns what begins new generations of keys; only an owner has it.
     """
 
     def __init__(
-        self, account: Holder, vaults: SyncedVaults, generations: NewGenerations | None = None
+        self,
+        account: Holder,
+        vaults: SyncedVaults,
+        generations: Callable[[], NewGenerations] | None = None,
     ) -> None:
         self._account = account
         self._session = account.session
         self._vaults = vaults
         self._cache: VaultCache = account.store.cache
-        self._generations = generations
+        self._new_generations = generations
 
-    @property
+    @cached_property
     def generations(self) -> NewGenerations:
         """Begins new generations of keys; only an owner's writer has it."""
-        if self._generations is None:
+        if self._new_generations is None:
             raise AssertionError("a machine begins no generation of keys")
-        return self._generations
+        return self._new_generations()
 
     def write(self, vault_id: UUID, planned: Sequence[PlannedChange]) -> CachedVault:
         """Write all ``planned`` changes in one request, or none.
@@ -135,7 +138,7 @@ class Writer:
     def _held(self, vault_id: UUID) -> CachedVault:
         held = self._cache.load(vault_id)
         # Never write on top of a history that may not be the one in the profile.
-        if held is None or not plan(held.state, self._known(vault_id)).conditional:
+        if held is None or not plan_sync(held.state, self._known(vault_id)).conditional:
             return self._vaults.sync_one(vault_id)
         return held
 

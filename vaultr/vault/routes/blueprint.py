@@ -21,8 +21,8 @@ from vaultr.vault.errors import (
 )
 from vaultr.vault.responses import VaultView
 from vaultr.vault.service import Quota
+from vaultr.wire.field_types import NotSealed
 from vaultr.wire.preconditions import etag
-from vaultr.wire.sealed_fields import NotSealed
 
 blueprint = Blueprint("vaults", __name__, url_prefix="/api/v1/vaults")
 

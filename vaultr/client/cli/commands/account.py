@@ -170,7 +170,7 @@ def _log_in(
 ) -> None:
     """Log in, and ask for a secret key or second factor if the login needs one."""
     # httpx2 and cryptography come with it; here they are loaded already.
-    from vaultr.client.account.open_account import SecretKeyNeeded  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.account.credentials import SecretKeyNeeded  # noqa: PLC0415 - heavy, see above
 
     def attempt(**factor: Any) -> None:
         password = prompts.password(options)

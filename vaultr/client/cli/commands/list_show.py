@@ -13,9 +13,8 @@ from vaultr.client.cli.offline_options import Duration, copy_options, uses_copy
 from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
 from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import ItemNotFound, VaultrError
-from vaultr.client.items.expiry import date_of
 from vaultr.client.items.fields import text_of, value_of
-from vaultr.client.items.schemas import SCHEMAS
+from vaultr.client.items.schemas import SCHEMAS, date_of
 
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Item, Vaultr

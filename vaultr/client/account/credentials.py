@@ -1,14 +1,9 @@
-"""Credentials, the errors of opening an account, and opening it with its account key."""
+"""The input of a login, and the errors of credentials that do not open an account."""
 
 from dataclasses import dataclass, field
 
 from vaultr.client.account.emergency_kit import Kit
 from vaultr.client.errors import PinMismatch, UsageError, VaultrError
-from vaultr.client.storage.device import KnownAccount
-from vaultr.client.storage.store import Store
-from vaultr.client.transport.account_session import Session
-from vaultr.client.transport.http_transport import Transport
-from vaultr.client.vaults.unlocked_account import UnlockedAccount
 
 
 class WrongPassword(VaultrError):
@@ -59,15 +54,3 @@ class Credentials:
     changed: bool = False
     totp: str | None = field(default=None, repr=False)
     recovery_code: str | None = field(default=None, repr=False)
-
-
-def open_with_account_key(
-    store: Store, transport: Transport, known: KnownAccount, account_key: bytes
-) -> UnlockedAccount:
-    """Open the account with its account key, as the agent returns it.
-
-    :raises SealBroken: the key belongs to another account, or was replaced.
-    """
-    account_id = known.derivation.account_id
-    session = Session(transport, store.folder, account_id=account_id, account_key=account_key)
-    return UnlockedAccount.open(store, session, known, account_key)
