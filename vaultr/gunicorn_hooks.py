@@ -25,7 +25,7 @@ from vaultr.observability import (
     statsd,
 )
 from vaultr.observability.tracing import spans
-from vaultr.ops import worker
+from vaultr.ops import database_wait, worker
 from vaultr.security import keyring
 from vaultr.settings.model import InvalidSettings, Settings
 
@@ -172,11 +172,11 @@ def begin_request(received: Any) -> None:
     unread_bodies.set_received(received)
 
 
-def after_fork(app: Flask, settings: Settings) -> None:
+def after_fork(app: Flask, settings: Settings, *, is_first: bool) -> None:
     """Discard the master's connections, and start this worker's background thread.
 
     The keys are read again, so that a reload brings rotated keys to workers without an
-    interruption.
+    interruption. The first worker logs a database that does not respond, and all keep trying.
     """
     engine.after_fork(app)
     reload_keys(app)
@@ -187,7 +187,9 @@ def after_fork(app: Flask, settings: Settings) -> None:
     for listener in _listeners:
         prometheus_endpoint.serve(listener)
     if settings.background == "inline":
-        _STOP.set(app, worker.start_inline(app))
+        _STOP.set(app, worker.start_inline(app, announces=is_first))
+    elif is_first:
+        database_wait.announce(app)
 
 
 def reload_keys(app: Flask) -> None:

@@ -140,7 +140,7 @@ def site(tmp_path, monkeypatch):
     trusted.write_bytes(authority.certificate.public_bytes(serialization.Encoding.PEM))
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
     with serving(made, authority.context(tmp_path, "localhost")) as port:
-        made.service = Service("localhost", port, "/range")
+        made.service = Service("localhost", port, "/range", ssl.create_default_context())
         made.url = f"https://localhost:{port}/range"
         yield made
         made.waits.set()
@@ -182,9 +182,9 @@ def test_untrusted_certificate_fails(site, monkeypatch):
     port = int(site.url.split(":")[2].partition("/")[0])
 
     with pytest.raises(UpstreamFailed, match="SSLCertVerificationError"):
-        Service("localhost", port, "/range").range_of("AAAAA")
+        Service("localhost", port, "/range", ssl.create_default_context()).range_of("AAAAA")
     with pytest.raises(UpstreamFailed, match="SSLCertVerificationError"):
-        Service("127.0.0.1", port, "/range").range_of("AAAAA")
+        Service("127.0.0.1", port, "/range", ssl.create_default_context()).range_of("AAAAA")
     assert ssl.CERT_REQUIRED
     assert site.asked == []
 

@@ -157,12 +157,15 @@ def speaking_tls(shown):
         thread.join()
 
 
-def test_a_certificate_tells_its_end_and_whether_it_is_trusted(tmp_path):
+def test_a_certificate_tells_its_end_and_whether_it_is_trusted(settings, tmp_path):
+    def trusting(authorities):
+        return settings.model_copy(update={"private_ca": authorities}).tls_context()
+
     shown = Certificate(tmp_path, "localhost")
     with speaking_tls(shown) as port:
-        trusted = certificate.of_server("localhost", port, ca_file=shown.file)
-        unknown = certificate.of_server("localhost", port)
-        other = certificate.of_server("127.0.0.1", port, ca_file=shown.file)
+        trusted = certificate.of_server("localhost", port, trusting(shown.file.read_text()))
+        unknown = certificate.of_server("localhost", port, trusting(None))
+        other = certificate.of_server("127.0.0.1", port, trusting(shown.file.read_text()))
 
     assert trusted.distrusted is None
     assert 0.9 < trusted.days < 1
@@ -174,13 +177,33 @@ def test_a_certificate_tells_its_end_and_whether_it_is_trusted(tmp_path):
 def test_a_certificate_that_ends_soon_or_is_distrusted_is_found(settings, monkeypatch):
     def seen(days, distrusted=None):
         ends = clock.now() + timedelta(days=days, minutes=1)
-        monkeypatch.setattr(certificate, "of_url", lambda url: certificate.Seen(ends, distrusted))
+        monkeypatch.setattr(certificate, "of_url", lambda *_: certificate.Seen(ends, distrusted))
         return bad(external.check_certificate(settings))
 
     assert seen(30) == []
     assert seen(20) == [("warning", "it expires in 20 days")]
     assert seen(6) == [("problem", "it expires in 6 days")]
     assert seen(90, "self-signed") == [("problem", "clients do not trust it: self-signed")]
+
+
+def test_private_authority_is_trusted_for_base_url_and_mail(settings, tmp_path):
+    shown = Certificate(tmp_path, "localhost")
+    with speaking_tls(shown) as port, mail_servers.running(Inbox(), starttls=shown) as mail_port:
+        update = {"base_url": f"https://localhost:{port}", "smtp_host": "localhost"}
+        public = settings.model_copy(update={**update, "smtp_port": mail_port})
+        private = public.model_copy(update={"private_ca": shown.file.read_text()})
+        rejected, accepted = (
+            [*external.check_certificate(one), *smtp_check.check("mail", one)]
+            for one in (public, private)
+        )
+
+    assert [one.level for one in rejected] == ["problem", "problem"]
+    assert all("PRIVATE_CA" in one.todo for one in rejected)
+    assert [one.says.rpartition(" (")[0] or one.says.partition(" in ")[0] for one in accepted] == [
+        "it expires",
+        f"localhost:{mail_port} accepts emails",
+        "its certificate expires",
+    ]
 
 
 def test_where_nobody_answers_there_is_no_certificate(settings):

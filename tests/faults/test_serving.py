@@ -138,7 +138,7 @@ def test_a_terminal_shows_what_runs_and_what_production_needs(tmp_path):
 
     first = shown[shown.index("Vaultr (") :].splitlines()
     assert f"(development) listens on 127.0.0.1:{server.port}" in first[0]
-    assert f"Under {tmp_path}: SQLite database, generated keys, mails (mail/*.eml)." in first[1]
+    assert f"Under {tmp_path}: SQLite database, generated keys, emails (mail/*.eml)." in first[1]
     assert "Limits are counted in memory." in first[1]
     for name in ("DATABASE_URL", "REDIS_URL", "BASE_URL", "SMTP_HOST", "flask keys generate"):
         assert name in " ".join(first[2:])
@@ -160,6 +160,28 @@ def test_without_a_terminal_every_line_is_json(tmp_path):
     )
     assert (missing["route"], missing["status"]) == ("-", 404)
     assert "hunter2" not in server.printed()
+
+
+def test_unreachable_database_is_logged_once_at_start(tmp_path, postgres_url, redis_url):
+    url = servers.fresh_database(postgres_url)
+    servers.drop_database(url)
+    server = Running(tmp_path, DATABASE_URL=url, REDIS_URL=redis_url, WEB_CONCURRENCY="2")
+
+    server.start()
+    try:
+        wait_for(lambda: server.logged("database.unreachable"))
+        status = server.get("/api/ready")[0]
+        failed = server.logged("job.failed")
+        servers.fresh_database(postgres_url, name=servers.database_name(url))
+        wait_for(lambda: server.logged("database.reached"))
+    finally:
+        server.stop()
+        servers.drop_database(url)
+
+    assert (status, failed) == (503, [])
+    [line] = server.logged("database.unreachable")
+    assert "the role or database does not exist. Vaultr keeps trying" in line["message"]
+    assert len(server.logged("database.reached")) == 1
 
 
 def test_settings_that_cannot_be_used_end_it_with_one_message(tmp_path):

@@ -97,7 +97,8 @@ def _imports(laptop, tmp_path, bitwarden, transcript):
     broken = tmp_path / "broken.json"
     broken.write_text(json.dumps(bitwarden)[:5000])
     transcript.says(
-        "Import an export of another password manager. Either all of it is imported, or nothing:"
+        "Import a file that another password manager exported. If one entry is wrong, nothing is "
+        "imported:"
     )
     laptop.shows("import", str(broken), code=1, password=False)
     assert laptop.run_json("list", password=False) == []
@@ -141,7 +142,10 @@ def _runs_a_program(laptop, tmp_path, transcript):
 
 
 def _sees_the_same(phone, key, laptop, transcript):
-    transcript.says("On a second device, nothing is sent without the secret key:")
+    transcript.says(
+        "A second device needs the secret key. Without it, the command stops before it sends "
+        "anything:"
+    )
     phone.shows("login", "--email", EMAIL, code=1)
     phone.shows("login", "--email", EMAIL, secret_key=key)
     phone.shows("unlock")
@@ -152,7 +156,7 @@ def _sees_the_same(phone, key, laptop, transcript):
 
 def _edits_on_both(laptop, phone, transcript):
     name = "Harbour mail"
-    transcript.says("Two devices change one item. Changes of different fields are merged:")
+    transcript.says("If two devices change different fields of an item, both changes are kept:")
     seen = phone.run_json("show", name, "--reveal", password=False)
     laptop.shows("edit", name, "--set", f"username={_edited()[0]}", password=False)
 
@@ -164,7 +168,9 @@ def _edits_on_both(laptop, phone, transcript):
     transcript.ran((), merged, typed=typed)
     assert "username" in merged.stderr
 
-    transcript.says("Changes of the same field are rejected, and nothing is lost:")
+    transcript.says(
+        "If both change the same field, the second change is rejected and nothing is written:"
+    )
     mine = {"revision": seen["revision"], "overview": {"username": "ann-at-the-harbour"}}
     stale = phone.types("edit", name, "--json", stdin=json.dumps(mine), code=1, password=False)
     transcript.ran((), stale, typed=typed)

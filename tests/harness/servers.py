@@ -162,12 +162,13 @@ def redis_server(*, own: bool = False) -> Iterator[Server]:
             server.stop(signal.SIGTERM)
 
 
-def fresh_database(url: str, *, template: str = "template0") -> str:
+def fresh_database(url: str, *, template: str = "template0", name: str | None = None) -> str:
     """Create a database beside the one at ``url`` and return its URL.
 
     :param template: the database it is a copy of; nobody may be connected to that one meanwhile.
+    :param name: of the new database; by default a random one.
     """
-    name = f"vaultr_{secrets.token_hex(6)}"
+    name = name or f"vaultr_{secrets.token_hex(6)}"
     _command(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 

@@ -104,11 +104,16 @@ def test_a_database_whose_certificate_does_not_hold_is_asked_nothing(
         pass
 
 
+@pytest.mark.parametrize(
+    ("setting", "query"), [("DATABASE_CA", ""), ("PRIVATE_CA", "?sslmode=verify-full")]
+)
 @pytest.mark.parametrize("wrong", [None, *WRONG])
-def test_authorities_of_database_come_from_a_setting(tmp_path, folder, good, postgres, wrong):
+def test_authorities_of_database_come_from_a_setting(
+    tmp_path, folder, good, postgres, wrong, setting, query
+):
     certificate, authority = shown(folder, good, wrong)
     url = database(postgres, certificate, authority).partition("?")[0]
-    known = {"DATABASE_URL": url, "DATABASE_CA": authority.file.read_text()}
+    known = {"DATABASE_URL": f"{url}{query}", setting: authority.file.read_text()}
 
     with app_with(tmp_path, VAULTR_HOME=str(tmp_path), **known):
         if wrong is None:
@@ -165,11 +170,12 @@ def test_a_redis_whose_certificate_does_not_hold_counts_nothing(tmp_path, folder
             assert not limiter.current().reachable()
 
 
+@pytest.mark.parametrize("setting", ["REDIS_CA", "PRIVATE_CA"])
 @pytest.mark.parametrize("wrong", [None, *WRONG])
-def test_authorities_of_redis_come_from_a_setting(tmp_path, folder, good, wrong):
+def test_authorities_of_redis_come_from_a_setting(tmp_path, folder, good, wrong, setting):
     certificate, authority = shown(folder, good, wrong)
     with counters(folder, certificate) as url:
-        known = {"REDIS_URL": url, "REDIS_CA": authority.file.read_text(), "WEB_CONCURRENCY": "1"}
+        known = {"REDIS_URL": url, setting: authority.file.read_text(), "WEB_CONCURRENCY": "1"}
         with app_with(tmp_path, **known):
             assert limiter.current().reachable() == (wrong is None)
 

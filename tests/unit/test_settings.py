@@ -122,6 +122,7 @@ def test_wrong_missing_and_conflicting_settings_are_reported_together():
         ("REDIS_URL", "redis://:hunter2/x@cache:1"),
         ("REDIS_URL", "hunter2"),
         ("DATABASE_CA", "hunter2"),
+        ("PRIVATE_CA", "hunter2"),
         ("REDIS_CA", "-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----"),
         ("VAULTR_ENV", "hunter2"),
         ("PORT", "hunter2"),
@@ -238,6 +239,24 @@ def test_authorities_of_a_database_are_checked_in_full(tmp_path, query, ok):
         assert str(path).rpartition("/")[2] in found
     else:
         assert named(environ) == {"DATABASE_CA"}
+
+
+@pytest.mark.parametrize(
+    ("query", "is_added"),
+    [("?sslmode=verify-full", True), ("?sslmode=require", False), ("", False)],
+)
+def test_private_authority_is_added_where_database_is_verified(tmp_path, query, is_added):
+    environ = {
+        **PRODUCTION,
+        "DATABASE_URL": f"postgresql://u:p@db.example.org/vaultr{query}",
+        "PRIVATE_CA": Certificate(tmp_path, "localhost").file.read_text(),
+        "VAULTR_HOME": str(tmp_path / "home"),
+    }
+
+    settings = Settings.from_environ(environ)
+
+    assert ("sslrootcert=" in settings.database_url.get_secret_value()) == is_added
+    assert [*tmp_path.glob("home/database-ca-*.pem")] != [] or not is_added
 
 
 def test_authorities_of_redis_need_tls(tmp_path):

@@ -100,7 +100,7 @@ _RANGES: Final = AppSlot[_Ranges | None]("breach.ranges")
 def init_app(app: Flask, settings: Settings) -> None:
     """Prepare the upstream that BREACH_UPSTREAM_URL names, if it is set."""
     url = settings.breach_upstream_url
-    _RANGES.set(app, _Ranges(upstream_of(url)) if url else None)
+    _RANGES.set(app, _Ranges(upstream_of(url, settings.tls_context())) if url else None)
 
 
 def find_range(prefix: str) -> str | None:

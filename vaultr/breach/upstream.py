@@ -40,12 +40,12 @@ class Upstream(Protocol):
         """
 
 
-def upstream_of(url: str) -> Upstream:
-    """Return the upstream that BREACH_UPSTREAM_URL names."""
+def upstream_of(url: str, trusting: ssl.SSLContext) -> Upstream:
+    """Return the upstream that BREACH_UPSTREAM_URL names, verified by ``trusting``."""
     parts = urlsplit(url)
     if parts.scheme == "file":
         return SortedFile(Path(unquote(parts.path)))
-    return Service(parts.hostname or "", parts.port or 443, parts.path.rstrip("/"))
+    return Service(parts.hostname or "", parts.port or 443, parts.path.rstrip("/"), trusting)
 
 
 class Service:
@@ -55,9 +55,9 @@ class Service:
     threads, which the caller leaves behind if it is late.
     """
 
-    def __init__(self, host: str, port: int, path: str) -> None:
+    def __init__(self, host: str, port: int, path: str, trusting: ssl.SSLContext) -> None:
         self._host, self._port, self._path = host, port, path
-        self._context = ssl.create_default_context()
+        self._context = trusting
         self._threads = ThreadPoolExecutor(_CONNECTIONS, "vaultr-breach")
         self._free = threading.BoundedSemaphore(_CONNECTIONS)
 

@@ -107,7 +107,7 @@ class Strict(Connection):
             settings.smtp_host,
             settings.smtp_port,
             tls=settings.smtp_secure,
-            ca_file=settings.smtp_ca_file,
+            context=settings.tls_context(only=settings.smtp_ca_file),
             name=_domain(),
         )
         if self.mail.username and self.mail.password:

@@ -66,14 +66,14 @@ class TlsHost(Host, smtplib.SMTP_SSL):
     """The same, with TLS from the first byte."""
 
 
-def connect(server: str, port: int, *, tls: str, ca_file: Path | None, name: str) -> Host:
+def connect(server: str, port: int, *, tls: str, context: ssl.SSLContext, name: str) -> Host:
     """Connect to a mail server that proves its name.
 
     :param tls: ``tls`` from the first byte, ``starttls`` (required), or ``none``.
+    :param context: has the authorities that are trusted.
     :param name: our own name; otherwise smtplib asks the DNS, without a time limit.
     :raises OSError: no server, the wrong one, or too slow; includes SMTPException.
     """
-    context = ssl.create_default_context(cafile=ca_file)
     if tls == "tls":
         return TlsHost(server, port, name, timeout=STEP_SECONDS, context=context)
     host = Host(server, port, name, timeout=STEP_SECONDS)

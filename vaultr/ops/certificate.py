@@ -4,7 +4,6 @@ import socket
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -32,23 +31,22 @@ class Seen:
         return (self.ends_at - clock.now()).total_seconds() / 86_400
 
 
-def of_url(url: str, *, ca_file: Path | None = None) -> Seen | None:
+def of_url(url: str, trusting: ssl.SSLContext) -> Seen | None:
     """Return the certificate of a URL, or None for plain HTTP.
 
-    :param ca_file: CA certificates to trust instead of the machine's.
+    :param trusting: has the authorities that are trusted.
     """
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.hostname is None:
         return None
-    return of_server(parts.hostname, parts.port or 443, ca_file=ca_file)
+    return of_server(parts.hostname, parts.port or 443, trusting)
 
 
-def of_server(host: str, port: int, *, ca_file: Path | None = None) -> Seen:
+def of_server(host: str, port: int, trusting: ssl.SSLContext) -> Seen:
     """Return the certificate of a server that speaks TLS from the first byte.
 
     :raises NotSeen: no response, or no TLS.
     """
-    trusting = ssl.create_default_context(cafile=ca_file)
     try:
         return Seen(_ends_at(_shown(host, port, trusting)), None)
     except ssl.SSLCertVerificationError as error:

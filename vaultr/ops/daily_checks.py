@@ -59,8 +59,9 @@ def checks(sources: Sources) -> tuple[tuple[str, Check], ...]:
 
 
 def _got(url: str) -> tuple[int, bytes]:
+    context = current_settings().tls_context()
     try:
-        with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # nosec B310 - the command accepts only http(s)
+        with urllib.request.urlopen(url, timeout=SECONDS, context=context) as answer:  # nosec B310 - the command accepts only http(s)
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:

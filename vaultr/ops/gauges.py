@@ -49,7 +49,7 @@ def measure_certificate() -> bool:
     """
     settings = current_settings()
     try:
-        seen = certificate.of_url(settings.base_url)
+        seen = certificate.of_url(settings.base_url, settings.tls_context())
     except certificate.NotSeen:
         metrics.CERTIFICATE_DAYS.set(0)
         raise

@@ -25,10 +25,10 @@ def check(topic: str, settings: Settings) -> Iterator[CheckResult]:
     try:
         host = mail.connect(
             settings.smtp_host, settings.smtp_port, tls=settings.smtp_secure,
-            ca_file=settings.smtp_ca_file, name="vaultr.invalid",
+            context=settings.tls_context(only=settings.smtp_ca_file), name="vaultr.invalid",
         )  # fmt: skip
     except ssl.SSLCertVerificationError as error:
-        todo = "Set SMTP_CA_FILE to its CA, or SMTP_HOST to a name in its certificate."
+        todo = "Set PRIVATE_CA to its authority, or SMTP_HOST to a name in its certificate."
         yield problem(
             topic, f"the certificate of {where} is not trusted: {error.verify_message}", todo
         )

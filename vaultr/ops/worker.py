@@ -19,7 +19,7 @@ from vaultr.machines import service as machines
 from vaultr.mail import service as mail
 from vaultr.observability import instrumentation, logs, metrics, prometheus_endpoint, statsd
 from vaultr.observability.tracing import spans
-from vaultr.ops import gauges, job_locks
+from vaultr.ops import database_wait, gauges, job_locks
 from vaultr.ops.keys import usage
 from vaultr.ops.purge import PURGE_RULES
 from vaultr.settings.model import Settings
@@ -66,8 +66,9 @@ JOBS: tuple[Job, ...] = (
 class Runner:
     """Runs the jobs of one process, one after the other, until stopped."""
 
-    def __init__(self, app: Flask, jobs: Sequence[Job]) -> None:
+    def __init__(self, app: Flask, jobs: Sequence[Job], *, announces: bool = True) -> None:
         self._app = app
+        self._announces = announces
         self._jobs = jobs
         self._due = {job.name: 0.0 for job in jobs}
         for job in jobs:
@@ -88,7 +89,10 @@ class Runner:
         self._news.set()
 
     def run(self) -> None:
-        """Run jobs when they are due."""
+        """Wait until the database responds, then run jobs when they are due."""
+        database_wait.until_reachable(
+            self._app, is_stopping=lambda: self.stopping, is_announced=self._announces
+        )
         while not self.stopping:
             for job in self._jobs:
                 if job.name in self._woken or self._due[job.name] <= time.monotonic():
@@ -135,12 +139,13 @@ class Runner:
         return since is not None and time.monotonic() - since > STUCK_SECONDS
 
 
-def start_inline(app: Flask) -> Callable[[], None]:
+def start_inline(app: Flask, *, announces: bool = True) -> Callable[[], None]:
     """Run the jobs in a thread of this process; call it after the fork.
 
+    :param announces: whether this process logs that the database does not respond at the start.
     :return: a function that stops the thread.
     """
-    runner = Runner(app, JOBS)
+    runner = Runner(app, JOBS, announces=announces)
     mail.listen(app, lambda: runner.wake("outbox"))
     thread = threading.Thread(target=runner.run, name="vaultr-worker", daemon=True)
     thread.start()

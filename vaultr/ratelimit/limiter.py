@@ -142,7 +142,8 @@ def reason_of(error: Exception) -> str:
 
 
 def _client(url: str, authorities: str | None) -> redis.Redis:
-    tls = {} if authorities is None else {"ssl_ca_data": authorities}
+    verifies = authorities is not None and url.startswith("rediss:")
+    tls = {"ssl_ca_data": authorities} if verifies else {}
     return redis.Redis.from_url(
         url,
         **tls,

@@ -38,7 +38,8 @@ SESSIONS_OF_ACCOUNT: Final = 3
 def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]) -> None:
     """Count each request before anything but host and scheme can reject it."""
     url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    limiter.init_app(app, limiter.FallbackLimiter(url, settings.web_concurrency, settings.redis_ca))
+    authorities = settings.redis_ca or settings.private_ca
+    limiter.init_app(app, limiter.FallbackLimiter(url, settings.web_concurrency, authorities))
     limits.init_app(app, on_denied=on_denied)
     app.config.update(
         RATELIMIT_STORAGE_URI="vaultr://",

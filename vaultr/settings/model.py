@@ -1,6 +1,7 @@
 """All settings of the server, typed and read once. Nothing else reads the environment."""
 
 import os
+import ssl
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -80,6 +81,11 @@ class Settings(BaseModel):
     )
     redis_ca: Certificates | None = Field(
         default=None, description="Certificates (PEM) of the authorities of Redis."
+    )
+    private_ca: Certificates | None = Field(
+        default=None,
+        description="Certificates (PEM) of your own authorities: for BASE_URL, mail, PostgreSQL"
+        " (with `sslmode=verify-full`) and Redis (`rediss:`), besides the public ones.",
     )
     port: int = Field(default=3000, ge=1, le=65535, description="Port to listen on.")
     bind: str = Field(
@@ -307,19 +313,33 @@ class Settings(BaseModel):
         return self
 
     def _with_authorities(self) -> Self:
-        """Put DATABASE_CA into a file, because libpq reads authorities from files only."""
-        if self.database_ca is None:
+        """Put DATABASE_CA or PRIVATE_CA into a file: libpq reads authorities from files only."""
+        authorities = self.database_ca or self.private_ca
+        names = [
+            name
+            for name in ("database_url", "migration_database_url", "backup_scratch_url")
+            if self.database_ca is not None or types.verifies(getattr(self, name))
+        ]
+        if authorities is None or not names:
             return self
         try:
-            path = private_files.stored(self.vaultr_home, "database-ca", self.database_ca)
+            path = private_files.stored(self.vaultr_home, "database-ca", authorities)
         except OSError as error:
-            problem = f"VAULTR_HOME: cannot store DATABASE_CA there: {error.strerror}"
+            setting = "PRIVATE_CA" if self.database_ca is None else "DATABASE_CA"
+            problem = f"VAULTR_HOME: cannot store {setting} there: {error.strerror}"
             raise InvalidSettings([problem]) from None
-        urls = {
-            name: types.trusting(getattr(self, name), path.absolute())
-            for name in ("database_url", "migration_database_url", "backup_scratch_url")
-        }
+        urls = {name: types.trusting(getattr(self, name), path.absolute()) for name in names}
         return self.model_copy(update=urls)
+
+    def tls_context(self, *, only: Path | None = None) -> ssl.SSLContext:
+        """Return a context that trusts the public authorities and those in PRIVATE_CA.
+
+        :param only: a file whose authorities are trusted instead.
+        """
+        context = ssl.create_default_context(cafile=only)
+        if only is None and self.private_ca is not None:
+            context.load_verify_locations(cadata=self.private_ca)
+        return context
 
     @property
     def production(self) -> bool:

@@ -189,6 +189,12 @@ def _driver(value: SecretStr) -> SecretStr:
     )
 
 
+def verifies(url: SecretStr | None) -> bool:
+    """Return whether a connection to this database verifies the certificate of its server."""
+    query = {} if url is None else dict(parse_qsl(urlsplit(url.get_secret_value()).query))
+    return query.get("sslmode") in ("verify-ca", "verify-full")
+
+
 def trusting(url: SecretStr | None, authorities: Path) -> SecretStr | None:
     """Return the URL of a database whose server must show a certificate of these authorities."""
     if url is None or "sslrootcert=" in url.get_secret_value():
@@ -196,10 +202,8 @@ def trusting(url: SecretStr | None, authorities: Path) -> SecretStr | None:
     if url.get_secret_value().startswith(_SQLITE):
         return url
     parts = urlsplit(url.get_secret_value())
-    query = dict(parse_qsl(parts.query)) | {
-        "sslmode": "verify-full",
-        "sslrootcert": str(authorities),
-    }
+    query = {"sslmode": "verify-full"} | dict(parse_qsl(parts.query))
+    query["sslrootcert"] = str(authorities)
     return SecretStr(urlunsplit(parts._replace(query=urlencode(query))))
 
 

@@ -27,11 +27,13 @@ def existing_owner() -> Email:
     return compose(
         "existing-owner",
         "You already have a Vaultr account",
-        f"Somebody, perhaps you, tried to sign up with this address at {host()}.",
-        "You already have an account, so nothing was changed. Log in with `vaultr login`.",
-        "If the address of your account was changed in the last 7 days, log in with the new one. "
-        "Until the 7 days are over, nobody else can use this address.",
-        "If this was not you, you need not do anything. The sender learned nothing.",
+        f"Somebody tried to sign up at {host()} with this email address.",
+        "You already have an account, so no new one was created. If it was you, log in: "
+        "`vaultr login`.",
+        "If you changed the address of your account in the last 7 days, log in with the new "
+        "address. This one is reserved for you until the 7 days are over.",
+        "If it was not you, you do not need to do anything: that person was not told that you "
+        "have an account.",
     )
 
 

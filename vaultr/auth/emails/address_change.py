@@ -40,9 +40,10 @@ def address_in_use() -> Email:
     return compose(
         "email-in-use",
         "Your Vaultr account keeps its address",
-        f"Somebody, perhaps you, asked to use this address for another Vaultr account at {host()}.",
-        "It already belongs to an account, so nothing was changed.",
-        "If this was not you, you need not do anything. The sender learned nothing.",
+        f"Somebody asked to move another Vaultr account at {host()} to this email address.",
+        "The address belongs to your account, so nothing was changed.",
+        "You do not need to do anything. If it was not you: that person was not told that you "
+        "have an account.",
     )
 
 

@@ -47,12 +47,13 @@ def new_device(use: DeviceUse) -> Email:
     return compose(
         "new-device",
         "A new device logged in to your Vaultr account",
-        f"A device named {quote(use.device_name)} logged in to your account at {host()} for the "
-        f"first time, on {_moment()}: {use}. The network is its address, shortened.",
-        "If this was you, you need not do anything.",
-        "If not, somebody knows your master password and your secret key. On one of your devices, "
-        "end the session with `vaultr sessions`, then change the password with `vaultr passwd` "
-        "and answer that others may know the old one.",
+        f"A new device logged in to your account at {host()}.",
+        f"Name of the device: {quote(use.device_name)}. Time: {_moment()}. Client: {use}.",
+        "If this was you, you do not need to do anything.",
+        "If it was not you, somebody knows your master password and your secret key. On one of "
+        "your own devices, find the session with `vaultr sessions list` and end it with `vaultr "
+        "sessions revoke ID`. Then change the password with `vaultr passwd`, and answer that "
+        "others may know the old one.",
         notice=True,
     )
 
@@ -66,9 +67,10 @@ def moved(before: DeviceUse, now: DeviceUse) -> Email:
         "elsewhere.",
         f"Before: {before}.",
         f"Now: {now}.",
-        "If you travel or changed networks, you need not do anything.",
-        "If not, end the session with `vaultr sessions`: somebody may have copied it from the "
-        "device. Your vaults stay sealed: a session alone opens nothing.",
+        "If you travel or changed networks, you do not need to do anything.",
+        "If it was not you, somebody may have copied the session from the device. Find it with "
+        "`vaultr sessions list` and end it with `vaultr sessions revoke ID`. Your vaults stay "
+        "sealed: a session alone opens nothing.",
         notice=True,
     )
 

@@ -245,12 +245,16 @@ class DeviceSession:
     def lock(self) -> None:
         """Forget the keys in the agent, then write the profile if it is due, and forget them here.
 
-        :raises ServerUnreachable: the profile could not be written; the keys are forgotten.
+        :raises ServerUnreachable, DiskFull: the profile could not be written; the keys are
+            forgotten.
         """
         self.forget_elsewhere()
         try:
             if (unlocked := self.find_unlocked()) is not None:
                 unlocked.write_profile(now=True)
+        except VaultrError as error:
+            error.add_note("The keys are forgotten: this device is locked.")
+            raise
         finally:
             self.forget_keys()
 

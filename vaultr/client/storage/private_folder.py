@@ -36,10 +36,29 @@ _UNFINISHED: Final = ".unfinished"
 # The new contents of several files, until all of them are written.
 _TOGETHER: Final = "together.json"
 _MAC_CHARACTERS: Final = 43
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# A change replaces the file of a vault, which may be large, and small files.
+_REPLACED: Final = "*.vault"
+_SPARE_BYTES: Final = 64 * 1024
 
 
 class FolderUnusable(VaultrError):
     """The client's folder cannot be used: no space, no permission, or another command uses it."""
+
+
+class DiskFull(FolderUnusable):
+    """The disk of this device is full."""
+
+    advice = "Free some disk space, then try again. With --offline you can read this device's copy."
+
+
+class CopyOutdated(FolderUnusable):
+    """A change is stored on the server, but this device could not update its copy."""
+
+    advice = (
+        "The change is stored on the server; only the copy on this device could not be updated."
+        " Free some disk space, then run: vaultr sync"
+    )
 
 
 class FileAltered(IntegrityError):
@@ -87,6 +106,19 @@ class Folder:
             self._lock_depth -= 1
             if self._lock_depth == 0:
                 os.close(self._lock_file)
+
+    def require_space(self, size: int = 0) -> None:
+        """Check that the files which a change replaces fit on the disk, before it is sent.
+
+        :param size: bytes that the change adds.
+        :raises DiskFull: they do not fit.
+        """
+        with self._explained():
+            free = os.statvfs(self.path)
+            largest = max((file.stat().st_size for file in self.path.rglob(_REPLACED)), default=0)
+        needed = largest + size + _SPARE_BYTES
+        if free.f_bavail * free.f_frsize < needed:
+            raise DiskFull(f"{self.path}: the disk of this device is full. Nothing was sent.")
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a file; None if it does not exist.
@@ -256,7 +288,8 @@ class Folder:
             raise self._unusable(error) from error
 
     def _unusable(self, error: OSError) -> FolderUnusable:
-        return FolderUnusable(f"{error.filename or self.path}: {error.strerror}")
+        kind = DiskFull if error.errno in _FULL else FolderUnusable
+        return kind(f"{error.filename or self.path}: {error.strerror}")
 
 
 def _repair_advice(name: str) -> str:

@@ -21,6 +21,8 @@ SESSION_FILE: Final = "session.sealed"
 _LABEL: Final = "vaultr/v1/device-session"
 # The access token is renewed a little early, so that it does not expire on the way.
 _MARGIN_SECONDS: Final = 15.0
+_CHANGING: Final = ("POST", "PUT", "PATCH")
+_NEEDS_NO_SPACE: Final = ("/auth/logout", "/auth/logout-all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,10 @@ class Session:
         If another command of this device has logged in since, the new session's tokens are used.
 
         :raises SessionEnded: this device has no session, or it has ended: log in again.
+        :raises DiskFull: this device cannot store what a change returns; nothing was sent.
         """
+        if method in _CHANGING and path not in _NEEDS_NO_SPACE:
+            self._folder.require_space(_text_size(body))
         tokens = self._stored()
         if tokens.access_ends <= time.time():
             tokens = self._renew(tokens)
@@ -162,6 +167,7 @@ class Session:
             stored = self._stored()
             if stored.access != old.access:
                 return stored
+            self._folder.require_space()  # the old token is used up once it is sent
             try:
                 # If the response is lost, the server returns the same new token for a while.
                 answer = self._transport.send(
@@ -198,6 +204,15 @@ class Session:
         except OSError:
             return None
         return seen.st_ino, seen.st_mtime_ns
+
+
+def _text_size(value: object) -> int:
+    """Return the characters in a body: about the bytes that this device stores of it."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(map(_text_size, value.values()))
+    return sum(map(_text_size, value)) if isinstance(value, list) else 0
 
 
 def key_replaced() -> Locked:

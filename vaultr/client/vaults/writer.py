@@ -26,7 +26,7 @@ from vaultr.client.log.receipts import check_batch, check_write
 from vaultr.client.log.state import Held, VaultState, plan_sync
 from vaultr.client.storage.cache import CachedVault, Row
 from vaultr.client.storage.memory_cache import VaultCache
-from vaultr.client.storage.private_folder import FolderUnusable
+from vaultr.client.storage.private_folder import CopyOutdated, FolderUnusable
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.http_transport import Answer
 from vaultr.client.vaults.holder import Holder, SyncedVaults
@@ -43,10 +43,6 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 _JITTER: Final = secrets.SystemRandom()
 # The server limits writes per minute.
 _LONGEST_WAIT_SECONDS: Final = 65.0
-_STORED: Final = (
-    "The change is stored on the server; only the copy on this device could not be updated. Free"
-    " some disk space, then run: vaultr sync"
-)
 MOVED: Final = (HeadMoved, PreconditionFailed, Conflict, ItemNotFound)
 
 
@@ -275,8 +271,7 @@ class Writer:
         try:
             return self._cache.save(written, details)
         except FolderUnusable as error:  # such as a full disk
-            error.add_note(_STORED)
-            raise
+            raise CopyOutdated(str(error)) from error
 
     def state_after(self, vault: CachedVault, state: VaultState) -> VaultState:
         """Return the state after a write, which passed the profile's head if it began there."""

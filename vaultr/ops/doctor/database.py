@@ -24,11 +24,11 @@ _REASONS: Final = {
     "could not translate host name": "its host name cannot be resolved",
     "No route to host": "there is no route to its host",
     "timeout expired": "its host does not respond",
-    "does not answer in time": "it accepts connections, but does not respond",
+    "does not respond in time": "it accepts connections, but does not respond",
     "password authentication failed": "the password is wrong",
     "no pg_hba.conf entry": "pg_hba.conf does not allow connections from here",
     "does not exist": "the role or database does not exist",
-    "certificate verify failed": "its certificate is not trusted",
+    "certificate verify failed": "its certificate is not trusted: set PRIVATE_CA to its authority",
     "does not support SSL": "it does not support TLS",
     "root certificate file": "the sslrootcert file cannot be read",
     "remaining connection slots": "all its connections are in use",
@@ -73,7 +73,7 @@ def check(
             taken = time.monotonic() - began
             found = connection.execute(sa.text(_ROLE)).one() if postgresql() else None
     except sa.exc.SQLAlchemyError as error:
-        says = f"cannot be used: {_why(error)} after {time.monotonic() - began:.1f} s"
+        says = f"cannot be used: {failure_reason(error)} after {time.monotonic() - began:.1f} s"
         todo = (
             "Is it running, is DATABASE_URL correct, can this machine reach it, is its disk full?"
         )
@@ -93,8 +93,8 @@ def check(
     yield from _schema()
 
 
-def _why(error: sa.exc.SQLAlchemyError) -> str:
-    """Return why the connection failed, without the driver's text, which names hosts."""
+def failure_reason(error: sa.exc.SQLAlchemyError) -> str:
+    """Return why the database cannot be used, without the driver's text, which names roles."""
     told = str(getattr(error, "orig", None) or error)
     kind = type(getattr(error, "orig", None) or error).__name__
     return next((says for words, says in _REASONS.items() if words in told), kind)
@@ -130,7 +130,7 @@ def _way(found: Any, settings: Settings) -> Iterator[CheckResult]:
             TOPIC, "the connection is not encrypted", "Add ?sslmode=verify-full to DATABASE_URL."
         )
     elif mode != "verify-full" and not near:
-        todo = "Add ?sslmode=verify-full&sslrootcert=FILE to DATABASE_URL."
+        todo = "Add ?sslmode=verify-full to DATABASE_URL; PRIVATE_CA is for your own authority."
         yield warning(TOPIC, f"TLS, but sslmode={mode} does not verify the server's name", todo)
     else:
         yield ok(TOPIC, f"TLS (sslmode={mode})")

@@ -3,6 +3,7 @@
 import http.client
 import ipaddress
 import shutil
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -28,7 +29,7 @@ def check_certificate(settings: Settings) -> Iterator[CheckResult]:
     """Report how long the certificate that users see is valid."""
     todo = "Renew it: docs/runbook.md, VaultrCertificateEnds."
     try:
-        seen = certificate.of_url(settings.base_url)
+        seen = certificate.of_url(settings.base_url, settings.tls_context())
     except certificate.NotSeen as error:
         yield problem(
             "certificate",
@@ -39,6 +40,8 @@ def check_certificate(settings: Settings) -> Iterator[CheckResult]:
     if seen is None:
         yield ok("certificate", f"none: {settings.base_url} is plain HTTP on this machine")
     elif seen.distrusted is not None:
+        own = "If it is from an authority of your own, set PRIVATE_CA. Otherwise renew it:"
+        todo = f"{own} docs/runbook.md, VaultrCertificateEnds."
         yield problem("certificate", f"clients do not trust it: {seen.distrusted}", todo)
     elif seen.days < WARN_DAYS:
         level = problem if seen.days < LATE_DAYS else warning
@@ -50,7 +53,8 @@ def check_certificate(settings: Settings) -> Iterator[CheckResult]:
 def check_proxy(settings: Settings, url: str) -> Iterator[CheckResult]:
     """Ask the running server which client address it sees, also when a forged one is sent."""
     try:
-        plain, forged = _seen(url), _seen(url, claimed=_FORGED)
+        context = settings.tls_context()
+        plain, forged = _seen(url, context), _seen(url, context, claimed=_FORGED)
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         yield warning(
@@ -79,13 +83,15 @@ def check_proxy(settings: Settings, url: str) -> Iterator[CheckResult]:
         )
 
 
-def _seen(url: str, *, claimed: str | None = None) -> tuple[str, str] | None:
+def _seen(
+    url: str, context: ssl.SSLContext, *, claimed: str | None = None
+) -> tuple[str, str] | None:
     headers = {health.REQUEST_HEADER: health.new_token(int(time.time()) // 60)}
     if claimed is not None:
         headers |= {"X-Forwarded-For": claimed, "Forwarded": f"for={claimed}"}
     request = urllib.request.Request(f"{url.rstrip('/')}/api/health", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # nosec B310 - the command accepts only http(s)
+        with urllib.request.urlopen(request, timeout=SECONDS, context=context) as answer:  # nosec B310 - the command accepts only http(s)
             told = str(answer.headers.get(health.RESPONSE_HEADER, ""))
     except urllib.error.HTTPError as error:
         error.close()
