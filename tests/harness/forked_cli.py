@@ -1,7 +1,8 @@
 """Run `vaultr` commands in forks of one process that has imported the client.
 
 A command has a process, a session, an environment and descriptors of its own, as one that is typed.
-It only saves the start of an interpreter and the imports, which take longer than most commands.
+It saves the start of an interpreter and the imports, which take longer than most commands, and the
+second derivation of a key: the first is stored, by password, salt and cost.
 """
 
 import atexit
@@ -9,6 +10,7 @@ import contextlib
 import fcntl
 import functools
 import gc
+import hashlib
 import importlib
 import json
 import os
@@ -211,11 +213,30 @@ def _place(wanted):
     sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
 
 
+def derived_once(derive, folder):
+    """Return ``derive``, which stores each key in a file and reads it when it is asked again."""
+
+    def stored(password, salt, kdf, length=32):
+        inputs = hashlib.sha256(repr((password, salt, kdf, length)).encode()).hexdigest()
+        file = folder / inputs
+        with contextlib.suppress(FileNotFoundError):
+            return file.read_bytes()
+        key = derive(password, salt, kdf, length)
+        begun = folder / f"{inputs}.{os.getpid()}"
+        begun.write_bytes(key)
+        begun.rename(file)  # whole or not there: commands derive at the same time
+        return key
+
+    return stored
+
+
 if __name__ == "__main__":
     sys.path[0] = ""  # as for `python -c`, not the folder of the helpers
     from vaultr import client
+    from vaultr.client.crypto import primitives
 
     for module in pkgutil.walk_packages(client.__path__, "vaultr.client."):
         importlib.import_module(module.name)
+    primitives.argon2id = derived_once(primitives.argon2id, Path(sys.argv[1]).parent)
     gc.freeze()
     exec(compile(serve(sys.argv[1]), "<string>", "exec"), {"__name__": "__main__"})
