@@ -6,6 +6,9 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-emit-find-links --no-header setup.cfg --group build
 PACKAGE := setup.cfg pyproject.toml vaultr/version.py
 
+# Python compiles a module once, not in each of the many processes of the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-long check check-rollout ci bench tools release secrets lock clean wheel \
 	lint format types layers security guards

@@ -13,8 +13,6 @@ from vaultr.client.items.import_runs import ImportExceedsQuota, ImportInterrupte
 from vaultr.client.items.schemas import Draft
 from vaultr.client.vaults import batches
 
-FILES = foreign_files.all_files()
-
 
 def onepassword(**members):
     item = foreign_files.onepassword_item(**members)
@@ -158,7 +156,7 @@ def test_import_over_quota_is_rejected_before_first_write(world):
 
 
 def test_import_and_undo_with_the_command(device, tmp_path):
-    (file := tmp_path / "export.1pux").write_bytes(FILES["1password"])
+    (file := tmp_path / "export.1pux").write_bytes(foreign_files.onepassword())
 
     shown = device.types("import", str(file), "--dry-run")
     done = device.types("import", str(file), "--new-vault", "Moved", "--json")
