@@ -49,16 +49,20 @@ def sequence(*, rounds=60, finish=True):
             time.sleep(0 if more else 0.6)
 
 
-def killed_at_each_step(count):
+def killed_at_each_step(count, *, events=2, stream_alone=False):
     """Kill a sequencer ``count`` times, each one a step later than the one before.
 
-    A step is a statement, a COMMIT or a write that waits for the disk. Print the kills and the
-    number of steps.
+    A step is a statement, a COMMIT, a write that waits for the disk, or one of the stream. Print
+    the kills and the number of steps.
+
+    :param stream_alone: only a line of the stream, and a write of its position, is a step.
     """
     server = app()
     step = most = kills = 0
     while kills < count:
-        finished = _in_child(server, lambda at=step: _work(at, signal.SIGKILL))
+        finished = _in_child(
+            server, lambda at=step: _work(at, signal.SIGKILL, events, stream_alone=stream_alone)
+        )
         if os.WIFSIGNALED(finished):
             kills, step, most = kills + 1, step + 1, max(most, step + 1)
         else:
@@ -111,12 +115,12 @@ def _fork(server, act):
     return child
 
 
-def _work(step, number):
-    """Record two events, and sequence until nothing waits; get a signal at a step."""
+def _work(step, number, events=2, *, stream_alone=False):
+    """Record events, and sequence until nothing waits; get a signal at a step."""
     sequencer.SIGN_SECONDS = 0.0
-    _record(2)
+    _record(events)
     if step is not None:
-        _signal_at(step, number)
+        _signal_at(step, number, stream_alone=stream_alone)
     for _ in range(200):
         try:
             sequencer.sequence()
@@ -132,18 +136,33 @@ def _work(step, number):
     raise AssertionError("events wait")
 
 
-def _signal_at(step, number):
-    left, sync = [step], os.fsync
+def _signal_at(step, number, *, stream_alone):
+    left = [step]
 
     def count(*_args):
         left[0] -= 1
         if left[0] == -1:
             os.kill(os.getpid(), number)
 
-    def synced(handle):
-        count()
-        sync(handle)
+    sys.stdout = _Counted(sys.stdout, count)
+    os.pwrite = _counted(os.pwrite, count)
+    if not stream_alone:
+        sa.event.listen(db.engine, "before_cursor_execute", count)
+        sa.event.listen(db.engine, "commit", count)
+        os.fsync = _counted(os.fsync, count)
 
-    sa.event.listen(db.engine, "before_cursor_execute", count)
-    sa.event.listen(db.engine, "commit", count)
-    os.fsync = synced
+
+def _counted(function, count):
+    def counted(*arguments):
+        count()
+        return function(*arguments)
+
+    return counted
+
+
+class _Counted:
+    """A standard output that counts each write that leaves the process."""
+
+    def __init__(self, stream, count):
+        self.write = stream.write
+        self.flush = _counted(stream.flush, count)

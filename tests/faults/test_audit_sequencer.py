@@ -67,11 +67,11 @@ def test_sequencer_that_is_killed_leaves_whole_log(site, count):
 
     assert json.loads(last)["kills"] == wanted
     check_whole(site)
-    check_stream(lines)
+    check_stream(lines, wanted)
 
 
-def check_stream(lines):
-    """Check that each event was written; one again only if the process was killed right then."""
+def check_stream(lines, kills):
+    """Check that each event was written; again only with a mark, and once for a kill at most."""
     shown = [json.loads(line) for line in lines if line.startswith('{"epoch"')]
     events = {(one["epoch"], one["index"]): one["event"]["eid"] for one in shown}
     with reading() as session:
@@ -79,6 +79,21 @@ def check_stream(lines):
         stored = {(epoch, idx): str(event_id) for epoch, idx, event_id in session.execute(query)}
     assert events == stored
     assert all(events[one["epoch"], one["index"]] == one["event"]["eid"] for one in shown)
+    certain = [(one["epoch"], one["index"]) for one in shown if "again" not in one]
+    assert len(certain) == len(set(certain))
+    assert len(shown) - len(certain) <= kills
+
+
+@pytest.mark.parametrize("site", ["postgresql"], indirect=True)
+def test_killed_stream_repeats_one_marked_line_at_most(site, count):
+    wanted = count(6, many=60)
+
+    *lines, _ = step(
+        site, f"killed_at_each_step({wanted}, events=6, stream_alone=True)"
+    ).splitlines()
+
+    check_stream(lines, wanted)
+    assert any('"again": true' in line for line in lines)
 
 
 @pytest.mark.long

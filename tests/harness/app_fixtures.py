@@ -18,6 +18,7 @@ from vaultr.audit import (
     self_audit,
     sequencer,
     state_file,
+    stream_position,
     transaction_hooks,
 )
 from vaultr.database.session import clear_fact_cache, db
@@ -78,6 +79,7 @@ def empty(app):
         sequencer.forget()
         self_audit.forget()
         state_file.path().unlink(missing_ok=True)
+        stream_position.path().unlink(missing_ok=True)
         kill_switches.forget()
         uuid6._last_v7_timestamp = None  # ids only grow, also after a test from the future
         guard = limiter.current()

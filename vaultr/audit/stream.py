@@ -1,29 +1,50 @@
 """Copy each sequenced event as one JSON line to stdout or syslog, for a SIEM.
 
-A cursor in the database follows each batch. A process that stops finishes its batch. One that is
-killed between a batch and its cursor writes the batch again: no receiver can take part in the
-transaction. Each line has its tree and index, which never come twice for different events.
+A process that is killed cannot know whether its last line arrived, since no receiver takes part in
+a transaction. Its successor writes that line again, with ``"again": true``. So no event is lost,
+and of several lines with the same tree and index at most one has no such mark.
+
+The database has the cursor and the batch that was begun, `stream_position` the last line of it.
 """
 
 import json
+import secrets
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from vaultr.audit import checkpoints
+from vaultr.audit import checkpoints, stream_position
 from vaultr.audit.anchor_kinds import AnchorFailed, send_syslog
 from vaultr.audit.models import AuditEvent, AuditLeaf
+from vaultr.audit.stream_position import Place, Position, PositionFile
 from vaultr.database.base import Fact
 from vaultr.database.session import transaction
 from vaultr.observability import logs, metrics
 from vaultr.settings.model import current_settings
 
 _CURSOR: Final = "audit/stream"
+_BEGUN: Final = "audit/stream-batch"
+_START: Final = (0, -1)
 _BATCH: Final = 500
 _SYSLOG_PORT: Final = 514
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A batch that was begun.
+
+    :ivar end: its last line.
+    :ivar doubt: lines up to this one may have been written before.
+    """
+
+    name: str
+    end: Place
+    doubt: Place
 
 
 def run() -> None:
@@ -32,35 +53,85 @@ def run() -> None:
     if target is None:
         return
     try:
-        while _batch(target) == _BATCH:
-            pass
-    except AnchorFailed as error:
+        with stream_position.opened() as position:
+            while _write_batch(target, position) == _BATCH:
+                pass
+    except (AnchorFailed, OSError) as error:
         metrics.AUDIT_ANCHOR_FAILURES.labels("stream").inc()
-        logs.warning("audit.stream.failed", reason=str(error))
+        taken = isinstance(error, BlockingIOError)
+        reason = "another process writes the stream" if taken else str(error)
+        logs.warning("audit.stream.failed", reason=reason)
 
 
-def _batch(target: str) -> int:
+def _write_batch(target: str, position: PositionFile) -> int:
+    """Write one batch; no transaction is open while the receiver may block."""
     with transaction() as session:
-        epoch, index = _cursor(session)
-        newest = checkpoints.newest(session)
-        if newest is None:
-            return 0
-        end = (newest.checkpoint.epoch, newest.checkpoint.size)
-        place = sa.tuple_(AuditLeaf.epoch, AuditLeaf.idx)
-        query = (
-            sa.select(AuditLeaf.epoch, AuditLeaf.idx, AuditEvent.body)
-            .join(AuditEvent, AuditEvent.event_id == AuditLeaf.event_id)
-            .where(place > sa.tuple_(sa.literal(epoch), sa.literal(index)))
-            .where(place < sa.tuple_(*map(sa.literal, end)))  # what a published checkpoint covers
-            .order_by(AuditLeaf.epoch, AuditLeaf.idx)
-            .limit(_BATCH)
-        )
-        rows = session.execute(query).all()
-        for tree, at, body in rows:
-            _write(target, json.dumps({"epoch": tree, "index": at, "event": _event(body)}))
-        if rows:
-            _move(session, rows[-1][0], rows[-1][1])
+        rows, batch = _begin(session, position)
+    if batch is None:
+        return 0
+    if target == "stdout" and _place(rows[0]) <= batch.doubt:
+        _write(target, "")  # ends a line that was cut off
+    for row in rows:
+        again = {"again": True} if _place(row) <= batch.doubt else {}
+        shown = {"epoch": row.epoch, "index": row.idx, "event": _event(row.body), **again}
+        _write(target, json.dumps(shown))
+        position.write(Position((batch.name,), _place(row)))
+    with transaction() as session:
+        if _begun(session) == batch:
+            _store(session, _CURSOR, batch.end)
+            _store(session, _BEGUN, None)
     return len(rows)
+
+
+def _begin(session: Session, position: PositionFile) -> tuple[Sequence[Any], _Batch | None]:
+    """Begin a batch after the last line that is known to be written.
+
+    The file names the new batch before the database does, and still the unfinished one: the
+    process may be killed between them.
+    """
+    cursor, unfinished, last = _cursor(session), _begun(session), position.read()
+    known = last is not None and unfinished is not None and unfinished.name in last.batches
+    after = max(cursor, last.place) if last is not None and known else cursor
+    rows = _rows(session, after)
+    if unfinished is None and not rows:
+        return [], None
+    _store(session, _CURSOR, after)
+    if not rows:
+        _store(session, _BEGUN, None)
+        return [], None
+    doubt = _START
+    if unfinished is not None:
+        next_line = min(_place(rows[0]), unfinished.end)
+        doubt = max(unfinished.doubt, next_line if known else unfinished.end)
+    if last is not None and not known:  # beyond the cursor if the database is a restored one
+        doubt = max(doubt, last.place)
+    batch = _Batch(secrets.token_hex(8), _place(rows[-1]), doubt)
+    names = (unfinished.name, batch.name) if unfinished is not None and known else (batch.name,)
+    position.write(Position(names, after))
+    _store(session, _BEGUN, [batch.name, batch.end, batch.doubt])
+    return rows, batch
+
+
+def _rows(session: Session, after: Place) -> Sequence[Any]:
+    """Read the next events that a published checkpoint covers."""
+    newest = checkpoints.newest(session)
+    if newest is None:
+        return []
+    end = (newest.checkpoint.epoch, newest.checkpoint.size)
+    place = sa.tuple_(AuditLeaf.epoch, AuditLeaf.idx)
+    query = (
+        sa.select(AuditLeaf.epoch, AuditLeaf.idx, AuditEvent.body)
+        .join(AuditEvent, AuditEvent.event_id == AuditLeaf.event_id)
+        .where(place > sa.tuple_(*map(sa.literal, after)))
+        .where(place < sa.tuple_(*map(sa.literal, end)))
+        .order_by(AuditLeaf.epoch, AuditLeaf.idx)
+        .limit(_BATCH)
+    )
+    return session.execute(query).all()
+
+
+def _place(row: Any) -> Place:
+    return row.epoch, row.idx
 
 
 def _event(body: bytes) -> Any:
@@ -71,21 +142,28 @@ def _event(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _cursor(session: Session) -> tuple[int, int]:
+def _cursor(session: Session) -> Place:
     fact = session.get(Fact, _CURSOR)
-    if fact is None:
-        return 0, -1
-    epoch, index = json.loads(fact.value)
+    epoch, index = _START if fact is None else json.loads(fact.value)
     return int(epoch), int(index)
 
 
-def _move(session: Session, epoch: int, index: int) -> None:
-    value = json.dumps([epoch, index]).encode()
-    fact = session.get(Fact, _CURSOR)
+def _begun(session: Session) -> _Batch | None:
+    """Return the batch that was begun and not finished."""
+    fact = session.get(Fact, _BEGUN, populate_existing=True)
+    members = None if fact is None else json.loads(fact.value)
+    if members is None:
+        return None
+    name, end, doubt = members
+    return _Batch(name, (end[0], end[1]), (doubt[0], doubt[1]))
+
+
+def _store(session: Session, name: str, value: Any) -> None:
+    fact, text = session.get(Fact, name), json.dumps(value).encode()
     if fact is None:
-        session.add(Fact(name=_CURSOR, value=value))
+        session.add(Fact(name=name, value=text))
     else:
-        fact.value = value
+        fact.value = text
 
 
 def _write(target: str, line: str) -> None:
