@@ -121,7 +121,7 @@ class FakeVaults:
             return 200, self._written(vault, item_id)
         self._check_generation(vault, body)
         self._check_match(vault, item_id, request.headers.get("If-Match"))
-        self._put(vault, item_id, body)
+        self.store_put(vault, item_id, body)
         return 200, self._written(vault, item_id)
 
     def _repeated(self, vault, body):
@@ -139,7 +139,7 @@ class FakeVaults:
                 raise ServiceError("item-not-found")
             raise ServiceError("precondition-failed", revision=held["revision"])
 
-    def _put(self, vault, item_id, body):
+    def store_put(self, vault, item_id, body):
         held = vault["items"].get(item_id, {})
         if held.get("state") == "trash":
             raise ServiceError("in-trash")
@@ -166,10 +166,10 @@ class FakeVaults:
         self._check_match(vault, item_id, request.headers["If-Match"])
         if op == "restore":
             self._check_generation(vault, vault["items"][item_id])
-        self._move(vault, item_id, op, body)
+        self.store_move(vault, item_id, op, body)
         return 200, self._written(vault, item_id)
 
-    def _move(self, vault, item_id, op, body):
+    def store_move(self, vault, item_id, op, body):
         held = vault["items"][item_id]
         if op == "remove":
             self._extend(vault, Op.REMOVE, item_id, 0, NOTHING, body["entry"])
@@ -204,9 +204,9 @@ class FakeVaults:
                     self._check_match(vault, item_id, match and f'"{match}"')
                     if change["op"] == "put":
                         self._check_generation(vault, change)
-                        self._put(vault, item_id, change)
+                        self.store_put(vault, item_id, change)
                     else:
-                        self._move(vault, item_id, change["op"], change)
+                        self.store_move(vault, item_id, change["op"], change)
                 for change in body["changes"]:
                     if change["op"] == "restore":
                         self._check_generation(vault, vault["items"][change["item_id"]])

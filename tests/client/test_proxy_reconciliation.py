@@ -117,7 +117,7 @@ def forge_last_entry(proxy, item, *, generation=1):
         "detail": item["detail"],
         "entry": sent,
     }
-    proxy.server._put(vault, item["id"], request)
+    proxy.server.store_put(vault, item["id"], request)
 
 
 def test_altered_items_are_written_again_and_never_vouched_for(proxy):

@@ -1,6 +1,6 @@
 """Ways in which a malicious server can falsify a delta since revision 5."""
 
-from tests.unit.minimal_server import Device
+from tests.unit.sample_device import Device
 from tests.unit.sample_vault import IDS, chained
 from tests.unit.tampered_histories import item
 

@@ -2,7 +2,7 @@
 
 import copy
 
-from tests.unit.minimal_server import ACCOUNT, VAULT, WRAP, Device
+from tests.unit.sample_device import ACCOUNT, VAULT, WRAP, Device
 from tests.unit.sample_vault import IDS, put
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.protocol.encoding import b64
@@ -70,12 +70,12 @@ def change_the_content_revision(answers, sample):
 
 def show_the_old_name(answers, sample):
     answers[0]["vault"].update(
-        overview=sample.old.overview["overview"], overview_revision=0, overview_generation=1
+        overview=sample.old.stored["overview"], overview_revision=0, overview_generation=1
     )
 
 
 def show_the_old_name_as_new(answers, sample):
-    answers[0]["vault"]["overview"] = sample.old.overview["overview"]
+    answers[0]["vault"]["overview"] = sample.old.stored["overview"]
 
 
 def claim_another_generation(answers, sample):

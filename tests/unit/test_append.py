@@ -4,7 +4,7 @@ import pytest
 
 from tests.harness import known_answers
 from tests.unit import sample_vault
-from tests.unit.minimal_server import ACCOUNT, VAULT, Device
+from tests.unit.sample_device import ACCOUNT, VAULT, Device
 from tests.unit.sample_vault import IDS, put, rename
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import Conflict, InTrash, ItemNotFound, StateMismatch
@@ -162,7 +162,7 @@ def test_the_answer_to_a_batch_names_every_item_in_order(sample):
 
 def test_rename_returns_the_vault_as_computed(sample):
     batch = sample.ann.write(sample.server, rename(sample.ann, "third name"))
-    answer = sample.server.vault()
+    answer = sample.server.view()
 
     receipts.check_vault(batch, answer)
 

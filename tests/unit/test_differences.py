@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit import sample_vault
-from tests.unit.minimal_server import VAULT
+from tests.unit.sample_device import VAULT
 from tests.unit.sample_vault import IDS, put
 from vaultr.client.log import pages
 from vaultr.client.log.differences import explain

@@ -6,7 +6,7 @@ import random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.minimal_server import Device
+from tests.unit.sample_device import Device
 from tests.unit.sample_vault import IDS, put, rename
 from vaultr.client.errors import IntegrityError
 from vaultr.client.log.append import Change

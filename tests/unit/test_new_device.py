@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from tests.unit import sample_vault
-from tests.unit.minimal_server import VAULT, Device
+from tests.unit.sample_device import VAULT, Device
 from tests.unit.sample_vault import IDS, put
 from tests.unit.tampered_histories import ABOUT_ANY_SYNC, item
 from vaultr.client.errors import (
@@ -56,7 +56,7 @@ def show_entries_nobody_asked_for(answers, sample):
 
 
 def skip_a_page(answers, sample):
-    pages = sample.server.sync(0, limit=4)
+    pages = sample.server.sync(0, limit=2)
     answers[:] = [pages[0], pages[2]]
 
 
@@ -285,7 +285,8 @@ def test_device_at_revision_0_starts_with_full_sync(sample):
 
 def test_withheld_keys_are_missed_before_state_is_stored(sample):
     sample.ann.write(sample.server, Change.rotate_begin())
-    sample.server.keys = [wrap for wrap in sample.server.keys if wrap["generation"] == 2]
+    wraps = sample.server.stored["keys"]
+    sample.server.stored["keys"] = [wrap for wrap in wraps if wrap["generation"] == 2]
 
     with pytest.raises(StateMismatch, match="did not return the keys of generation 1"):
         Device().sync(sample.server)
@@ -293,7 +294,7 @@ def test_withheld_keys_are_missed_before_state_is_stored(sample):
 
 def test_name_of_unwritten_vault_must_open():
     _, server = Device.with_new_vault()
-    server.overview["overview"] = b64(bytes([1]) * 145)
+    server.stored["overview"] = b64(bytes([1]) * 145)
 
     with pytest.raises(SealBroken):
         Device().sync(server)

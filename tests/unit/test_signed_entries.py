@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit import sample_vault
-from tests.unit.minimal_server import ACCOUNT, VAULT
+from tests.unit.sample_device import ACCOUNT, VAULT
 from tests.unit.sample_vault import IDS, put, rename
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import ChainBroken, StateMismatch
@@ -123,7 +123,9 @@ def test_a_repair_vouches_for_what_is_there(sample):
 
 def test_new_generation_is_followed_and_recomputed(sample):
     sample.ann.write(sample.server, Change.rotate_begin())
-    sample.ann.write(sample.server, rename(sample.ann, "moved"), put(sample.ann, IDS[0], "moved"))
+    active = [each for each, held in sample.ann.state.items.items() if held.state == "active"]
+    puts = [put(sample.ann, each, "moved") for each in active]
+    sample.ann.write(sample.server, rename(sample.ann, "moved"), *puts)
     sample.ann.write(sample.server, Change.rotate_end())
 
     assert sample.held.sync(sample.server) == sample.ann.state

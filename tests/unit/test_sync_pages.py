@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from tests.unit import sample_vault
-from tests.unit.minimal_server import VAULT
+from tests.unit.sample_device import VAULT
 from tests.unit.sample_vault import IDS
 from vaultr.client.errors import AnswerInvalid, RolledBack, StateMismatch
 from vaultr.client.log.pages import gather
@@ -141,7 +141,7 @@ def test_an_id_comes_once_on_a_page(sample):
 
 
 def test_removed_id_does_not_return_on_later_page(sample):
-    first, second = sample.server.sync(0, limit=10)
+    first, second = sample.server.sync(0, limit=5)
     second["items"].append(copy.deepcopy(sample.old.items[IDS[4]]) | {"revision": 12})
 
     with pytest.raises(StateMismatch, match="still returns it"):

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from tests.unit import sample_vault
-from tests.unit.minimal_server import VAULT, Device
+from tests.unit.sample_device import VAULT, Device
 from tests.unit.sample_vault import IDS, chained, put
 from tests.unit.tampered_deltas import ABOUT_A_DELTA, go_back_to_revision_5
 from tests.unit.tampered_histories import ABOUT_ANY_SYNC
