@@ -1,26 +1,32 @@
 """What all scripts of this folder share: clients of AWS, messages, and exit codes.
 
-Exit codes: 0 done, 1 failed (and rolled back where the command says so), 2 rejected before any
-change. The scripts need boto3 (`pip install boto3`) and obey AWS_PROFILE, AWS_REGION and
-AWS_ENDPOINT_URL.
+Exit codes: 0 done, 1 failed after a change began, 2 rejected before any change, 130 interrupted.
+The scripts need boto3 (`pip install boto3`) and obey AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL,
+POLL_SECONDS (10) and WAIT_SECONDS (3600).
 """
 
+import functools
 import os
+import re
 import sys
 import time
+from urllib.parse import urlsplit
 
 try:
     import boto3
     import botocore.config
-    import botocore.exceptions
+    from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 except ModuleNotFoundError:
     sys.stderr.write("deploy/aws: boto3 is missing. Install it: pip install boto3\n")
     sys.exit(2)
 
-POLL_SECONDS = float(os.environ.get("POLL_SECONDS", "10"))
-WAIT_SECONDS = int(os.environ.get("WAIT_SECONDS", "3600"))
+NAME = re.compile(r"[a-z](-?[a-z0-9])*")
+SERVICES = ("web", "worker", "sequencer")
+JOBS = ("cleanup", "daily", "backup", "drill")
+AVAILABLE = "available"
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+ACTIONS = "docs/aws.md#what-the-scripts-may-do lists the actions that they need"
 
 
 class Rejected(Exception):
@@ -40,15 +46,84 @@ def changing():
     changed = True
 
 
-def client(service):
-    """Return a client of a service of AWS."""
-    settings = botocore.config.Config(
-        retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=60
-    )
+# --- environment and errors ----------------------------------------------------------------
+
+
+@functools.cache
+def seconds(name, default):
+    """Return a number of seconds from the environment.
+
+    :raises Rejected: it is no number above 0.
+    """
     try:
-        return boto3.client(service, region_name=os.environ.get("AWS_REGION"), config=settings)
-    except botocore.exceptions.NoRegionError:
-        raise Rejected("no region is set. Set AWS_REGION, for example eu-central-1") from None
+        found = float(os.environ.get(name, default))
+    except ValueError:
+        found = 0
+    if not 0 < found < float("inf"):
+        raise Rejected(f"{name}: must be a number of seconds above 0")
+    return found
+
+
+def check_environment():
+    """Raise `Rejected` if a variable that the scripts read has a wrong value."""
+    seconds("POLL_SECONDS", 10)
+    seconds("WAIT_SECONDS", 3600)
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint is None:
+        return
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Rejected("AWS_ENDPOINT_URL: must be a URL such as http://127.0.0.1:5000")
+
+
+def run(main):
+    """Run a script, print errors as one sentence, and exit with its code."""
+    try:
+        check_environment()
+        main()
+    except KeyboardInterrupt:
+        log(f"{_program()}: interrupted. Run the same command again: it continues.")
+        sys.exit(130)
+    except (Rejected, Failed, ClientError, BotoCoreError, OSError) as error:
+        begun = changed or isinstance(error, Failed)
+        log(f"{_program()}: {sentence(error)}.")
+        if not begun:
+            log("Nothing was changed.")
+        sys.exit(1 if begun else 2)
+
+
+def _program():
+    return os.path.basename(sys.argv[0])
+
+
+def sentence(error):
+    """Return what an error means and what to do, without a full stop at the end."""
+    if isinstance(error, ClientError):
+        return _rejection(error)
+    if isinstance(error, BotoCoreError) and "redential" in str(error):
+        return f"{str(error).rstrip('.')}. Set AWS_PROFILE or run `aws sso login`"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the system'}: {error.strerror or error}"
+    return str(error).rstrip(".")
+
+
+def _rejection(error):
+    name, operation = code(error), error.operation_name
+    if name in EXPIRED:
+        return "the credentials have expired. Log in again, then run the same command"
+    if name in DENIED:
+        return f"the credentials may not call {operation}; {ACTIONS}"
+    message = error.response["Error"].get("Message", "")[:300]
+    return f"{operation} failed ({name}): {message}".rstrip(".: ")
+
+
+def code(error):
+    """Return the code of an error of AWS."""
+    return error.response["Error"]["Code"]
 
 
 def log(text):
@@ -57,55 +132,168 @@ def log(text):
     sys.stderr.flush()
 
 
-def code(error):
-    """Return the code of an error of AWS."""
-    return error.response["Error"]["Code"]
-
-
 def until(what, done):
     """Wait until ``done()`` returns something true, and return it.
 
     :raises Failed: it takes longer than WAIT_SECONDS.
     """
-    end = time.monotonic() + WAIT_SECONDS
+    limit = seconds("WAIT_SECONDS", 3600)
+    end = time.monotonic() + limit
     while True:
         found = done()
         if found:
             return found
         if time.monotonic() > end:
-            raise Failed(f"{what}: not done after {WAIT_SECONDS} s. Run the same command again")
-        time.sleep(POLL_SECONDS)
+            raise Failed(f"{what}: not done after {limit:.0f} s. Run the same command again")
+        time.sleep(seconds("POLL_SECONDS", 10))
 
 
-def run(main):
-    """Run a script, print errors as one sentence, and exit with its code."""
-    try:
-        main()
-    except Rejected as error:
-        log(f"{os.path.basename(sys.argv[0])}: {error}.")
-        if not changed:
-            log("Nothing was changed.")
-        sys.exit(1 if changed else 2)
-    except Failed as error:
-        log(f"{os.path.basename(sys.argv[0])}: {error}.")
-        sys.exit(1)
-    except botocore.exceptions.ClientError as error:
-        log(f"{os.path.basename(sys.argv[0])}: {_sentence(error)}.")
-        sys.exit(1 if changed else 2)
-    except botocore.exceptions.BotoCoreError as error:
-        says = "Set AWS_PROFILE or run `aws sso login`" if "redential" in str(error) else ""
-        log(f"{os.path.basename(sys.argv[0])}: {str(error).rstrip('.')}. {says}".rstrip())
-        sys.exit(1 if changed else 2)
+# --- what several scripts ask AWS ----------------------------------------------------------
 
 
-def _sentence(error):
-    name, operation = code(error), error.operation_name
-    if name in EXPIRED:
-        return "the credentials have expired. Log in again, then run the same command"
-    if name in DENIED:
-        return f"the credentials may not call {operation}. docs/deployment.md lists the actions"
-    return (
-        f"{operation} failed ({name}): {error.response['Error'].get('Message', '')[:300]}".rstrip(
-            "."
-        )
+@functools.cache
+def client(service):
+    """Return a client of a service of AWS."""
+    settings = botocore.config.Config(
+        retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=60
     )
+    try:
+        return boto3.client(service, region_name=os.environ.get("AWS_REGION"), config=settings)
+    except NoRegionError:
+        raise Rejected("no region is set. Set AWS_REGION, for example eu-central-1") from None
+
+
+def restored(name):
+    """Return the name of the instance that a snapshot of an installation is restored to."""
+    return f"{name}-restore"
+
+
+def installation(instance):
+    """Return the prefix of all names of the installation that a database belongs to."""
+    return instance.removesuffix("-restore")
+
+
+def check_name(option, name):
+    """Raise `Rejected` if a name cannot be the prefix or the database of an installation."""
+    if not NAME.fullmatch(name):
+        raise Rejected(f"{option} {name}: must be letters, digits and hyphens, as vaultr-prod")
+
+
+def require_image(repository, tag):
+    """Raise `Rejected` if the repository has no image with this tag."""
+    try:
+        client("ecr").describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])
+    except ClientError as error:
+        if code(error) not in ("ImageNotFoundException", "RepositoryNotFoundException"):
+            raise
+        raise Rejected(
+            f"the repository {repository} has no image {tag}. Push it first, then run the same"
+            " command (docs/aws.md#image)"
+        ) from None
+
+
+def stack(cloudformation, name):
+    """Return what AWS says about a stack, or None without such a stack."""
+    try:
+        return cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    except ClientError as error:
+        if code(error) == "ValidationError":
+            return None
+        raise
+
+
+def instance(rds, name):
+    """Return a database instance, or None."""
+    try:
+        return rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+    except ClientError as error:
+        if code(error) in ("DBInstanceNotFound", "DBInstanceNotFoundFault"):
+            return None
+        raise
+
+
+def snapshot(rds, name):
+    """Return a snapshot of a database, or None."""
+    try:
+        return rds.describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"][0]
+    except ClientError as error:
+        if code(error) in ("DBSnapshotNotFound", "DBSnapshotNotFoundFault"):
+            return None
+        raise
+
+
+def services(ecs, prefix):
+    """Return the services of an installation by name; none without a cluster."""
+    names = [f"{prefix}-{one}" for one in SERVICES]
+    try:
+        found = ecs.describe_services(cluster=prefix, services=names)["services"]
+    except ClientError as error:
+        if code(error) != "ClusterNotFoundException":
+            raise
+        return {}
+    return {one["serviceName"]: one for one in found if one["status"] == "ACTIVE"}
+
+
+def deployed(found):
+    """Return whether every service runs exactly one deployment, and it is complete.
+
+    :raises Failed: a deployment failed.
+    """
+    for one in found.values():
+        first = one["deployments"][0]
+        if first.get("rolloutState") == "FAILED":
+            raise Failed(f"{one['serviceName']}: {first.get('rolloutStateReason', 'it failed')}")
+    return all(
+        len(one["deployments"]) == 1 and one["deployments"][0].get("rolloutState") == "COMPLETED"
+        for one in found.values()
+    )
+
+
+def task_definition(ecs, name):
+    """Return a task definition: the newest one of a family, or the one of an ARN."""
+    return ecs.describe_task_definition(taskDefinition=name)["taskDefinition"]
+
+
+def tag_of(ecs, name):
+    """Return the tag of the image that a task definition runs."""
+    return task_definition(ecs, name)["containerDefinitions"][-1]["image"].rpartition(":")[2]
+
+
+# --- secrets with URLs of the database -----------------------------------------------------
+
+URLS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL")
+
+
+def database_urls(prefix):
+    """Return the secrets with URLs of the database, by name.
+
+    :raises Rejected: one is missing or no URL of PostgreSQL; the message has no value.
+    """
+    manager, found = client("secretsmanager"), {}
+    for one in URLS:
+        name = f"{prefix}/{one}"
+        try:
+            found[name] = manager.get_secret_value(SecretId=name)["SecretString"].strip()
+        except ClientError as error:
+            if code(error) != "ResourceNotFoundException":
+                raise
+            raise Rejected(
+                f"the secret {name} has no value. Put the URL of the database there"
+            ) from None
+        if host_of(found[name]) is None:
+            raise Rejected(
+                f"the secret {name} is no URL of a database. Put one there, such as"
+                " postgresql://USER:PASSWORD@ADDRESS:5432/vaultr, its password percent-encoded"
+            )
+    return found
+
+
+def host_of(url):
+    """Return the host of a URL of PostgreSQL, or None if it is no such URL."""
+    try:
+        parts = urlsplit(url)
+        # Without a user, a password that is not percent-encoded may look like a port and a path.
+        usable = parts.scheme.partition("+")[0] in ("postgresql", "postgres") and parts.username
+        return (parts.hostname or None) if usable and parts.port != 0 else None
+    except ValueError:
+        return None

@@ -5,6 +5,9 @@ import json
 import pytest
 
 from tests.faults.gunicorn_server import free_port
+from tests.harness.app_fixtures import built, environ_for
+from tests.harness.operator_fixtures import bad
+from vaultr.ops import daily_checks
 
 LINE = b'vaultr_requests_total{method="GET",route="/x",status="%d"} %d\n'
 
@@ -22,6 +25,19 @@ def errors(httpd, app, set_to):
         return one, found["not_judged"]
 
     return look
+
+
+def test_daily_check_finds_redis_that_does_not_count(own_redis, tmp_path):
+    sources = daily_checks.Sources("http://127.0.0.1:1")
+    limits = dict(daily_checks.checks(sources))["limits"]
+
+    with built(environ_for(tmp_path, REDIS_URL=own_redis.url)).app_context():
+        before = bad(limits())
+        own_redis.kill()
+        after = bad(limits())
+
+    assert before == []
+    assert after == [("problem", "Redis does not count requests")]
 
 
 def port_of(url):

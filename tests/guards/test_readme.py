@@ -28,6 +28,15 @@ def test_make_help_lists_every_target():
     assert {line.split()[0] for line in listed.stdout.splitlines()} == TARGETS
 
 
+def test_make_ci_runs_everything_that_must_pass():
+    text = (source_tree.ROOT / "Makefile").read_text()
+    parts = re.search(r"(?m)^ci: (.*?) ##", text)[1].split()
+    checks = re.search(r"(?m)^check: (.*?) ##", text)[1].split()
+
+    assert parts == ["test", "check", "check-rollout"]
+    assert {"lint", "format", "types", "layers", "security", "guards"} <= {*checks}
+
+
 def test_files_that_the_readme_points_to_are_there():
     text = (source_tree.ROOT / "README.md").read_text()
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)

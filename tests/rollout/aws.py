@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import signal
 import subprocess
 import time
 import urllib.error
@@ -95,7 +96,7 @@ class Cloud:
         self._calls.stdin.close()
         self._calls.wait(20)
         self._calls.stdout.close()
-        self._server.terminate()
+        self._server.kill()  # it keeps nothing, and would wait for open connections
         self._server.wait(20)
 
     def _wait(self):
@@ -123,6 +124,23 @@ class Cloud:
             env=self.environ | environ, capture_output=True, text=True,
         )  # fmt: skip
 
+    def start(self, script, *arguments, **environ):
+        """Start a script of deploy/aws, and do not wait for it."""
+        return subprocess.Popen(
+            [PYTHON, FOLDER / script, *map(str, arguments)],
+            env=self.environ | environ,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # A shell starts commands in the background with this signal ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
+
+    def alarm(self, name, state):
+        """Set the state of an alarm of the installation."""
+        self.call(
+            "cloudwatch", "set_alarm_state",
+            AlarmName=f"{NAME}-{name}", StateValue=state, StateReason="test",
+        )  # fmt: skip
+
     def push(self, *tags):
         """Put images with these tags into the repository."""
         for tag in tags:
@@ -131,6 +149,15 @@ class Cloud:
             manifest["mediaType"] = "application/vnd.docker.distribution.manifest.v2+json"
             text = json.dumps(manifest)
             self.call("ecr", "put_image", repositoryName=NAME, imageManifest=text, imageTag=tag)
+
+    def snapshot(self, name, created, **tags):
+        """Create a snapshot of the database that is as old as ``created`` says."""
+        tags = [{"Key": f"test:{key}", "Value": value}
+                for key, value in {"created": created, **tags}.items()]  # fmt: skip
+        self.call(
+            "rds", "create_db_snapshot",
+            DBInstanceIdentifier=NAME, DBSnapshotIdentifier=name, Tags=tags,
+        )  # fmt: skip
 
     def parameters(self, **changed):
         """Write a folder of parameter files with the zone of this account, and return it."""
@@ -152,16 +179,40 @@ class Cloud:
 
     def install(self):
         """Create all stacks in the empty account, and put URLs into the secrets of the database."""
+        self.prepare()
+        self.first = self.run("stacks", "apply", "--parameters", self.given)
+        self.push("0.1.0", "0.2.0", "0.3.0", "bad1", "broken1", "alarm1", "unfit1")
+        self.second = self.run("stacks", "apply", "--parameters", self.given)
+        self.configure()
+
+    def prepare(self):
+        """Create the zone, and a folder of parameters for it."""
         created = self.call(
             "route53", "create_hosted_zone", Name="example.org", CallerReference="1"
         )
         self.zone = created["HostedZone"]["Id"].rpartition("/")[2]
         self.given = self.parameters(app={"Serve": "yes"})
-        self.first = self.run("stacks", "apply", "--parameters", self.given)
-        self.push("0.1.0", "0.2.0", "0.3.0", "bad1", "broken1")
-        self.second = self.run("stacks", "apply", "--parameters", self.given)
+
+    def configure(self):
+        """Put URLs into the secrets of the database, and create the schedules."""
         for role in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL"):
             url = f"postgresql://{role.lower()}:p%40ss@old.example.org:5432/vaultr?sslmode=verify-full"
             self.call(
                 "secretsmanager", "put_secret_value", SecretId=f"{NAME}/{role}", SecretString=url
             )
+        for job in ("cleanup", "daily", "backup", "drill"):
+            self._schedule(job)
+
+    def _schedule(self, job):
+        """Create a schedule as the template says; moto's CloudFormation creates none."""
+        arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{NAME}-{job}:1"
+        self.call(
+            "scheduler", "create_schedule",
+            Name=f"{NAME}-{job}", ScheduleExpression="cron(0 4 * * ? *)",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={
+                "Arn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{NAME}",
+                "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{NAME}-scheduler",
+                "EcsParameters": {"TaskDefinitionArn": arn, "LaunchType": "FARGATE"},
+            },
+        )  # fmt: skip

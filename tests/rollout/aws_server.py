@@ -14,6 +14,7 @@ from moto.acm.models import acm_backends
 from moto.cloudformation.models import ChangeSet
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
+from moto.core.exceptions import JsonRESTError
 from moto.ecs.models import Container, EC2ContainerServiceBackend
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
 from moto.rds.models import DBInstance, DBParameterGroup, DBSnapshot, MasterUserSecret
@@ -219,13 +220,24 @@ _snapshot = DBSnapshot.__init__
 
 
 def _updated(self, properties):
-    """Roll a service back, as the circuit breaker does, if its image has a tag such as `bad1`."""
+    """Update a service; the tag of the image says how it fails.
+
+    `bad1` is rolled back by the circuit breaker, `alarm1` sets an alarm off, and ECS rejects
+    `unfit1` for the sequencer.
+    """
     name, cluster = properties["service"], properties.get("cluster")
     before = self._get_service(cluster, name).task_definition
+    wanted = properties.get("task_definition") or before
+    images = self.describe_task_definition(wanted).container_definitions
+    tag = images[-1]["image"].rpartition(":")[2]
+    if tag.startswith("unfit") and name.endswith("-sequencer"):
+        raise JsonRESTError("InvalidParameterException", "No volume of this name.")
     service = _update_service(self, properties)
-    images = self.describe_task_definition(service.task_definition).container_definitions
+    if tag.startswith("alarm"):
+        alarms = cloudwatch_backends[self.account_id][self.region_name]
+        alarms.set_alarm_state(f"{cluster}-error-ratio", "test", "{}", "ALARM")
     state, reason = "COMPLETED", "completed"
-    if images[-1]["image"].rpartition(":")[2].startswith("bad"):
+    if tag.startswith("bad"):
         service.task_definition, state = before, "FAILED"
         reason = "ECS deployment circuit breaker: tasks failed to start."
     service.deployments[0] |= {"rolloutState": state, "rolloutStateReason": reason}

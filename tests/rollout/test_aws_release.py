@@ -1,5 +1,6 @@
 """deploy/aws/release against moto: it checks, migrates, deploys, watches, and goes back."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import pytest
 from tests.rollout import aws, tools
 
 RECORD = "--record"
+JOBS = ("cleanup", "daily", "backup", "drill")
 
 
 def _release(cloud, tag, record, *more, target="ecs"):
@@ -29,6 +31,25 @@ def _tag(cloud, name):
     return tags.pop()
 
 
+def _scheduled(cloud):
+    """Return the image tags of the scheduled tasks."""
+    found = [cloud.call("scheduler", "get_schedule", Name=f"{aws.NAME}-{one}") for one in JOBS]
+    return {_tag(cloud, one["Target"]["EcsParameters"]["TaskDefinitionArn"]) for one in found}
+
+
+def _migrations(cloud):
+    return cloud.call("ecs", "list_tasks", cluster=aws.NAME, startedBy="release")["taskArns"]
+
+
+@contextlib.contextmanager
+def _ringing(cloud):
+    cloud.alarm("error-ratio", "ALARM")
+    try:
+        yield
+    finally:
+        cloud.alarm("error-ratio", "OK")
+
+
 def _snapshots(cloud):
     found = cloud.call("rds", "describe_db_snapshots", DBInstanceIdentifier=aws.NAME)["DBSnapshots"]
     return {one["DBSnapshotIdentifier"] for one in found}
@@ -38,7 +59,7 @@ def test_release_moves_services_and_scheduled_tasks(cloud, tmp_path):
     done = _release(cloud, "0.2.0", tmp_path / "record")
 
     assert done.returncode == 0, tools.output_of(done)
-    assert _running(cloud) == {"0.2.0"}
+    assert _running(cloud) == _scheduled(cloud) == {"0.2.0"}
     for family in ("migrate", "cleanup", "daily", "backup", "drill", "roles"):
         assert _tag(cloud, f"{aws.NAME}-{family}") == "0.2.0"
     assert (tmp_path / "record").read_text().strip() in _snapshots(cloud)
@@ -87,20 +108,90 @@ def test_failed_migration_leaves_the_old_version(cloud, tmp_path):
 
 
 def test_alarm_before_a_release_stops_it(cloud, tmp_path):
-    name = f"{aws.NAME}-error-ratio"
-    cloud.call(
-        "cloudwatch", "set_alarm_state", AlarmName=name, StateValue="ALARM", StateReason="test"
-    )
-    try:
+    with _ringing(cloud):
         done = _release(cloud, "0.3.0", tmp_path / "record")
-    finally:
-        cloud.call(
-            "cloudwatch", "set_alarm_state", AlarmName=name, StateValue="OK", StateReason="test"
-        )
 
     assert done.returncode == 2, tools.output_of(done)
-    assert f"in ALARM: {name}" in done.stderr
-    assert not (tmp_path / "record").exists()
+    assert f"in ALARM: {aws.NAME}-error-ratio" in done.stderr
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_alarm_during_a_release_sets_services_back(cloud, tmp_path):
+    """moto sets the alarm off as soon as a service has an image with this tag."""
+    before = _running(cloud)
+
+    try:
+        done = _release(cloud, "alarm1", tmp_path / "record")
+        again = _release(cloud, "alarm1", tmp_path / "record")
+    finally:
+        cloud.alarm("error-ratio", "OK")
+
+    assert done.returncode == 1, tools.output_of(done)
+    assert f"in ALARM: {aws.NAME}-error-ratio; the services were set back" in done.stderr
+    assert again.returncode == 2, tools.output_of(again)
+    assert _running(cloud) == before
+
+
+def test_rejected_update_sets_the_other_services_back(cloud, tmp_path):
+    before = _running(cloud)
+
+    done = _release(cloud, "unfit1", tmp_path / "record")
+
+    assert done.returncode == 1, tools.output_of(done)
+    assert "UpdateService failed (InvalidParameterException)" in done.stderr
+    assert "set back to the version before" in done.stderr
+    assert _running(cloud) == before
+
+
+@pytest.mark.parametrize("by", ["record", "tag"])
+def test_rollback_needs_no_silent_alarm_and_no_migration(cloud, tmp_path, by):
+    _release(cloud, "0.2.0", tmp_path / "first")
+    _release(cloud, "0.3.0", tmp_path / "record")
+    how = [RECORD, tmp_path / "record"] if by == "record" else ["--tag", "0.2.0"]
+    tasks = _migrations(cloud)
+
+    with _ringing(cloud):
+        dry = cloud.run("release", "rollback", *how, "--dry-run")
+        still = _running(cloud)
+        done = cloud.run("release", "rollback", *how)
+
+    assert dry.returncode == done.returncode == 0, tools.output_of(done)
+    assert "back to 0.2.0" in dry.stderr
+    assert still == {"0.3.0"}
+    assert f"still in ALARM: {aws.NAME}-error-ratio" in done.stderr
+    assert _running(cloud) == _scheduled(cloud) == {"0.2.0"}
+    assert _migrations(cloud) == tasks
+
+
+@pytest.mark.parametrize(
+    ("arguments", "about"),
+    [
+        ([], "Use --record FILE"),
+        ([RECORD, "absent"], "Use --record FILE"),
+        (["--tag", "9.9.9"], "has no image 9.9.9"),
+        (["--tag", "latest"], "must be a version"),
+    ],
+)
+def test_rollback_without_a_version_changes_nothing(cloud, arguments, about):
+    done = cloud.run("release", "rollback", *arguments)
+
+    assert done.returncode == 2, tools.output_of(done)
+    assert about in done.stderr
+
+
+def test_record_of_another_release_is_rejected(cloud, tmp_path):
+    _release(cloud, "0.2.0", tmp_path / "record")
+    before = _running(cloud), _snapshots(cloud)
+    (tmp_path / "foreign").write_text("vaultr-prod-20261001-020000\n")
+    (tmp_path / "broken.json").write_text("[]")
+
+    done = [_release(cloud, "0.3.0", tmp_path / name) for name in ("record", "foreign", "broken")]
+
+    assert [one.returncode for one in done] == [2, 2, 2], tools.output_of(done[0])
+    assert "is the record of 0.2.0 to ecs" in done[0].stderr
+    assert "is of no release" in done[1].stderr
+    assert "is not the record of a release" in done[2].stderr
+    assert (_running(cloud), _snapshots(cloud)) == before
 
 
 @pytest.mark.parametrize(
@@ -182,6 +273,7 @@ ACTIONS = {
     "update_schedule": {"scheduler:UpdateSchedule", "iam:PassRole"},
     "update_service": {"ecs:UpdateService", "iam:PassRole"},
 }
+SCRIPTS = ("stacks", "snapshots", "release", "account.py")
 VERBS = "create|delete|describe|execute|get|list|put|register|restore|run|update"
 METHOD = rf'(?:(?<=\.)|(?<=\("))((?:{VERBS})_\w+)'
 
@@ -191,7 +283,7 @@ def test_policy_on_the_page_allows_what_the_scripts_call():
     policy = json.loads(page.partition("```json\n")[2].partition("```")[0])
     actions = {action for one in policy["Statement"] for action in one["Action"]}
 
-    texts = [(aws.FOLDER / name).read_text() for name in ("stacks", "snapshots", "release")]
+    texts = [(aws.FOLDER / name).read_text() for name in SCRIPTS]
     called = {name for text in texts for name in re.findall(METHOD, text)} - {"get_paginator"}
     assert called == {*ACTIONS}
     assert actions == set().union(*ACTIONS.values())

@@ -26,19 +26,8 @@ def stored(cloud):
     for name in _names(cloud):
         cloud.call("rds", "delete_db_snapshot", DBSnapshotIdentifier=name)
     for name, created in SNAPSHOTS.items():
-        _snapshot(cloud, name, created)
+        cloud.snapshot(name, created)
     return cloud
-
-
-def _snapshot(cloud, name, created, **tags):
-    tags = [
-        {"Key": f"test:{key}", "Value": value}
-        for key, value in {"created": created, **tags}.items()
-    ]
-    cloud.call(
-        "rds", "create_db_snapshot",
-        DBInstanceIdentifier=aws.NAME, DBSnapshotIdentifier=name, Tags=tags,
-    )  # fmt: skip
 
 
 def _names(cloud):
@@ -143,6 +132,40 @@ def test_restore_uses_the_settings_and_repoints_the_services(stored):
     assert "p%40ss" not in done.stdout + done.stderr
 
 
+def test_release_after_a_restore_needs_the_restored_instance(stored, tmp_path):
+    command = ["release", "ecs", "--tag", "0.2.0", "--record", tmp_path / "record"]
+
+    before = stored.run(*command)
+    done = stored.run(*command, "--instance", f"{aws.NAME}-restore")
+
+    assert before.returncode == 2, tools.output_of(before)
+    assert "the services use the database vaultr-prod-restore. Add --instance" in before.stderr
+    assert done.returncode == 0, tools.output_of(done)
+    assert (tmp_path / "record").read_text().startswith("vaultr-prod-restore-")
+    into_itself = _run(stored, "restore", "--instance", f"{aws.NAME}-restore")
+    assert "cannot be restored into itself" in into_itself.stderr
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "hunter2", "https://u:hunter2@db:5432/vaultr", "postgresql://u:hunter2@db:99999/vaultr",
+     "postgresql://u:hunter2/p@db:5432/vaultr", "postgresql:///vaultr", "postgresql://u:x@[::1/v"],
+)  # fmt: skip
+def test_secret_that_is_no_url_is_named_and_not_shown(stored, value):
+    name = f"{aws.NAME}/MIGRATION_DATABASE_URL"
+    url = stored.call("secretsmanager", "get_secret_value", SecretId=name)["SecretString"]
+    stored.call("secretsmanager", "put_secret_value", SecretId=name, SecretString=value or " ")
+    try:
+        done = _run(stored, "restore")
+    finally:
+        stored.call("secretsmanager", "put_secret_value", SecretId=name, SecretString=url)
+
+    assert done.returncode == 2, tools.output_of(done)
+    assert f"the secret {name} is no URL of a database" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_restore_of_another_snapshot_leaves_the_instance_alone(stored):
     done = _run(stored, "restore", "--snapshot", "before-the-move")
 
@@ -161,7 +184,7 @@ def test_create_waits_and_records_the_id(stored, tmp_path):
 
 
 def test_snapshot_in_the_making_is_neither_latest_nor_doubled(stored, tmp_path):
-    _snapshot(stored, "half-done", "2026-11-30T11:00:00+00:00", status="creating")
+    stored.snapshot("half-done", "2026-11-30T11:00:00+00:00", status="creating")
     try:
         done = [_run(stored, "create"), _run(stored, "restore", "--snapshot", "half-done"),
                 _run(stored, "latest")]  # fmt: skip

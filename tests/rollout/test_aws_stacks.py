@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.rollout import aws, tools
+from tests.rollout import aws, aws_proxy, tools
 
 # The types that moto's CloudFormation creates. All others are noted only, or created by moto's own
 # services (aws_server.py): cfn-lint, checkov and test_aws_templates.py prove their properties.
@@ -44,6 +44,7 @@ NOT_BY_MOTO = {
 def test_first_apply_stops_before_the_image_is_missed(cloud):
     assert cloud.first.returncode == 1, tools.output_of(cloud.first)
     assert "has no image 0.1.0. Push it first" in cloud.first.stderr
+    assert "(docs/aws.md#image)" in cloud.first.stderr
     assert "vaultr-prod-mail: add Identity" in cloud.first.stdout
 
 
@@ -136,6 +137,63 @@ def test_wrong_parameters_are_rejected_before_any_change(cloud, changed, about):
     assert done.returncode == 2, tools.output_of(done)
     assert about in done.stderr
     assert "Nothing was changed" in done.stderr
+
+
+CHANGE_SET = """
+<DescribeChangeSetResponse><DescribeChangeSetResult>
+  <Status>CREATE_COMPLETE</Status>
+  <Changes><member><Type>Resource</Type><ResourceChange>
+    <Action>{action}</Action><LogicalResourceId>It</LogicalResourceId>
+    <ResourceType>AWS::{kind}</ResourceType><Replacement>{replacement}</Replacement>
+  </ResourceChange></member></Changes>
+</DescribeChangeSetResult></DescribeChangeSetResponse>
+"""
+HOLDS_DATA = (
+    "RDS::DBInstance", "S3::Bucket", "EFS::FileSystem", "KMS::Key", "SecretsManager::Secret",
+    "Backup::BackupVault", "ECR::Repository",
+)  # fmt: skip
+
+
+def _changed(cloud, kind, action="Modify", replacement="False"):
+    """Apply a change of parameters for which AWS plans to change one resource so."""
+    folder = cloud.parameters(network={"LogRetentionDays": "731"}, app={"Serve": "yes"})
+    with aws_proxy.Proxy(cloud.port) as proxy:
+        proxy.answers["DescribeChangeSet"] = CHANGE_SET.format(
+            kind=kind, action=action, replacement=replacement
+        )
+        done = cloud.run("stacks", "apply", "network", "--parameters", folder,
+                         AWS_ENDPOINT_URL=proxy.url)  # fmt: skip
+    return done, proxy.changes
+
+
+@pytest.mark.parametrize("kind", HOLDS_DATA)
+@pytest.mark.parametrize(
+    "how", [{"replacement": "True"}, {"replacement": "Conditional"}, {"action": "Remove"}]
+)
+@pytest.mark.matrix(3)
+def test_change_that_may_replace_data_is_rejected(cloud, kind, how):
+    done, changes = _changed(cloud, kind, **how)
+
+    assert done.returncode == 2, tools.output_of(done)
+    assert "this would replace or remove It, or could" in done.stderr
+    assert changes == ["CreateChangeSet", "DeleteChangeSet"]
+
+
+def test_every_type_with_data_is_in_a_template():
+    declared = {
+        one["Type"] for stem in aws.STACKS for one in aws.template(stem)["Resources"].values()
+    }
+
+    assert {f"AWS::{kind}" for kind in HOLDS_DATA} <= declared
+
+
+def test_tag_of_the_image_is_checked_before_the_repository(cloud):
+    folder = cloud.parameters(app={"Serve": "yes", "ImageTag": None})
+
+    done = cloud.run("stacks", "plan", "--parameters", folder)
+
+    assert done.returncode == 2, tools.output_of(done)
+    assert "ImageTag: missing" in done.stderr
 
 
 def test_missing_file_and_unknown_stack_are_rejected(cloud, tmp_path):

@@ -120,7 +120,13 @@ def test_redis_has_every_row_of_the_checklist():
     assert cache["UserGroupIds"] == [{"Ref": "CacheUsers"}]
     assert users["CacheDefaultUser"]["AccessString"].startswith("off")
     assert "-@dangerous" in users["CacheVaultrUser"]["AccessString"]
-    assert {"CacheAddress", "DatabaseAddress"} <= {*template("data")["Outputs"]}
+
+
+def test_addresses_of_database_and_redis_are_outputs():
+    outputs = template("data")["Outputs"]
+
+    assert outputs["DatabaseAddress"]["Value"] == {"Fn::GetAtt": ["Database", "Endpoint.Address"]}
+    assert outputs["CacheAddress"]["Value"] == {"Fn::GetAtt": ["Cache", "PrimaryEndPoint.Address"]}
 
 
 # --- network (I4) --------------------------------------------------------------------------
@@ -193,6 +199,21 @@ def test_load_balancer_speaks_only_tls_with_the_certificate():
     assert "TLS13-1-2" in listener["SslPolicy"]
     assert certificate["ValidationMethod"] == "DNS"
     assert len(certificate["DomainValidationOptions"]) == 2
+
+
+def test_names_of_the_server_are_aliases_of_what_answers():
+    records = resources("edge", "Route53::RecordSet")
+
+    led = {
+        name: (one["Name"], one["Type"], one["AliasTarget"]["DNSName"])
+        for name, one in records.items()
+    }
+    balancer, host = {"Ref": "LoadBalancerDnsName"}, {"Ref": "Host"}
+    cloudfront = {"Fn::GetAtt": ["Distribution", "DomainName"]}
+    assert sorted(led.values(), key=str) == sorted(
+        [(host, "A", balancer), ({"Ref": "OriginHost"}, "A", balancer), (host, "A", cloudfront)],
+        key=str,
+    )
 
 
 def test_cloudfront_caches_hashed_static_files_only():

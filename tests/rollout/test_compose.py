@@ -56,6 +56,18 @@ def test_the_services_are_those_that_are_documented(services):
     assert services["mail"]["profiles"] == ["dev"]
 
 
+def test_backup_and_drill_differ_only_in_command_and_secrets(everything):
+    own = ("command", "secrets", "environment")
+    backup, drill = (
+        {name: value for name, value in everything[one].items() if name not in own}
+        for one in ("backup", "drill")
+    )
+
+    assert backup == drill
+    assert backup["profiles"] == ["jobs"]
+    assert backup["volumes"][0]["source"] == "backups"
+
+
 def test_only_the_edge_publishes_ports_to_the_outside(services):
     published = {
         name: [

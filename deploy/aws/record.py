@@ -1,0 +1,73 @@
+"""The record of a release: the snapshot from before, and what ran before."""
+
+import json
+import os
+
+from account import Rejected
+
+
+class Record:
+    """What a release stores so that the same command continues, and a rollback finds its way.
+
+    ``path`` has the id of the snapshot alone, for people and other scripts; ``path``.json has the
+    release that it belongs to, and the task definitions from before.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.details = path.with_name(f"{path.name}.json")
+        self.values = {}
+        if self.details.exists():
+            self.values = self._read()
+
+    def _read(self):
+        try:
+            found = json.loads(self.details.read_text("utf-8"))
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or "tag" not in found:
+            raise Rejected(f"{self.details} is not the record of a release. Choose another FILE")
+        return found
+
+    @property
+    def before(self):
+        """Return what ran before the release changed it, or None."""
+        return self.values.get("before")
+
+    @property
+    def snapshot(self):
+        return self.path.read_text("utf-8").strip() if self.path.exists() else None
+
+    def belongs(self, options):
+        """Check that the record is new, or of this release.
+
+        :raises Rejected: it is of another one.
+        """
+        if not self.values and self.path.exists():
+            raise Rejected(f"{self.path} exists and is of no release. Choose another FILE")
+        for name, value in self._identity(options).items():
+            if self.values and self.values.get(name) != value:
+                raise Rejected(
+                    f"{self.path} is the record of {self.values['tag']} to"
+                    f" {self.values.get('target')} from {self.values.get('instance')}. Choose"
+                    " another FILE"
+                )
+
+    @staticmethod
+    def _identity(options):
+        return {
+            "target": options.target, "tag": options.tag, "name": options.name,
+            "instance": options.instance,
+        }  # fmt: skip
+
+    def begin(self, options):
+        self._save(self._identity(options))
+
+    def remember(self, before):
+        self._save({"before": before})
+
+    def _save(self, values):
+        self.values |= values
+        written = self.details.with_name(f"{self.details.name}.part")
+        written.write_text(f"{json.dumps(self.values, indent=2)}\n", "utf-8")
+        os.replace(written, self.details)

@@ -1,0 +1,219 @@
+"""deploy/aws/release, killed at each change that it makes; errors of AWS; wrong environment."""
+
+import itertools
+import json
+import signal
+import time
+
+import pytest
+
+from tests.rollout import aws, aws_proxy, tools
+
+NAMES = [f"{aws.NAME}-{one}" for one in ("web", "worker", "sequencer")]
+# Snapshot, nine definitions, one task, three services, four schedules.
+CHANGES = ["CreateDBSnapshot", "RunTask", "UpdateService", "Put/schedules/vaultr-prod-drill"]
+TAGS = (f"1.0.{number}" for number in itertools.count())
+
+
+@pytest.fixture
+def proxy(cloud):
+    with aws_proxy.Proxy(cloud.port) as proxy:
+        yield proxy
+
+
+def _running(cloud):
+    found = cloud.call("ecs", "describe_services", cluster=aws.NAME, services=NAMES)["services"]
+    return {one["serviceName"]: one["taskDefinition"] for one in found}
+
+
+def _tags(cloud, definitions):
+    found = [cloud.call("ecs", "describe_task_definition", taskDefinition=one)["taskDefinition"]
+             for one in definitions]  # fmt: skip
+    return {one["containerDefinitions"][-1]["image"].rpartition(":")[2] for one in found}
+
+
+def _snapshots(cloud):
+    found = cloud.call("rds", "describe_db_snapshots", DBInstanceIdentifier=aws.NAME)["DBSnapshots"]
+    return {one["DBSnapshotIdentifier"] for one in found}
+
+
+def _killed(cloud, proxy, number, when, *command):
+    """Run a script that is killed at its change of this number; return whether it was."""
+    process = cloud.start(*command, AWS_ENDPOINT_URL=proxy.url)
+    proxy.kill(process, number, when)
+    process.communicate(timeout=120)
+    return process.returncode == -signal.SIGKILL
+
+
+# The first release of each kind of change in `make check-rollout`, all of them with --long.
+POINTS = [(0, "after"), *(
+    pytest.param(number, when, marks=pytest.mark.long)
+    for number in range(18) for when in ("before", "after") if (number, when) != (0, "after")
+)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "when"), POINTS)
+def test_killed_release_continues_with_the_same_command(cloud, proxy, tmp_path, number, when):
+    tag, before, snapshots = next(TAGS), _running(cloud), _snapshots(cloud)
+    cloud.push(tag)
+    record = tmp_path / "record"
+    command = ["release", "ecs", "--tag", tag, "--record", record]
+
+    assert _killed(cloud, proxy, number, when, *command)
+    done = cloud.run(*command)
+
+    assert done.returncode == 0, tools.output_of(done)
+    assert _tags(cloud, _running(cloud).values()) == {tag}
+    [snapshot] = _snapshots(cloud) - snapshots
+    assert record.read_text() == f"{snapshot}\n"
+    stored = json.loads((tmp_path / "record.json").read_text())
+    assert stored["before"]["services"] == before
+    back = cloud.run("release", "rollback", "--record", record)
+    assert back.returncode == 0, tools.output_of(back)
+    assert _running(cloud) == before
+
+
+def test_release_changes_what_the_kills_go_through(cloud, proxy, tmp_path):
+    tag = next(TAGS)
+    cloud.push(tag)
+
+    done = cloud.run("release", "ecs", "--tag", tag, "--record", tmp_path / "record",
+                     AWS_ENDPOINT_URL=proxy.url)  # fmt: skip
+
+    assert done.returncode == 0, tools.output_of(done)
+    assert len(proxy.changes) == len(POINTS) / 2
+    assert {*CHANGES} <= {*proxy.changes}
+
+
+def test_interrupted_snapshot_continues_instead_of_a_second_one(cloud, proxy, tmp_path):
+    before = _snapshots(cloud)
+    command = ["snapshots", "create", "--instance", aws.NAME, "--record", tmp_path / "record"]
+
+    assert _killed(cloud, proxy, 0, "after", *command)
+    done = cloud.run(*command)
+
+    assert done.returncode == 0, tools.output_of(done)
+    assert _snapshots(cloud) - before == {done.stdout.strip()}
+    assert (tmp_path / "record").read_text() == done.stdout
+    assert not (tmp_path / "record.part").exists()
+
+
+def test_finished_record_does_not_stop_the_next_snapshot(cloud, tmp_path):
+    done = []
+    for _ in range(2):
+        done.append(cloud.run("snapshots", "create", "--instance", aws.NAME,
+                              "--record", tmp_path / "record"))  # fmt: skip
+        time.sleep(1)  # the time is part of the name
+
+    assert done[0].stdout != done[1].stdout
+    assert (tmp_path / "record").read_text() == done[1].stdout
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "about"),
+    [
+        ("DescribeImages", "ExpiredTokenException", "the credentials have expired. Log in again"),
+        ("DescribeImages", "AccessDeniedException", "docs/aws.md#what-the-scripts-may-do"),
+        ("DescribeStacks", "AccessDenied", "the credentials may not call DescribeStacks"),
+        ("DescribeServices", "AccessDeniedException", "may not call DescribeServices"),
+    ],
+)
+def test_error_of_aws_is_a_sentence_before_any_change(
+    cloud, proxy, tmp_path, operation, code, about
+):
+    proxy.errors[operation] = code
+
+    done = cloud.run("release", "ecs", "--tag", "0.2.0", "--record", tmp_path / "record",
+                     AWS_ENDPOINT_URL=proxy.url)  # fmt: skip
+
+    assert done.returncode == 2, tools.output_of(done)
+    assert about in done.stderr
+    assert "Traceback" not in done.stderr
+    assert proxy.changes == []
+
+
+def test_denied_look_at_the_recorded_snapshot_makes_no_second_one(cloud, proxy, tmp_path):
+    record, tag = tmp_path / "record", next(TAGS)
+    cloud.push(tag)
+    cloud.run("release", "ecs", "--tag", tag, "--record", record)
+    before = _snapshots(cloud)
+    proxy.errors["DescribeDBSnapshots"] = "AccessDenied"
+
+    done = cloud.run("release", "ecs", "--tag", tag, "--record", record,
+                     AWS_ENDPOINT_URL=proxy.url)  # fmt: skip
+
+    assert done.returncode == 2, tools.output_of(done)
+    assert "may not call DescribeDBSnapshots" in done.stderr
+    assert _snapshots(cloud) == before
+
+
+def test_status_does_not_hide_a_missing_permission(cloud, proxy):
+    proxy.errors["DescribeServices"] = "AccessDeniedException"
+
+    done = cloud.run("stacks", "status", "--parameters", cloud.given, AWS_ENDPOINT_URL=proxy.url)
+
+    assert done.returncode == 2, tools.output_of(done)
+    assert "image: none" not in done.stdout
+
+
+def test_services_that_cannot_be_set_back_name_the_rollback(cloud, proxy, tmp_path):
+    proxy.errors["UpdateService"] = "AccessDeniedException"
+    proxy.passing["UpdateService"] = 1  # one service has the new version, and keeps it
+    record = tmp_path / "record"
+
+    done = cloud.run("release", "ecs", "--tag", "bad1", "--record", record,
+                     AWS_ENDPOINT_URL=proxy.url)  # fmt: skip
+    back = cloud.run("release", "rollback", "--record", record)
+
+    assert done.returncode == 1, tools.output_of(done)
+    assert f"deploy/aws/release rollback --name {aws.NAME} --record {record}" in done.stderr
+    assert back.returncode == 0, tools.output_of(back)
+
+
+# --- environment ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environ", "about"),
+    [
+        ({"POLL_SECONDS": "often"}, "POLL_SECONDS: must be a number"),
+        ({"WAIT_SECONDS": "-1"}, "WAIT_SECONDS: must be a number"),
+        ({"AWS_ENDPOINT_URL": "localhost:5000"}, "AWS_ENDPOINT_URL: must be a URL"),
+        ({"AWS_ENDPOINT_URL": "http://[::1"}, "AWS_ENDPOINT_URL: must be a URL"),
+    ],
+)
+def test_wrong_environment_is_rejected_by_name(cloud, environ, about):
+    done = cloud.run("snapshots", "latest", "--instance", aws.NAME, **environ)
+
+    assert done.returncode == 2, tools.output_of(done)
+    assert about in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_record_that_cannot_be_written_stops_before_any_change(cloud, tmp_path):
+    before = _snapshots(cloud)
+
+    done = [
+        cloud.run("snapshots", "create", "--instance", aws.NAME, "--record", tmp_path / "no" / "x"),
+        cloud.run("release", "ecs", "--tag", "0.2.0", "--record", tmp_path / "no" / "x"),
+    ]
+
+    assert [one.returncode for one in done] == [2, 2], tools.output_of(done[0])
+    assert "No such file or directory" in done[0].stderr
+    assert _snapshots(cloud) == before
+
+
+def test_interrupt_exits_with_130_and_says_how_to_continue(cloud, proxy, tmp_path):
+    cloud.push("1.1.0")
+    proxy.errors["DescribeTasks"] = "ThrottlingException"  # the migration never ends
+    process = cloud.start("release", "ecs", "--tag", "1.1.0", "--record", tmp_path / "record",
+                          AWS_ENDPOINT_URL=proxy.url)  # fmt: skip
+    while "DescribeTasks" not in proxy.calls and process.poll() is None:
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 130, errors
+    assert "interrupted. Run the same command again" in errors
+    assert "Traceback" not in errors

@@ -1,0 +1,12 @@
+"""docs/aws-transcript.md is what its script writes."""
+
+from tests.rollout import aws_transcript
+
+
+def test_transcript_on_the_page_is_what_the_scripts_print(tmp_path):
+    found = aws_transcript.written(tmp_path)
+
+    page = aws_transcript.PAGE.read_text()
+    assert aws_transcript.normalized(found) == aws_transcript.normalized(page)
+    for expected in ("bad1", "set back to the version before", "daily-2026-01-10\nexit 0"):
+        assert expected in page
