@@ -159,9 +159,10 @@ def test_status_does_not_hide_a_missing_permission(cloud, proxy):
 def test_services_that_cannot_be_set_back_name_the_rollback(cloud, proxy, tmp_path):
     proxy.errors["UpdateService"] = "AccessDeniedException"
     proxy.passing["UpdateService"] = 1  # one service has the new version, and keeps it
-    record = tmp_path / "record"
+    record, tag = tmp_path / "record", next(TAGS)
+    cloud.push(tag)
 
-    done = cloud.run("release", "ecs", "--tag", "bad1", "--record", record,
+    done = cloud.run("release", "ecs", "--tag", tag, "--record", record,
                      AWS_ENDPOINT_URL=proxy.url)  # fmt: skip
     back = cloud.run("release", "rollback", "--record", record)
 
