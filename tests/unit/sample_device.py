@@ -81,7 +81,7 @@ class OneVault:
             case Op.REPAIR:
                 self._server.repair(self._id, body=body)
             case other:
-                raise NotImplementedError(other)
+                raise AssertionError(f"no test writes {other}")
 
     def sync(self, since=0, limit=1000):
         """Return copies of all pages of one sync."""
