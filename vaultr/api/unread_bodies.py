@@ -2,24 +2,22 @@
 
 Many responses are sent before the body is read (401, 404, 413, 415, 429). gunicorn would answer
 with "keep-alive", read another 64 KiB, and then drop the connection: a proxy that has reused it
-meanwhile loses the next request, which may be another user's.
+meanwhile loses the next request, which may be another user's. Up to 1 MiB is read here; for more
+the connection ends, and `lingering_close` reads what is on its way, so that no thread is held.
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 from flask import Flask
 from gunicorn.http.errors import ParseException
 
-from vaultr.api.contract import current_contract
 from vaultr.api.large_bodies import PIECE_BYTES, STALLED, time_limit
 from vaultr.protocol.sizes import BODY_BYTES
 from vaultr.settings.model import Settings
 
 DISCARD_SECONDS: Final = 2.0
-LINGER_SECONDS: Final = 1.0
-LINGER_BYTES: Final = 32 * BODY_BYTES
 
 _received = threading.local()
 
@@ -45,33 +43,14 @@ class UnreadBodies:
         if environ.get("CONTENT_LENGTH") in (None, "", "0") and not _chunked(environ):
             return self._wsgi_app(environ, start_response)  # type: ignore[no-any-return]  # WSGI is untyped
         body = environ["wsgi.input"] = _CountedBody(environ)
-        closing = False
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            nonlocal closing
-            closing = not body.discard(_limit(), DISCARD_SECONDS)
-            if closing and (received := getattr(_received, "request", None)) is not None:
+            received = getattr(_received, "request", None)
+            if not body.discard(BODY_BYTES, DISCARD_SECONDS) and received is not None:
                 received.force_close()
             return start_response(status, headers, *rest)
 
-        response = self._wsgi_app(environ, start)
-        return _Lingering(response, body) if closing else response
-
-
-class _Lingering:
-    """A response after which the connection closes, once the sender had time to receive it."""
-
-    def __init__(self, response: Any, body: "_CountedBody") -> None:
-        self._response, self._body = response, body
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._response)
-
-    def close(self) -> None:
-        """Read on for a moment: data that arrives at a closed socket would destroy the response."""
-        if hasattr(self._response, "close"):
-            self._response.close()
-        self._body.read_out(LINGER_BYTES, LINGER_SECONDS)
+        return self._wsgi_app(environ, start)  # type: ignore[no-any-return]  # WSGI is untyped
 
 
 class _CountedBody:
@@ -111,9 +90,3 @@ class _CountedBody:
 
 def _chunked(environ: dict[str, Any]) -> bool:
     return bool(environ.get("HTTP_TRANSFER_ENCODING"))
-
-
-def _limit() -> int:
-    """Return how many bytes the route of this request may read."""
-    contract = current_contract()
-    return BODY_BYTES if contract is None else contract.body_bytes
