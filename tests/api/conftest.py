@@ -4,21 +4,19 @@ from contextvars import ContextVar
 
 import pytest
 
-from vaultr.auth import password_hashing
 from vaultr.database import engine
 from vaultr.ratelimit import limiter
 
 
 @pytest.fixture(scope="package", autouse=True)
 def _patient_server():
-    """On a real server a login waits a second for its hash, a request a tenth of one for Redis, two
-    for another's lock, and five for a statement.
+    """On a real server a request waits a tenth of a second for Redis, two for another's lock, and
+    five for a statement.
 
     Here, beside other tests, that would be too short at times: answers were "busy", or counted by
     the process alone. What holds these limits themselves sets them as they are.
     """
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(password_hashing, "WAIT_SECONDS", 60.0)
         patched.setattr(limiter, "TIMEOUT_SECONDS", 30.0)
         patched.setattr(engine, "LOCK_SECONDS", 50.0)
         patched.setattr(engine, "STATEMENT_SECONDS", 60.0)

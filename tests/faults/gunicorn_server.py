@@ -21,9 +21,13 @@ PATIENCE_SECONDS = 60
 
 
 class Running:
-    """One server, on SQLite unless told otherwise."""
+    """One server, on SQLite unless ``more`` names another database.
 
-    def __init__(self, home, **more):
+    :param within: the beginning of the command line, for a limit that holds for all processes.
+    """
+
+    def __init__(self, home, *, within=(), **more):
+        self._command = [*within, *SERVER]
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._out = home / "server.out"
@@ -46,7 +50,7 @@ class Running:
     def start(self):
         with self._out.open("ab") as out:
             self.process = subprocess.Popen(
-                SERVER,
+                self._command,
                 cwd=ROOT, env=self.environ, stdout=out, stderr=out, start_new_session=True,
             )  # fmt: skip
         until = time.monotonic() + PATIENCE_SECONDS
@@ -102,9 +106,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(home, **more):
+def running(home, *, within=(), **more):
     """Yield a server that runs, on a migrated database; it ends when the test does."""
-    server = Running(home, **more)
+    server = Running(home, within=within, **more)
     if "DATABASE_URL" in more:
         upgraded = server.command("db", "upgrade")
         assert upgraded.returncode == 0, upgraded.stderr

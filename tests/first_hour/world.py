@@ -38,6 +38,7 @@ class Site:
             "PORT": str(self.port),
             "DRAIN_SECONDS": "0",
             "LOG_LEVEL": "DEBUG",
+            "PARALLEL_REQUESTS": "1000",  # all clients have one address
             **generate_keys("first"),
             **more,
         }

@@ -38,6 +38,8 @@ def environ_for(home, **more):
         "VAULTR_HOME": str(home),
         "BASE_URL": "http://localhost",
         "LOG_LEVEL": "WARNING",
+        "LOGIN_WAIT_SECONDS": "60",  # beside other tests a hash may take long
+        "PARALLEL_REQUESTS": "1000",  # the clients of a test share an address or an account
         **more,
     }
 

@@ -6,19 +6,12 @@ import pytest
 
 from tests.harness.threads import at_once
 from tests.harness.timing import quickest, until
-from vaultr.auth import password_hashing
 from vaultr.auth.password_hashing import HashGate
 from vaultr.errors import Busy
 
 
-@pytest.fixture
-def patient(monkeypatch):
-    """Nobody is turned away for having waited, however long the machine lets them."""
-    monkeypatch.setattr(password_hashing, "WAIT_SECONDS", 60.0)
-
-
-def test_parallel_hashes_never_exceed_the_slots(patient):
-    gate, lock = HashGate(slots=2, places=20), threading.Lock()
+def test_parallel_hashes_never_exceed_the_slots():
+    gate, lock = HashGate(slots=2, places=20, wait_seconds=60), threading.Lock()
     now, most = 0, 0
 
     def work():
@@ -35,8 +28,8 @@ def test_parallel_hashes_never_exceed_the_slots(patient):
     assert most == 2
 
 
-def test_whoever_finds_the_queue_full_is_turned_away_at_once(time_limit, patient):
-    gate, release = HashGate(slots=1, places=2), threading.Event()
+def test_whoever_finds_the_queue_full_is_turned_away_at_once(time_limit):
+    gate, release = HashGate(slots=1, places=2, wait_seconds=60), threading.Event()
     waiting = [threading.Thread(target=gate.run, args=(release.wait,)) for _ in range(3)]
     for thread in waiting:
         thread.start()
@@ -107,8 +100,8 @@ def test_name_that_has_its_place_waits_beside_the_queue():
     assert (gate._beside, gate._taken) == (0, {})
 
 
-def test_name_that_waits_keeps_nobody_else_out(patient):
-    gate, release, done = HashGate(slots=1, places=1), threading.Event(), []
+def test_name_that_waits_keeps_nobody_else_out():
+    gate, release, done = HashGate(slots=1, places=1, wait_seconds=60), threading.Event(), []
     names = [{"s:1": 1}, {"s:1": 1}]
     own = [threading.Thread(target=gate.run, args=(release.wait, one)) for one in names]
     for thread in own:

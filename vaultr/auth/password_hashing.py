@@ -31,8 +31,9 @@ from vaultr.request_context import current_origin
 from vaultr.security import keyring
 from vaultr.settings.model import Settings, current_settings
 
-WAIT_SECONDS: Final = 1.0
+WAIT_SECONDS: Final = 1.0  # the default of LOGIN_WAIT_SECONDS
 _PLACES_OF_ADDRESS: Final = 2
+_SHARE_OF_ADDRESS: Final = 3  # an address never has more than this part of a queue
 _NICE: Final = 10  # nice value: requests without a hash run first
 
 # m in KiB. Source: OWASP Password Storage Cheat Sheet, second of its equivalent choices. The hashed
@@ -70,15 +71,19 @@ class HashGate:
     served.
 
     Nobody can fill the queue alone: each name that a hash is for has a limited number of places in
-    it, running hashes included. Who exceeds that waits beside the queue, for a second at most.
+    it, running hashes included. Who exceeds that waits beside the queue for its turn.
+    Two client addresses never fill it together, however short it is.
 
     :param slots: hashes computed at the same time.
     :param places: further hashes that may wait.
+    :param wait_seconds: how long each may wait.
     """
 
-    def __init__(self, slots: int, places: int) -> None:
+    def __init__(self, slots: int, places: int, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._wait_seconds = wait_seconds
         self._most = slots + places
         self._places = places
+        self.places_of_address = max(1, min(_PLACES_OF_ADDRESS, self._most // _SHARE_OF_ADDRESS))
         self._lock = threading.Condition()
         self._inside = 0
         self._beside = 0
@@ -90,7 +95,7 @@ class HashGate:
         """Run ``work`` in a hashing thread. The caller must not hold a database connection.
 
         :param quotas: how many places each name may have at the same time.
-        :raises Busy: the queue or a quota is full, or ``work`` did not start within a second.
+        :raises Busy: the queue or a quota is full, or ``work`` did not start in time.
         """
         with self._lock:
             self._wait_for_quotas(quotas)
@@ -111,7 +116,7 @@ class HashGate:
         future = self._pool.submit(timed)
         future.add_done_callback(partial(self._leave, quotas))
         with suppress(TimeoutError):
-            return future.result(WAIT_SECONDS)
+            return future.result(self._wait_seconds)
         if future.cancel():  # true only if it has not started
             raise Busy
         return future.result()
@@ -137,7 +142,7 @@ class HashGate:
             raise Busy
         self._beside += 1
         try:
-            if not self._lock.wait_for(lambda: self._within(quotas), WAIT_SECONDS):
+            if not self._lock.wait_for(lambda: self._within(quotas), self._wait_seconds):
                 raise Busy
         finally:
             self._beside -= 1
@@ -166,7 +171,8 @@ _GATE: Final = AppSlot[HashGate]("auth.hash_gate")
 def init_app(app: Flask, settings: Settings) -> None:
     """Create the hash queue of this process, for its share of the cores."""
     slots = max(1, (os.cpu_count() or 1) // settings.web_concurrency)
-    _GATE.set(app, HashGate(slots, settings.max_waiting_logins))
+    gate = HashGate(slots, settings.max_waiting_logins, settings.login_wait_seconds)
+    _GATE.set(app, gate)
 
 
 def count_for_account(account_id: UUID) -> None:
@@ -225,7 +231,7 @@ def verify(auth_key: bytes, stored: Verifier | None, *, counter: str | None = No
 
 def _quotas(counter: str | None) -> Quotas:
     """Return how many places the counter and the client address of this request may have."""
-    address = {f"a:{current_origin().address}": _PLACES_OF_ADDRESS}
+    address = {f"a:{current_origin().address}": _gate().places_of_address}
     return address if counter is None else {counter: 1, **address}
 
 

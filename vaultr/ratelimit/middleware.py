@@ -21,7 +21,7 @@ from vaultr.api import problems
 from vaultr.api.contract import PROBE_PATHS, current_contract, current_view
 from vaultr.errors import TooMany
 from vaultr.extensions import limiter as flask_limiter
-from vaultr.ratelimit import limiter, limits
+from vaultr.ratelimit import limiter, limits, parallel
 from vaultr.ratelimit.limits import take
 from vaultr.ratelimit.sliding_window import Count, Window
 from vaultr.security import authentication
@@ -41,6 +41,7 @@ def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]
     authorities = settings.redis_ca or settings.private_ca
     limiter.init_app(app, limiter.FallbackLimiter(url, settings.web_concurrency, authorities))
     limits.init_app(app, on_denied=on_denied)
+    parallel.init_app(app, settings)
     app.config.update(
         RATELIMIT_STORAGE_URI="vaultr://",
         RATELIMIT_SWALLOW_ERRORS=False,
@@ -102,6 +103,7 @@ def _count() -> None:
         return
     claims = authentication.claims()
     if claims is None:
+        parallel.take_of_address(request_context.current_origin().address)
         if _counts_later():
             g.uncounted = True
         else:
@@ -114,9 +116,11 @@ def _count() -> None:
 def check_session(claims: Claims) -> None:
     """Reject a request of a session or account over its limit before its session is looked up.
 
-    :raises TooMany: this process found the limit used up, and its window is not over.
+    :raises TooMany: this process found the limit used up, and its window is not over; or it is
+        answering as many requests of the account as it may.
     """
     limits.reject_full(*_keys(claims))
+    parallel.take_of_account(claims.account_id.hex)
 
 
 def check_address() -> None:

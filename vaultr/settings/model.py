@@ -101,10 +101,20 @@ class Settings(BaseModel):
         description="Worker processes; 1 without REDIS_URL.",
     )
     web_threads: int = Field(default=16, ge=2, le=128, description="Threads of each worker.")
+    parallel_requests: int | None = Field(
+        default=None,
+        ge=1,
+        description="Requests of an account that a worker answers together, and half as many of an"
+        " address without a session; default: half the threads.",
+    )
     login_queue: int | None = Field(
         default=None,
         ge=1,
-        description="Logins of each worker that may wait for a hash; default: half the threads.",
+        description="Logins of each worker that may wait for a hash; default: half the threads, or"
+        " 3 of 4.",
+    )
+    login_wait_seconds: int = Field(
+        default=1, ge=1, le=60, description="How long a login may wait for its hash."
     )
     base_url: str = Field(
         default="http://127.0.0.1:3000",
@@ -355,7 +365,13 @@ class Settings(BaseModel):
     @property
     def max_waiting_logins(self) -> int:
         """Return how many logins of one worker may wait for a hash; further ones get `busy`."""
-        return self.login_queue or max(1, self.web_threads // 2)
+        few = min(3, self.web_threads - 1)  # two users, besides a stranger and an account
+        return self.login_queue or max(few, self.web_threads // 2)
+
+    @property
+    def max_parallel_requests(self) -> int:
+        """Return how many requests of one account a worker answers at the same time."""
+        return self.parallel_requests or max(1, self.web_threads // 2)
 
     def for_flask(self) -> dict[str, Any]:
         """Return Flask's own configuration; packages configure their own extensions."""

@@ -162,9 +162,10 @@ class Syncer:
             seen = cached.waypoint if cached is not None else known
             if seen is None:
                 raise
-            shown = "no longer has" if isinstance(refused, NotFound) else "shows an older state of"
+            shown = "no such vault" if isinstance(refused, NotFound) else "an older state"
             raise RolledBack(
-                f"The server {shown} vault {vault_id}: one of your devices saw {seen}.",
+                f"Vault {vault_id}: this device or another of yours saw {seen}, the server shows "
+                f"{shown}.",
                 vault_id=vault_id,
             ) from refused
 

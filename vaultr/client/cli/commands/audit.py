@@ -64,9 +64,8 @@ def verify(options: GlobalOptions, bundle: Path | None) -> None:
     with unlocked_sdk(options) as vaultr:
         report = vaultr.verify_audit()
     line = (
-        f"Verified: section {report.pinned.checkpoint.epoch} of the log with "
-        f"{report.pinned.checkpoint.size} events. Your new events: {report.events}. Changes of "
-        f"your vaults compared: {report.heads}."
+        f"Verified: tree {report.pinned.checkpoint.epoch} with {report.pinned.checkpoint.size} "
+        f"events. Your new events: {report.events}. Vault heads compared: {report.heads}."
     )
     output.print_result(options.json, _report_json(report), line)
 
@@ -93,8 +92,7 @@ def _verify_bundle(options: GlobalOptions, path: Path) -> None:
         "events": len(verified.events),
         "trees": sorted(verified.checkpoints),
     }
-    events, sections = len(verified.events), len(verified.checkpoints)
-    line = f"Verified: {events} events in {sections} sections of the log."
+    line = f"Verified: {len(verified.events)} events in {len(verified.checkpoints)} trees."
     output.print_result(options.json, answer, line)
 
 

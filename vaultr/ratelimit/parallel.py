@@ -1,0 +1,158 @@
+"""Requests that a worker answers together: no account or address gets all of its threads.
+
+Rates alone do not protect the threads. Thirty connections that each read the largest page, or read
+its response slowly, stay within every rate and would still take all of them. A request holds its
+place until its response was sent.
+"""
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, TypeAlias
+
+from flask import Flask, request
+
+from vaultr.app_state import AppSlot
+from vaultr.errors import TooMany
+from vaultr.settings.model import Settings
+
+RETRY_SECONDS: Final = 1
+BUFFERED_BYTES: Final = 64 * 1024
+EMPTY: Final = ("204", "304")  # no body, so no Content-Length
+# In the WSGI environment: the places of this request.
+_TAKEN: Final = "vaultr.parallel"
+
+
+class Places:
+    """Counts the requests of each key that are being answered.
+
+    :param most: how many one key may have.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._taken: Counter[str] = Counter()
+
+    def take(self, key: str) -> bool:
+        """Take a place for ``key``; return whether one was left."""
+        with self._lock:
+            if self._taken[key] >= self._most:
+                return False
+            self._taken[key] += 1
+            return True
+
+    def release(self, key: str) -> None:
+        """Release a place that `take` gave."""
+        with self._lock:
+            self._taken[key] -= 1
+            if self._taken[key] <= 0:
+                del self._taken[key]
+
+
+Taken: TypeAlias = list[tuple[Places, str]]
+_ACCOUNTS: Final = AppSlot[Places]("ratelimit.parallel_of_account")
+_ADDRESSES: Final = AppSlot[Places]("ratelimit.parallel_of_address")
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Wrap the WSGI app, so that each place is released after its response was sent.
+
+    A client address gets half the places of an account: what strangers may do is short.
+    """
+    most = settings.max_parallel_requests
+    _ACCOUNTS.set(app, Places(most))
+    _ADDRESSES.set(app, Places(max(1, most // 2)))
+    app.wsgi_app = Releasing(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way
+
+
+def take_of_account(account: str) -> None:
+    """Take a place of this worker for a request with a valid token.
+
+    :raises TooMany: the worker is answering as many requests of the account as it may.
+    """
+    _take(_ACCOUNTS.get(), account)
+
+
+def take_of_address(address: str) -> None:
+    """Take a place of this worker for a request without a valid token.
+
+    :raises TooMany: the worker is answering as many requests of the client address as it may.
+    """
+    _take(_ADDRESSES.get(), address)
+
+
+def _take(places: Places, key: str) -> None:
+    taken = request.environ.get(_TAKEN)
+    if taken is None:  # no gunicorn, so there are no threads to share
+        return
+    if not places.take(key):
+        raise TooMany(
+            "The server is answering other requests of yours. Wait a second, then try again.",
+            headers={"Retry-After": str(RETRY_SECONDS)},
+        )
+    taken.append((places, key))
+
+
+class Releasing:
+    """WSGI middleware: releases the places of a request once its response was sent.
+
+    A short response goes into the buffer of the connection. Its places are released before, or a
+    client that has it might send the next request too early.
+    """
+
+    def __init__(self, wsgi_app: Any) -> None:
+        self._wsgi_app = wsgi_app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request, and release its places."""
+        if "gunicorn.socket" not in environ:
+            return self._wsgi_app(environ, start_response)  # type: ignore[no-any-return]  # WSGI is untyped
+        taken: Taken = []
+        environ[_TAKEN] = taken
+        short = False
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            nonlocal short
+            short = status[:3] in EMPTY or _length(headers) <= BUFFERED_BYTES
+            return start_response(status, headers, *rest)
+
+        try:
+            response = self._wsgi_app(environ, start)
+        except BaseException:
+            _release(taken)
+            raise
+        if short:
+            _release(taken)
+        return _Sent(response, taken) if taken else response
+
+
+class _Sent:
+    """A response that releases the places of its request when gunicorn closes it."""
+
+    def __init__(self, response: Any, taken: Taken) -> None:
+        self._response, self._taken = response, taken
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._response)
+
+    def close(self) -> None:
+        """Release the places, whatever closing the response does."""
+        try:
+            if hasattr(self._response, "close"):
+                self._response.close()
+        finally:
+            _release(self._taken)
+
+
+def _length(headers: list[tuple[str, str]]) -> float:
+    """Return the length of a response; infinity if it is streamed."""
+    found = (float(value) for name, value in headers if name.lower() == "content-length")
+    return next(found, math.inf)
+
+
+def _release(taken: Taken) -> None:
+    while taken:
+        places, key = taken.pop()
+        places.release(key)
