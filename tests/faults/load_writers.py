@@ -31,10 +31,14 @@ class Answer:
 
 
 class Http:
-    """A client over the network, in the place of Flask's own; each request on a new connection."""
+    """A client over the network, in the place of Flask's own; each request on a new connection.
 
-    def __init__(self, url, session):
+    :param source: the loopback address that it comes from.
+    """
+
+    def __init__(self, url, session, source="127.0.0.1"):
         self._address = urlsplit(url).netloc
+        self._source = (source, 0)
         self._headers = dict(session.headers)
         self.account_id = session.account_id
 
@@ -43,7 +47,9 @@ class Http:
         sent = {**self._headers, **(headers or {}), "Content-Length": str(len(body or b""))}
         if body is not None:
             sent["Content-Type"] = "application/json"
-        connection = http.client.HTTPConnection(self._address, timeout=PATIENCE_SECONDS)
+        connection = http.client.HTTPConnection(
+            self._address, timeout=PATIENCE_SECONDS, source_address=self._source
+        )
         try:
             connection.request(method, path, body=body, headers=sent)
             answer = connection.getresponse()

@@ -110,11 +110,14 @@ def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
 
 
 @contextlib.contextmanager
-def postgres(*, own: bool = False, durable: bool = False) -> Iterator[Server]:
+def postgres(
+    *, own: bool = False, durable: bool = False, connections: int = CONNECTIONS
+) -> Iterator[Server]:
     """Yield a PostgreSQL, whose first database is empty.
 
     :param own: start one whatever ``TEST_DATABASE_URL`` says, since the test will stop it.
     :param durable: it waits for the disk, as one in production does.
+    :param connections: how many it accepts.
     """
     if (url := os.environ.get("TEST_DATABASE_URL")) and not own:
         yield Server(url, [], folder=Path(), answers=_postgres_answers)
@@ -124,7 +127,7 @@ def postgres(*, own: bool = False, durable: bool = False) -> Iterator[Server]:
         port = str(free_port())
         command = [str(found / "postgres"), "-D", str(folder / "data"), "-p", port]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-        command += ["-c", f"max_connections={CONNECTIONS}", "-c", "shared_buffers=64MB"]
+        command += ["-c", f"max_connections={connections}", "-c", "shared_buffers=64MB"]
         command += () if durable else CARELESS
         url = f"postgresql://vaultr@127.0.0.1:{port}/postgres"
         server = Server(url, command, folder=folder, answers=_postgres_answers)
@@ -136,10 +139,11 @@ def postgres(*, own: bool = False, durable: bool = False) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def redis_server(*, own: bool = False) -> Iterator[Server]:
+def redis_server(*, own: bool = False, memory: str = "0") -> Iterator[Server]:
     """Yield a Redis that keeps nothing on disk.
 
     :param own: start one whatever ``TEST_REDIS_URL`` says, since the test will stop it.
+    :param memory: its limit, such as ``32mb``; without one (0) it takes what it needs.
     """
     if (url := os.environ.get("TEST_REDIS_URL")) and not own:
         # Each process of a run empties its own of the numbered databases.
@@ -153,6 +157,7 @@ def redis_server(*, own: bool = False) -> Iterator[Server]:
         program = str(server_programs.redis(folder))
         command = [program, "--port", port, "--bind", "127.0.0.1", "--dir", str(folder)]
         command += ["--save", "", "--appendonly", "no"]
+        command += ["--maxmemory", memory, "--maxmemory-policy", "noeviction"]
         url = f"redis://127.0.0.1:{port}/0"
         server = Server(url, command, folder=folder, answers=redis_answers)
         try:

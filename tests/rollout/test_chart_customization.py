@@ -38,13 +38,11 @@ WORKLOADS = {
     "web": "vaultr-blue",
     "worker": "vaultr-blue-worker",
     "sequencer": "vaultr-sequencer",
-    "gateway": "vaultr-gateway",
     "migration": "vaultr-blue-migrate",
     "cronJobs": "vaultr-cleanup",
     "cronJobs.daily": "vaultr-daily",
     "test": "vaultr-test",
 }
-GATEWAY = ("--set", "gateway.enabled=true,gateway.existingSecret=g,gateway.tlsSecretName=t")
 KINDS = ("Deployment", "Job", "CronJob", "Pod")
 
 
@@ -76,8 +74,7 @@ def holds(pod, place, value):
 def test_value_of_all_workloads_is_in_every_pod(name):
     value, place = HATCHES[name]
 
-    flags = ("--set-json", f"{name}={json.dumps(value)}", *GATEWAY)
-    found = pods(rendered("default", *flags))
+    found = pods(rendered("default", "--set-json", f"{name}={json.dumps(value)}"))
 
     assert {*WORKLOADS.values()} <= {*found}
     assert [one for one, pod in found.items() if not holds(pod, place, value)] == []
@@ -91,7 +88,7 @@ def test_values_of_one_workload_are_in_its_pods_alone(workload):
     }
 
     flags = (
-        "--set-json", f"{workload}={json.dumps(values | more)}", *GATEWAY,
+        "--set-json", f"{workload}={json.dumps(values | more)}",
         "--set", "sequencer.persistentVolumeClaim=vaultr-audit",
         "--set", "cronJobs.backup.persistentVolumeClaim=vaultr-backups",
         "--set", "cronJobs.drill.persistentVolumeClaim=vaultr-backups",

@@ -4,18 +4,15 @@ import contextlib
 import json
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import psutil
 import pytest
 
 from tests import factories
-from tests.harness import servers
+from tests.harness import pod_memory, servers
 from tests.rollout import tools
 from tests.rollout.compose_processes import Site
 from vaultr.app import create_app
@@ -25,10 +22,6 @@ from vaultr.settings.model import Settings
 
 REQUESTED_MIB = 512  # of memory, in the chart and in the guide
 POD = {"WEB_CONCURRENCY": "2", "LIMIT_LOGIN_ADDRESS": "1000000/60", "LIMIT_ANONYMOUS": "1000000/60"}
-CGROUPS = (
-    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.failcnt"),
-    (Path("/sys/fs/cgroup"), "memory.max", "memory.events"),
-)
 LOGINS, AT_ONCE = 160, 32
 
 
@@ -38,59 +31,6 @@ def site(tmp_path_factory):
     folder.chmod(0o755)
     with Site(folder) as site:
         yield site
-
-
-@contextlib.contextmanager
-def limited():
-    """Yield a command under which the guide's request is a hard limit, where cgroups allow it."""
-    for root, limit, _ in CGROUPS:
-        group = root / f"vaultr-test-{uuid.uuid4().hex}"
-        with contextlib.suppress(OSError):
-            group.mkdir()
-            if not (group / limit).exists():
-                group.rmdir()
-                continue
-            (group / limit).write_text(str(REQUESTED_MIB << 20))
-            try:
-                yield ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
-            finally:
-                _remove(group)
-            return
-    yield []
-
-
-def _remove(group):
-    for _ in range(100):
-        with contextlib.suppress(OSError):
-            group.rmdir()
-            return
-        time.sleep(0.1)
-
-
-class _Memory:
-    """The highest sum of what the pod's processes take, shared pages counted once."""
-
-    def __init__(self, pid):
-        self.peak_mib = 0
-        self._pid = pid
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._done.set()
-        self._thread.join()
-
-    def _look(self):
-        while not self._done.wait(0.1):
-            with contextlib.suppress(psutil.Error):
-                parent = psutil.Process(self._pid)
-                family = [parent, *parent.children(recursive=True)]
-                total = sum(one.memory_full_info().pss for one in family)
-                self.peak_mib = max(self.peak_mib, total >> 20)
 
 
 def _prepared(site, count):
@@ -116,9 +56,12 @@ def _prepared(site, count):
 def test_pod_memory_stays_under_request_during_logins_and_syncs(site, count):
     emails, path, headers, items = _prepared(site, count)
     over_https = {"X-Forwarded-Proto": "https"}
-    with limited() as within:
+    with pod_memory.limited(REQUESTED_MIB) as within:
         port = site.start("app1", within=within, **POD)
-        with _Memory(site.running["app1"].pid) as memory, ThreadPoolExecutor(AT_ONCE) as threads:
+        with (
+            pod_memory.Memory(site.running["app1"].pid) as memory,
+            ThreadPoolExecutor(AT_ONCE) as threads,
+        ):
 
             def login(number):
                 email = emails[number % len(emails)]

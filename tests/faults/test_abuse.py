@@ -1,0 +1,190 @@
+"""One stranger and one account do their worst; everybody else notices nothing.
+
+A pod of the chart's size: two workers of four threads under a hard limit of 512 MiB (a cgroup,
+where one can be made; the sum of the processes' memory is measured in any case), Redis with 32 MB
+that evicts nothing, PostgreSQL with 30 connections. docs/performance.md has the figures.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from uuid import uuid4
+
+import psutil
+import pytest
+import redis
+
+from tests import factories
+from tests.faults.gunicorn_server import ROOT, running
+from tests.harness import app_fixtures, growth, hostile_requests, mail_servers, pod_memory, servers
+from tests.harness.abusers import Abuser, Plan
+from tests.harness.busy_users import Forgetful, TimedInbox, User, Users
+from tests.harness.timing import until
+from vaultr.database.session import db
+
+MEMORY_MIB = 512
+REDIS_BYTES = 32 << 20
+POD = {"WEB_CONCURRENCY": "2", "WEB_THREADS": "4", "BACKGROUND": "process"}
+POD |= {"PARALLEL_REQUESTS": "2"}  # the default for four threads, which other tests raise
+STRANGER, ACCOUNT = "127.0.0.66", "127.0.0.67"
+MALLORY = "mallory@example.org"
+USERS, WRITERS, SESSIONS = 6, 2, 12
+SLOWER, EMAIL_SECONDS = 5, 10
+# Rows of the account's vault, whose pages are as large as pages get.
+ITEMS, ITEM_BYTES = 200, 30_000
+
+
+class Pod:
+    """The server under its limits, its worker and its mail server."""
+
+    def __init__(self, server, app, inbox, connection):
+        self.server, self.app, self.inbox, self.redis = server, app, inbox, connection
+        self.settings = app.config["SETTINGS"]
+        self.processes = self.running()
+
+    def running(self):
+        """Return the ids of the server's processes, once both workers were forked."""
+
+        def found():
+            return {one.pid for one in psutil.Process(self.server.process.pid).children()}
+
+        until(lambda: len(found()) == 2)
+        return found()
+
+
+@pytest.fixture
+def pod(tmp_path, time_limit):
+    with contextlib.ExitStack() as stack:
+        database = stack.enter_context(servers.postgres(own=True, durable=True, connections=30))
+        cache = stack.enter_context(servers.redis_server(own=True, memory="32mb"))
+        inbox = TimedInbox()
+        mail_port = stack.enter_context(mail_servers.running(inbox))
+        url = servers.fresh_database(database.url)
+        environ = {"DATABASE_URL": url, "REDIS_URL": cache.url, **POD}
+        environ |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(mail_port), "SMTP_SECURE": "none"}
+        environ["LOGIN_WAIT_SECONDS"] = str(time_limit(1))  # the default is 1
+        within = stack.enter_context(pod_memory.limited(MEMORY_MIB))
+        server = stack.enter_context(running(tmp_path, within=within, **environ))
+        stack.enter_context(_worker(server))
+        mine = app_fixtures.Settings.from_environ({**server.environ, "LOG_LEVEL": "WARNING"})
+        app = app_fixtures.create_app(mine)
+        connection = stack.enter_context(redis.Redis.from_url(cache.url))
+        yield Pod(server, app, inbox, connection)
+        with app.app_context():
+            db.engine.dispose()
+
+
+@contextlib.contextmanager
+def _worker(server):
+    """Run ``flask worker`` beside the pod, as a deployment of its own does."""
+    with (server._out.parent / "worker.out").open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flask", "worker"],
+            cwd=ROOT, env=server.environ, stdout=out, stderr=out,
+        )  # fmt: skip
+        try:
+            yield
+            assert process.poll() is None
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _fill(vault):
+    for _ in range(0, ITEMS, 50):
+        steps = [("put", uuid4(), "x" * ITEM_BYTES) for _ in range(50)]
+        vault.done(vault.batch_request(*steps))
+
+
+@pytest.fixture
+def mallory(pod):
+    """An account with a large vault, two empty ones, and several sessions."""
+    with pod.app.app_context():
+        vault = factories.vault(MALLORY)
+        _fill(vault)
+        owned = factories.item(vault)
+        empty = [factories.vault(MALLORY) for _ in range(WRITERS)]
+        sessions = [factories.session(factories.owner(MALLORY)) for _ in range(SESSIONS)]
+        stale = factories.session(factories.owner(MALLORY))
+        factories.grow_stale(stale.id)
+    return owned, empty, sessions, stale
+
+
+@contextlib.contextmanager
+def abuse(pod, mallory, users, seconds):
+    """Run a stranger and an account who send whatever they can for so long."""
+    owned, empty, sessions, stale = mallory
+    stranger = hostile_requests.of_stranger(pod.app, [one.email for one in users])
+    account = hostile_requests.of_account(pod.app, owned, sessions[0], stale, MALLORY)
+    vaults = [[str(one.id), str(one.author_id)] for one in empty]
+    tokens = [one.access_token for one in sessions]
+    with contextlib.ExitStack() as stack:
+        abusers = [
+            stack.enter_context(Abuser(Plan(pod.server.port, STRANGER, seconds, stranger))),
+            stack.enter_context(
+                Abuser(Plan(pod.server.port, ACCOUNT, seconds, account, 32, tokens, vaults))
+            ),
+        ]
+        for one in abusers:
+            one.start()
+        yield abusers
+
+
+@pytest.mark.parametrize(
+    ("quiet", "seconds"), [(4, 8), pytest.param(30, 120, marks=pytest.mark.long)]
+)
+def test_stranger_and_account_exhaust_nothing(pod, mallory, quiet, seconds, time_limit, tmp_path):
+    users = [User(pod.app, pod.server.url, number) for number in range(USERS)]
+    forgetful = Forgetful(pod.app, pod.server.url, pod.inbox, 10 + seconds // 2)
+    with Users(users, forgetful, pod.server.url) as unloaded:
+        time.sleep(quiet)
+    rows, keys, began = growth.rows(pod.app), pod.redis.dbsize(), time.monotonic()
+
+    with pod_memory.Memory(pod.server.process.pid, every=0.5) as memory:
+        loaded = Users(users, forgetful, pod.server.url)
+        with abuse(pod, mallory, users, seconds) as abusers, loaded:
+            stranger, account = (one.seen() for one in abusers)
+    took = time.monotonic() - began
+    before, during = unloaded.record, loaded.record
+    found = figures(before, during, (stranger, account), memory)
+    (tmp_path / "figures.json").write_text(json.dumps(found, indent=2))
+
+    assert (before.failures(), during.failures()) == ([], [])
+    assert during.p99() <= time_limit(SLOWER * before.p99())
+    assert 0 < max(during.email_seconds) <= EMAIL_SECONDS
+    assert 0 < memory.peak_mib <= MEMORY_MIB
+    assert pod.running() == pod.processes
+    grown = {name: count - rows[name] for name, count in growth.rows(pod.app).items()}
+    most = growth.most_rows(pod.settings, took)
+    assert grown.keys() == most.keys()
+    theirs = len(during.seen)
+    assert {name: n for name, n in grown.items() if n > most[name] + theirs} == {}
+    assert pod.redis.dbsize() - keys <= growth.most_keys(pod.settings) + 2 * theirs
+    assert pod.redis.info("memory")["used_memory"] < REDIS_BYTES
+    for seen in (stranger, account):
+        assert statuses(seen)[429] > 0
+        assert statuses(seen)[500] == 0
+
+
+def statuses(seen):
+    """Return how often each status came."""
+    total = Counter()
+    for (_, status), count in seen.items():
+        total[status] += count
+    return total
+
+
+def figures(before, during, abusers, memory):
+    """Return what docs/performance.md says of this test."""
+    return {
+        "number, median and p99 (ms) without abuse": before.summary(),
+        "with abuse": during.summary(),
+        "p99 of all (s)": (before.p99(), during.p99()),
+        "slowest email (s)": max(during.email_seconds, default=None),
+        "memory (MiB)": memory.peak_mib,
+        "responses to the stranger": dict(statuses(abusers[0])),
+        "responses to the account": dict(statuses(abusers[1])),
+    }

@@ -1,0 +1,248 @@
+"""Users who read, write, log in and recover while others abuse the server, and what they saw."""
+
+import contextlib
+import http.client
+import itertools
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from tests import factories
+from tests.faults.load_writers import Http
+from tests.harness import account_recovery
+from tests.harness.mail_servers import Inbox
+from tests.harness.vault_writer import Writer
+
+PAUSE_SECONDS = 0.25
+ITEMS = 5
+PATIENCE_SECONDS = 60
+SIGNUP = "/api/v1/auth/signup"
+TOKEN = account_recovery.TOKEN
+LINK = re.compile(r"verify-email\?token=([A-Za-z0-9_-]+)")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request of a user's: its kind, its seconds, and the status (0: no response)."""
+
+    kind: str
+    seconds: float
+    status: int
+    problem: str = ""
+
+
+@dataclass
+class Record:
+    """What all users saw."""
+
+    seen: list[Seen] = field(default_factory=list)
+    email_seconds: list[float] = field(default_factory=list)
+
+    def p99(self, kind=None):
+        ordered = sorted(one.seconds for one in self.seen if kind in (None, one.kind))
+        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] if ordered else 0.0
+
+    def kinds(self):
+        return sorted({one.kind for one in self.seen})
+
+    def failures(self):
+        return [one for one in self.seen if not 200 <= one.status < 400]
+
+    def summary(self):
+        """Return one line for each kind: number, median and p99 in ms."""
+        lines = []
+        for kind in self.kinds():
+            ordered = sorted(one.seconds for one in self.seen if one.kind == kind)
+            median = ordered[len(ordered) // 2]
+            lines.append(f"{kind}: {len(ordered)}, {median * 1e3:.0f}, {self.p99(kind) * 1e3:.0f}")
+        return lines
+
+
+class TimedInbox(Inbox):
+    """A mail server's inbox, with the time of each email."""
+
+    def __init__(self):
+        super().__init__()
+        self.arrived = []
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd calls it so
+        answer = await super().handle_DATA(server, session, envelope)
+        text = self.messages[-1].get_body(("plain",)).get_content().replace("\r\n", "\n")
+        self.arrived += [(to, text, time.monotonic()) for to in envelope.rcpt_tos]
+        return answer
+
+    def wait_for(self, address, pattern):
+        """Return the match in an email to ``address``, and the time of its arrival."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
+            for to, text, when in list(self.arrived):
+                if to == address and (found := pattern.search(text)):
+                    return found[1], when
+            time.sleep(0.05)
+        raise AssertionError("an email did not arrive")
+
+
+class Measured(Http):
+    """A client that records each of its requests."""
+
+    def __init__(self, url, session, source, record):
+        super().__init__(url, session, source)
+        self.record = record
+
+    def request(self, method, path, *, json=None, headers=None):
+        began = time.monotonic()
+        answer = None
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answer = super().request(method, path, json=json, headers=headers)
+        took = time.monotonic() - began
+        if answer is None:
+            self.record.seen.append(Seen(_kind(method, path), took, 0))
+            raise ConnectionError(f"{method} {path}: no response")
+        problem = "" if answer.status_code < 400 else answer.json["type"].rpartition(":")[2]
+        self.record.seen.append(Seen(_kind(method, path), took, answer.status_code, problem))
+        return answer
+
+
+def _kind(method, path):
+    if path.endswith("/login"):
+        return "login"
+    if "/recover" in path or "/signup" in path or "/verify-email" in path:
+        return "recovery" if "/recover" in path else "signup"
+    return {"GET": "read", "HEAD": "read"}.get(method, "write")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a client sends with each request; nothing for a stranger."""
+
+    headers: dict = field(default_factory=dict)
+    account_id: UUID | None = None
+
+
+class User:
+    """One account with one vault and one known device."""
+
+    def __init__(self, app, url, number):
+        self.email, self.device_id = f"user{number}@example.org", uuid4()
+        with app.app_context():
+            session = factories.session(factories.account(self.email), device_id=self.device_id)
+        self._url, self._source = url, f"127.0.1.{number + 1}"
+        self.client = self._client(session, Record())
+        self._writer = Writer(self.client).create()
+        self._items = [self._writer.put() for _ in range(ITEMS)]
+        self.log_in()
+
+    def _client(self, credentials, record):
+        return Measured(self._url, credentials, self._source, record)
+
+    def use(self, record):
+        """Record what happens from now on there."""
+        self.client.record = record
+
+    def log_in(self):
+        """Log in, and end that session again."""
+        body = factories.login(self.email, device_id=self.device_id)
+        stranger = self._client(Credentials(), self.client.record)
+        answer = stranger.post("/api/v1/auth/login", json=body)
+        if answer.status_code == 200:
+            token = {"Authorization": f"Bearer {answer.json['access_token']}"}
+            self._client(Credentials(token), self.client.record).post("/api/v1/auth/logout")
+
+    def go_on(self, number):
+        """Do the next thing that a user does."""
+        item_id = self._items[number % ITEMS]
+        path = f"{self._writer.path}/items"
+        step = number % 10
+        if step == 0:
+            self.log_in()
+        elif step < 4:
+            self._writer.send(self._writer.put_request(item_id))
+        elif step < 8:
+            self.client.get(f"{path}/{item_id}")
+        elif step == 8:
+            self.client.get(path)
+        else:
+            self.client.get(f"{self._writer.path}/sync?since={self._writer.state.n - 1}")
+
+
+class Forgetful:
+    """Accounts that recover, each once, and people who sign up."""
+
+    def __init__(self, app, url, inbox, count):
+        self._url, self._inbox = url, inbox
+        self._people = []
+        for number in range(count):
+            email = f"forgetful{number}@example.org"
+            account_recovery.with_recovery_key(app, email)
+            with app.app_context():
+                session = factories.session(factories.owner(email))
+            self._people.append((email, session.account_id, session))
+
+    def go_on(self, record):
+        """Recover the next account, and sign up another."""
+        if not self._people:
+            return
+        email, account_id, session = self._people.pop()
+        number = len(self._people)
+        source = f"127.0.2.{number % 200 + 1}"
+        client = Measured(self._url, session, source, record)
+        stranger = Measured(self._url, Credentials(), source, record)
+        token = self._emailed(stranger, account_recovery.RECOVER, {"email": email}, TOKEN)
+        stranger.post(account_recovery.START, json=account_recovery.proof(token, account_id))
+        client.request("DELETE", account_recovery.RECOVER)
+        newcomer = f"newcomer{number}@example.org"
+        token = self._emailed(stranger, SIGNUP, factories.signup(newcomer), LINK)
+        stranger.post("/api/v1/auth/verify-email", json={"token": token})
+        stranger.post("/api/v1/auth/login", json=factories.login(newcomer))
+
+    def _emailed(self, client, path, body, pattern):
+        """Send a request that is answered by an email; return the token in it."""
+        asked = time.monotonic()
+        answer = client.post(path, json=body)
+        if answer.status_code != 202:
+            raise ConnectionError("recorded as a failure")
+        token, when = self._inbox.wait_for(body["email"], pattern)
+        client.record.email_seconds.append(when - asked)
+        return token
+
+
+class Users:
+    """All of them at once, each in a thread, until the block ends."""
+
+    def __init__(self, users, forgetful, url):
+        self.record = Record()
+        self._done, self._errors = threading.Event(), []
+        for one in users:
+            one.use(self.record)
+        probe = Measured(url, Credentials(), "127.0.3.1", self.record)
+        works = [one.go_on for one in users]
+        works += [
+            lambda _: forgetful.go_on(self.record),
+            lambda _: probe.get("/api/ready"),
+        ]
+        self._threads = [threading.Thread(target=self._go_on, args=(work,)) for work in works]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+        if kind is None and self._errors:
+            raise self._errors[0]
+
+    def _go_on(self, work):
+        try:
+            for number in itertools.count():
+                if self._done.is_set():
+                    return
+                with contextlib.suppress(ConnectionError):  # recorded
+                    work(number)
+                self._done.wait(PAUSE_SECONDS)
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
+            self._errors.append(error)

@@ -1,0 +1,68 @@
+"""A memory limit for a server's processes, and the most that they took."""
+
+import contextlib
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import psutil
+
+# Folder, file with the limit, file with the highest use so far: cgroups of version 1, then of 2.
+CGROUPS = (
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+    (Path("/sys/fs/cgroup"), "memory.max"),
+)
+
+
+@contextlib.contextmanager
+def limited(mib):
+    """Yield a command under which ``mib`` is a hard limit, or nothing without writable cgroups."""
+    for root, limit in CGROUPS:
+        group = root / f"vaultr-test-{uuid.uuid4().hex}"
+        with contextlib.suppress(OSError):
+            group.mkdir()
+            if not (group / limit).exists():
+                group.rmdir()
+                continue
+            (group / limit).write_text(str(mib << 20))
+            try:
+                yield ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
+            finally:
+                _remove(group)
+            return
+    yield []
+
+
+def _remove(group):
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            group.rmdir()
+            return
+        time.sleep(0.1)
+
+
+class Memory:
+    """The highest sum of what a process and its children take, shared pages counted once."""
+
+    def __init__(self, pid, every=0.1):
+        self.peak_mib = 0
+        self._pid, self._every = pid, every
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._done.set()
+        self._thread.join()
+
+    def _look(self):
+        while not self._done.wait(self._every):
+            with contextlib.suppress(psutil.Error):
+                parent = psutil.Process(self._pid)
+                family = [parent, *parent.children(recursive=True)]
+                total = sum(one.memory_full_info().pss for one in family)
+                self.peak_mib = max(self.peak_mib, total >> 20)
