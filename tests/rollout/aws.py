@@ -60,6 +60,16 @@ def tasks():
     }
 
 
+def reach():
+    """Return whom the security groups let in, as (from, to, port); users have no name."""
+    found = set()
+    for one in resources("network", "EC2::SecurityGroupIngress").values():
+        source = one.get("SourceSecurityGroupId", {}).get("Fn::GetAtt", [""])[0]
+        target = one["GroupId"]["Fn::GetAtt"][0]
+        found.add((source.removesuffix("Group"), target.removesuffix("Group"), one["FromPort"]))
+    return found
+
+
 class Cloud:
     """A running moto, and the scripts of deploy/aws run against it."""
 

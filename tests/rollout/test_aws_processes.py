@@ -1,23 +1,22 @@
-"""The tasks of deploy/aws/app.yaml, run as processes with their command and environment."""
+"""The tasks of deploy/aws/app.yaml, run with their command, environment, user and volumes."""
 
+import contextlib
+import json
 import os
-import subprocess
-import sys
-from pathlib import Path
+import re
+import signal
+import time
 
 import psycopg2
 import pytest
 
 from tests.harness import servers
-from tests.rollout import aws, tools
+from tests.rollout import aws, task_sandbox, tools
 from tests.rollout.compose_processes import Site
 
 HOST = "vault.example.org"
-# What the parameters of the template are here.
-VALUES = {
-    "TrustedProxies": "1", "WebConcurrency": "1", "WebThreads": "2", "LogLevel": "INFO",
-    "SmtpHost": "mail.example.org", "SmtpFrom": "vaultr@example.org", "SmtpUser": "AKIAEXAMPLE",
-}  # fmt: skip
+IMAGE_COMMAND = ["gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]
+START_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -28,64 +27,206 @@ def site(tmp_path_factory):
         yield site
 
 
-def environ(site, task, folder):
-    """Return the environment of a task: parameters, and secrets from the files of the site."""
-    found = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+@pytest.fixture(scope="module")
+def values(site, cloud):
+    """What the parameters of the template are here."""
+    stack = cloud.call("cloudformation", "describe_stacks", StackName=f"{aws.NAME}-data")
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Stacks"][0]["Outputs"]}
+    return {
+        "Name": aws.NAME, "Host": HOST, "TrustedProxies": "1", "WebConcurrency": "1",
+        "WebThreads": "2", "LogLevel": "INFO", "SmtpHost": "mail.example.org",
+        "SmtpFrom": "vaultr@example.org", "SmtpUser": "AKIAEXAMPLE",
+        "BackupRecipient": (site.secrets / "backup_recipient").read_text().strip(),
+        **outputs,
+    }  # fmt: skip
+
+
+def value_of(entry, values):
+    """Return what CloudFormation makes of a value in the environment of a task."""
+    if "Ref" in entry:
+        return values[entry["Ref"]]
+    return re.sub(r"\$\{(\w+)\}", lambda name: values[name[1]], entry["Fn::Sub"])
+
+
+def environ(site, cloud, values, task):
+    """Return the environment of a task: parameters, secrets, and what ECS adds for its role.
+
+    On ECS each task has an address of its own; here their ports would collide.
+    """
+    found = task_sandbox.environment(
+        **{name: cloud.environ[name] for name in cloud.environ if name.startswith("AWS_")},
+        PORT=str(servers.free_port()), METRICS_PORT=str(servers.free_port()),
+    )  # fmt: skip
     for one in task["Environment"]:
-        value = one["Value"]
-        if isinstance(value, dict):
-            value = VALUES[value["Ref"]] if "Ref" in value else f"https://{HOST}"
-        found[one["Name"]] = value.replace("/tmp", str(folder))
+        plain = isinstance(one["Value"], str)
+        found[one["Name"]] = one["Value"] if plain else value_of(one["Value"], values)
     for one in task["Secrets"]:
-        if one["Name"] in ("SMTP_PASS", "DATABASE_CA"):
-            found[one["Name"]] = "secret-of-the-mail-server" if "SMTP" in one["Name"] else ""
-            continue
-        owner = "migration_" if "Migration" in str(one["ValueFrom"]) else ""
-        found[one["Name"]] = (site.secrets / f"{owner}{one['Name'].lower()}").read_text()
+        found[one["Name"]] = secret(site, one)
     return found
 
 
-@pytest.mark.parametrize("name", ["migrate", "cleanup"])
-def test_task_runs_with_its_command_and_environment(site, tmp_path, name):
-    task = aws.tasks()[name]
+def secret(site, entry):
+    if entry["Name"] == "SMTP_PASS":
+        return "secret-of-the-mail-server"
+    if entry["Name"] == "DATABASE_CA":
+        return ""  # the PostgreSQL of the tests has no certificate
+    which = re.match(r"Migration|Sequencer|", str(entry["ValueFrom"]["Ref"]))[0].lower()
+    name = f"{which}_{entry['Name']}" if which and "DATABASE" in entry["Name"] else entry["Name"]
+    return (site.secrets / name.lower()).read_text().strip()
 
-    done = subprocess.run(
-        [sys.executable, "-m", *task["Command"]],
-        cwd=tools.ROOT, env=environ(site, task, tmp_path), capture_output=True, text=True,
-    )  # fmt: skip
+
+def run(site, cloud, values, name):
+    task = aws.tasks()[name]
+    return task_sandbox.run(task["Command"], environ(site, cloud, values, task))
+
+
+@contextlib.contextmanager
+def running(site, cloud, values, name, **volumes):
+    """Start a service, wait until its own health check passes, and stop it as ECS does."""
+    task = aws.tasks()[name]
+    settings = environ(site, cloud, values, task)
+    check = task["HealthCheck"]["Command"]
+    assert check[0] == "CMD"
+    with (site.folder / f"{name}.log").open("wb") as out:
+        process = task_sandbox.start(
+            task.get("Command", IMAGE_COMMAND), settings, out, volumes=volumes
+        )
+        try:
+            _healthy(process, check[1:], settings, site.folder / f"{name}.log")
+            yield settings
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(task["StopTimeout"]) == 0
+
+
+def _healthy(process, check, settings, log):
+    until = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        if task_sandbox.run_beside(process, check, settings).returncode == 0:
+            return
+        time.sleep(0.5)
+    raise AssertionError(log.read_text()[-3000:])
+
+
+@pytest.mark.parametrize("name", ["migrate", "cleanup"])
+def test_task_runs_with_its_command_and_environment(site, cloud, values, name):
+    done = run(site, cloud, values, name)
 
     assert done.returncode == 0, tools.output_of(done)
 
 
+def test_web_task_becomes_healthy_and_answers(site, cloud, values):
+    with running(site, cloud, values, "web") as settings:
+        over_https = {"X-Forwarded-Proto": "https", "Host": HOST}
+        status, body, _ = site.ask(int(settings["PORT"]), "/api/ready", headers=over_https)
+        contract, _, _ = site.ask(int(settings["PORT"]), "/api/v1/openapi.json", headers=over_https)
+
+    assert (status, json.loads(body)["ready"], contract) == (200, True, 200)
+
+
+def test_worker_task_becomes_healthy_and_ends_cleanly(site, cloud, values):
+    with running(site, cloud, values, "worker"):
+        pass
+
+    assert "Traceback" not in (site.folder / "worker.log").read_text()
+
+
+def test_sequencer_task_writes_state_and_anchors(site, cloud, values, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    os.chown(state, 10001, 10001)  # the access point does so
+
+    def anchors():
+        found = cloud.call("s3", "list_objects_v2", Bucket=values["AnchorsBucketName"])
+        return [one["Key"] for one in found.get("Contents", [])]
+
+    with running(site, cloud, values, "sequencer", **{"/var/lib/vaultr": state}):
+        wait_for(lambda: (state / "audit-state").exists() and anchors())
+
+    assert (state / "audit-state").stat().st_uid == 10001
+    assert all(one.startswith(f"{aws.NAME}/checkpoint-") for one in anchors())
+
+
+def wait_for(done):
+    until = time.monotonic() + START_SECONDS
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def test_daily_task_reports_all_five_checks(site, cloud, values):
+    """No user reaches this server, so some of them fail; what they share with it works."""
+    done = run(site, cloud, values, "daily")
+
+    found = {one["topic"]: one["level"] for one in json.loads(done.stdout)["findings"]}
+    assert {*found} >= {"health", "backup", "limits", "mail"}, tools.output_of(done)
+    assert found["limits"] == "ok"
+    assert "Traceback" not in done.stderr
+
+
+def test_backup_and_drill_tasks_work_on_the_bucket(site, cloud, values):
+    made = run(site, cloud, values, "backup")
+    done = run(site, cloud, values, "drill")
+
+    assert made.returncode == 0, tools.output_of(made)
+    assert done.returncode == 0, tools.output_of(done)
+    assert json.loads(done.stdout)["ok"] is True
+    stored = cloud.call("s3", "list_objects_v2", Bucket=values["BackupsBucketName"])
+    assert stored["Contents"][0]["Key"].startswith(f"{aws.NAME}/")
+
+
+def test_task_can_write_nowhere_but_to_its_volume(site, cloud, values):
+    settings = environ(site, cloud, values, aws.tasks()["web"])
+    places = f"/ /var/lib /etc {tools.ROOT} /tmp"
+    script = (
+        f'id -u; for one in {places}; do touch "$one/x" 2> /dev/null && echo "$one"; done; true'
+    )
+
+    done = task_sandbox.run(["sh", "-c", script], settings)
+
+    assert done.stdout.split() == ["10001", "/tmp"], tools.output_of(done)
+
+
 def test_task_creates_roles_with_passwords_of_the_urls(tmp_path):
     task = aws.tasks()["roles"]
-    urls = {
-        f"{kind}DATABASE_URL": f"postgresql://{role}:{'p%40ss' * 6}@db:5432/vaultr"
-        for kind, role in (
-            ("", "vaultr_app"), ("MIGRATION_", "vaultr_owner"), ("SEQUENCER_", "vaultr_sequencer"),
-        )
-    }  # fmt: skip
-    assert {one["Name"] for one in task["Secrets"]} == {*urls, "PGPASSWORD", "DATABASE_CA"}
-    command = [one.replace("/tmp", str(tmp_path)) for one in task["Command"]]
 
     with servers.postgres(own=True) as server:
         url = servers.fresh_database(server.url)
         connected = psycopg2.connect(url)
         known = connected.info.dsn_parameters
+        urls = {
+            f"{kind}DATABASE_URL": f"postgresql://{role}:{'p%40ss' * 6}@db:5432/vaultr"
+            for kind, role in (
+                ("", "vaultr_app"), ("MIGRATION_", "vaultr_owner"),
+                ("SEQUENCER_", "vaultr_sequencer"),
+            )
+        }  # fmt: skip
+        urls["BACKUP_SCRATCH_URL"] = (
+            f"postgresql://vaultr_scratch:{'p%40ss' * 6}@{known['host']}:5432/postgres"
+        )
+        assert {one["Name"] for one in task["Secrets"]} == {*urls, "PGPASSWORD", "DATABASE_CA"}
         given = {"PGHOST": known["host"], "PGPORT": known["port"], "PGDATABASE": known["dbname"]}
         given |= {"PGUSER": known["user"], "DATABASE_CA": "certificates"}
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        done = subprocess.run(
-            command, cwd=tools.ROOT, env={"PATH": path, **given, **urls},
-            capture_output=True, text=True,
-        )  # fmt: skip
+        environ = task_sandbox.environment(**given, **urls)
+        volumes = {"/tmp": tmp_path}
+        tmp_path.chmod(0o1777)
+        done = task_sandbox.run(task["Command"], environ, volumes=volumes)
+        elsewhere = urls | {"BACKUP_SCRATCH_URL": urls["DATABASE_URL"]}
+        counted = "wc -c < /tmp/BACKUP_SCRATCH_URL"
+        script = f"{task['Command'][-1].rpartition('exec')[0]}{counted}"
+        again = task_sandbox.run(
+            [*task["Command"][:-1], script],
+            task_sandbox.environment(**given, **elsewhere),
+            volumes=volumes,
+        )
         with connected, connected.cursor() as cursor:
             cursor.execute("SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256%'")
             roles = {name for (name,) in cursor.fetchall()}
         connected.close()
 
     assert done.returncode == 0, tools.output_of(done)
-    assert roles == {"vaultr_app", "vaultr_owner", "vaultr_sequencer"}
+    assert roles == {"vaultr_app", "vaultr_owner", "vaultr_sequencer", "vaultr_scratch"}
     assert (tmp_path / "DATABASE_URL").read_text() == "p@ss" * 6
     assert (tmp_path / "DATABASE_URL").stat().st_mode & 0o777 == 0o600
     assert "p@ss" not in done.stdout + done.stderr
+    assert again.stdout.split() == ["0"], tools.output_of(again)

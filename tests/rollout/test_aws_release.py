@@ -273,7 +273,7 @@ ACTIONS = {
     "update_schedule": {"scheduler:UpdateSchedule", "iam:PassRole"},
     "update_service": {"ecs:UpdateService", "iam:PassRole"},
 }
-SCRIPTS = ("stacks", "snapshots", "release", "account.py")
+SCRIPTS = ("stacks", "snapshots", "release", "account.py", "database_snapshot.py")
 VERBS = "create|delete|describe|execute|get|list|put|register|restore|run|update"
 METHOD = rf'(?:(?<=\.)|(?<=\("))((?:{VERBS})_\w+)'
 

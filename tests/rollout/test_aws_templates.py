@@ -132,25 +132,15 @@ def test_addresses_of_database_and_redis_are_outputs():
 # --- network (I4) --------------------------------------------------------------------------
 
 
-def reach():
-    """Return who may reach what, as (from, to, port)."""
-    found = set()
-    for one in resources("network", "EC2::SecurityGroupIngress").values():
-        source = one.get("SourceSecurityGroupId", {}).get("Fn::GetAtt", [""])[0]
-        target = one["GroupId"]["Fn::GetAtt"][0]
-        found.add((source.removesuffix("Group"), target.removesuffix("Group"), one["FromPort"]))
-    return found
-
-
 def test_security_groups_let_in_only_whom_the_table_names():
-    inside = {one for one in reach() if one[0] and one[1] != "Endpoints"}
+    inside = {one for one in aws.reach() if one[0] and one[1] != "Endpoints"}
 
     assert inside == {
         ("LoadBalancer", "App", 3000), ("Sequencer", "State", 2049),
         *((who, "Database", 5432) for who in ("App", "Jobs", "Sequencer")),
         *((who, "Cache", 6379) for who in ("App", "Jobs", "Sequencer")),
     }  # fmt: skip
-    assert {one for one in reach() if not one[0]} == {("", "LoadBalancer", 443)}
+    assert {one for one in aws.reach() if not one[0]} == {("", "LoadBalancer", 443)}
 
 
 def test_database_and_redis_lead_nowhere():

@@ -1,0 +1,120 @@
+"""Hosts in network namespaces: who reaches PostgreSQL behind the rules of deploy/aws."""
+
+import os
+import pwd
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.harness import server_programs, servers
+from tests.rollout import aws, tools
+
+HOSTS = ("Database", "App", "Jobs", "Sequencer", "LoadBalancer", "Stranger")
+PORT = 5432
+START_SECONDS = 60
+
+
+def _run(*command):
+    subprocess.run(command, check=True, capture_output=True)
+
+
+class Network:
+    """A switch and hosts, each in a namespace of its own; nothing of it is outside of them."""
+
+    def __init__(self):
+        self._prefix = f"vaultr-{os.getpid()}"
+        self.addresses = {name: f"10.78.0.{number + 2}" for number, name in enumerate(HOSTS)}
+
+    def __enter__(self):
+        switch = self.space("switch")
+        _run("ip", "netns", "add", switch)
+        _run("ip", "-n", switch, "link", "add", "br0", "type", "bridge")
+        _run("ip", "-n", switch, "link", "set", "br0", "up")
+        for number, (name, address) in enumerate(self.addresses.items()):
+            space, port = self.space(name), f"port{number}"
+            _run("ip", "netns", "add", space)
+            _run("ip", "-n", space, "link", "add", "eth0", "type", "veth",
+                 "peer", "name", port, "netns", switch)  # fmt: skip
+            _run("ip", "-n", switch, "link", "set", port, "master", "br0", "up")
+            _run("ip", "-n", space, "address", "add", f"{address}/24", "dev", "eth0")
+            for device in ("lo", "eth0"):
+                _run("ip", "-n", space, "link", "set", device, "up")
+        return self
+
+    def __exit__(self, *_):
+        for name in (*HOSTS, "switch"):
+            subprocess.run(["ip", "netns", "delete", self.space(name)], capture_output=True)
+
+    def space(self, name):
+        return f"{self._prefix}-{name}"
+
+    def on(self, name, *command):
+        """Return the command that runs on a host."""
+        return ["ip", "netns", "exec", self.space(name), *map(str, command)]
+
+    def close(self, target):
+        """Let in only whom the security groups of the template let in."""
+        rules = [("--policy", "INPUT", "DROP")]
+        for source, name, port in aws.reach():
+            if name == target and source in self.addresses:
+                origin = ("--source", self.addresses[source], "--protocol", "tcp")
+                rules.append(("--append", "INPUT", *origin, "--dport", port, "--jump", "ACCEPT"))
+        for rule in rules:
+            _run(*self.on(target, "iptables", *rule))
+
+    def open(self, target):
+        _run(*self.on(target, "iptables", "--flush"))
+        _run(*self.on(target, "iptables", "--policy", "INPUT", "ACCEPT"))
+
+
+@pytest.fixture(scope="module")
+def network():
+    with Network() as network, servers.scratch("vaultr-hosts-") as folder:
+        programs = server_programs.postgres(folder)
+        network.address = network.addresses["Database"]
+        with (folder / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all 10.78.0.0/24 trust\n")
+        nobody = pwd.getpwnam("nobody")
+        command = network.on(
+            "Database", "setpriv", "--reuid", nobody.pw_uid, "--regid", nobody.pw_gid,
+            "--clear-groups", programs / "postgres", "-D", folder / "data", "-p", PORT,
+            "-c", f"listen_addresses={network.address}", "-c", "unix_socket_directories=",
+        )  # fmt: skip
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        try:
+            until = time.monotonic() + START_SECONDS
+            while _asked(network, "Stranger").returncode != 0:
+                assert time.monotonic() < until, (folder / "log").read_text()
+            yield network
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+
+
+def _asked(network, host):
+    """Ask PostgreSQL from a host."""
+    psql = server_programs.postgres_clients() / "psql"
+    where = f"host={network.address} port={PORT} user=vaultr dbname=postgres connect_timeout=2"
+    command = network.on(host, psql, where, "--tuples-only", "--command", "SELECT 1")
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_only_hosts_of_the_table_reach_postgresql(network):
+    network.close("Database")
+    try:
+        answers = {host: _asked(network, host) for host in HOSTS[1:]}
+    finally:
+        network.open("Database")
+
+    reached = {host for host, done in answers.items() if done.returncode == 0}
+    assert reached == {"App", "Jobs", "Sequencer"}, tools.output_of(answers["App"])
+    for host in ("LoadBalancer", "Stranger"):
+        assert "timeout expired" in answers[host].stderr, tools.output_of(answers[host])
+
+
+def test_without_the_firewall_every_host_reaches_postgresql(network):
+    """So the firewall is what stops the others."""
+    assert [_asked(network, host).returncode for host in HOSTS[1:]] == [0] * 5
