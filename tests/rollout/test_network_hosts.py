@@ -55,7 +55,7 @@ class Network:
         return ["ip", "netns", "exec", self.space(name), *map(str, command)]
 
     def close(self, target):
-        """Let in only whom the security groups of the template let in."""
+        """Reject what the security groups of the template reject."""
         rules = [("--policy", "INPUT", "DROP")]
         for source, name, port in aws.reach():
             if name == target and source in self.addresses:
