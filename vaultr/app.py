@@ -38,6 +38,7 @@ from vaultr.auth import service as auth
 from vaultr.auth.admin import queries as account_queries
 from vaultr.auth.admin.commands import accounts
 from vaultr.auth.routes.blueprint import blueprint as accounts_api
+from vaultr.backup.canary_commands import canary
 from vaultr.backup.commands import backup
 from vaultr.breach import service as breach
 from vaultr.breach.routes import blueprint as breach_api
@@ -82,6 +83,7 @@ COMMANDS: tuple[Command, ...] = (
     accounts,
     audit_commands,
     backup,
+    canary,
     mail_commands,
     worker,
     db_status,

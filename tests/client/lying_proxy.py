@@ -74,30 +74,16 @@ class Proxy:
         device.unlock(password)
         return device
 
-    def types(self, *words, on="laptop", password=PASSWORD, also=(), stdin="", url=None):
+    def types(self, *words, on="laptop", password=PASSWORD, also=(), stdin="", url=None, env=()):
         """Type one command; ``also`` are more secrets, each with the option for its descriptor."""
-        words = list(words)
-        secrets = {"--password-fd": password, **dict(also)}
-        descriptors = {option: pipe(secret) for option, secret in secrets.items() if secret}
-        cut = words.index("--") if "--" in words else len(words)
-        for option, descriptor in descriptors.items():
-            words[cut:cut] = [option, str(descriptor)]
-        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
         environ = {
-            "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "VAULTR_DIR": str(self.folder / on),
             "VAULTR_URL": url or self.url,
             "VAULTR_AGENT": "off",
         } | {name: os.environ[name] for name in self.kept_environ}
-        with (
-            patch.dict(os.environ, environ, clear=True),
-            patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-        ):
-            code = _ended(words)
-        return Ended(code, *(each.buffer.getvalue().decode() for each in (out, err)))
+        secrets = {"--password-fd": password, **dict(also)}
+        return typed(words, environ | dict(env), secrets, stdin)
 
     def vault(self):
         """Return the only vault as the server stores it."""
@@ -132,6 +118,29 @@ class Proxy:
 
     def be_honest(self):
         self.server.before = self.server.tamper = None
+
+
+def typed(words, environ, secrets, stdin=""):
+    """Run `vaultr` in this process; ``secrets`` are by the option for their descriptor.
+
+    A variable of ``environ`` that is None is not set.
+    """
+    words = list(words)
+    descriptors = {option: pipe(secret) for option, secret in secrets.items() if secret}
+    cut = words.index("--") if "--" in words else len(words)
+    for option, descriptor in descriptors.items():
+        words[cut:cut] = [option, str(descriptor)]
+    environ = {"PATH": os.environ["PATH"], **environ}
+    environ = {name: value for name, value in environ.items() if value is not None}
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with (
+        patch.dict(os.environ, environ, clear=True),
+        patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = _ended(words)
+    return Ended(code, *(each.buffer.getvalue().decode() for each in (out, err)))
 
 
 def _ended(words):

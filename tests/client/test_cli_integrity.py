@@ -48,7 +48,8 @@ def test_rolled_back_vault_names_both_heads_and_next_step(device):
     message = device.refused(5, "list", password=None)
 
     assert re.search(
-        r"older state of vault .*: one of your devices saw 2 [0-9a-f]{12}, .* 1 [0-9a-f]{12}",
+        r"older state of vault .*: one of your devices saw revision 2 \([0-9a-f]{12}\), "
+        r".* revision 1 \([0-9a-f]{12}\)",
         message,
     )
     assert "vaultr sync --explain" in message
@@ -98,7 +99,7 @@ def test_unusable_login_answer_says_what_to_do(device, attack):
     device.server.tamper = tamper
     message = device.refused(5, "login")
 
-    assert "the password was not used" in message
+    assert "The password was not used" in message
     assert advice in message
 
 

@@ -268,7 +268,7 @@ def test_gateway_serves_callers_over_tls(jobs, tmp_path):
     port = free_port()
     certificate, key = str(tmp_path / "localhost.crt"), str(tmp_path / "localhost.key")
     words = ("gateway", "--listen", f"127.0.0.1:{port}", "--callers", str(callers),
-             "--tls-cert", certificate, "--tls-key", key)  # fmt: skip
+             "--tls-cert", certificate, "--tls-key", key, "--every", "1")  # fmt: skip
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
 
@@ -296,6 +296,11 @@ def test_gateway_serves_callers_over_tls(jobs, tmp_path):
                 get(query)
             assert rejected.value.code == 401
             rejected.value.close()
+            # A renewed certificate needs no restart.
+            before = ssl.get_server_certificate(("127.0.0.1", port), timeout=30)
+            assert authority.context(tmp_path, "localhost") is not None
+            until(lambda: before != ssl.get_server_certificate(("127.0.0.1", port), timeout=30))
+            assert get("/v1/prod/web/PORT", secret) == "80"
         finally:
             process.terminate()
         assert process.wait(30) == 0

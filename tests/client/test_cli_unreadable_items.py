@@ -100,5 +100,5 @@ def test_rotation_continues_after_unopenable_item_is_trashed(odd):
     assert "vaultr rm" in message
     for each in (BROKEN, BROKEN_SET):
         odd.done("rm", str(each.id), password=None)
-    assert "2 items resealed under generation" in odd.done("rotate", password=PASSWORD)
+    assert "2 items encrypted with new keys" in odd.done("rotate", password=PASSWORD)
     assert odd.done("show", "Plain", "--field", "password", password=None) == "hunter2\n"

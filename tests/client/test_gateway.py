@@ -1,8 +1,12 @@
 """The gateway gives callers the values that they may read, and nothing in case of doubt."""
 
+import itertools
 import json
 import re
 import stat
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import quote
@@ -10,9 +14,12 @@ from urllib.parse import quote
 import pytest
 
 from tests.client.world import URL, mail
-from vaultr.client.errors import ServerUnreachable, UsageError
+from tests.harness.timing import until
+from tests.harness.tls_sites import Authority
+from vaultr.client.errors import ServerUnreachable, UsageError, VaultrError
 from vaultr.client.gateway.app import Gateway
 from vaultr.client.gateway.callers import Callers, CallersInvalid, add_caller
+from vaultr.client.gateway.certificate import Certificate
 from vaultr.client.gateway.server import Listen
 from vaultr.client.gateway.source import Source
 from vaultr.client.sdk.machine_session import MachineSession
@@ -170,6 +177,48 @@ def test_outage_is_reported_when_it_begins_and_ends(gateway):
         "The server is away",
         "The copies are up to date again.",
     ]
+
+
+def test_requests_for_missing_items_share_a_sync(gateway):
+    gateway.clock.now += 60
+    gateway.source._clock = lambda: gateway.clock.now + next(ticks)
+    ticks, asked, go = itertools.count(step=0.001), [], threading.Event()
+
+    def wait(_method, _path):
+        asked.append(None)
+        go.wait(60)
+
+    gateway.world.server.before = wait
+    gateway.world.server.requests.clear()
+
+    with ThreadPoolExecutor(8) as pool:
+        found = [pool.submit(gateway.get, "/v1/prod/none/text") for _ in range(8)]
+        until(lambda: asked and sum(each.running() for each in found) == 8)
+        time.sleep(0.2)  # for the others to wait, too
+        go.set()
+        statuses = {each.result()[0] for each in found}
+
+    assert statuses == {HTTPStatus.NOT_FOUND}
+    vaults = len(gateway.world.server.vaults)
+    assert vaults <= len(gateway.world.server.requests) <= 2 * vaults
+
+
+def test_half_renewed_certificate_is_read_again_later(tmp_path):
+    authority, used = Authority(), []
+    assert authority.context(tmp_path, "one") is not None
+    certificate = Certificate(tmp_path / "one.crt", tmp_path / "one.key")
+    assert not certificate.renew(used.append)
+    assert authority.context(tmp_path, "two") is not None
+    (tmp_path / "two.key").rename(tmp_path / "one.key")
+
+    for _ in range(2):
+        with pytest.raises(VaultrError, match="cannot be read"):
+            certificate.renew(used.append)
+    (tmp_path / "two.crt").rename(tmp_path / "one.crt")
+
+    assert certificate.renew(used.append)
+    assert used == [certificate.context]
+    assert not certificate.renew(used.append)
 
 
 def test_deleted_machine_serves_nothing_after_its_next_sync(gateway):

@@ -119,7 +119,7 @@ def test_one_key_in_two_generations_is_refused():
 
     for again in (VaultKeys(old.vk, new.lk), VaultKeys(new.vk, old.lk), old):
         wraps = {1: old.wrap(wrap, account, vault, 1), 2: again.wrap(wrap, account, vault, 2)}
-        with pytest.raises(StateMismatch, match="earlier generation"):
+        with pytest.raises(StateMismatch, match="an old key"):
             open_wraps(wrap, account, vault, wraps)
 
 

@@ -119,7 +119,7 @@ def test_only_a_signup_that_waits_here_explains_another_account(world, argon2, t
         device.login(EMAIL, PASSWORD)
 
     assert type(stopped.value) is PinMismatch
-    assert stopped.value.advice.startswith("If the account's owner did not change it")
+    assert stopped.value.advice.startswith("Nothing was changed on this device. If you did not")
     assert argon2 == []
 
 

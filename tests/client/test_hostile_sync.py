@@ -102,7 +102,7 @@ def test_nothing_new_contradicts_a_list_that_has_more(world):
     world.second().add("login", *mail("Bank"))  # and the profile does not know of it yet
     answering_syncs(world, 304)
 
-    with pytest.raises(RolledBack, match=r"list has 2 [0-9a-f]{12}"):
+    with pytest.raises(RolledBack, match=r"list of vaults shows revision 2 \([0-9a-f]{12}\)"):
         world.laptop.sync()
 
 

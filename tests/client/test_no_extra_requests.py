@@ -135,7 +135,7 @@ def _everything(folder):
 def _of_machines(folder):
     """What is typed about machines, of a vault that is named like an address."""
     vault, token, callers = evil("renamed"), str(folder / "token"), str(folder / "callers")
-    hashes = folder / "hashes"
+    hashes, canary = folder / "hashes", str(folder / "canary.json")
     hashes.write_text("0" * 40 + ":1\n")
     return (
         ("machines", "add", evil("m"), "--vault", vault, "--out", token), ("machines", "list"),
@@ -144,6 +144,8 @@ def _of_machines(folder):
         ("machines", "rm", evil("m"), "--rotate"),
         ("gateway", "token", "x", "--callers", callers, "--allow", "vaultr://a/*"),
         ("breach-check", "--breach-file", str(hashes)),
+        ("canary", "plant", "--email", "canary@example.net", "--out", canary),
+        ("canary", "open", canary), ("canary", "remove", canary),
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def test_restored_backup_is_error_until_accepted(world):
     with pytest.raises(NotShown):
         laptop.accept()
     hows = [each.how for each in laptop.explain()]
-    assert any("the server has an older profile" in how for how in hows)
+    assert any("The server shows an older profile" in how for how in hows)
     assert any(how.startswith("the server does not have it") for how in hows)
     (one,) = laptop.accept()
 

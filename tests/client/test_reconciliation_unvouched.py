@@ -69,7 +69,7 @@ def test_content_outside_log_does_not_replace_logged_content(edited):
     change = refused_write(edited, "Mail", "refused")
     _, held = shown(edited, "Mail")
     show_sealed(held, change)
-    assert "a different content under the same revision 2" in hows(edited.laptop)
+    assert "another content with the same revision 2" in hows(edited.laptop)
 
     edited.laptop.accept()
 

@@ -228,7 +228,7 @@ def test_what_was_handed_out_and_touched_opens_nothing(lost, attack):
 def test_a_vault_that_is_held_back_is_missed(lost):
     answering(lost, "POST", "/recover/start", lambda body: body | {"vaults": []})
 
-    with pytest.raises(RolledBack, match="did not return vault"):
+    with pytest.raises(RolledBack, match="withholds vault"):
         lost.device("new").complete_recovery(started(lost), NEW)
 
 

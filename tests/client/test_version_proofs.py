@@ -99,11 +99,11 @@ def device(refused, request):
 def test_a_put_that_was_refused_is_no_version(refused, device):
     n = show(refused)
 
-    with pytest.raises(IntegrityError, match="not in the vault's log"):
+    with pytest.raises(IntegrityError, match="not written by one of your devices"):
         device.version("Mail", n)
-    with pytest.raises(IntegrityError, match="not in the vault's log"):
+    with pytest.raises(IntegrityError, match="not written by one of your devices"):
         device.history("Mail")
-    with pytest.raises(IntegrityError, match="not in the vault's log"):
+    with pytest.raises(IntegrityError, match="not written by one of your devices"):
         device.bring_back("Mail", n)
 
 

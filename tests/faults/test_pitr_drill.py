@@ -39,3 +39,18 @@ def test_drill_without_its_target_fails(run, tmp_path):
 
     assert done.returncode == 1, done.stdout
     assert "FAILED" in done.stderr
+
+
+def test_drill_whose_server_stops_fails_instead_of_waiting(run, tmp_path):
+    text = SCRIPT.read_text()
+    other = tmp_path / "pitr-drill"
+    # The server starts, and stops when it comes to the end of the archive before its target.
+    later = text.replace("recovery_target_time = '$target'", "recovery_target_time = '2099-01-01'")
+    stopping = 'run "$bin/pg_ctl" -D "$work/restored" -m immediate stop > /dev/null\nuntil ['
+    other.write_text(later.replace("until [", stopping))
+    other.chmod(0o755)
+
+    done = run(other)
+
+    assert done.returncode == 1, done.stdout
+    assert "PostgreSQL stopped during the recovery" in done.stderr

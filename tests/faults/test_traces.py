@@ -9,12 +9,12 @@ import sys
 import pytest
 
 from tests.faults.gunicorn_server import ROOT, free_port, running
-from tests.first_hour.leaks import found
 from tests.first_hour.world import Person, Site, token_of
 from tests.harness import servers
 from tests.harness.metrics_scrape import jobs_done
 from tests.harness.timing import until
 from tests.harness.trace_collector import collecting
+from vaultr.backup.marker_search import found_in
 
 EMAIL = "ann.lindqvist@example.org"
 PASSWORD = "gravel-harbour-violet-tundra-7"
@@ -232,8 +232,8 @@ def test_exported_traces_contain_no_secret_address_or_body(hour, collector):
     }
     heap = b"\0".join(collector.bodies)
 
-    assert found(values, heap) == set()
-    assert found(values, heap + PLANTED["query"].encode()) == {PLANTED["query"]}
+    assert found_in(values, heap) == set()
+    assert found_in(values, heap + PLANTED["query"].encode()) == {PLANTED["query"]}
 
 
 @pytest.mark.long

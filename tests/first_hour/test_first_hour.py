@@ -9,11 +9,12 @@ import psycopg2
 import pytest
 import redis
 
-from tests.first_hour.leaks import found, strings
+from tests.first_hour.leaks import strings
 from tests.first_hour.transcript import PAGE, Transcript
 from tests.first_hour.world import Person, Site, token_of
 from tests.fixtures.make_bitwarden import export
 from tests.harness import servers
+from vaultr.backup.marker_search import found_in
 
 EMAIL = "ann.lindqvist@example.org"
 PASSWORD = "gravel-harbour-violet-tundra-7"
@@ -63,9 +64,9 @@ def test_the_first_hour_leaves_nothing_readable_on_the_server(
     heap = _everything_stored(site, redis_url)
     values = {*strings(bitwarden), *ENVIRONMENT.values(), PASSWORD, key, *_edited()}
     values -= _not_secret(bitwarden)
-    assert found(values, heap) == set()
+    assert found_in(values, heap) == set()
     value = sorted(values)[0]
-    assert found({value}, heap + value.encode("utf-16-le")) == {value}
+    assert found_in({value}, heap + value.encode("utf-16-le")) == {value}
     if pytestconfig.getoption("--write-docs"):
         PAGE.write_text(transcript.page())
     assert PAGE.read_text() == transcript.page(), "written anew by: pytest --write-docs"

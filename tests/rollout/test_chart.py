@@ -288,6 +288,7 @@ def test_a_pod_may_end_its_requests_before_it_is_killed():
     [
         ("worker", "Deployment"),
         ("sequencer", "Deployment"),
+        ("gateway", "Deployment"),
         ("migration", "Job"),
         ("ingress", "Ingress"),
         ("podDisruptionBudget", "PodDisruptionBudget"),
@@ -304,6 +305,7 @@ def test_each_part_can_be_switched(switch, kind):
         "externalSecrets": [
             "--set", "externalSecrets.secretStoreRef.name=s,externalSecrets.remoteKey=k",
         ],
+        "gateway": ["--set", "gateway.existingSecret=g,gateway.tlsSecretName=t"],
         "ingress": ["--set", "settings.BASE_URL=https://vault.example.org"],
     }.get(switch, [])  # fmt: skip
 
@@ -318,7 +320,9 @@ def test_each_part_can_be_switched(switch, kind):
 def test_numbers_are_in_no_service_that_users_reach():
     for service in of_kind(rendered("all-on"), "Service"):
         ports = {port["name"] for port in service["spec"]["ports"]}
-        assert ports in ({"http"}, {"metrics"})
+        # The gateway has metrics behind its own port, and no Ingress leads to it.
+        of_gateway = service["metadata"]["name"] == "vaultr-gateway"
+        assert ports in (({"https"},) if of_gateway else ({"http"}, {"metrics"}))
     ingress = of_kind(rendered("all-on"), "Ingress")[0]
     backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
     assert backend == {"name": "vaultr", "port": {"name": "http"}}

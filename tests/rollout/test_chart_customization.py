@@ -38,11 +38,13 @@ WORKLOADS = {
     "web": "vaultr-blue",
     "worker": "vaultr-blue-worker",
     "sequencer": "vaultr-sequencer",
+    "gateway": "vaultr-gateway",
     "migration": "vaultr-blue-migrate",
     "cronJobs": "vaultr-cleanup",
     "cronJobs.daily": "vaultr-daily",
     "test": "vaultr-test",
 }
+GATEWAY = ("--set", "gateway.enabled=true,gateway.existingSecret=g,gateway.tlsSecretName=t")
 KINDS = ("Deployment", "Job", "CronJob", "Pod")
 
 
@@ -74,7 +76,8 @@ def holds(pod, place, value):
 def test_value_of_all_workloads_is_in_every_pod(name):
     value, place = HATCHES[name]
 
-    found = pods(rendered("default", "--set-json", f"{name}={json.dumps(value)}"))
+    flags = ("--set-json", f"{name}={json.dumps(value)}", *GATEWAY)
+    found = pods(rendered("default", *flags))
 
     assert {*WORKLOADS.values()} <= {*found}
     assert [one for one, pod in found.items() if not holds(pod, place, value)] == []
@@ -88,7 +91,7 @@ def test_values_of_one_workload_are_in_its_pods_alone(workload):
     }
 
     flags = (
-        "--set-json", f"{workload}={json.dumps(values | more)}",
+        "--set-json", f"{workload}={json.dumps(values | more)}", *GATEWAY,
         "--set", "sequencer.persistentVolumeClaim=vaultr-audit",
         "--set", "cronJobs.backup.persistentVolumeClaim=vaultr-backups",
         "--set", "cronJobs.drill.persistentVolumeClaim=vaultr-backups",

@@ -50,8 +50,9 @@ def test_page_lists_every_value_of_the_schema(pytestconfig):
     head, mark, _ = README.read_text().partition(MARK)
     note = (
         "\nThe pod values, from `podLabels` to `containerSecurityContext`, exist at the top for all"
-        " workloads, and\nagain in `web`, `worker`, `sequencer`, `migration`, `cronJobs`, each cron"
-        " job, and `test`: lists are added,\nmaps are merged, other values replace.\n\n"
+        " workloads, and\nagain in `web`, `worker`, `sequencer`, `gateway`, `migration`,"
+        " `cronJobs`, each cron job, and `test`: lists are added,\nmaps are merged, other values"
+        " replace.\n\n"
     )
     wanted = f"{head}{mark}{note}{table()}"
     if pytestconfig.getoption("--write-docs"):

@@ -61,15 +61,15 @@ def test_diverged_histories_differ_from_inconsistent_state(sample):
     bob.write(sample.old, *[put(bob, each, "bob") for each in IDS[:7]])
     shown = pages.gather(VAULT, sample.old.sync(), since=0)
 
-    assert explain(sample.ann.state, shown)[0].how.startswith("two histories")
+    assert explain(sample.ann.state, shown)[0].how.startswith("another history")
 
 
 @pytest.mark.parametrize(
     ("change", "how"),
     [
-        ({"content": bytes(32)}, "a different content under the same revision 6"),
+        ({"content": bytes(32)}, "another content with the same revision 6"),
         ({"type": "note"}, "type note, this device has login"),
-        ({"generation": 2}, "sealed under key generation 2, this device has 1"),
+        ({"generation": 2}, "encrypted with version 2 of the keys, this device has 1"),
         ({"state": "trash"}, "in the trash, on this device active"),
     ],
 )
@@ -85,6 +85,6 @@ def test_each_kind_of_difference_has_its_words(sample, change, how):
 def test_other_vault_generation_is_reported(sample):
     shown = replace(sample.ann.state, generation=2)
 
-    assert "key generation 2, this device has 1" in [
+    assert "version 2 of the keys, this device has 1" in [
         each.how for each in explain(sample.ann.state, shown)
     ]

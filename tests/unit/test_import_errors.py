@@ -55,7 +55,7 @@ def test_empty_export_of_a_newer_account_is_named():
         ({"passwordHistory": {}}, "passwordHistory must be a list"),
         ({"folderId": "hunter2"}, "folderId names no folder of this file"),
         ({"favorite": "hunter2"}, "favorite must be true or false"),
-        ({"notes": "x" * 70_000}, "item is larger than 64 KiB when sealed"),
+        ({"notes": "x" * 70_000}, "item is larger than 64 KiB when encrypted"),
         ({"notes": "\ud800hunter2"}, "detail.notes is not JSON in Unicode"),
     ],
 )

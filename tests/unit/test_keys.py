@@ -142,7 +142,7 @@ def test_foreign_public_key_half_is_rejected():
     _, foreign = keys.primitives.x25519_new()
     sealed = keys.seal(WRAP, keys.aad.identity("x25519", ACCOUNT, foreign), private)
 
-    with pytest.raises(SealBroken, match="public half"):
+    with pytest.raises(SealBroken, match="its public key"):
         keys.open_identity(WRAP, ACCOUNT, "x25519", foreign, sealed)
 
 
@@ -164,7 +164,7 @@ def test_second_key_of_known_generation_is_mismatch():
     opened = keys.open_wraps(WRAP, ACCOUNT, VAULT, wraps, held={1: first})
 
     assert opened == {1: first, 2: second}
-    with pytest.raises(StateMismatch, match="generation 1"):
+    with pytest.raises(StateMismatch, match="version 1 of its keys"):
         keys.open_wraps(WRAP, ACCOUNT, VAULT, wraps, held={1: second})
 
 

@@ -288,7 +288,7 @@ def test_withheld_keys_are_missed_before_state_is_stored(sample):
     wraps = sample.server.stored["keys"]
     sample.server.stored["keys"] = [wrap for wrap in wraps if wrap["generation"] == 2]
 
-    with pytest.raises(StateMismatch, match="did not return the keys of generation 1"):
+    with pytest.raises(StateMismatch, match="did not return version 1 of them"):
         Device().sync(sample.server)
 
 

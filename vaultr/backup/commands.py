@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 from flask.cli import AppGroup
@@ -12,10 +11,9 @@ from vaultr.backup import drill as drills
 from vaultr.backup import restore as restores
 from vaultr.backup import retention
 from vaultr.backup import verify as verification
-from vaultr.backup.bucket import Bucket
 from vaultr.backup.create import create as make
-from vaultr.backup.errors import NotConfigured
 from vaultr.backup.folder import Folder
+from vaultr.backup.locations import location
 from vaultr.backup.restore import Restored
 from vaultr.backup.storage import Location
 from vaultr.operator_cli import command, json_option, show
@@ -52,7 +50,7 @@ def create(
     """
     if (keep_days is None) != (keep_monthly is None):
         raise click.UsageError("Use --keep-days and --keep-monthly together.")
-    place = _location(folder)
+    place = location(folder)
     done = make(current_settings(), place)
     if keep_days is not None and keep_monthly is not None:
         retention.prune(place, clock.now(), keep_days=keep_days, keep_monthly=keep_monthly)
@@ -75,7 +73,7 @@ def list_backups(*, folder: Path | None, as_json: bool) -> None:
 
     Example: flask backup list --json
     """
-    stored = _location(folder).list()
+    stored = location(folder).list()
     rows = [
         {"name": one.name, "time": clock.text(one.created_at), "bytes": one.size}
         | {"verified": one.verified}
@@ -147,31 +145,12 @@ def restore(
     show(answer, as_json=as_json, lines=lambda: lines)
 
 
-def _location(folder: Path | None) -> Location:
-    """Return the location to use: ``folder``, otherwise BACKUP_LOCATION.
-
-    :raises NotConfigured: neither is set.
-    """
-    if folder is not None:
-        return Folder(folder)
-    text = current_settings().backup_location
-    if text is None:
-        raise NotConfigured(
-            "No location for backups: set BACKUP_LOCATION to a folder or s3://BUCKET/PREFIX, or"
-            " use --dir."
-        )
-    if text.startswith("s3://"):
-        parts = urlsplit(text)
-        return Bucket(parts.netloc, parts.path.strip("/"))
-    return Folder(Path(text))
-
-
 def _place(file: str, folder: Path | None) -> tuple[Location, str]:
     """Return the location and name of a backup, which is a path or a name."""
     path = Path(file)
     if folder is None and (path.parent != Path() or path.exists()):
         return Folder(path.parent), path.name
-    return _location(folder), file
+    return location(folder), file
 
 
 def _next_steps(done: Restored) -> list[str]:
@@ -219,7 +198,7 @@ def drill(*, folder: Path | None, rto: float, rpo: float, as_json: bool) -> None
     Example: flask backup drill --rto 3600 --rpo 86400 --json
     """
     settings = current_settings()
-    done = drills.drill(settings, _location(folder), rto=rto, rpo=rpo)
+    done = drills.drill(settings, location(folder), rto=rto, rpo=rpo)
     line = f"RTO {done.seconds:.1f} s, RPO {done.rpo_seconds or 0:.0f} s, {done.rows} rows"
     lines = [f"{'ok' if done.ok else 'FAILED'}: {done.problem or line}"]
     show(done.as_json(), as_json=as_json, lines=lambda: lines)
@@ -245,7 +224,7 @@ def prune(
 
     Example: flask backup prune --keep-days 30 --keep-monthly 12 --dry-run
     """
-    place = _location(folder)
+    place = location(folder)
     done = retention.prune(
         place, clock.now(), keep_days=keep_days, keep_monthly=keep_monthly, dry_run=dry_run
     )

@@ -1,5 +1,6 @@
 """Run `pg_dump`, and `pg_restore` into `psql`; passwords never stand on a command line."""
 
+import concurrent.futures
 import contextlib
 import os
 import re
@@ -7,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -87,6 +88,48 @@ def dump(address: Address, snapshot: str) -> Iterator[bytes]:
         while piece := output.read(_PIECE_BYTES):
             yield piece
         _check("pg_dump", process, messages)
+
+
+def dump_as_script(address: Address) -> Iterator[bytes]:
+    """Dump the database as an SQL script, which is not compressed, piece by piece.
+
+    :raises ProgramFailed: with the last line that `pg_dump` wrote.
+    """
+    command = [_found("pg_dump"), "--format=plain", f"--dbname={address.uri}", "--no-password"]
+    with _started(command, address, stdout=subprocess.PIPE) as (process, messages):
+        output = _pipe(process.stdout)
+        while piece := output.read(_PIECE_BYTES):
+            yield piece
+        _check("pg_dump", process, messages)
+
+
+@contextlib.contextmanager
+def unpacked(on_script: Callable[[bytes], object]) -> Iterator[Callable[[bytes], object]]:
+    """Turn a dump into an SQL script; yield what takes the dump, piece by piece.
+
+    :param on_script: receives the script in another thread, which ends with the block.
+    :raises ProgramFailed: with the last line that `pg_restore` wrote.
+    """
+    address = Address("", {"LC_ALL": "C"})
+    command = [_found("pg_restore"), "--file=-"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with _started(command, address, **pipes) as (process, messages):
+        output = _pipe(process.stdout)
+
+        def pass_on() -> None:
+            while piece := output.read(_PIECE_BYTES):
+                on_script(piece)
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            passed = pool.submit(pass_on)
+            try:
+                with contextlib.suppress(BrokenPipeError):  # the exit code says why
+                    yield _pipe(process.stdin).write
+            finally:  # otherwise the thread would wait for the rest
+                with contextlib.suppress(BrokenPipeError):
+                    _pipe(process.stdin).close()
+            passed.result()
+        _check("pg_restore", process, messages)
 
 
 class Loader:

@@ -227,7 +227,11 @@ def error_from_problem(slug: str, status: int, problem: Mapping[str, Any]) -> Re
 
 
 _UNCHANGED = "This device's copy was not changed. Use --offline to read it."
-_LIST_DIFFERENCES = f"{_UNCHANGED} To list the differences: vaultr sync --explain"
+_ASK_OPERATOR = "Try again; if it happens again, ask the server's operator."
+_LIST_DIFFERENCES = (
+    f"{_UNCHANGED} To list the differences: vaultr sync --explain. If no backup was restored,"
+    " somebody may be altering your data on the server: ask its operator."
+)
 
 
 class IntegrityError(VaultrError):
@@ -237,7 +241,7 @@ class IntegrityError(VaultrError):
     """
 
     exit_code = 5
-    advice = _UNCHANGED
+    advice = f"{_UNCHANGED} {_ASK_OPERATOR}"
 
     def __init__(self, message: str, *, vault_id: UUID | None = None) -> None:
         super().__init__(message)
@@ -247,20 +251,26 @@ class IntegrityError(VaultrError):
 class UnsafeParameters(IntegrityError):
     """The KDF parameters are outside the bounds; the password was not used."""
 
-    advice = "No Vaultr account has such parameters: do not type your password for this server."
+    advice = (
+        "Nothing was changed on this device. No Vaultr account has such values: do not type your"
+        " password for this server, and ask its operator."
+    )
 
 
 class PinMismatch(IntegrityError):
     """The server's account data differs from the data that this client has pinned."""
 
     advice = (
-        "If the account's owner did not change it, this may be another server: do not type your"
-        " password."
+        "Nothing was changed on this device. If you did not change your account yourself, this may"
+        " be another server: do not type your password, and ask the server's operator."
     )
 
 
 class SealBroken(IntegrityError):
     """A sealed value does not open: it is damaged, moved, or sealed under another key."""
+
+    def __init__(self, message: str, *, vault_id: UUID | None = None) -> None:
+        super().__init__(f"{message[:1].upper()}{message[1:]}", vault_id=vault_id)
 
 
 class ChainBroken(IntegrityError):
@@ -282,9 +292,20 @@ class StateMismatch(IntegrityError):
 
 
 class AnswerInvalid(IntegrityError):
-    """The response does not follow the protocol, or contradicts itself."""
+    """The response does not follow the protocol, or contradicts itself.
 
-    advice = f"This is not a Vaultr server, or it is newer than this client. {_UNCHANGED}"
+    :ivar message: a sentence, or in lower case what is wrong with the response.
+    """
+
+    advice = (
+        "This is not a Vaultr server, it is newer than this client, or somebody altered its"
+        f" response. {_UNCHANGED} {_ASK_OPERATOR}"
+    )
+
+    def __init__(self, message: str, *, vault_id: UUID | None = None) -> None:
+        if message[:1].islower():
+            message = f"The server's response is invalid: {message}."
+        super().__init__(message, vault_id=vault_id)
 
 
 class NotVaultr(AnswerInvalid):

@@ -14,9 +14,10 @@ def expires_soon(name: str, expires_at: datetime) -> Email:
         "machine-expires",
         "A machine of your Vaultr account expires soon",
         f"The machine {quote(name)} of your account at {host} expires on"
-        f" {expires_at:%Y-%m-%d at %H:%M} UTC. After that, its token no longer works.",
-        "If it is still needed, set a later time for it on one of your devices, or replace its "
-        "token.",
-        "If not, delete it: until then, each rotation of its vaults seals new keys for it too.",
+        f" {expires_at:%Y-%m-%d at %H:%M} UTC. Its token stops working then.",
+        "If you still need it, set a later expiry date with `vaultr machines edit` on one of your"
+        " devices.",
+        "If you no longer need it, delete it with `vaultr machines rm`. Until then, every key"
+        " rotation of its vaults also seals the new keys for this machine.",
         notice=True,
     )

@@ -184,6 +184,27 @@ Lists are added, maps are merged, other values replace.
 {{- $_ := set . "pod" $pod -}}
 {{- end -}}
 
+{{/* Put the gateway's own token, callers, certificate and sealed copies into .part.pod. */}}
+{{- define "vaultr.prepareGateway" -}}
+{{- $root := .part.root -}}
+{{- $own := .part.own -}}
+{{- $pod := .part.pod -}}
+{{- $env := list (dict "name" "VAULTR_URL" "value" .url) (dict "name" "VAULTR_TOKEN_FILE" "value" "/run/secrets/gateway/VAULTR_TOKEN") (dict "name" "VAULTR_DIR" "value" "/var/lib/vaultr/copies") -}}
+{{- with $own.caFile }}{{ $env = append $env (dict "name" "VAULTR_CA_FILE" "value" .) }}{{ end -}}
+{{- $secret := dict "secretName" $own.existingSecret "defaultMode" 288 "items" (list (dict "key" "VAULTR_TOKEN" "path" "VAULTR_TOKEN") (dict "key" "callers.json" "path" "callers.json")) -}}
+{{- $tls := dict "secretName" $own.tlsSecretName "defaultMode" 288 "items" (list (dict "key" "tls.crt" "path" "tls.crt") (dict "key" "tls.key" "path" "tls.key")) -}}
+{{- $volumes := list (dict "name" "gateway" "secret" $secret) (dict "name" "gateway-tls" "secret" $tls) (dict "name" "copies" "emptyDir" (dict "sizeLimit" "1Gi")) -}}
+{{- $mounts := list (dict "name" "gateway" "mountPath" "/run/secrets/gateway" "readOnly" true) (dict "name" "gateway-tls" "mountPath" "/run/secrets/gateway-tls" "readOnly" true) (dict "name" "copies" "mountPath" "/var/lib/vaultr") -}}
+{{- with $root.Values.certificateAuthorities.configMap -}}
+{{- $items := list (dict "key" $root.Values.certificateAuthorities.key "path" "ca.crt") -}}
+{{- $volumes = append $volumes (dict "name" "authorities" "configMap" (dict "name" . "defaultMode" 292 "items" $items)) -}}
+{{- $mounts = append $mounts (dict "name" "authorities" "mountPath" "/etc/vaultr/authorities" "readOnly" true) -}}
+{{- end -}}
+{{- $_ := set $pod "extraEnv" (concat $env $pod.extraEnv) -}}
+{{- $_ := set $pod "extraVolumes" (concat $volumes $pod.extraVolumes) -}}
+{{- $_ := set $pod "extraVolumeMounts" (concat $mounts $pod.extraVolumeMounts) -}}
+{{- end -}}
+
 {{- define "vaultr.serviceAccount" -}}
 {{- coalesce .Values.serviceAccount.name (ternary (include "vaultr.coloured" .) (include "vaultr.fullname" .) .Values.web.enabled) -}}
 {{- end -}}
@@ -194,8 +215,9 @@ labels:
   {{- $labels := merge (dict) (.podLabels | default dict) .pod.podLabels }}
   {{- include "vaultr.labels" (dict "root" .root "component" .component "labels" $labels) | nindent 2 }}
 {{- $sums := dict -}}
-{{- if .longLived }}{{ $_ := set $sums "checksum/settings" (include "vaultr.settings" .root | sha256sum) }}{{ end -}}
-{{- if and .longLived .root.Values.secretsChecksum }}{{ $_ := set $sums "checksum/secrets" .root.Values.secretsChecksum }}{{ end -}}
+{{- $reads := and .longLived (not .withoutSecrets) -}}
+{{- if $reads }}{{ $_ := set $sums "checksum/settings" (include "vaultr.settings" .root | sha256sum) }}{{ end -}}
+{{- if and $reads .root.Values.secretsChecksum }}{{ $_ := set $sums "checksum/secrets" .root.Values.secretsChecksum }}{{ end -}}
 {{- with merge (dict) (.podAnnotations | default dict) $sums .pod.podAnnotations .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -251,7 +273,7 @@ volumes:
 {{/* The fields of a main container that do not depend on its kind; call vaultr.prepare first. */}}
 {{- define "vaultr.containerFields" -}}
 {{- /* A release without web pods has no ConfigMap, so what both colours share contains its settings. */}}
-{{- $configMap := and .longLived (ne .component "sequencer") -}}
+{{- $configMap := and .longLived (not .withoutSecrets) (ne .component "sequencer") -}}
 image: {{ include "vaultr.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 {{- with .command }}

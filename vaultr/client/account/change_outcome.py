@@ -59,7 +59,7 @@ def settle(opened: UnlockedAccount) -> bool:
             account_id, key_set = key_set_of(opened.session.send("GET", "/auth/me"))
             if account_id != opened.account_id:
                 raise PinMismatch(
-                    f"the server shows account {account_id}, ours is {opened.account_id}"
+                    f"The server shows account {account_id}, yours is {opened.account_id}."
                 )
             if change.is_in(key_set):
                 check_stored(change, key_set, opened.session)
@@ -74,7 +74,10 @@ def settle(opened: UnlockedAccount) -> bool:
                 pending_change.remove(store.folder)
                 return False
             if attempt.is_last:
-                raise AnswerInvalid("the server shows neither the old nor the new credentials")
+                raise AnswerInvalid(
+                    "The server shows neither the old nor the new master password as valid. Keep "
+                    "both: this device asks again with its next command."
+                )
             opened.write_profile(opened.profile, lambda: None)  # it has no new head of a vault
         raise AssertionError  # attempts() ends with an error by itself
 
@@ -92,7 +95,7 @@ def check_stored(change: Change, key_set: KeySet, session: Session) -> None:
     """
     ours = change.account.key_set
     if key_set.identity != ours.identity:
-        raise AnswerInvalid("the server stored other identity keys than were sent")
+        raise AnswerInvalid("the server stored other keys of the account than were sent")
     if key_set.profile.revision < ours.profile.revision or (
         key_set.profile.revision == ours.profile.revision
         and key_set.profile.sealed != ours.profile.sealed
@@ -107,7 +110,8 @@ def check_stored(change: Change, key_set: KeySet, session: Session) -> None:
         sent = change.wraps.get(vault_id, {})
         if any(shown.get(generation) != sealed for generation, sealed in sent.items()):
             raise StateMismatch(
-                f"vault {vault_id} has other wraps than were sent with the new account key",
+                f"The server stored other keys of vault {vault_id} than this device sent with the "
+                "new master password.",
                 vault_id=vault_id,
             )
 

@@ -169,7 +169,8 @@ def _open(
     account_id, key_set = derivation.account_id, response.key_set
     if response.account_id != account_id:
         raise PinMismatch(
-            f"the server opened account {response.account_id} instead of {account_id}"
+            f"The server logged this device in to account {response.account_id} instead of "
+            f"{account_id}."
         )
     before = store.account()
     if before is not None:
@@ -218,11 +219,11 @@ def _accept(
 def _check_epoch(before: KeySet, shown: KeySet) -> None:
     if shown.epoch < before.epoch:
         raise RolledBack(
-            f"the server has an older account key: epoch {shown.epoch}, "
-            f"this device has seen {before.epoch}"
+            f"The server shows an older account key: number {shown.epoch}, this device has seen "
+            f"number {before.epoch}. The account key encrypts the keys of all vaults."
         )
     if shown.epoch == before.epoch and shown.account_key != before.account_key:
-        raise AnswerInvalid("the server has another account key with the same epoch")
+        raise AnswerInvalid("the account key is another one than before, with the same number")
 
 
 def _account_key(derivation: Derivation, root: bytes, key_set: KeySet) -> bytes:

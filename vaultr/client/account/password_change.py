@@ -145,8 +145,8 @@ def _all_keys(opened: UnlockedAccount) -> OpenedKeys:
         if cached is not None and not cached.wraps.keys() <= wrapped.get(vault_id, {}).keys():
             # A key that is not rewrapped now can never be opened under the new account key.
             raise RolledBack(
-                f"vault {vault_id} or some of its keys are missing from the server's list; "
-                f"this device has {cached.waypoint}",
+                f"The server withholds vault {vault_id} or some of its keys; this device has "
+                f"{cached.waypoint}. The password was not changed.",
                 vault_id=vault_id,
             )
     return found
@@ -179,10 +179,13 @@ def _send(opened: UnlockedAccount, credentials: NewCredentials, change: Change) 
         rejected = error
     account_id, key_set = key_set_of(opened.session.send("GET", "/auth/me"))
     if account_id != opened.account_id:
-        raise PinMismatch(f"the server shows account {account_id}, ours is {opened.account_id}")
+        raise PinMismatch(f"The server shows account {account_id}, yours is {opened.account_id}.")
     if change.is_in(key_set):
         change_outcome.check_stored(change, key_set, opened.session)
         return None
     if rejected is None:
-        raise AnswerInvalid("the server confirmed the change, but has not stored it")
+        raise AnswerInvalid(
+            "The server confirmed the change of the password, but does not show it. Keep both "
+            "passwords: the next command finds out which one counts."
+        )
     return rejected

@@ -214,7 +214,7 @@ def _check_complete(profile: Profile, vaults: Mapping[UUID, Mapping[int, bytes]]
         for vault_id, known in profile.vaults.items():
             if not isinstance(known, Deleted) and vault_id not in vaults:
                 raise RolledBack(
-                    f"The server did not return vault {vault_id}, which your devices have seen at "
+                    f"The server withholds vault {vault_id}, which your devices have seen at "
                     f"{known}.",
                     vault_id=vault_id,
                 )

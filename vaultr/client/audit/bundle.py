@@ -68,7 +68,9 @@ def check_keys(keys: list[VerificationKey], changes: Iterable[str]) -> None:
             break
     missing = [key for key in keys if key not in trusted]
     if missing:
-        raise AuditInvalid(f"No valid note introduces the key {missing[0].fingerprint}.")
+        raise AuditInvalid(
+            f"No earlier key of the log has introduced the key {missing[0].fingerprint}."
+        )
 
 
 def verify(
@@ -97,7 +99,7 @@ def verify(
             case _:
                 raise AuditInvalid("The bundle has a line of unknown type.")
     if not verified.checkpoints:
-        raise AuditInvalid("The bundle has no checkpoint.")
+        raise AuditInvalid("The bundle has no signed state of the log.")
     return verified
 
 
@@ -143,19 +145,21 @@ def _head(
 def _take_tree(verified: Verified, one: Json) -> None:
     checkpoint = _opened(verified, str(one.get("checkpoint")))
     if checkpoint.epoch != one.get("epoch") or checkpoint.epoch in verified.checkpoints:
-        raise AuditInvalid("The bundle repeats a tree, or names another one.")
+        raise AuditInvalid("The bundle repeats a section of the log, or names another one.")
     if verified.checkpoints and checkpoint.epoch != max(verified.checkpoints) + 1:
-        raise AuditInvalid(f"The bundle leaves out the tree before {checkpoint.epoch}.")
+        raise AuditInvalid(
+            f"The bundle leaves out the section of the log before {checkpoint.epoch}."
+        )
     before = verified.checkpoints.get(checkpoint.epoch - 1)
     opening = one.get("opening")
     if opening is None:
         if verified.pruned != max(verified.checkpoints, default=verified.pruned):
-            raise AuditInvalid("The bundle leaves out the first event of a tree.")
+            raise AuditInvalid("The bundle leaves out the first event of a section.")
         verified.pruned = checkpoint.epoch
     elif isinstance(opening, dict):
         check_opening(opening, checkpoint, before)
     else:
-        raise AuditInvalid("A tree has no valid first event.")
+        raise AuditInvalid("A section of the log has no valid first event.")
     verified.checkpoints[checkpoint.epoch] = checkpoint
 
 
@@ -168,15 +172,19 @@ def check_opening(opening: Json, checkpoint: Checkpoint, before: Checkpoint | No
     event = check_event(opening, checkpoint)
     obj = event.body.get("obj")
     if event.index != 0 or event.body.get("typ") != "log.epoch.open" or not isinstance(obj, dict):
-        raise AuditInvalid(f"Tree {checkpoint.epoch} does not begin with log.epoch.open.")
+        raise AuditInvalid(
+            f"Section {checkpoint.epoch} of the log does not begin with log.epoch.open."
+        )
     if before is not None:
         try:
             named = Checkpoint.of_note(str(obj.get("previous")))
         except NoteInvalid as error:
-            raise AuditInvalid(f"Tree {checkpoint.epoch} names no previous tree.") from error
+            raise AuditInvalid(
+                f"Section {checkpoint.epoch} of the log does not name the previous one."
+            ) from error
         if named != before:
             raise AuditInvalid(
-                f"Tree {checkpoint.epoch} continues another tree than the shown one."
+                f"Section {checkpoint.epoch} of the log continues another one than was shown."
             )
     return obj
 
@@ -187,7 +195,7 @@ def _take_event(verified: Verified, one: Json, tag: bytes, last: tuple[int, byte
     checkpoint = verified.checkpoints.get(epoch) if isinstance(epoch, int) else None
     newest = max(verified.checkpoints, default=0)
     if checkpoint is None or checkpoint.epoch != newest or newest == verified.pruned:
-        raise AuditInvalid("An event is not below the checkpoint of its tree.")
+        raise AuditInvalid("An event is outside of the signed part of its section of the log.")
     event = check_event(one, checkpoint, tag)
     seq, leaf = verified.last if verified.events else last
     first = not verified.events and verified.pruned > 0 and last[0] < 0
@@ -225,7 +233,7 @@ def check_event(one: Json, checkpoint: Checkpoint, tag: bytes | None = None) -> 
         NoteInvalid,
         MerkleProofInvalid,
     ) as error:
-        raise AuditInvalid(f"An event of the log does not verify: {error}") from error
+        raise AuditInvalid(f"An event of the log is altered or not proven: {error}.") from error
     return Event(str(event["id"]), body, checkpoint.epoch, index, seq, leaf)
 
 
@@ -233,7 +241,7 @@ def _opened(verified: Verified, text: str) -> Checkpoint:
     try:
         checkpoint = notes.open_checkpoint(text, verified.keys, ed25519_verify)
     except NoteInvalid as error:
-        raise AuditInvalid(f"A checkpoint does not verify: {error}") from error
+        raise AuditInvalid(f"A signed state of the log is not valid: {error}.") from error
     if checkpoint.log != verified.log:
-        raise AuditInvalid("A checkpoint is of another log.")
+        raise AuditInvalid("A signed state is of another log.")
     return checkpoint

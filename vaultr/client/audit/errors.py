@@ -6,7 +6,10 @@ from vaultr.client.errors import IntegrityError
 class AuditInvalid(IntegrityError):
     """The audit log failed a check."""
 
-    advice = "Keep this output: it shows what the server presented. Ask the server's operator."
+    advice = (
+        "This is about the server's log of events: your items are not affected, and nothing was "
+        "changed. Keep this output, which shows what the server presented, and ask its operator."
+    )
 
 
 class KeyUnknown(AuditInvalid):
@@ -16,12 +19,15 @@ class KeyUnknown(AuditInvalid):
     """
 
     advice = (
-        "Compare the fingerprint with the operator's (`flask audit status`). Only if it is right: "
-        "vaultr audit accept-key FINGERPRINT"
+        "Your items are not affected, and nothing was changed. Compare the fingerprint with the "
+        "operator's (`flask audit status`). Only if it is right: vaultr audit accept-key "
+        "FINGERPRINT"
     )
 
     def __init__(self, fingerprint: str) -> None:
-        super().__init__(f"The audit log is signed by an unknown key: {fingerprint}")
+        super().__init__(
+            f"The log is signed with a key that your devices do not know: {fingerprint}"
+        )
         self.fingerprint = fingerprint
 
 
@@ -32,7 +38,9 @@ class Contradiction(AuditInvalid):
     """
 
     def __init__(self, says: str, *notes: str) -> None:
-        shown = "\n".join(f"--- checkpoint {at}\n{note}" for at, note in enumerate(notes, start=1))
+        shown = "\n".join(
+            f"--- signed state {at}\n{note}" for at, note in enumerate(notes, start=1)
+        )
         super().__init__(f"{says}\n{shown}")
         self.notes = notes
 
@@ -41,6 +49,6 @@ class LogRestored(AuditInvalid):
     """The log was opened again after a restore; events that this account had verified are lost."""
 
     advice = (
-        "The operator has announced this restore in the log itself. Ask for the reason if you do "
-        "not know it; the next check continues with the new tree."
+        "Your items are not affected. The operator has announced this restore in the log itself: "
+        "ask for the reason if you do not know it. The next check continues from the restored log."
     )

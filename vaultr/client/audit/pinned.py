@@ -48,7 +48,12 @@ class Pinned:
             last = (int(document["seq"]), unb64(document["leaf"]))
             note = str(document["note"])
             if Checkpoint.of_note(note) != checkpoint or not keys:
-                raise AnswerInvalid("the profile's checkpoint contradicts itself")
+                raise AnswerInvalid(
+                    "What the profile that your devices share says about the log contradicts "
+                    "itself."
+                )
         except (KeyError, TypeError, ValueError, NoteInvalid):
-            raise AnswerInvalid("the profile's checkpoint cannot be read") from None
+            raise AnswerInvalid(
+                "What the profile that your devices share says about the log cannot be read."
+            ) from None
         return cls(checkpoint, note, keys, last)

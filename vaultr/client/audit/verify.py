@@ -72,7 +72,9 @@ class Restore:
                 signed = (signer.epoch, signer.size)
             return [cls(str(obj["reason"]), end, signed)]
         except (KeyError, TypeError, ValueError, NoteInvalid):
-            raise AuditInvalid(f"Tree {epoch} announces a restore that is malformed.") from None
+            raise AuditInvalid(
+                f"Section {epoch} of the log announces a restored backup in an invalid form."
+            ) from None
 
 
 class Verifier:
@@ -120,7 +122,7 @@ class Verifier:
         shown = self._shown(None)
         found = [key for key in shown.keys if key.fingerprint == fingerprint.lower()]
         if not found:
-            raise AuditInvalid("The server shows no checkpoint that is signed by this key.")
+            raise AuditInvalid("The server shows no log that is signed with this key.")
         self._check_signature(shown, found)
         older = [key for key in pinned.keys if key != found[0]] if pinned else []
         last = pinned.last if pinned else (-1, merkle.NO_LEAF)
@@ -142,9 +144,9 @@ class Verifier:
             changes = [str(one) for one in body["key_changes"]]
             opening = body["opening"]
         except (KeyError, TypeError, NoteInvalid) as error:
-            raise AuditInvalid(f"The server shows no valid checkpoint: {error}") from error
+            raise AuditInvalid(f"The server shows no valid state of its log: {error}.") from error
         if epoch is not None and checkpoint.epoch != epoch:
-            raise AuditInvalid("The server shows the checkpoint of another tree.")
+            raise AuditInvalid("The server shows another section of the log than was requested.")
         return Shown(checkpoint, str(body["checkpoint"]), keys, changes, opening)
 
     def _trusted(self, pinned: Pinned | None, shown: Shown) -> list[VerificationKey]:
@@ -153,7 +155,9 @@ class Verifier:
             return shown.keys
         if shown.checkpoint.log != pinned.checkpoint.log:
             log, known = shown.checkpoint.log, pinned.checkpoint.log
-            raise AuditInvalid(f"The server shows the log {log}; pinned is {known}.")
+            raise AuditInvalid(
+                f"The server shows the log {log}; your devices have verified the log {known}."
+            )
         keys = list(pinned.keys)
         for text in shown.key_changes:
             try:
@@ -170,7 +174,7 @@ class Verifier:
         except NoteInvalid as error:
             if shown.keys and shown.keys[0] not in keys:
                 raise KeyUnknown(shown.keys[0].fingerprint) from error
-            raise AuditInvalid(f"The newest checkpoint does not verify: {error}") from error
+            raise AuditInvalid(f"The newest state of the log is not valid: {error}.") from error
 
     def _check_continues(
         self, pinned: Pinned, shown: Shown, keys: list[VerificationKey]
@@ -184,7 +188,10 @@ class Verifier:
             self._check_extends(old, new, pinned.note, shown.note)
             return None
         if new.epoch < old.epoch:
-            says = f"The server shows tree {new.epoch}; this account has seen tree {old.epoch}."
+            says = (
+                f"The server shows an older log than before: it ends with section {new.epoch}, "
+                f"your devices have seen section {old.epoch}."
+            )
             raise Contradiction(says, pinned.note, shown.note)
         before = self._found(old.epoch)
         if before is not None:
@@ -197,7 +204,7 @@ class Verifier:
         restores = self._follow(old.epoch, before, shown, keys, lost)
         for place in lost:
             if not any(one.end < place <= one.signed for one in restores):
-                says = "The server shows less of a tree than this account has seen."
+                says = "Events that your devices have verified are missing from the server's log."
                 raise Contradiction(says, pinned.note, (before or shown).note)
         return restores[0].reason if lost else None
 
@@ -242,7 +249,10 @@ class Verifier:
         self, old: Checkpoint, new: Checkpoint, old_note: str, new_note: str
     ) -> None:
         if new.size < old.size or (new.size == old.size and new.root != old.root):
-            says = f"The server shows {new.size} events; this account has verified {old.size}."
+            says = (
+                f"The server's log has lost or changed events: it shows {new.size}, your devices "
+                f"have verified {old.size}."
+            )
             raise Contradiction(says, old_note, new_note)
         if new == old:
             return
@@ -250,7 +260,10 @@ class Verifier:
             path = self._path(old.epoch, old.size, new.size)
             merkle.check_consistency(old.size, new.size, old.root, new.root, path)
         except MerkleProofInvalid as error:
-            says = f"Two checkpoints of tree {old.epoch} contradict each other: {error}."
+            says = (
+                f"The server changed the past: section {old.epoch} of its log does not continue "
+                f"what your devices have verified ({error})."
+            )
             raise Contradiction(says, old_note, new_note) from error
 
     def _path(self, epoch: int, first: int, second: int) -> list[bytes]:
@@ -263,7 +276,8 @@ class Verifier:
         except Refused as error:
             if error.slug == "epoch-pruned":
                 raise AuditInvalid(
-                    f"Tree {epoch} was pruned before this account had verified its end."
+                    f"Section {epoch} of the log was deleted before your devices had verified its "
+                    "end."
                 ) from error
             raise MerkleProofInvalid("the server refuses the proof") from error
 
@@ -272,7 +286,7 @@ class Verifier:
         new = shown.checkpoint
         for epoch, size, root in seen:
             if (epoch, size) > (new.epoch, new.size):
-                says = "The server shows an older checkpoint than in an earlier response."
+                says = "The server shows an older state of its log than in an earlier response."
                 raise Contradiction(says, Checkpoint(new.log, epoch, size, root).text(), shown.note)
 
     def _check_headers(self, shown: Shown) -> None:
@@ -294,7 +308,7 @@ class Verifier:
         """Check that the events' own checkpoints extend the one that was shown first."""
         ours = verified.checkpoints.get(shown.checkpoint.epoch)
         if ours is None:
-            raise AuditInvalid("The events are proven under other trees than the newest one.")
+            raise AuditInvalid("Your events are not proven against the newest section of the log.")
         self._check_extends(shown.checkpoint, ours, shown.note, ours.text())
 
     def _check_own_keys(self, verified: Verified) -> None:
@@ -307,7 +321,7 @@ class Verifier:
             ours = all(obj.get(kind) == b64(key) for kind, key in self._identity.items())
             if body.get("act") != body.get("sub") or not ours:
                 raise AuditInvalid(
-                    f"Event {event.id} publishes keys that this account does not own."
+                    f"Event {event.id} publishes keys for your account that are not yours."
                 )
 
     def _check_heads(self, verified: Verified, heads: Heads) -> int:
@@ -324,14 +338,15 @@ class Verifier:
             for n, head, event_id in places if known else []:
                 if n > max(known or {}):
                     raise AuditInvalid(
-                        f"Event {event_id} is write {n} of vault {vault_id}, which the server's "
-                        "vault does not contain."
+                        f"Event {event_id} records change {n} of vault {vault_id}, which the "
+                        "server does not show in the vault."
                     )
                 if known is not None and n in known:
                     compared += 1
                     if b64(known[n]) != head:
                         raise AuditInvalid(
-                            f"Event {event_id} names another head of vault {vault_id} at {n}."
+                            f"Event {event_id} records another change {n} of vault {vault_id} "
+                            "than the vault's own log has."
                         )
         return compared
 
@@ -344,7 +359,7 @@ class LogRestoredWith(LogRestored):
 
     def __init__(self, reason: str, pinned: Pinned) -> None:
         super().__init__(
-            "The server was restored from a backup, and events that this account had verified are "
+            "The server was restored from a backup, and events that your devices had verified are "
             f"lost. The operator's reason: {reason}"
         )
         self.pinned = pinned

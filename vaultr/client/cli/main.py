@@ -15,6 +15,7 @@ from vaultr.client.cli.commands import (
     add_edit,
     audit,
     breach_check,
+    canary,
     code,
     completion,
     copy_secret,
@@ -77,6 +78,7 @@ _add("Vaults", vaults.vaults, sync.sync, rotate.rotate)
 _add("Account", passwd.passwd, recovery.kit, recovery.recovery_key, recovery.recover)
 _add("Account", sessions.sessions, sessions.totp, email_deletion.email, email_deletion.account)
 _add("Account", audit.audit, health.health, breach_check.breach_check)
+_add("Operation", canary.canary)
 vaultr.aliases["whoami"] = "status"
 _add("This device", status.status, doctor.doctor, completion.completion)
 

@@ -39,7 +39,9 @@ def derive_root(password: str, salt: bytes, kdf: Kdf, secret_key: bytes | None) 
         check_kdf(kdf)
         check_salt(salt)
     except UnsafeKdf as error:
-        raise UnsafeParameters(f"{error}. The password was not used.") from None
+        raise UnsafeParameters(
+            f"It is unsafe to use the password as requested: {error}. The password was not used."
+        ) from None
     if secret_key is not None and len(secret_key) != KEY_BYTES:
         raise ValueError(f"a secret key has {KEY_BYTES} bytes")
     stretched = primitives.argon2id(_password_bytes(password), salt, kdf)
@@ -142,7 +144,7 @@ def open_identity(
     private = _sized(open_sealed(wrap, bound, sealed, f"the {kind} identity key"), KEY_BYTES)
     derive = primitives.x25519_public if kind == "x25519" else primitives.ed25519_public
     if derive(private) != public:
-        raise SealBroken("An identity key does not match its public half.")
+        raise SealBroken("An identity key of the account is not the other half of its public key.")
     return private
 
 
@@ -171,7 +173,7 @@ class VaultKeys:
         :raises SealBroken: the account, vault or generation differs.
         """
         bound = aad.vault_key(account_id, vault_id, generation)
-        what = f"the wrap of generation {generation} of vault {vault_id}"
+        what = f"version {generation} of the keys of vault {vault_id}"
         both = _sized(open_sealed(wrap, bound, sealed, what), 2 * KEY_BYTES)
         return cls(vk=both[:KEY_BYTES], lk=both[KEY_BYTES:])
 
@@ -198,8 +200,8 @@ def lk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
 def _keys_of(keys: Keys, generation: int, vault_id: UUID) -> VaultKeys:
     if generation not in keys:
         raise StateMismatch(
-            f"Vault {vault_id} uses key generation {generation}, but the server did not return the "
-            "keys of that generation.",
+            f"The server withholds keys of vault {vault_id}: it did not return version "
+            f"{generation} of them, which the vault uses.",
             vault_id=vault_id,
         )
     return keys[generation]
@@ -238,14 +240,15 @@ def merge_keys(
     for generation, keys in unwrapped.items():
         if opened.setdefault(generation, keys) != keys:
             raise StateMismatch(
-                f"The server returned different keys of generation {generation} of vault "
-                f"{vault_id}.",
+                f"The server returned other keys of vault {vault_id} than before, as version "
+                f"{generation} of its keys.",
                 vault_id=vault_id,
             )
     # Otherwise somebody whom a rotation was to lock out would know the new key.
     if len({key for keys in opened.values() for key in (keys.vk, keys.lk)}) < 2 * len(opened):
         raise StateMismatch(
-            f"Vault {vault_id} uses a key of an earlier generation again.", vault_id=vault_id
+            f"The server returned an old key of vault {vault_id} again as a new one.",
+            vault_id=vault_id,
         )
     return opened
 
@@ -301,5 +304,5 @@ def account_code(account_id: UUID) -> str:
 
 def _sized(data: bytes, size: int) -> bytes:
     if len(data) != size:
-        raise SealBroken("A sealed key has the wrong size.")
+        raise SealBroken("An encrypted key has the wrong size.")
     return data

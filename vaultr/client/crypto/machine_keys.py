@@ -110,10 +110,10 @@ def unwrap_for_machine(
     :raises SealBroken: the machine, vault or generation differs, or the token was replaced.
     """
     bound = aad.machine_vault(machine_id, vault_id, generation)
-    what = f"this machine's wrap of generation {generation} of vault {vault_id}"
+    what = f"this machine's version {generation} of the keys of vault {vault_id}"
     plain = open_sealed(kek, bound, sealed, what)
     if len(plain) != _WRAPPED_BYTES:
-        raise SealBroken("A sealed key has the wrong size.")
+        raise SealBroken("An encrypted key has the wrong size.")
     vk, lk = plain[:KEY_BYTES], plain[KEY_BYTES : 2 * KEY_BYTES]
     n = int.from_bytes(plain[2 * KEY_BYTES : -_HEAD_BYTES])
     return MachineKeys(VaultKeys(vk=vk, lk=lk), n, plain[-_HEAD_BYTES:])

@@ -47,13 +47,15 @@ def seal_padded(key: bytes, aad: bytes, padded: bytes, *, salt: bytes) -> bytes:
     return bytes([SUITE]) + salt + commitment + body
 
 
-def open_sealed(key: bytes, aad: bytes, sealed: bytes, what: str = "a sealed value") -> bytes:
+def open_sealed(key: bytes, aad: bytes, sealed: bytes, what: str = "an encrypted value") -> bytes:
     """Open what :func:`seal` returned.
 
     :param what: the name of the value in the error message.
     :raises SealBroken: the same error for every failure: suite, size, key, AAD or content.
     """
-    broken = SealBroken(f"{what} does not open: it is damaged, moved, or sealed by another key")
+    broken = SealBroken(
+        f"{what} does not open: it is damaged, moved, or encrypted with another key."
+    )
     if len(sealed) < OVERHEAD + SMALLEST_STEP or sealed[0] != SUITE:
         raise broken
     salt = sealed[1:_COMMITMENT_AT]

@@ -20,8 +20,8 @@ from vaultr.client.crypto.keys import (
     wrap_key,
 )
 from vaultr.client.crypto.seal import open_sealed
-from vaultr.client.errors import AnswerInvalid, IntegrityError, SealBroken, UnsafeParameters
-from vaultr.client.exports.archive_lines import ArchiveInvalid, Record, records
+from vaultr.client.errors import IntegrityError, SealBroken, UnsafeParameters
+from vaultr.client.exports.archive_lines import ArchiveInvalid, Record, RecordInvalid, records
 from vaultr.client.exports.archive_vaults import ArchivedVault, VaultCheck
 from vaultr.client.storage.key_set import KeySet
 from vaultr.client.storage.pins import Derivation, read_prelogin
@@ -107,7 +107,7 @@ def read_account(file: BinaryIO) -> ArchivedAccount:
 
 def _account(found: Mapping[str, Json]) -> ArchivedAccount:
     try:
-        account = Fields(found.get("account"), "account", AnswerInvalid)
+        account = Fields(found.get("account"), "account", RecordInvalid)
         inputs = {name: account.raw().get(name) for name in ("auth_scheme", "kdf", "salt")}
         derivation = read_prelogin(inputs | {"account_id": account.raw().get("id")})
         key_set = KeySet.read(Fields(found["key_set"], "key_set", ValueError))

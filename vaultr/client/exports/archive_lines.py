@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final, Literal
 
-from vaultr.client.errors import VaultrError
+from vaultr.client.errors import IntegrityError, VaultrError
 from vaultr.client.strict_json import Json, read_object
 
 FORMAT: Final = "vaultr-export/1"
@@ -21,6 +21,10 @@ _VAULT_OPEN: Final = b',"items":['
 Kind = Literal[
     "account", "key_set", "session", "machine", "vault", "item", "version", "entry", "end", "event"
 ]
+
+
+class RecordInvalid(IntegrityError):
+    """A record of an archive has a missing or invalid field."""
 
 
 class ArchiveInvalid(VaultrError):

@@ -7,8 +7,8 @@ from uuid import UUID
 from vaultr.client.crypto import aad
 from vaultr.client.crypto.keys import Keys, lk_of, vk_of
 from vaultr.client.crypto.seal import open_sealed
-from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
-from vaultr.client.exports.archive_lines import ArchiveInvalid, Record
+from vaultr.client.errors import ChainBroken, RolledBack, StateMismatch
+from vaultr.client.exports.archive_lines import ArchiveInvalid, Record, RecordInvalid
 from vaultr.client.log.chain import LoggedItem, Replay, check_vouch, follow
 from vaultr.client.log.entries import SignedEntry, Waypoint
 from vaultr.client.log.pages import check_wraps, read_entry, read_overview, read_row, read_wraps
@@ -75,7 +75,7 @@ class VaultCheck:
 
         :raises IntegrityError: keys are missing or do not open, or it is older than the profile.
         """
-        fields = Fields(value, "vault", AnswerInvalid)
+        fields = Fields(value, "vault", RecordInvalid)
         vault_id, generation = fields.uuid("id"), fields.count("generation", least=1)
         wraps = read_wraps(fields, vault_id)
         check_wraps(wraps, generation, vault_id)
@@ -84,7 +84,8 @@ class VaultCheck:
         known = profile.head_of(vault_id)
         if known is not None and claimed.n < known.n:
             raise RolledBack(
-                f"vault {vault_id} is at {claimed}, but the account's devices have seen {known}",
+                f"It has an older state of vault {vault_id} than your devices have seen: {claimed} "
+                f"instead of {known}.",
                 vault_id=vault_id,
             )
         keys = keyring.open(vault_id, wraps)
@@ -95,7 +96,7 @@ class VaultCheck:
 
         :raises IntegrityError: it is malformed, doubled, or does not continue the log.
         """
-        fields = Fields(record.value, record.kind, AnswerInvalid)
+        fields = Fields(record.value, record.kind, RecordInvalid)
         if record.kind == "item":
             item_id, row = read_row(fields)
             if item_id in self._items:
@@ -124,7 +125,7 @@ class VaultCheck:
         if entry.op is Op.PUT and entry.item_id is not None:
             place = entry.item_id, entry.n
             if self._versions.get(place, entry.content) != entry.content:
-                raise StateMismatch(f"version {entry.n} of item {entry.item_id} was altered")
+                raise StateMismatch(f"Version {entry.n} of item {entry.item_id} was altered.")
             if place in self._versions:
                 self._confirmed.add(place)
         self._last = signed
@@ -136,7 +137,8 @@ class VaultCheck:
         """
         if self._here != self._claimed:
             raise ChainBroken(
-                f"the log of vault {self.vault_id} leads to {self._here}, not to {self._claimed}"
+                f"The log of vault {self.vault_id} is incomplete or altered: it leads to "
+                f"{self._here}, not to {self._claimed}."
             )
         logged = {
             item_id: item
@@ -144,11 +146,11 @@ class VaultCheck:
             if item.state is not None
         }
         if {each: LoggedItem.of(held) for each, held in self._items.items()} != logged:
-            raise StateMismatch(f"the items of vault {self.vault_id} are not those of its log")
+            raise StateMismatch(f"The items of vault {self.vault_id} are not those of its log.")
         if self._replay.overview != self._overview:
-            raise StateMismatch(f"the name of vault {self.vault_id} is not the one in its log")
+            raise StateMismatch(f"The name of vault {self.vault_id} is not the one in its log.")
         if self._versions.keys() != self._confirmed:
-            raise StateMismatch(f"vault {self.vault_id} has a version that is not in its log")
+            raise StateMismatch(f"Vault {self.vault_id} has a version that is not in its log.")
         if self._last is not None:
             lk = lk_of(self._keys, self._claimed.generation, self.vault_id)
             total = total_of(lk, self._items, self._overview)

@@ -3,16 +3,17 @@
 import contextlib
 import ipaddress
 import signal
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.gateway.app import Gateway
+from vaultr.client.gateway.certificate import Certificate
 from vaultr.client.gateway.source import Source
 
 if TYPE_CHECKING:
@@ -83,9 +84,13 @@ def serve(
     :param started: called when the address is in use by this process.
     :raises VaultrError: the address cannot be used, or the certificate cannot be read.
     """
-    server = _server(gateway, listen)
+    certificate = None
+    if listen.certificate is not None and listen.key is not None:
+        certificate = Certificate(listen.certificate, listen.key)
+    server = _server(gateway, listen, certificate)
     stopped = threading.Event()
-    poller = threading.Thread(target=_poll, args=(source, stopped, every_seconds), daemon=True)
+    poll = partial(_poll, source, stopped, every_seconds, partial(_renew, server, certificate))
+    poller = threading.Thread(target=poll, daemon=True)
     try:
         server.prepare()
     except OSError as error:
@@ -102,32 +107,39 @@ def serve(
             server.stop()
 
 
-def _server(gateway: Gateway, listen: Listen) -> "Server":
+def _server(gateway: Gateway, listen: Listen, certificate: Certificate | None) -> "Server":
     try:
         from cheroot.ssl.builtin import BuiltinSSLAdapter  # noqa: PLC0415 - the extra `gateway`
         from cheroot.wsgi import Server  # noqa: PLC0415 - the extra `gateway`
     except ImportError:
         raise VaultrError(
-            "The gateway needs the extra `gateway`: pip install 'vaultr[gateway]'"
+            "The gateway needs the extra `gateway`: pip install 'FILE[gateway]' (FILE: the wheel)."
         ) from None
     server = Server((listen.host, listen.port), gateway, numthreads=_THREADS, timeout=_IDLE_SECONDS)
     server.max_request_header_size = _HEADER_BYTES
     server.max_request_body_size = _NO_BODY_BYTES
-    if listen.certificate is not None and listen.key is not None:
-        try:
-            adapter = BuiltinSSLAdapter(str(listen.certificate), str(listen.key))
-        except (OSError, ssl.SSLError) as error:
-            raise VaultrError(f"The certificate or its key cannot be read: {error}") from None
-        adapter.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        server.ssl_adapter = adapter
+    if certificate is not None:
+        server.ssl_adapter = BuiltinSSLAdapter(str(listen.certificate), str(listen.key))
+        server.ssl_adapter.context = certificate.context
     return server
 
 
-def _poll(source: Source, stopped: threading.Event, every_seconds: float) -> None:
+def _poll(
+    source: Source, stopped: threading.Event, every_seconds: float, renew: Callable[[], None]
+) -> None:
     number = 0
     while not stopped.wait(every_seconds):
         number += 1
+        try:
+            renew()
+        except VaultrError as error:
+            source.notify(f"The earlier certificate stays in use: {error}")
         source.sync(list_again=number % _LIST_EVERY == 0)
+
+
+def _renew(server: "Server", certificate: Certificate | None) -> None:
+    if certificate is not None:
+        certificate.renew(partial(setattr, server.ssl_adapter, "context"))
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from vaultr.client.vaults.item_search import Finder
 from vaultr.client.vaults.machine_vaults import MachineKeyring
 from vaultr.client.vaults.reader import Item, Reader
 
-# A sync that ended this short ago proves that an item is gone.
+# A sync that began this shortly before a request, or later, proves that an item is gone.
 _JUST_NOW_SECONDS: Final = 1.0
 _AWAY: Final = (ServerUnreachable, Unavailable, RateLimited)
 
@@ -39,8 +39,9 @@ class InDoubt(VaultrError):
 
 @dataclass(frozen=True, slots=True)
 class _LastSync:
-    """The last verified sync; ``problem`` is why nothing may be served since."""
+    """The last verified sync: when it began and ended; ``problem`` is why nothing may be served."""
 
+    began: float | None = None
     at: float | None = None
     problem: str | None = None
 
@@ -62,11 +63,12 @@ class Source:
     ) -> None:
         self._session = session
         self._max_age_seconds = max_age_seconds
-        self._notify = notify
+        self.notify = notify
         self._clock = clock
         self._last = _LastSync()
         self._is_away = False
         self._syncing = threading.Lock()
+        self._tried: float | None = None
         opened = session.require_unlocked()
         self._vaults = opened.vaults
         # Not the keyring of the syncs, which run at the same time in another thread.
@@ -90,23 +92,33 @@ class Source:
         While the server is away, the copies may be served until they are too old.
         """
         with self._syncing:
-            before = self._last.problem
-            try:
-                self._session.require_unlocked().refresh(list_again=list_again)
-            except _AWAY as error:
-                if not self._is_away:
-                    self._is_away = True
-                    self._notify(f"The server is away: {error}")
-                return
-            except (VaultrError, OSError) as error:  # such as a full disk below the copies
-                self._last = _LastSync(self._last.at, str(error) or type(error).__name__)
-                if self._last.problem != before:
-                    self._notify(f"Nothing is served until a sync succeeds: {error}")
-                return
-            self._last = _LastSync(self._clock())
-            if before is not None or self._is_away:
-                self._is_away = False
-                self._notify("The copies are up to date again.")
+            self._sync(list_again=list_again)
+
+    def _sync_since(self, asked: float) -> None:
+        """Bring the copies up to date, unless another thread tried to since ``asked``."""
+        with self._syncing:
+            if self._tried is None or self._tried < asked:
+                self._sync(list_again=False)
+
+    def _sync(self, *, list_again: bool) -> None:
+        self._tried = began = self._clock()
+        last = self._last
+        try:
+            self._session.require_unlocked().refresh(list_again=list_again)
+        except _AWAY as error:
+            if not self._is_away:
+                self._is_away = True
+                self.notify(f"The server is away: {error}")
+            return
+        except (VaultrError, OSError) as error:  # such as a full disk below the copies
+            self._last = _LastSync(last.began, last.at, str(error) or type(error).__name__)
+            if self._last.problem != last.problem:
+                self.notify(f"Nothing is served until a sync succeeds: {error}")
+            return
+        self._last = _LastSync(began, self._clock())
+        if last.problem is not None or self._is_away:
+            self._is_away = False
+            self.notify("The copies are up to date again.")
 
     def check(self) -> None:
         """Check that the copies may be served.
@@ -136,18 +148,22 @@ class Source:
 
     def _read(self, read: Callable[[], T]) -> T:
         self.check()
+        asked = self._clock()
         try:
             return read()
         except (ItemNotFound, SealBroken):
             # It may be newer than the copies, or a sync may have replaced them just now.
-            age = self.age_seconds
-            if age is None or age > _JUST_NOW_SECONDS:
-                self.sync()
-        age = self.age_seconds
+            if not self._is_confirmed(asked):
+                self._sync_since(asked)
         self.check()
-        if age is None or age > _JUST_NOW_SECONDS:
+        if not self._is_confirmed(asked):
             raise InDoubt("the item is not in the copies, and the server is away")
         return read()
+
+    def _is_confirmed(self, asked: float) -> bool:
+        """Check whether a verified sync shows what the server has at the time of a request."""
+        began = self._last.began
+        return began is not None and began >= asked - _JUST_NOW_SECONDS
 
     def _find(self, vault: str, ref: str) -> Item:
         home = self._reader.vault(vault)

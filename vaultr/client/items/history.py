@@ -129,10 +129,10 @@ class History:
             fields = Fields(json, _WHERE, AnswerInvalid)
             version, head = _verified(ground, item_id, fields, whole=False)
             if version.revision in found:
-                raise AnswerInvalid(f"version {version.revision} of item {item_id} is duplicated")
+                raise AnswerInvalid(f"it has version {version.revision} of item {item_id} twice")
             found[version.revision], heads[version.revision] = version, head
         if not any(version.is_current for version in found.values()):
-            raise _mismatch(vault, f"the versions of item {item_id} do not include its current one")
+            raise _mismatch(vault, f"The server withholds the current version of item {item_id}")
         self._check_logged(vault, item_id, heads)
         return [found[revision] for revision in sorted(found, reverse=True)]
 
@@ -143,14 +143,14 @@ class History:
             held = vault.state.items[item_id]
             if held.content_revision == revision:
                 raise _mismatch(
-                    vault, f"the server does not have the current version of item {item_id}"
+                    vault, f"The server withholds the current version of item {item_id}"
                 ) from None
             raise NoSuchVersion(
                 f"The server no longer has version {revision} of item {item_id}."
             ) from None
         fields = Fields(answer.body, _WHERE, AnswerInvalid)
         if fields.count("revision") != revision:
-            raise AnswerInvalid(f"the server shows another version than {revision}")
+            raise AnswerInvalid(f"it shows another version than {revision}")
         version, head = _verified(self._reader.open_vault(vault), item_id, fields, whole=True)
         self._check_logged(vault, item_id, {revision: head})
         return version
@@ -169,7 +169,9 @@ class History:
             known = {**read_log_excerpt(self._vaults.syncer, vault, min(unknown)).heads, **known}
         for n, head in older.items():
             if known[n] != head:
-                raise _mismatch(vault, f"version {n} of item {item_id} is not in the vault's log")
+                raise _mismatch(
+                    vault, f"Version {n} of item {item_id} was not written by one of your devices"
+                )
 
 
 class _Newer(StateMismatch):
@@ -193,7 +195,8 @@ def _verified(
     held = ground.state.items[item_id]
     if revision > held.content_revision:
         raise _Newer(
-            f"item {item_id} is at {held.content_revision} here, the server has version {revision}",
+            f"The server shows version {revision} of item {item_id}, but this device has version "
+            f"{held.content_revision} as its newest.",
             vault_id=ground.state.vault_id,
         )
     if whole:
@@ -226,12 +229,13 @@ def _check_entry(ground: OpenVault, item_id: UUID, json: Json, expected: tuple[i
     is_put = entry.op is Op.PUT and entry.item_id == item_id and entry.n == entry.content_revision
     if not is_put or (entry.n, entry.generation) != expected:
         raise _mismatch(
-            ground.vault, f"version {expected[0]} of item {item_id} does not match its entry"
+            ground.vault,
+            f"Version {expected[0]} of item {item_id} does not match the log of changes",
         )
     held = ground.state.items[item_id]
     if entry.n == held.content_revision and entry.content != held.content:
         raise _mismatch(
-            ground.vault, f"version {expected[0]} of item {item_id} differs from this device's copy"
+            ground.vault, f"Version {expected[0]} of item {item_id} differs from this device's copy"
         )
     return signed.head
 
@@ -246,7 +250,7 @@ def _check_content(ground: OpenVault, item_id: UUID, fields: Fields) -> None:
     signed = fields.within("entry").binary("content")
     if content != signed:
         revision = fields.count("revision")
-        what = f"version {revision} of item {item_id} has another content than its entry"
+        what = f"The content of version {revision} of item {item_id} was altered"
         raise _mismatch(ground.vault, what)
 
 
@@ -259,4 +263,4 @@ def _opened(ground: OpenVault, item_id: UUID, fields: Fields, part: aad.Part) ->
 
 
 def _mismatch(vault: CachedVault, what: str) -> StateMismatch:
-    return StateMismatch(f"{what} (this device has {vault.waypoint})", vault_id=vault.id)
+    return StateMismatch(f"{what} (this device has {vault.waypoint}).", vault_id=vault.id)

@@ -215,7 +215,7 @@ def _faults(type: str, overview: Part, detail: Part) -> Found:
         if name not in schema.overview and (name in schema.detail or name in SECRET_ANYWHERE):
             yield f"overview.{name}", "is secret and belongs in detail"
     if sealed_bytes(overview, detail) > ITEM_BYTES:
-        yield "item", f"is larger than {ITEM_BYTES // 1024} KiB when sealed"
+        yield "item", f"is larger than {ITEM_BYTES // 1024} KiB when encrypted"
 
 
 def _part_faults(part: str, value: Part, known: Mapping[str, Check]) -> Found:

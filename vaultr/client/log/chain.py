@@ -8,7 +8,7 @@ from uuid import UUID
 from vaultr.client.crypto.keys import Keys, lk_of
 from vaultr.client.crypto.primitives import hmac_sha256
 from vaultr.client.errors import ChainBroken, StateMismatch
-from vaultr.client.log.entries import SignedEntry, Waypoint, short_head, vouch
+from vaultr.client.log.entries import SignedEntry, Waypoint, shown_place, vouch
 from vaultr.client.log.state import Held, Overview, VaultState
 from vaultr.protocol.entries import ITEM_OPS, NOTHING, Entry, Op
 
@@ -35,8 +35,7 @@ def check_vouch(last: SignedEntry, total: int, keys: Keys, held: Waypoint | None
         ours = f"this device has {held}" if held else "this device has no copy"
         raise StateMismatch(
             f"The server's items of vault {entry.vault_id} are not the ones that your devices "
-            "wrote "
-            f"({ours}, the server shows {last.waypoint}).",
+            f"wrote ({ours}, the server shows {last.waypoint}).",
             vault_id=entry.vault_id,
         )
 
@@ -53,7 +52,9 @@ def follow(
     known = {landmark.n: landmark for landmark in landmarks}
     here = start
     if known.get(here.n, here) != here:
-        raise ChainBroken(f"There are two histories: your devices know {known[here.n]} and {here}.")
+        raise ChainBroken(
+            f"The server shows two histories: your devices saw {known[here.n]} and {here}."
+        )
     for signed in entries:
         _check_link(signed.entry, here)
         check_mac(signed, keys)
@@ -66,9 +67,8 @@ def follow(
 
 def _forked(entry: Entry, known: Waypoint, shown: str) -> ChainBroken:
     return ChainBroken(
-        f"There are two histories of vault {entry.vault_id}: your devices know {known}, the "
-        "server's "
-        f"log has {shown}.",
+        f"The server shows two histories of vault {entry.vault_id}: your devices saw {known}, now "
+        f"its log has {shown}.",
         vault_id=entry.vault_id,
     )
 
@@ -77,10 +77,14 @@ def _check_link(entry: Entry, here: Waypoint) -> None:
     if entry.n != here.n + 1:
         raise _broken(entry, "does not follow the one before it", here)
     if entry.prev != here.head:
-        raise _forked(entry, here, f"{here.n} {short_head(entry.prev)}")
+        raise _forked(entry, here, shown_place(here.n, entry.prev))
     begins = entry.op is Op.ROTATE_BEGIN
     if entry.generation != here.generation + (1 if begins else 0):
-        raise _broken(entry, f"has key generation {entry.generation} after {here.generation}", here)
+        raise _broken(
+            entry,
+            f"uses version {entry.generation} of the keys after version {here.generation}",
+            here,
+        )
     _check_form(entry, here)
 
 
@@ -98,7 +102,8 @@ def _check_form(entry: Entry, here: Waypoint) -> None:
 
 def _broken(entry: Entry, what: str, here: Waypoint) -> ChainBroken:
     return ChainBroken(
-        f"Entry {entry.n} in the log of vault {entry.vault_id} {what} (after {here}).",
+        f"The server's log of vault {entry.vault_id} is altered or damaged: entry {entry.n} {what} "
+        f"(after {here}).",
         vault_id=entry.vault_id,
     )
 
@@ -170,8 +175,8 @@ class Replay:
 
     def _impossible(self, entry: Entry, what: str) -> ChainBroken:
         return ChainBroken(
-            f"Entry {entry.n} is a {entry.op} of item {entry.item_id}, which {what} (this "
-            "device has "
+            f"The server's log of vault {entry.vault_id} is altered or damaged: entry {entry.n} is "
+            f"a {entry.op} of item {entry.item_id}, which {what} (this device has "
             f"{self._state.waypoint}).",
             vault_id=entry.vault_id,
         )

@@ -67,9 +67,9 @@ def _of_vault(held: VaultSet, shown: VaultSet) -> Iterator[str]:
     elif theirs.n > ours.n:
         yield f"the server is ahead: it shows {theirs}, this device has {ours}"
     elif theirs.head != ours.head:
-        yield f"two histories: the server shows {theirs}, this device has {ours}"
+        yield f"another history: the server shows {theirs}, this device has {ours}"
     if theirs.generation != ours.generation:
-        yield f"key generation {theirs.generation}, this device has {ours.generation}"
+        yield f"version {theirs.generation} of the keys, this device has {ours.generation}"
     if shown.overview != held.overview:
         yield (
             f"a different name: revision {shown.overview.revision}, this device has revision "
@@ -85,13 +85,16 @@ def _of_item(ours: Held, theirs: Held) -> Iterator[str]:
             f"{ours.content_revision}"
         )
     elif theirs.content != ours.content:
-        yield f"a different content under the same revision {ours.content_revision}"
+        yield f"another content with the same revision {ours.content_revision}"
     if theirs.state != ours.state:
         yield f"{_STATES[theirs.state]}, on this device {_STATES[ours.state]}"
     if theirs.type != ours.type:
         yield f"type {theirs.type}, this device has {ours.type}"
     if theirs.generation != ours.generation:
-        yield f"sealed under key generation {theirs.generation}, this device has {ours.generation}"
+        yield (
+            f"encrypted with version {theirs.generation} of the keys, this device has "
+            f"{ours.generation}"
+        )
     only_revision = theirs.revision != ours.revision and (
         (theirs.content_revision, theirs.state) == (ours.content_revision, ours.state)
     )

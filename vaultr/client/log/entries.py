@@ -24,7 +24,12 @@ class Waypoint:
     generation: int
 
     def __str__(self) -> str:
-        return f"{self.n} {short_head(self.head)}"
+        return shown_place(self.n, self.head)
+
+
+def shown_place(n: int, head: bytes) -> str:
+    """Return a revision and its head as messages show them."""
+    return f"revision {n} ({short_head(head)})"
 
 
 def short_head(head: bytes) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from vaultr.client.crypto.primitives import sha256
 from vaultr.client.errors import AnswerInvalid, RolledBack, StateMismatch
-from vaultr.client.log.entries import ItemState, SignedEntry, Waypoint, short_head
+from vaultr.client.log.entries import ItemState, SignedEntry, Waypoint, shown_place
 from vaultr.client.log.state import Held, Overview
 from vaultr.client.strict_json import Fields, Json
 from vaultr.protocol.entries import HASH_BYTES, NO_ITEM, Entry, Op, item_content, overview_content
@@ -82,12 +82,12 @@ def gather(vault_id: UUID, pages: Iterable[Json], *, since: int) -> Shown:
     more = True
     for number, page in enumerate(pages):
         if not more:
-            raise _invalid("it has a page after the last one", vault_id)
+            raise _invalid("it continues after its end", vault_id)
         if number == PAGES_MOST or shown.volume > SEALED_BYTES_MOST:
-            raise _invalid("its pages have no end", vault_id)
+            raise _invalid("it has no end", vault_id)
         more = _take_page(shown, Fields(page, "sync", AnswerInvalid))
     if more:
-        raise _invalid("its last page is missing", vault_id)
+        raise _invalid("its end is missing", vault_id)
     return shown
 
 
@@ -95,12 +95,12 @@ def _take_page(shown: Shown, page: Fields) -> bool:
     before, shown.through = shown.through, page.count("through")
     revision, head = page.count("revision"), page.binary("head", HASH_BYTES)
     if revision < shown.n:
-        both = f"{shown.n} {short_head(shown.head)}, then {revision} {short_head(head)}"
+        both = f"first {shown.waypoint}, then {shown_place(revision, head)}"
         raise RolledBack(f"The server showed an older state in the middle of a sync: {both}.")
     more = page.flag("more")
     moves = before < shown.through < revision if more else before <= shown.through == revision
     if not moves:
-        raise _invalid("its pages do not lead to its revision", shown.vault_id)
+        raise _invalid("its parts do not lead to the newest state", shown.vault_id)
     shown.n, shown.head = revision, head
     _take_vault(shown, page.within("vault"))
     _take_entries(shown, page, before)
@@ -111,9 +111,7 @@ def _take_page(shown: Shown, page: Fields) -> bool:
 def _take_vault(shown: Shown, vault: Fields) -> None:
     claimed = (vault.uuid("id"), vault.count("revision"), vault.binary("head", HASH_BYTES))
     if claimed != (shown.vault_id, shown.n, shown.head):
-        raise _invalid(
-            "one page contradicts itself about the vault, its revision or its head", shown.vault_id
-        )
+        raise _invalid("one part of it contradicts another about the newest state", shown.vault_id)
     shown.generation = vault.count("generation", least=1)
     shown.overview = read_overview(vault)
     shown.wraps = read_wraps(vault, shown.vault_id)
@@ -139,8 +137,8 @@ def read_wraps(vault: Fields, vault_id: UUID) -> dict[int, bytes]:
         generation, sealed = wrap.count("generation", least=1), wrap.binary("sealed_key")
         if wraps.setdefault(generation, sealed) != sealed:
             raise StateMismatch(
-                f"The server returned two key wraps for generation {generation} of vault "
-                f"{vault_id}.",
+                f"The server returned two different keys as version {generation} of the keys of "
+                f"vault {vault_id}.",
                 vault_id=vault_id,
             )
     return wraps
@@ -153,15 +151,15 @@ def check_wraps(wraps: Mapping[int, object], generation: int, vault_id: UUID) ->
     """
     # Without a list of all generations: their number is only the server's claim.
     if max(wraps, default=0) > generation:
-        what = "it returned keys of a generation that the log has not begun"
+        what = "it returned newer ones than any of your devices made"
     elif len(wraps) < generation:
         missing = next(each for each in range(1, generation + 1) if each not in wraps)
-        what = f"it did not return the keys of generation {missing}"
+        what = f"it did not return version {missing} of them"
     else:
         return
     raise StateMismatch(
-        f"The server withholds or adds keys of vault {vault_id}, which is at key generation "
-        f"{generation}: {what}.",
+        f"The server withholds or adds keys of vault {vault_id}, which has {generation} versions "
+        f"of its keys: {what}.",
         vault_id=vault_id,
     )
 
@@ -169,7 +167,7 @@ def check_wraps(wraps: Mapping[int, object], generation: int, vault_id: UUID) ->
 def _take_entries(shown: Shown, page: Fields, before: int) -> None:
     listed = list(page.objects("entries"))
     if len(listed) > SYNC_LIMIT_MOST:
-        raise _invalid("a page has more log entries than were requested", shown.vault_id)
+        raise _invalid("it has more log entries than were requested", shown.vault_id)
     # Compare lengths first: a list built from `through` would be as large as the server likes.
     gap = len(listed) != (shown.through - before if shown.since else 0)
     entries = [] if gap else [read_entry(shown.vault_id, fields) for fields in listed]
@@ -203,12 +201,12 @@ def _take_rows(shown: Shown, page: Fields, before: int) -> None:
         shown.rows.pop(item_id, None)
         revisions.append(revision)
     if len(revisions) > SYNC_LIMIT_MOST:
-        raise _invalid("a page has more items than were requested", shown.vault_id)
+        raise _invalid("it has more items than were requested", shown.vault_id)
     shown.volume += _RECORD_BYTES * len(revisions)
     if any(not before < revision <= shown.through for revision in revisions):
-        raise _invalid("a page has an item whose revision is outside of the page", shown.vault_id)
+        raise _invalid("it has an item with a revision that was not requested", shown.vault_id)
     if len(set(revisions)) != len(revisions):
-        raise _invalid("a page has two items with one revision", shown.vault_id)
+        raise _invalid("it has two items with one revision", shown.vault_id)
     if back := rows.keys() & shown.removed.keys():
         raise StateMismatch(
             f"Item {back.pop()} was removed, but the server still returns it.",
@@ -262,12 +260,13 @@ def read_entry(vault_id: UUID, fields: Fields) -> SignedEntry:
     head = sha256(entry.signed() + mac)
     if fields.binary("head", HASH_BYTES) != head:
         raise AnswerInvalid(
-            f"Log entry {entry.n} of vault {vault_id} does not have the head that it claims."
+            f"Log entry {entry.n} of vault {vault_id} is damaged: "
+            "it does not match its own checksum."
         )
     return SignedEntry(entry=entry, mac=mac, head=head)
 
 
 def _invalid(what: str, vault_id: UUID) -> AnswerInvalid:
     return AnswerInvalid(
-        f"The server's response for vault {vault_id} is invalid: {what}.", vault_id=vault_id
+        f"The server's response about vault {vault_id} is invalid: {what}.", vault_id=vault_id
     )

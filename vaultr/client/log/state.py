@@ -166,8 +166,8 @@ def plan_sync(state: VaultState | None, known: Waypoint | None) -> SyncPlan:
         return SyncPlan(full=False, since=state.n, conditional=True)
     if known.n == state.n:
         raise ChainBroken(
-            f"There are two histories of vault {state.vault_id}: this device has {state.waypoint}, "
-            f"another of your devices saw {known}.",
+            f"The server shows two histories of vault {state.vault_id}: it showed this device "
+            f"{state.waypoint}, and another of your devices {known}.",
             vault_id=state.vault_id,
         )
     return SyncPlan(full=False, since=min(state.n, known.n), conditional=False)

@@ -29,7 +29,8 @@ def _taken(shown: Shown, keys: Keys) -> Synced:
     last = shown.head_entry
     if last is None or last.waypoint != shown.waypoint:
         raise AnswerInvalid(
-            f"The head of vault {shown.vault_id} is not the one that its last entry leads to.",
+            f"The server contradicts itself about vault {shown.vault_id}: the newest change in its "
+            f"log does not lead to {shown.waypoint}, which it shows as the newest state.",
             vault_id=shown.vault_id,
         )
     check_mac(last, keys)

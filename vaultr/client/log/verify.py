@@ -92,8 +92,8 @@ def take_delta(state: VaultState, shown: Shown, keys: Keys, known: Waypoint | No
     end = follow(start, shown.entries, keys, landmarks)
     if end != shown.waypoint or shown.head_entry is None or shown.head_entry.waypoint != end:
         raise ChainBroken(
-            f"The log of vault {shown.vault_id} leads to {end}, but the server claims "
-            f"{shown.waypoint}.",
+            f"The server contradicts itself about vault {shown.vault_id}: its log of changes leads "
+            f"to {end}, but it shows {shown.waypoint}.",
             vault_id=shown.vault_id,
         )
     replay = Replay(state)
@@ -114,8 +114,8 @@ def check_item(state: VaultState, item: Json) -> Held:
     if held is None or row.held != held:
         seen = f"revision {held.revision}" if held else "no such item"
         raise StateMismatch(
-            f"Item {item_id} does not match the vault's log: this device has {seen} (at "
-            f"{state.waypoint}), the server shows revision {row.held.revision}.",
+            f"Item {item_id} is not the one that your devices wrote: this device has {seen} (the "
+            f"vault at {state.waypoint}), the server shows revision {row.held.revision}.",
             vault_id=state.vault_id,
         )
     return held
@@ -125,12 +125,12 @@ def check_claims(shown: Shown, keys: Keys) -> None:
     """Check the claims of a full set that the vouch does not cover."""
     used = {held.generation for held in shown.items.values()} | {shown.overview.generation}
     if max(used) > shown.generation:
-        raise _mismatch(shown, "an item is sealed under newer keys than the vault has", None)
+        raise _mismatch(shown, "an item is encrypted with newer keys than the vault has", None)
     check_wraps(shown.wraps, shown.generation, shown.vault_id)
     if missing := used - keys.keys():  # the caller opened other wraps
-        raise _mismatch(shown, f"the keys of generation {min(missing)} were not opened", None)
+        raise _mismatch(shown, f"version {min(missing)} of its keys is missing", None)
     if shown.overview.revision > shown.n:
-        raise _mismatch(shown, "its name has a higher revision than the vault", None)
+        raise _mismatch(shown, "its name is newer than the vault", None)
 
 
 def _check_untouched(shown: Shown, keys: Keys) -> None:
@@ -141,9 +141,8 @@ def _check_untouched(shown: Shown, keys: Keys) -> None:
     made = Waypoint(0, first_head(shown.vault_id), FIRST_GENERATION)
     if shown.waypoint != made:
         raise ChainBroken(
-            f"Vault {shown.vault_id} has no log entry, but is not new: a new vault is at {made}, "
-            "the "
-            f"server shows {shown.waypoint}.",
+            f"The server shows no log of changes for vault {shown.vault_id}, which is not new: a "
+            f"new vault is at {made}, the server shows {shown.waypoint}.",
             vault_id=shown.vault_id,
         )
     sealed = Fields(shown.vault, "vault", AnswerInvalid).binary("overview")
@@ -155,15 +154,14 @@ def _check_last(shown: Shown, last: SignedEntry) -> None:
     """Check that the last entry leads to the claimed head, and matches its item."""
     if last.waypoint != shown.waypoint:
         raise ChainBroken(
-            f"The last log entry of vault {shown.vault_id} leads to {last.waypoint}, but the "
-            "server "
-            f"claims {shown.waypoint}.",
+            f"The server contradicts itself about vault {shown.vault_id}: the newest change in its "
+            f"log leads to {last.waypoint}, but it shows {shown.waypoint}.",
             vault_id=shown.vault_id,
         )
     written = {item_id for item_id, held in shown.items.items() if held.revision == shown.n}
     logged = {last.entry.item_id} if last.entry.op in CONTENT_OPS else set()
     if written != logged:
-        raise _mismatch(shown, "its newest item is not the one that the last log entry wrote", None)
+        raise _mismatch(shown, "its newest item is not the one that was changed last", None)
 
 
 def _check_shown(state: VaultState, shown: Shown, replay: Replay) -> None:
@@ -176,16 +174,22 @@ def _check_shown(state: VaultState, shown: Shown, replay: Replay) -> None:
         else:
             fits = row is not None and LoggedItem.of(row.held) == logged
         if not fits:
-            what = f"item {item_id} is missing or does not match the log"
+            what = f"item {item_id} is missing, or is not the one that your devices wrote"
             raise _mismatch(shown, what, state.waypoint)
     for item_id, row in shown.rows.items():
         if item_id not in replay.touched and state.items.get(item_id) != row.held:
-            raise _mismatch(shown, f"item {item_id} is not in the log", state.waypoint)
+            raise _mismatch(
+                shown, f"item {item_id} was changed, but not by one of your devices", state.waypoint
+            )
     for item_id in shown.removed:
         if item_id not in replay.touched and item_id in state.items:
-            raise _mismatch(shown, f"item {item_id} is missing without a log entry", state.waypoint)
+            raise _mismatch(
+                shown,
+                f"item {item_id} is missing, but none of your devices removed it",
+                state.waypoint,
+            )
     if shown.overview != replay.overview:
-        raise _mismatch(shown, "its name does not match the log", state.waypoint)
+        raise _mismatch(shown, "its name is not the one that your devices gave it", state.waypoint)
 
 
 def _moved(
@@ -243,16 +247,15 @@ def synced(state: VaultState, shown: Shown) -> Synced:
 def _rolled_back(known: Waypoint, shown: Shown) -> RolledBack:
     return RolledBack(
         f"The server shows an older state of vault {shown.vault_id}: one of your devices saw "
-        f"{known}, "
-        f"the server shows {shown.waypoint}.",
+        f"{known}, the server shows {shown.waypoint}.",
         vault_id=shown.vault_id,
     )
 
 
 def _forked(known: Waypoint, shown: Shown) -> ChainBroken:
     return ChainBroken(
-        f"There are two histories of vault {shown.vault_id}: your devices know {known}, the server "
-        f"shows {shown.waypoint}.",
+        f"The server shows two histories of vault {shown.vault_id}: your devices saw {known}, now "
+        f"it shows {shown.waypoint}.",
         vault_id=shown.vault_id,
     )
 
@@ -260,7 +263,7 @@ def _forked(known: Waypoint, shown: Shown) -> ChainBroken:
 def _mismatch(shown: Shown, what: str, held: Waypoint | None) -> StateMismatch:
     ours = f"this device has {held}" if held else "this device has no copy"
     return StateMismatch(
-        f"Vault {shown.vault_id} does not match its log: {what} ({ours}, the server shows "
-        f"{shown.waypoint}).",
+        f"What the server shows of vault {shown.vault_id} does not match the log of changes that "
+        f"your devices signed: {what} ({ours}, the server shows {shown.waypoint}).",
         vault_id=shown.vault_id,
     )

@@ -187,10 +187,14 @@ def _read(
     for before, after in pairwise(signed):
         if after.entry.prev != before.head or after.entry.n != before.entry.n + 1:
             raise ChainBroken(
-                f"Entry {after.entry.n} does not follow the one before it in the server's log."
+                f"The server's log of changes has a gap: entry {after.entry.n} does not follow the "
+                "one before it."
             )
     if signed and signed[-1].head != last.head:
-        raise ChainBroken("The server's log leads to a different head than the server shows.")
+        raise ChainBroken(
+            "The server contradicts itself: its log of changes leads to another state than it "
+            "shows."
+        )
     heads = {each.entry.n: each.head for each in signed}
     if signed:
         heads[signed[0].entry.n - 1] = signed[0].entry.prev

@@ -90,7 +90,7 @@ class Explainer:
         sets[vault_id] = digest(shown)
         found = [] if held is None else differences.explain(held.state, shown)
         if wrong is None and found and held is not None and shown.waypoint == held.waypoint:
-            wrong = f"the server has different items under the same head {held.waypoint}"
+            wrong = f"the server has other items under the same {held.waypoint}"
         if wrong is not None:
             found += self._not_opening(held, shown)
         for each in found:

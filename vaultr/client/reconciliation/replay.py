@@ -87,8 +87,8 @@ class Replayer:
             shown = self._vaults.syncer.show_all(vault_id)
         if shown.waypoint != vault.waypoint:
             raise StateMismatch(
-                f"Vault {vault_id} is at {vault.waypoint} on this device, but the server shows "
-                f"{shown.waypoint}.",
+                f"The server contradicts itself about vault {vault_id}: this device received "
+                f"{vault.waypoint}, now it shows {shown.waypoint}.",
                 vault_id=vault_id,
             )
         theirs = self._vaults.reader.open_vault(vault)

@@ -96,7 +96,10 @@ class DeviceSession:
             except VaultrError as after:
                 both_ended = isinstance(error, SessionEnded) and isinstance(after, SessionEnded)
                 if str(after) != str(error) and not both_ended:
-                    error.add_note(f"The profile could not be written either: {after}")
+                    error.add_note(
+                        "What this device has seen could not be stored on the server either: "
+                        f"{after}"
+                    )
         else:
             self.drop()
 
@@ -342,7 +345,7 @@ class DeviceSession:
                 raise UsageError("No server is set: use --url https://vault.example or VAULTR_URL.")
             if pins is not None and origin_of(url) != pins.origin:
                 raise PinMismatch(
-                    f"this device belongs to {pins.origin}; nothing was sent to {origin_of(url)}. "
+                    f"This device belongs to {pins.origin}. Nothing was sent to {origin_of(url)}. "
                     "For another server use another folder: VAULTR_DIR"
                 )
             self._transport = Transport(
@@ -357,8 +360,8 @@ class DeviceSession:
     def _use_server_of(self, kit: Kit) -> None:
         if self._url is not None and origin_of(self._url) != kit.pins.origin:
             raise PinMismatch(
-                f"the emergency kit is for {kit.pins.origin}; nothing was sent to "
-                f"{origin_of(self._url)}"
+                f"The emergency kit is for {kit.pins.origin}. Nothing was sent to "
+                f"{origin_of(self._url)}."
             )
         self._url = kit.pins.origin
 

@@ -14,9 +14,11 @@ from vaultr.protocol.entries import HASH_BYTES
 from vaultr.protocol.kdf import Kdf, UnsafeKdf, check_salt, kdf_of
 
 AUTH_SCHEME: Final = "vp1"
+PROFILE_SHOWN: Final = "The profile that your devices share, as the server shows it,"
 _CHANGED: Final = (
-    "The master password was changed or recovered on another device, or this is another server:"
-    " {difference}; the password was not used. After a change: vaultr login --changed"
+    "The master password was changed or recovered on another device, or this is another server: it"
+    " asks to derive the key from your password in another way than before ({difference}). The"
+    " password was not used. After a change of your own: vaultr login --changed"
 )
 
 
@@ -37,14 +39,17 @@ def read_prelogin(answer: Json) -> Derivation:
     fields = Fields(answer, "prelogin", AnswerInvalid)
     if fields.text("auth_scheme") != AUTH_SCHEME:
         raise UnsafeParameters(
-            f"the server uses another scheme than {AUTH_SCHEME}; the password was not used"
+            f"The server asks for another way to log in than {AUTH_SCHEME}. "
+            "The password was not used."
         )
     salt = fields.binary("salt")
     try:
         check_salt(salt)
         kdf = kdf_of(fields.within("kdf").raw())
     except UnsafeKdf as error:
-        raise UnsafeParameters(f"{error}; the password was not used") from None
+        raise UnsafeParameters(
+            f"The server asks to use the password unsafely: {error}. The password was not used."
+        ) from None
     return Derivation(account_id=fields.uuid("account_id"), kdf=kdf, salt=salt)
 
 
@@ -83,10 +88,10 @@ class Pins:
         if changed:
             return
         if derivation.kdf != self.kdf:
-            shown = f"its KDF parameters are {_text(derivation.kdf)}, not {_text(self.kdf)}"
+            shown = f"{_text(derivation.kdf)} instead of {_text(self.kdf)}"
             raise PinMismatch(_CHANGED.format(difference=shown))
         if not compare_digest(sha256(derivation.salt), self.salt_sha256):
-            raise PinMismatch(_CHANGED.format(difference="its salt is not the pinned one"))
+            raise PinMismatch(_CHANGED.format(difference="with another salt"))
 
     def fits(self, derivation: Derivation) -> bool:
         """Check whether these are the pins of ``derivation``."""
@@ -100,28 +105,34 @@ class Pins:
         """
         if others.account_id != self.account_id:
             raise PinMismatch(
-                f"The profile is of another account ({self.account_id} and {others.account_id})."
+                f"{PROFILE_SHOWN} is of another account: {others.account_id} instead of "
+                f"{self.account_id}."
             )
         if others.origin != self.origin:
             raise PinMismatch(
-                f"The profile names another server ({self.origin} and {others.origin})."
+                f"{PROFILE_SHOWN} names another server: {others.origin} instead of {self.origin}."
             )
         if others.secret_key != self.secret_key:
-            raise PinMismatch("the profile differs on whether the account has a secret key")
+            raise PinMismatch(
+                f"{PROFILE_SHOWN} contradicts this device on whether the account has a secret key."
+            )
         if (others.kdf, others.salt_sha256) != (self.kdf, self.salt_sha256):
-            raise PinMismatch("KDF parameters or salt differ from those in the profile")
+            raise PinMismatch(
+                f"{PROFILE_SHOWN} says that the key is derived from your password in another way "
+                "than the server asked for."
+            )
 
     def _check_account_and_origin(self, account_id: UUID, origin: str) -> None:
         if account_id != self.account_id:
             raise PinMismatch(
-                f"the server shows account {account_id}, but this device has pinned "
-                f"{self.account_id}; the password was not used. This also happens if the account "
+                f"The server shows account {account_id}, but this device belongs to account "
+                f"{self.account_id}. The password was not used. This also happens if the account "
                 "was deleted, or has another email address now: vaultr login --email ADDRESS"
             )
         if origin != self.origin:
             raise PinMismatch(
-                f"the server is {origin}, but this device has pinned {self.origin}; "
-                "the password was not used"
+                f"The server is {origin}, but this device belongs to {self.origin}. "
+                "The password was not used."
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -145,7 +156,7 @@ class Pins:
         try:
             kdf = kdf_of(fields.within("kdf").raw())
         except UnsafeKdf as error:
-            raise UnsafeParameters(str(error)) from None
+            raise UnsafeParameters(f"{PROFILE_SHOWN} has unsafe values: {error}.") from None
         return cls(
             account_id=fields.uuid("account_id"),
             origin=fields.text("origin"),

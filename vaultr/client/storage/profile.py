@@ -12,7 +12,7 @@ from vaultr.client.crypto import aad
 from vaultr.client.crypto.seal import open_sealed, seal
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, VaultrError
 from vaultr.client.log.entries import Waypoint
-from vaultr.client.storage.pins import Pins
+from vaultr.client.storage.pins import PROFILE_SHOWN, Pins
 from vaultr.client.strict_json import Fields, Json, read_object
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import HASH_BYTES
@@ -168,16 +168,19 @@ def open_profile(wrap: bytes, account_id: UUID, revision: int, sealed: bytes) ->
     """
     try:
         bound = aad.profile(account_id, revision)
-        what = f"revision {revision} of the profile"
+        what = f"revision {revision} of the profile that your devices share"
         document = read_object(open_sealed(wrap, bound, sealed, what))
     except ValueError as error:
-        raise AnswerInvalid(f"the profile is invalid: {error}") from None
+        raise AnswerInvalid(f"{PROFILE_SHOWN} is invalid: {error}.") from None
     fields = Fields(document, "profile", AnswerInvalid)
     if fields.count("v", least=VERSION) > VERSION:
-        raise ProfileTooNew("A newer client wrote your profile: update this one.")
+        raise ProfileTooNew(
+            "A newer version of Vaultr on another device wrote your account's profile. Nothing was "
+            "changed. Update Vaultr on this device, then try again."
+        )
     pins = Pins.from_json(fields.within("pins").raw())
     if pins.account_id != account_id:
-        raise AnswerInvalid("the profile has the pins of another account")
+        raise AnswerInvalid(f"{PROFILE_SHOWN} is of another account.")
     _read_vaults(fields.within("vaults"))
     return Profile(revision, document, sealed)
 
@@ -193,11 +196,15 @@ def accept_profile(last: Profile | None, shown: Profile) -> Profile:
         return shown
     if shown.revision < last.revision:
         raise RolledBack(
-            f"the server has an older profile: revision {shown.revision}, "
-            f"this device has seen {last.revision}"
+            f"The server shows an older profile of your account: revision {shown.revision}, "
+            f"this device has seen {last.revision}. The profile is the record that your devices "
+            "share of what they have seen."
         )
     if shown.revision == last.revision and shown.sealed != last.sealed:
-        raise ChainBroken(f"revision {shown.revision} of the profile has other bytes than before")
+        raise ChainBroken(
+            f"{PROFILE_SHOWN} has another content than before under the same revision "
+            f"{shown.revision}."
+        )
     theirs = shown.vaults
     for vault_id, known in last.vaults.items():
         _check_known(vault_id, known, theirs.get(vault_id))
@@ -207,12 +214,16 @@ def accept_profile(last: Profile | None, shown: Profile) -> Profile:
 def _check_known(vault_id: UUID, known: Known, shown: Known | None) -> None:
     match known, shown:
         case (_, None):
-            raise RolledBack(f"vault {vault_id} is missing from the profile", vault_id=vault_id)
+            raise RolledBack(
+                f"{PROFILE_SHOWN} has lost vault {vault_id}, which is not deleted.",
+                vault_id=vault_id,
+            )
         case (_, Deleted()):
             return
         case (Deleted(), _):
             raise RolledBack(
-                f"vault {vault_id} was deleted and is back in the profile", vault_id=vault_id
+                f"{PROFILE_SHOWN} lists vault {vault_id} again, which you deleted.",
+                vault_id=vault_id,
             )
         case (Waypoint() as ours, Waypoint() as theirs):
             _check_order(vault_id, ours, theirs)
@@ -221,12 +232,13 @@ def _check_known(vault_id: UUID, known: Known, shown: Known | None) -> None:
 def _check_order(vault_id: UUID, ours: Waypoint, theirs: Waypoint) -> None:
     if theirs.n < ours.n or theirs.generation < ours.generation:
         raise RolledBack(
-            f"the profile has an older head of vault {vault_id}: {theirs}, seen before: {ours}",
+            f"{PROFILE_SHOWN} is older than before: it has vault {vault_id} at {theirs}, after "
+            f"{ours}.",
             vault_id=vault_id,
         )
     if theirs.n == ours.n and theirs != ours:
         raise ChainBroken(
-            f"the profile has another history of vault {vault_id}: {theirs}, seen before: {ours}",
+            f"{PROFILE_SHOWN} has another history of vault {vault_id}: {theirs} instead of {ours}.",
             vault_id=vault_id,
         )
 
@@ -268,9 +280,9 @@ def _vault_id(text: str) -> UUID:
     try:
         vault_id = UUID(text)
     except ValueError:
-        raise AnswerInvalid("the profile has a vault with an invalid id") from None
+        raise AnswerInvalid(f"{PROFILE_SHOWN} has a vault with an invalid id.") from None
     if str(vault_id) != text:
-        raise AnswerInvalid("the profile has a vault with an invalid id")
+        raise AnswerInvalid(f"{PROFILE_SHOWN} has a vault with an invalid id.")
     return vault_id
 
 

@@ -67,7 +67,7 @@ class Session:
                 epoch, size, root = text.split(" ")
                 found.append((notes.number(epoch), notes.number(size), notes.decode(root)))
             except (ValueError, notes.NoteInvalid):
-                raise AnswerInvalid("the server answered an odd X-Vaultr-Checkpoint") from None
+                raise AnswerInvalid("its X-Vaultr-Checkpoint is invalid") from None
         return found
 
     @property

@@ -242,7 +242,7 @@ class Transport:
             )
         if response.status != _OK:
             _checked(response, self.origin, plain=False)
-            raise AnswerInvalid(f"the server sent status {response.status}")
+            raise AnswerInvalid(f"it has status {response.status}")
 
     def send_ignoring_response(
         self, method: str, path: str, *, headers: Mapping[str, str], seconds: float
@@ -306,11 +306,11 @@ def _checked(response: "HttpResponse", origin: str, *, plain: bool) -> Answer:
         raise _error(response, content_type, origin)
     etag = response.headers.get("ETag")
     if etag is not None and not _ETAG.fullmatch(etag):
-        raise AnswerInvalid("the server sent an invalid ETag")
+        raise AnswerInvalid("its ETag is invalid")
     if status in (204, 304):
         return Answer(status, None, etag)
     if status not in (200, 201, 202):
-        raise AnswerInvalid(f"the server sent status {status}")
+        raise AnswerInvalid(f"it has status {status}")
     if not content and status == 202:
         return Answer(status, None, etag)
     if content_type == _LINES or (plain and content_type == _PLAIN):
@@ -328,17 +328,17 @@ def _text(content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
-        raise AnswerInvalid("the answer is not UTF-8") from None
+        raise AnswerInvalid("it is not UTF-8") from None
 
 
 def _object(content: bytes) -> Json:
     # An empty object takes 25 times its bytes in memory.
     if sum(map(content.count, _BEFORE_VALUES)) > ANSWER_VALUES:
-        raise AnswerInvalid(f"the response has over {ANSWER_VALUES} values")
+        raise AnswerInvalid(f"it has over {ANSWER_VALUES} values")
     try:
         return read_object(content)
     except ValueError as error:
-        raise AnswerInvalid(f"the response is not JSON: {error}") from None
+        raise AnswerInvalid(f"it is not JSON: {error}") from None
 
 
 def _error(response: "HttpResponse", content_type: str, origin: str) -> VaultrError:
@@ -355,9 +355,9 @@ def _error(response: "HttpResponse", content_type: str, origin: str) -> VaultrEr
     type_ = problem.get("type")
     slug = type_.removeprefix(PREFIX) if isinstance(type_, str) else ""
     if not _SLUG.fullmatch(slug) or problem.get("status") != status:
-        return AnswerInvalid(f"status {status} with an invalid problem document")
+        return AnswerInvalid(f"it has status {status} with an invalid problem document")
     if slug in SLUGS and status not in statuses_of(slug):
-        return AnswerInvalid(f"the problem {slug} never has status {status}")
+        return AnswerInvalid(f"the problem {slug} never comes with status {status}")
     members = {name: error_text.printable(problem[name]) for name in problem}
     error = error_from_problem(slug, status, members | {"retry_after": retry_after})
     error_text.add_server_text(error)

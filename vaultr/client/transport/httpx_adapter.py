@@ -155,7 +155,7 @@ class HttpxAdapter:
             first, newline, rest = piece.partition(b"\n")
             longest = max(line + len(first), max(map(len, rest.split(b"\n"))))
             if longest > line_bytes:
-                raise AnswerInvalid(f"the response has a line of over {line_bytes} bytes")
+                raise AnswerInvalid(f"it has a line of over {line_bytes} bytes")
             line = len(piece) - piece.rfind(b"\n") - 1 if newline else line + len(piece)
             sink(piece)
             self._deadline.start(pause_seconds)
@@ -169,7 +169,7 @@ class HttpxAdapter:
         for piece in whole:
             size += len(piece)
             if size > most:
-                raise AnswerInvalid(f"the response has over {most} bytes")
+                raise AnswerInvalid(f"it has over {most} bytes")
             if time.monotonic() > ends:
                 raise _silent(self._origin)
             pieces.append(piece)
@@ -178,7 +178,7 @@ class HttpxAdapter:
 
 def _check_encoding(response: httpx2.Response) -> None:
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise AnswerInvalid("the server sent a compressed response, which was not requested")
+        raise AnswerInvalid("it is compressed, which was not requested")
 
 
 def _tls_of(response: httpx2.Response) -> tuple[str, Mapping[str, Any]] | None:

@@ -46,8 +46,8 @@ def read_log_excerpt(syncer: Syncer, vault: CachedVault, since: int) -> LogExcer
         entries[each.entry.n], heads[each.entry.n] = each.entry, each.head
     if heads.get(vault.state.n) != vault.state.head:
         raise ChainBroken(
-            f"The server's log of vault {vault.id} does not lead to what this device has, "
-            f"{vault.waypoint}.",
+            f"The server shows another history of vault {vault.id}: its log of changes does not "
+            f"lead to what this device has, {vault.waypoint}.",
             vault_id=vault.id,
         )
     return LogExcerpt(heads, entries)

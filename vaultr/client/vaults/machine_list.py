@@ -129,7 +129,7 @@ class RotationWraps:
         """Read the result of :meth:`to_json`; without wraps if it is for another waypoint."""
         if value is None:
             return cls(at, {})
-        fields = Fields(value, "machine wraps", AnswerInvalid)
+        fields = Fields(value, "machine_wraps", AnswerInvalid)
         if (fields.count("n"), fields.binary("head")) != (at.n, at.head):
             return cls(at, {})
         wraps = {}

@@ -166,7 +166,7 @@ class MachineVaults:
         """Ask for the vaults and their wraps, which tell how new each vault must be."""
         fields = fields_of(self._session.send("GET", "/machines/self"), "machine")
         if fields.uuid("id") != self._access.account_id:
-            raise AnswerInvalid("the server returned another machine than the one that asked")
+            raise AnswerInvalid("it is about another machine than the one that asked")
         self.expires_at = fields.time("expires_at")
         listed = {each.uuid("vault_id"): each for each in fields.objects("vaults")}
         for vault_id, shown in listed.items():
@@ -183,13 +183,13 @@ class MachineVaults:
         state = held.state
         if not held.wraps.keys() <= wraps.keys():
             raise RolledBack(
-                f"The server returned fewer keys of vault {held.id} than this machine has.",
+                f"The server withholds keys of vault {held.id} that this machine has.",
                 vault_id=held.id,
             )
         lk = lk_of(keys, state.generation, held.id)
         if total_of(lk, state.items, state.overview) != state.total:
             raise StateMismatch(
-                f"The server returned different keys of vault {held.id} than before.",
+                f"The server returned other keys of vault {held.id} than before.",
                 vault_id=held.id,
             )
         if wraps != held.wraps:

@@ -59,8 +59,8 @@ class NewGenerations:
         check_vault(batch, answer.body or {})
         if read_wraps(fields_of(answer, "vault"), vault.id).get(new.generation) != new.sealed:
             raise StateMismatch(
-                f"The server has different keys of generation {new.generation} of vault "
-                f"{vault.id} than were sent.",
+                f"The server stored other new keys of vault {vault.id} than this device sent, as "
+                f"version {new.generation} of its keys.",
                 vault_id=vault.id,
             )
         wraps = {**vault.wraps, new.generation: new.sealed}

@@ -33,9 +33,9 @@ def object_in(data: bytes, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise SealBroken(f"{what} opens, but is not a JSON object")
+        raise SealBroken(f"{what} can be decrypted, but is not a JSON object.")
     if data.count(b"{") + data.count(b"[") > NESTING_MOST and is_nested_deep(value):
-        raise SealBroken(f"{what} opens, but is nested too deeply to display")
+        raise SealBroken(f"{what} can be decrypted, but is nested too deeply to display.")
     return value
 
 

@@ -44,7 +44,7 @@ def refreshed_wraps(cache: Cache, opened: UnlockedAccount, sender: Sender) -> Wr
     for vault in stale:
         if vault.id not in shown:
             raise RolledBack(
-                f"Vault {vault.id} is missing from the server's list; this device has "
+                f"Vault {vault.id} is missing from the server's list of vaults; this device has "
                 f"{vault.waypoint}.",
                 vault_id=vault.id,
             )
@@ -52,17 +52,15 @@ def refreshed_wraps(cache: Cache, opened: UnlockedAccount, sender: Sender) -> Wr
         state = vault.state
         if not vault.wraps.keys() <= newer.keys():
             raise StateMismatch(
-                f"Vault {vault.id}: the server did not return keys of generations that this device "
-                "has "
-                f"(at {vault.waypoint}).",
+                f"The server withholds keys of vault {vault.id} that this device has (at "
+                f"{vault.waypoint}).",
                 vault_id=vault.id,
             )
         lk = lk_of(keyring.open(vault.id, newer), state.generation, vault.id)
         if total_of(lk, state.items, state.overview) != state.total:
             raise StateMismatch(
-                f"Vault {vault.id}: the server returned different keys of generation "
-                f"{state.generation} "
-                "than before.",
+                f"The server returned other keys of vault {vault.id} than before, as version "
+                f"{state.generation} of its keys.",
                 vault_id=vault.id,
             )
         wraps[vault.id] = newer

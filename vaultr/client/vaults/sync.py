@@ -162,10 +162,9 @@ class Syncer:
             seen = cached.waypoint if cached is not None else known
             if seen is None:
                 raise
-            shown = "no such vault" if isinstance(refused, NotFound) else "an older state"
+            shown = "no longer has" if isinstance(refused, NotFound) else "shows an older state of"
             raise RolledBack(
-                f"Vault {vault_id}: this device or another of yours saw {seen}, the server shows "
-                f"{shown}.",
+                f"The server {shown} vault {vault_id}: one of your devices saw {seen}.",
                 vault_id=vault_id,
             ) from refused
 

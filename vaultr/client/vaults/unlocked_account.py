@@ -141,26 +141,24 @@ class UnlockedAccount:
     def _check_key_set(self, account_id: UUID, key_set: KeySet) -> None:
         ours = self.known.key_set
         if account_id != self.account_id:
-            raise PinMismatch(
-                f"The server returned account {account_id}; yours is {self.account_id}."
-            )
+            raise PinMismatch(f"The server shows account {account_id}, yours is {self.account_id}.")
         if key_set.epoch < ours.epoch:
             raise RolledBack(
-                f"The server returned an older account key: this device saw epoch {ours.epoch}, "
-                f"the server shows {key_set.epoch}."
+                f"The server shows an older account key: number {key_set.epoch}, this device has "
+                f"seen number {ours.epoch}. The account key encrypts the keys of all vaults."
             )
         if key_set.epoch > ours.epoch:
             # That change ended all other sessions: an honest server would have rejected this one.
             raise PinMismatch(
-                f"The account key was replaced (epoch {key_set.epoch}, this device has "
-                f"{ours.epoch}), "
-                "but this session still works, which a change of password should have ended. "
+                f"The server shows a newer account key (number {key_set.epoch}, this device has "
+                f"number {ours.epoch}), but this device is still logged in, although a change of "
+                "the password would have ended its session. "
                 "If you changed the password on another device, run: vaultr login --changed"
             )
         if key_set.account_key != ours.account_key:
-            raise AnswerInvalid("The server returned a different account key of the same epoch.")
+            raise AnswerInvalid("the account key is another one than before, with the same number")
         if key_set.identity != ours.identity:
-            raise AnswerInvalid("The server returned different identity keys than before.")
+            raise AnswerInvalid("the identity keys of your account are other ones than before")
 
     def is_behind(self, heads: Mapping[UUID, Waypoint]) -> bool:
         """Check whether the profile lacks one of ``heads``."""
@@ -208,8 +206,8 @@ class UnlockedAccount:
             if shown.revision == before.revision:
                 raise AnswerInvalid(
                     f"The server rejected a profile that follows revision {before.revision}, "
-                    "although "
-                    "that is the revision that it returns."
+                    "although it shows that revision as the newest. The profile is the record that "
+                    "your devices share of what they have seen."
                 )
             prove()
             wanted = merge_profiles(wanted, shown)
@@ -231,7 +229,7 @@ class UnlockedAccount:
             raise
         if fields_of(answer, "profile").count("revision") != sealed.revision:
             raise AnswerInvalid(
-                "The server stored the profile under a different revision than was sent."
+                "The server stored your account's profile under another revision than was sent."
             )
         self._keep(sealed, written_at=time.time())
         if 0 < self.store.rejected_profile() <= sealed.revision:

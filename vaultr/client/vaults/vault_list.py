@@ -79,12 +79,14 @@ class VaultListing:
         """
         vault_id, fields = state.vault_id, Fields(self.open[state.vault_id], "vault", AnswerInvalid)
         listed = _place(fields)
-        _check_order(vault_id, listed, state.waypoint, "the server's list has", "its log has")
+        _check_order(
+            vault_id, listed, state.waypoint, "the server's list of vaults shows", "its log"
+        )
         check_wraps(read_wraps(fields, vault_id), listed.generation, vault_id)
         if listed.n == state.n and read_overview(fields) != state.overview:
             raise StateMismatch(
-                f"Vault {vault_id} is at {state.waypoint}, but the server's list has a different "
-                f"name for it at {listed}.",
+                f"The server's list of vaults shows another name for vault {vault_id} than your "
+                f"devices gave it (this device has {state.waypoint}, the list shows {listed}).",
                 vault_id=vault_id,
             )
 
@@ -139,11 +141,14 @@ def _check_place(
 ) -> None:
     if vault_id not in listed:
         raise RolledBack(
-            f"Vault {vault_id} is missing from the server's list; one of your devices saw {known}.",
+            f"Vault {vault_id} is missing from the server's list of vaults; one of your devices "
+            f"saw {known}.",
             vault_id=vault_id,
         )
     shown, _ = listed[vault_id]
-    _check_order(vault_id, known, shown, "one of your devices saw", "the server lists")
+    _check_order(
+        vault_id, known, shown, "one of your devices saw", "the server's list of vaults shows"
+    )
 
 
 def _check_order(vault_id: UUID, before: Waypoint, after: Waypoint, was: str, now: str) -> None:
@@ -155,12 +160,12 @@ def _check_order(vault_id: UUID, before: Waypoint, after: Waypoint, was: str, no
         )
     if after.n == before.n and after.head != before.head:
         raise ChainBroken(
-            f"There are two histories of vault {vault_id}: {both}.", vault_id=vault_id
+            f"The server shows two histories of vault {vault_id}: {both}.", vault_id=vault_id
         )
     falls = after.generation < before.generation
     if falls or (after.n == before.n and after.generation != before.generation):
         raise StateMismatch(
-            f"The key generation of vault {vault_id} does not match: {both} "
-            f"(generations {before.generation} and {after.generation}).",
+            f"The server contradicts itself about the keys of vault {vault_id}: {both} "
+            f"(versions {before.generation} and {after.generation} of its keys).",
             vault_id=vault_id,
         )

@@ -189,7 +189,7 @@ class Vaults:
             if not is_new:  # a different vault, which the next sync checks; do not send ours again
                 self._store.forget_made_vault()
             raise StateMismatch(
-                f"The server has vault {vault_id} with different keys than were sent.",
+                f"The server stored vault {vault_id} with other keys than this device sent.",
                 vault_id=vault_id,
             )
         made = self._cache.load(vault_id)

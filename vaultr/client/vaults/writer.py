@@ -148,9 +148,8 @@ class Writer:
             return newer
         if isinstance(refused, HeadMoved | GenerationMoved | PreconditionFailed):
             raise AnswerInvalid(
-                f"The server rejected a write on top of {vault.waypoint}, although it shows that "
-                "as its "
-                "newest state. Nothing was written.",
+                f"The server rejected a change of vault {vault.id} because another change came "
+                f"first, but still shows {vault.waypoint}, as before. Nothing was written.",
                 vault_id=vault.id,
             ) from refused
         raise refused

@@ -64,8 +64,9 @@ def verify(options: GlobalOptions, bundle: Path | None) -> None:
     with unlocked_sdk(options) as vaultr:
         report = vaultr.verify_audit()
     line = (
-        f"Verified: tree {report.pinned.checkpoint.epoch} with {report.pinned.checkpoint.size} "
-        f"events. Your new events: {report.events}. Vault heads compared: {report.heads}."
+        f"Verified: section {report.pinned.checkpoint.epoch} of the log with "
+        f"{report.pinned.checkpoint.size} events. Your new events: {report.events}. Changes of "
+        f"your vaults compared: {report.heads}."
     )
     output.print_result(options.json, _report_json(report), line)
 
@@ -92,7 +93,8 @@ def _verify_bundle(options: GlobalOptions, path: Path) -> None:
         "events": len(verified.events),
         "trees": sorted(verified.checkpoints),
     }
-    line = f"Verified: {len(verified.events)} events in {len(verified.checkpoints)} trees."
+    events, sections = len(verified.events), len(verified.checkpoints)
+    line = f"Verified: {events} events in {sections} sections of the log."
     output.print_result(options.json, answer, line)
 
 

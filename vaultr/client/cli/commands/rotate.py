@@ -35,7 +35,7 @@ def rotate(options: GlobalOptions, vault: str | None, restart: bool) -> None:
         verb = "continued" if each.resumed else "rotated"
         name = output.printable(each.name)
         count = output.items(each.moved)
-        output.print_line(f"{name}: {verb}, {count} resealed under generation {each.generation}.")
+        output.print_line(f"{name}: {verb}, {count} encrypted with new keys.")
 
 
 def rotate_vault(options: GlobalOptions, vaultr: "Vaultr", vault: str) -> "list[Rotated]":

@@ -17,11 +17,12 @@ _DIFFERENCE_COLUMNS: Final = ("VAULT", "ITEM", "HOW THE SERVER DIFFERS")
 
 
 class NotVerified(IntegrityError):
-    """The server's log does not continue the log that this device knows."""
+    """What the server shows does not continue what this device knows."""
 
     advice = (
-        "Only if you know that the server was restored from an older backup: `vaultr sync --accept`"
-        " accepts the differences and writes again what the server lost."
+        "Nothing was changed, and this device's copy can still be read with --offline. Only if you"
+        " know that the server was restored from an older backup: `vaultr sync --accept` accepts"
+        " the differences and writes again what the server lost. Otherwise ask its operator."
     )
 
 
@@ -81,7 +82,10 @@ def _explain(options: GlobalOptions, vaultr: "Vaultr") -> None:
     elif differences:
         output.print_table(_DIFFERENCE_COLUMNS, map(_row, differences))
     if not all(each.continues for each in differences):
-        raise NotVerified("This device cannot verify what the server shows.")
+        raise NotVerified(
+            "What the server shows does not continue what your devices have seen: it is older, "
+            "incomplete or altered, as listed above."
+        )
     output.print_note(
         "The server has verified changes. To fetch them: vaultr sync"
         if differences
@@ -152,12 +156,14 @@ def _confirm(differences: "list[Difference]", *, yes: bool, was_listed: bool) ->
 def _print_accepted(accepted: "Accepted") -> None:
     name, rewritten = output.printable(accepted.name), output.items(len(accepted.again))
     output.print_line(
-        f"{name}: accepted revision {accepted.n}, head {accepted.head}; {rewritten} written again."
+        f"{name}: accepted revision {accepted.n} ({accepted.head}); {rewritten} written again."
     )
     for each in accepted.again:
         output.print_line(f"  {each.item_id}  {each.why}")
     if accepted.repaired:
-        output.print_line("  Its last entry had no valid vouch. A repair entry was added.")
+        output.print_line(
+            "  Its newest change did not confirm these items; this device has confirmed them now."
+        )
     if accepted.keys_lost:
         output.print_line("  Its keys were rotated after the backup, so they were rotated again.")
 

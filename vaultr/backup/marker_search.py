@@ -1,0 +1,193 @@
+"""Search bytes for many values: plain, in the usual encodings, and in compressed data."""
+
+import base64
+import bz2
+import html
+import json
+import lzma
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+SHORTEST: Final = 4  # bytes: shorter values and forms are everywhere, and are not searched
+_LONGEST_START: Final = 8
+_FEW_STARTS: Final = 400
+_DEPTH: Final = 3  # a compressed file in a compressed archive in a compressed file
+_PIECE_BYTES: Final = 1024 * 1024
+_BASE64_OFFSETS: Final = 3
+_ZIP_HEADER: Final = 30
+_ZIP_DEFLATED: Final = 8
+# gzip, bzip2, xz, zip, and zlib at its four levels.
+_SIGNATURE: Final = re.compile(
+    rb"\x1f\x8b\x08|BZh[1-9]1AY&SY|\xfd7zXZ\x00|PK\x03\x04|\x78[\x01\x5e\x9c\xda]"
+)
+_LONGEST_SIGNATURE: Final = 512  # bytes: a zip header with the name of its file
+
+
+def forms(value: str | bytes) -> set[bytes]:
+    """Return the forms in which a value may be stored, without those that are too short."""
+    raw = value if isinstance(value, bytes) else value.encode()
+    found = {raw, raw.hex().encode(), raw.hex().upper().encode()}
+    for offset in range(_BASE64_OFFSETS):
+        # What surrounds the value decides its first and last characters: those are left out.
+        text = base64.b64encode(bytes(offset) + raw)
+        middle = text[(offset * 8 + 5) // 6 : (offset + len(raw)) * 8 // 6]
+        found |= {middle, middle.replace(b"+", b"-").replace(b"/", b"_")}
+    escaped = quote(raw, safe="")
+    found |= {escaped.encode(), re.sub("%..", lambda hit: hit[0].lower(), escaped).encode()}
+    found.add(quote_plus(raw).encode())
+    if isinstance(value, str):
+        found |= {value.encode("utf-16-le"), value.encode("utf-16-be"), html.escape(value).encode()}
+        found.add(value.encode("unicode_escape"))
+        for is_ascii in (False, True):
+            once = json.dumps(value, ensure_ascii=is_ascii)[1:-1]
+            twice = json.dumps(once, ensure_ascii=is_ascii)[1:-1]  # JSON in a text in JSON
+            found |= {once.encode(), twice.encode()}
+    return {form for form in found if len(form) >= SHORTEST}
+
+
+class _Index:
+    """All forms of all values, by how they begin."""
+
+    def __init__(self, values: Mapping[str, str | bytes]) -> None:
+        listed = [(form, name) for name, value in values.items() for form in forms(value)]
+        lengths = [len(form) for form, _ in listed] or [SHORTEST]
+        self.longest = max(lengths)
+        self._length = min(_LONGEST_START, *lengths)
+        self._by_start: dict[bytes, list[tuple[bytes, str]]] = {}
+        for form, name in listed:
+            self._by_start.setdefault(form[: self._length], []).append((form, name))
+
+    def names_in(self, heap: bytes) -> Iterator[str]:
+        """Yield the name of a value whenever a form of it is in ``heap``."""
+        for place, start in self._places(heap):
+            for form, name in self._by_start[start]:
+                if heap.startswith(form, place):
+                    yield name
+
+    def _places(self, heap: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield where a form may begin; one pass for each start, or one for very many starts."""
+        if len(self._by_start) > _FEW_STARTS:
+            for place in range(len(heap) - self._length + 1):
+                start = heap[place : place + self._length]
+                if start in self._by_start:
+                    yield place, start
+            return
+        for start in self._by_start:
+            place = heap.find(start)
+            while place >= 0:
+                yield place, start
+                place = heap.find(start, place + 1)
+
+
+class Search:
+    """A search in a stream of any length, with little memory.
+
+    :ivar found: the names of the values that were found.
+    :ivar size: how many bytes were searched, before they were decompressed.
+    """
+
+    def __init__(self, values: Mapping[str, str | bytes]) -> None:
+        self.found: set[str] = set()
+        self.size = 0
+        self._stream = _Stream(_Index(values), self.found, _DEPTH)
+
+    def feed(self, data: bytes) -> None:
+        """Search the next bytes of the stream."""
+        self.size += len(data)
+        for at in range(0, len(data), _PIECE_BYTES):
+            self._stream.feed(data[at : at + _PIECE_BYTES])
+
+    def end(self) -> None:
+        """End the stream: the next bytes belong to another one."""
+        self._stream.end()
+
+
+class _Stream:
+    """The bytes of one stream, or of a compressed stream that was found in it."""
+
+    def __init__(self, index: _Index, found: set[str], depth: int) -> None:
+        self._index, self._found, self._depth = index, found, depth
+        self._keep = max(index.longest, _LONGEST_SIGNATURE)
+        self._tail = b""
+        self._inner: list[_Unpacking] = []
+
+    def feed(self, data: bytes) -> None:
+        self._inner = [one for one in self._inner if one.feed(data)]
+        heap = self._tail + data
+        self._found.update(self._index.names_in(heap))
+        end = max(0, len(heap) - self._keep)
+        self._unpack(heap, end)
+        self._tail = heap[end:]
+
+    def end(self) -> None:
+        self._unpack(self._tail, len(self._tail))
+        for one in self._inner:
+            one.end()
+        self._inner, self._tail = [], b""
+
+    def _unpack(self, heap: bytes, end: int) -> None:
+        """Begin to unpack what has a signature before ``end``; the rest comes again later."""
+        if not self._depth:
+            return  # a stream that unpacks to itself never ends
+        for sign in _SIGNATURE.finditer(heap):
+            if sign.start() >= end:
+                return
+            begin, unpack = _unpacker(heap, sign)
+            if unpack is not None:
+                one = _Unpacking(unpack, _Stream(self._index, self._found, self._depth - 1))
+                if one.feed(heap[begin:]):
+                    self._inner.append(one)
+
+
+def _unpacker(heap: bytes, sign: re.Match[bytes]) -> tuple[int, Any]:
+    """Return where compressed data begins, and what unpacks it."""
+    kind, begin = sign[0], sign.start()
+    if kind.startswith(b"BZh"):
+        return begin, bz2.BZ2Decompressor()
+    if kind.startswith(b"\xfd"):
+        return begin, lzma.LZMADecompressor()
+    if not kind.startswith(b"PK"):
+        return begin, zlib.decompressobj(zlib.MAX_WBITS | 32)  # the header decides
+    header = heap[begin : begin + _ZIP_HEADER]
+    if int.from_bytes(header[8:10], "little") != _ZIP_DEFLATED:
+        return begin, None
+    names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    return begin + _ZIP_HEADER + names, zlib.decompressobj(-zlib.MAX_WBITS)
+
+
+class _Unpacking:
+    """A compressed stream that is being unpacked and searched."""
+
+    def __init__(self, unpack: Any, stream: _Stream) -> None:
+        self._stream = stream
+        self._unpack = unpack
+
+    def feed(self, data: bytes) -> bool:
+        """Unpack the next bytes; return False at the end, or if they are something else."""
+        try:
+            while True:
+                self._stream.feed(self._unpack.decompress(data, _PIECE_BYTES))
+                data = getattr(self._unpack, "unconsumed_tail", b"")
+                if self._unpack.eof:
+                    break
+                if not data and getattr(self._unpack, "needs_input", True):
+                    return True
+        except (zlib.error, lzma.LZMAError, OSError, EOFError):
+            pass  # it only looked like compressed data, or is damaged: its beginning was searched
+        self.end()
+        return False
+
+    def end(self) -> None:
+        """Search what is held back; the rest of the stream is missing."""
+        self._stream.end()
+
+
+def found_in(values: Iterable[str], heap: bytes) -> set[str]:
+    """Return the values, of four and more characters, that are in ``heap`` in any form."""
+    search = Search({value: value for value in values if len(value) >= SHORTEST})
+    search.feed(heap)
+    search.end()
+    return search.found
