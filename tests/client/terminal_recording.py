@@ -6,16 +6,16 @@ from pathlib import Path
 from tests.client.terminal import Terminal
 
 PAGE = Path(__file__).parents[2] / "docs" / "terminal-session.md"
-COLUMNS = 92
+COLUMNS = 96
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 OPENING = """\
-# A session on a terminal
+# A first week in the terminal
 
-`tests/client/test_terminal_session.py` recorded this session on a real terminal with a real server.
-Lines that start with `$` were typed; the rest is output. Keys, tokens, codes and ids differ each
-time. Secrets typed at a prompt are never shown.
+`tests/client/test_terminal_session.py` recorded this page on real terminals with a real server,
+and `make test` runs every command again. Lines that start with `$` were typed; the rest is output.
+Keys, tokens, codes, ids and times differ each time. Secrets typed at a prompt are never shown.
 """
 
 
@@ -27,6 +27,11 @@ class Recording:
         self.parts = [OPENING]
         self._placeholders = {}
 
+    def begins(self, heading, text):
+        """Begin a section."""
+        self.says(f"## {heading}")
+        self.says(text)
+
     def says(self, text):
         """Begin a paragraph."""
         self.parts.append(text + "\n")
@@ -35,14 +40,20 @@ class Recording:
         """Show a placeholder for a value that differs each time."""
         self._placeholders[value] = placeholder
 
-    def types(self, *words, answers=(), code=0, line=None):
-        """Type a command and answer its questions; return what was shown."""
-        environ = {**self.device.environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
+    def shows_file(self, file):
+        """Show a file as `cat` does."""
+        self.parts.append(f"```console\n$ cat {file}\n{file.read_text().rstrip()}\n```\n")
+
+    def types(self, *words, answers=(), code=0, line=None, device=None):
+        """Type a command on a device and answer its questions; return what was shown."""
+        environ = (device or self.device).environ
+        environ = {**environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
         terminal = Terminal(*words, environ=environ)
         for question, answer in answers:
             terminal.answers(question, answer)
         assert terminal.ends() == code, terminal.shown
         shown = STYLES.sub("", terminal.shown).replace("\r\n", "\n")
+        shown = re.sub(r"^.*\r", "", shown, flags=re.M)  # earlier states of a progress line
         typed = line or " ".join(["vaultr", *map(_quoted, words)])
         self.parts.append(f"```console\n$ {typed}\n{shown.rstrip()}\n```\n")
         return terminal.shown
@@ -67,7 +78,13 @@ _DIFFERING = (
     (re.compile(r"responds in \d+ ms"), "responds in 4 ms"),
     (re.compile(r"Valid for \d+ more seconds?"), "Valid for 17 more seconds"),
     (re.compile(r"differ by \d+ s"), "differ by 0 s"),
-    (re.compile(r"(?<=1 item, ).*(?= old)"), "less than a minute"),
+    (re.compile(r"(?<=items, ).*(?= old)|(?<=on this device, ).*(?= old)"), "less than a minute"),
+    (re.compile(r"(?<=last sync      ).*"), "less than a minute ago"),
+    (re.compile(r"(?<=--undo )[0-9a-f]{12}"), "3f2a9c01b4d7"),
+    (re.compile(r"20\d\d-\d\d-\d\d(?= \d\d:\d\d)"), "2027-01-04"),
+    (re.compile(r"(?<=2027-01-04 )\d\d:\d\d"), "09:41"),
+    (re.compile(r"(?<=expires on )20\d\d-\d\d-\d\d|(?<=Personal  )20\d\d-\d\d-\d\d"), "2027-04-04"),
+    (re.compile(r"(?<=vaultr  )[0-9a-f]{8}$", re.M), "6c48957c"),
     (re.compile(r"for \d+ more minutes"), "for 14 more minutes"),
     (re.compile(r"Python [\d.]+\w* on \w+"), "Python 3.13.1 on Linux"),
     (re.compile(r"(?<=  )[0-9a-f]{12}(?=  )"), "343e092be972"),

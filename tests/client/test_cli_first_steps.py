@@ -95,6 +95,20 @@ def test_whole_link_works_like_its_token(site, tmp_path):
     device.done("login", "--email", "linked@example.org")
 
 
+def test_first_unlock_asks_again_after_a_wrong_password(site, tmp_path):
+    device = Device(tmp_path / "home", site.url, email="mistyped-first@example.org").with_agent()
+    device.done("signup", "--email", device.email)
+    device.done("verify", site.token(of=device.email), password=None)
+
+    terminal = at_terminal(device, "unlock")
+    terminal.answers("Master password: ", "not this one, surely")
+    terminal.answers("Master password: ", device.password)
+
+    assert terminal.ends() == 0
+    assert "is wrong. Try again." in terminal.shown
+    assert device.done("lock", password=None) == "Locked.\n"
+
+
 @pytest.mark.parametrize("command", ["unlock", "login", "list"])
 def test_unconfirmed_email_is_named_by_every_command(unconfirmed, command):
     first, *others = unconfirmed.refused(5, command).splitlines()

@@ -1,3 +1,6 @@
+"""A first week on real terminals, recorded for docs/terminal-session.md."""
+
+import json
 import re
 
 from tests.client.devices import Device
@@ -7,47 +10,72 @@ EMAIL = "dora@example.org"
 PASSWORD = "amber-lantern-quilt-7-harbour"
 SECRET = "tundra violet gravel"
 TOTP = "otpauth://totp/Harbour?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+WEAK = "harbour-2019"
+ASKED = ("Master password: ", PASSWORD)
+# As the old password manager exported it, with a password that two sites share.
+EXPORT = {
+    "encrypted": False,
+    "folders": [{"id": "f", "name": "Work"}],
+    "items": [
+        {"id": "1", "type": 1, "name": "Wiki", "folderId": "f", "favorite": True,
+         "login": {"username": "dora", "password": WEAK, "uris": [{"uri": "https://wiki.example"}]}},
+        {"id": "2", "type": 1, "name": "Bank", "login": {"username": "dora-1", "password": WEAK}},
+        {"id": "3", "type": 2, "name": "Alarm code", "notes": "4711", "secureNote": {"type": 0}},
+    ],
+}  # fmt: skip
 
 
-def test_terminal_session_matches_the_page(site, tmp_path, pytestconfig):
-    device = Device(tmp_path / "home", site.url, email=EMAIL).with_agent()
-    recording = Recording(device)
+def test_first_week_matches_the_page(site, tmp_path, pytestconfig):
+    laptop = Device(tmp_path / "home", site.url, email=EMAIL).with_agent()
+    phone = Device(tmp_path / "phone", site.url, email=EMAIL).with_agent()
+    recording = Recording(laptop)
     recording.hides(site.url, "https://vault.example")
-    recording.hides(str(device.home), "~")
+    recording.hides(str(phone.home), "~")
+    recording.hides(str(laptop.home), "~")
+    recording.hides(f"{tmp_path}/", "")
 
-    _moves_in(recording, site)
-    _keeps_a_login(recording)
-    _uses_it(recording, tmp_path)
-    _looks_and_leaves(recording, site)
+    key = _signs_up(recording, site)
+    _stores_a_login(recording, tmp_path)
+    _moves_in(recording, tmp_path)
+    _runs_programs(recording, tmp_path)
+    _adds_a_device(recording, phone, key)
+    _gives_access_to_a_job(recording, tmp_path)
+    _looks_after_it(recording, site)
 
     text = recording.page()
     if pytestconfig.getoption("--write-docs"):
         PAGE.write_text(text)
-    assert PASSWORD not in text
+    assert not {PASSWORD, key} & set(re.split(r"\s", text))
     assert PAGE.read_text() == text, "written anew by: pytest --write-docs"
 
 
-def _moves_in(recording, site):
-    recording.says("Sign up. You type the password twice, and it is not shown.")
+def _signs_up(recording, site):
+    recording.begins(
+        "Day 1: an account and a first login",
+        "You type the master password twice; it is not shown. Write down the secret key.",
+    )
     shown = recording.types(
         *("signup", "--email", EMAIL),
         answers=[("New master password: ", PASSWORD), ("(again): ", PASSWORD)],
     )
-    recording.hides(re.search(r"Secret key: (\S{43})", shown)[1], "<secret key>")
+    key = re.search(r"Secret key: (\S{43})", shown)[1]
+    recording.hides(key, "<secret key>")
     recording.hides(re.search(r"shows this code: ([0-9a-f]{8})", shown)[1], "<code>")
     token = site.token(of=EMAIL)
     recording.hides(token, "TOKEN")
     recording.types("verify", token)
-    recording.types("unlock", answers=[("Master password: ", PASSWORD)])
+    recording.types("login", "--email", EMAIL, "--device-name", "laptop", answers=[ASKED])
+    return key
 
 
-def _keeps_a_login(recording):
-    recording.says("Add a login and find it again. Secrets are shown only if you ask for them.")
+def _stores_a_login(recording, tmp_path):
+    recording.says("Print the emergency kit, and delete its file. It has the secret key.")
+    recording.types("kit", f"{tmp_path}/kit.html")
+    recording.says("Add a login. Secrets are shown only if you ask for them.")
     recording.types(
         *("add", "login", "--title", "Harbour mail", "--username", "dora"),
         answers=[("Password (empty for none): ", SECRET), ("TOTP secret", TOTP)],
     )
-    recording.types("list", "harbour")
     shown = recording.types("show", "Harbour mail")
     assert SECRET not in shown
     assert STYLES.search(shown), "a terminal that can show styles gets them"
@@ -56,21 +84,93 @@ def _keeps_a_login(recording):
     recording.hides(re.search(r"^\d{6}", shown)[0], "123456")
 
 
-def _uses_it(recording, tmp_path):
-    recording.says("Run a program with secrets from references, and mask them in its output.")
+def _moves_in(recording, tmp_path):
+    recording.begins(
+        "Day 2: import from another password manager",
+        "Look first at what the file contains:",
+    )
+    file = tmp_path / "bitwarden.json"
+    file.write_text(json.dumps(EXPORT))
+    recording.types("import", str(file), "--dry-run")
+    recording.types("import", str(file))
+    recording.says("Find what you need by a word, or by folder, tag and type:")
+    recording.types("list", "wiki")
+    recording.types("list", "--folder", "Work", "--favourite")
+
+
+def _runs_programs(recording, tmp_path):
+    recording.begins(
+        "Day 3: secrets for programs",
+        "Import a dotenv file, and run a program with its variables:",
+    )
+    shop = tmp_path / "shop.env"
+    shop.write_text("SHOP_USER=dora\nSHOP_KEY=sk_live_8Zr2kQ0pLmT4\n")
+    recording.types("import", str(shop), "--title", "shop")
+    program = 'echo "$SHOP_USER pays with $SHOP_KEY"'
+    recording.types("run", "--env-set", "shop", "--mask", "--", "sh", "-c", program)
+    recording.says(
+        "A file of references is not secret, so you can commit it. `run` puts in the secrets:"
+    )
     file = tmp_path / "app.env"
     file.write_text("SMTP_PASSWORD=vaultr://Personal/Harbour mail/password\nSMTP_USER=dora\n")
-    recording.hides(f"{tmp_path}/", "")
+    recording.shows_file(file)
+    recording.types("run", "--env-file", str(file), "--", "sh", "-c", 'echo "$SMTP_PASSWORD"')
     recording.types("read", "vaultr://Personal/Harbour mail/username")
-    recording.types("run", "--env-file", str(file), "--", "sh", "-c", 'echo "$SMTP_USER"')
-    program = 'echo "logging in with $SMTP_PASSWORD"'
-    recording.types("run", "--env-file", str(file), "--mask", "--", "sh", "-c", program)
 
 
-def _looks_and_leaves(recording, site):
-    recording.says("Check this device, and lock it.")
+def _adds_a_device(recording, phone, key):
+    recording.begins(
+        "Day 4: a second device",
+        "Log in there with both keys:",
+    )
+    recording.types(
+        *("login", "--email", EMAIL, "--device-name", "desktop"),
+        answers=[ASKED, ("Secret key", key)],
+        device=phone,
+    )
+    recording.says("Change the login there:")
+    recording.types("edit", "Harbour mail", "--set", "username=dora.h", device=phone)
+    recording.says("The first device has the change, and its history:")
+    recording.types("history", "Harbour mail")
+    recording.types("sessions", "list")
+
+
+def _gives_access_to_a_job(recording, tmp_path):
+    recording.begins(
+        "Day 5: a CI job",
+        "A machine has a token of its own, which opens only the vaults that you name:",
+    )
+    token = tmp_path / "ci.token"
+    recording.types(
+        "machines", "add", "ci", "--vault", "Personal", "--out", str(token), answers=[ASKED]
+    )
+    recording.says("The job needs no login and no password:")
+    job = Device(tmp_path / "job", recording.device.environ["VAULTR_URL"])
+    del job.environ["VAULTR_DIR"], job.environ["VAULTR_AGENT"]
+    job.environ["VAULTR_TOKEN_FILE"] = str(token)
+    reference = "vaultr://Personal/shop/SHOP_USER"
+    recording.types(
+        *("read", reference),
+        device=job, line=f"VAULTR_TOKEN_FILE=ci.token vaultr read {reference}",
+    )  # fmt: skip
+    recording.types("machines", "list")
+
+
+def _looks_after_it(recording, site):
+    recording.begins(
+        "Day 6: without the server",
+        "Every device has a copy that you can read:",
+    )
+    recording.types("show", "Wiki", "--offline")
+    recording.begins(
+        "Day 7: look after it",
+        "Find passwords that you should change:",
+    )
+    recording.types("health")
+    recording.says("See this device and the account, and check both:")
     site.wait_until_ready()
+    recording.types("status")
     recording.types("doctor")
+    recording.says("Lock the device when you leave it:")
     recording.types("lock")
-    wrong, right = ("Master password: ", "not this one, surely"), ("Master password: ", PASSWORD)
-    recording.types("list", answers=[wrong, right])
+    recording.types("list", "wiki", answers=[("Master password: ", "not this one, surely"), ASKED])

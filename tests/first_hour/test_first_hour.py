@@ -54,11 +54,12 @@ def test_the_first_hour_leaves_nothing_readable_on_the_server(
     laptop = Person(tmp_path / "laptop", site, EMAIL, PASSWORD, transcript)
     phone = Person(tmp_path / "phone", site, EMAIL, PASSWORD, transcript)
 
-    key = _moves_in(laptop, site, transcript)
-    _imports(laptop, tmp_path, bitwarden, transcript)
+    key = _signs_up(laptop, site, transcript)
+    _stores_a_login(laptop, transcript)
     _runs_a_program(laptop, tmp_path, transcript)
+    _imports(laptop, tmp_path, bitwarden, transcript)
     _sees_the_same(phone, key, laptop, transcript)
-    _edits_on_both(laptop, phone, transcript)
+    _edits_on_both(laptop, phone)
     _survives_a_restart(laptop, phone, site, transcript)
 
     heap = _everything_stored(site, redis_url)
@@ -72,8 +73,12 @@ def test_the_first_hour_leaves_nothing_readable_on_the_server(
     assert PAGE.read_text() == transcript.page(), "written anew by: pytest --write-docs"
 
 
-def _moves_in(laptop, site, transcript):
-    transcript.says("Sign up. The secret key is shown only once: write it down.")
+def _signs_up(laptop, site, transcript):
+    transcript.begins(
+        "2. Create your account",
+        "Choose a master password; the command asks for it twice. It then shows the secret\n"
+        "key, only once: write it down. A new device needs both.",
+    )
     shown = laptop.shows("signup", "--email", EMAIL)
     key = re.search(r"^Secret key: (\S{43})$", shown, re.M)[1]
     code = re.search(r"\b[0-9a-f]{8}\b", shown)[0]
@@ -83,31 +88,21 @@ def _moves_in(laptop, site, transcript):
     assert code in mail
 
     transcript.says(
-        "In development, the email is a file in `var/mail/`. Open its link, or use its token:"
+        "This server stores emails as files in `var/mail/`. Copy the token at the end of the link:"
     )
     token = token_of(mail)
     transcript.hides(token, "<token>")
     laptop.shows("verify", token, password=False)
+    transcript.says(
+        "Unlock this device. For the next 15 minutes without use, commands do not ask for the "
+        "password:"
+    )
     laptop.shows("unlock")
     return key
 
 
-def _imports(laptop, tmp_path, bitwarden, transcript):
-    file = tmp_path / "bitwarden.json"
-    file.write_text(json.dumps(bitwarden))
-    broken = tmp_path / "broken.json"
-    broken.write_text(json.dumps(bitwarden)[:5000])
-    transcript.says(
-        "Import a file that another password manager exported. If one entry is wrong, nothing is "
-        "imported:"
-    )
-    laptop.shows("import", str(broken), code=1, password=False)
-    assert laptop.run_json("list", password=False) == []
-
-    laptop.shows("import", str(file), password=False)
-
-    assert len(laptop.run_json("list", password=False)) == len(bitwarden["items"])
-    transcript.says("Add a login and find it again:")
+def _stores_a_login(laptop, transcript):
+    transcript.says("## 3. Store a login and find it again")
     added = {"overview": {"title": "Harbour mail", "username": "ann"}}
     added["detail"] = {"password": _edited()[2]}
     done = laptop.types("add", "login", "--json", stdin=json.dumps(added), password=False)
@@ -115,6 +110,7 @@ def _imports(laptop, tmp_path, bitwarden, transcript):
     transcript.ran((), asked, typed="vaultr add login --title 'Harbour mail' --username ann")
     laptop.shows("list", "harbour", password=False)
     laptop.shows("show", "Harbour mail", password=False)
+    transcript.says("`show --field password` prints the password, and `copy` copies it.")
 
 
 def _asked(item_id):
@@ -128,8 +124,10 @@ def _runs_a_program(laptop, tmp_path, transcript):
     file = tmp_path / ".env"
     quoted = {"GREETING": "'Grüße aus dem Tresor, it'\"'\"'s \"quoted\"'"}
     file.write_text("".join(f"{n}={quoted.get(n, v)}\n" for n, v in ENVIRONMENT.items()))
-    transcript.says(
-        "Import a dotenv file. Its variables go to one program, and are stored nowhere else:"
+    transcript.begins(
+        "4. Give secrets to a program",
+        "Import a dotenv file, then delete it. `vaultr run` starts a program with its\n"
+        "variables. They are in the environment of this program only, and in no file:",
     )
     laptop.shows("import", str(file), "--title", "prod", password=False)
     laptop.shows("run", "--env-set", "prod", "--", "printenv", "GREETING", password=False)
@@ -142,10 +140,28 @@ def _runs_a_program(laptop, tmp_path, transcript):
     assert {name: environment.get(name) for name in ENVIRONMENT} == ENVIRONMENT
 
 
+def _imports(laptop, tmp_path, bitwarden, transcript):
+    file = tmp_path / "bitwarden.json"
+    file.write_text(json.dumps(bitwarden))
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps(bitwarden)[:5000])
+    before = len(laptop.run_json("list", password=False))
+    transcript.begins(
+        "5. Import from another password manager",
+        "Export a file there ([migrating.md](migrating.md) says how), and import it here:",
+    )
+    laptop.shows("import", str(file), password=False)
+    assert len(laptop.run_json("list", password=False)) == before + len(bitwarden["items"])
+    transcript.says("If anything in the file is wrong, nothing of it is imported:")
+    laptop.shows("import", str(broken), code=1, password=False)
+    assert len(laptop.run_json("list", password=False)) == before + len(bitwarden["items"])
+
+
 def _sees_the_same(phone, key, laptop, transcript):
-    transcript.says(
-        "A second device needs the secret key. Without it, the command stops before it sends "
-        "anything:"
+    transcript.begins(
+        "6. Add a second device",
+        "A new device asks for the master password and the secret key. Without the secret\n"
+        "key, the command stops before it sends anything:",
     )
     phone.shows("login", "--email", EMAIL, code=1)
     phone.shows("login", "--email", EMAIL, secret_key=key)
@@ -155,29 +171,22 @@ def _sees_the_same(phone, key, laptop, transcript):
     assert _by_id(phone) == _by_id(laptop)
 
 
-def _edits_on_both(laptop, phone, transcript):
+def _edits_on_both(laptop, phone):
+    """Keep changes of different fields, and reject a change of the same field."""
     name = "Harbour mail"
-    transcript.says("If two devices change different fields of an item, both changes are kept:")
     seen = phone.run_json("show", name, "--reveal", password=False)
-    laptop.shows("edit", name, "--set", f"username={_edited()[0]}", password=False)
+    laptop.types("edit", name, "--set", f"username={_edited()[0]}", password=False)
 
     mine = {"revision": seen["revision"], "detail": {"password": _edited()[1]}}
-    typed = f"vaultr edit '{name}' --json < change.json"
     merged = phone.types("edit", name, "--json", stdin=json.dumps(mine), password=False)
     both = json.loads(merged.stdout)
-    merged.stdout = ""  # the item, with its times
-    transcript.ran((), merged, typed=typed)
     assert "username" in merged.stderr
 
-    transcript.says(
-        "If both change the same field, the second change is rejected and nothing is written:"
-    )
     mine = {"revision": seen["revision"], "overview": {"username": "ann-at-the-harbour"}}
     stale = phone.types("edit", name, "--json", stdin=json.dumps(mine), code=1, password=False)
-    transcript.ran((), stale, typed=typed)
     assert "username" in stale.stderr
 
-    laptop.shows("sync", password=False)
+    laptop.types("sync", password=False)
     shown = laptop.run_json("show", name, "--reveal", password=False)
     assert shown["revision"] == both["revision"]
     assert shown["overview"]["username"] == _edited()[0]
@@ -186,9 +195,12 @@ def _edits_on_both(laptop, phone, transcript):
 
 def _survives_a_restart(laptop, phone, site, transcript):
     assert site.stop() == 0
-    transcript.says("Without the server, you can still read the copy on this device:")
-    laptop.shows("sync", code=4, password=False)
-    laptop.shows("list", "harbour", "--offline", password=False)
+    transcript.begins(
+        "7. Without the server",
+        "If the server is down, you can read the copy on this device:",
+    )
+    laptop.shows("list", "prod", code=4, password=False)
+    laptop.shows("list", "prod", "--offline", password=False)
     offline = laptop.run_json("list", "--offline", password=False)
     site.start()
 
@@ -196,7 +208,10 @@ def _survives_a_restart(laptop, phone, site, transcript):
     assert {one["id"] for one in phone.run_json("list", password=False)} == {
         one["id"] for one in offline
     }
-    transcript.says("A locked device reveals nothing without the master password:")
+    transcript.begins(
+        "8. Lock",
+        "A locked device shows nothing without the master password:",
+    )
     laptop.shows("lock", password=False)
     laptop.shows("show", "Harbour mail", "--field", "password", code=3, password=False)
     assert (

@@ -8,19 +8,42 @@ PAGE = Path(__file__).parents[2] / "docs" / "getting-started.md"
 OPENING = """\
 # Getting started
 
-This page shows the first hour with Vaultr: sign up, import your secrets, run a program with them,
-and use a second device. `tests/first_hour` recorded it with a real server and two devices. Lines
-that start with `$` were typed; the rest is output. Keys, tokens, ids and times differ each time.
+In ten minutes you start a server, create an account, store a secret, give it to a program, and open
+it on a second device.
 
-Start the server in one terminal and keep it running. The command `vaultr` is in `.venv/bin`:
+`tests/first_hour` recorded this page with a real server and two devices. Lines that start with `$`
+were typed; the rest is output. Keys, tokens, ids and times differ each time.
+
+## 1. Start a server
+
+Run this in a checkout, in a terminal of its own. It needs Python 3.11 or newer, and installs
+everything else into `.venv`:
 
 ```console
 $ make run
-$ export PATH="$PWD/.venv/bin:$PATH" VAULTR_URL=http://127.0.0.1:3000   # in another terminal
 ```
 
-`vaultr` asks for passwords and secret keys, and never takes them as arguments. A script passes them
-by a file descriptor, such as `--password-fd 3 3< file`.
+In a second terminal, in the same folder, say where the command and the server are:
+
+```console
+$ export PATH="$PWD/.venv/bin:$PATH" VAULTR_URL=http://127.0.0.1:3000
+```
+
+`vaultr` asks for passwords and keys at a prompt, and never takes them as arguments.
+"""
+
+CLOSING = """\
+## What next?
+
+| you want to | read |
+| --- | --- |
+| see a first week, with all prompts | [a week in the terminal](terminal-session.md) |
+| look up a command | [cli.md](cli.md), or `vaultr COMMAND --help` |
+| import from your password manager | [migrating.md](migrating.md) |
+| give secrets to CI jobs and servers | [machines.md](machines.md) |
+| use Vaultr with git, Docker and SSH | [integrations.md](integrations.md) |
+| know what happens if you lose a device or your password | [accounts.md](accounts.md) |
+| run a server for others | [deployment.md](deployment.md) |
 """
 
 
@@ -30,6 +53,11 @@ class Transcript:
     def __init__(self):
         self._parts = [OPENING]
         self._hidden = {}
+
+    def begins(self, heading, text):
+        """Begin a section."""
+        self.says(f"## {heading}")
+        self.says(text)
 
     def says(self, text):
         """Begin a paragraph."""
@@ -47,7 +75,7 @@ class Transcript:
 
     def page(self):
         """Write the page, the same whenever the same was done."""
-        text = "\n".join(self._parts)
+        text = "\n".join([*self._parts, CLOSING])
         for value, placeholder in self._hidden.items():
             text = text.replace(value, placeholder)
         ids = {}

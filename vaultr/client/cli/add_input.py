@@ -58,7 +58,8 @@ def parse_document(data: bytes, kind: str | None) -> dict[str, Any]:
     if unknown:
         raise UsageError(
             f"Standard input: an item has overview and detail, but not {', '.join(unknown)}."
-            f"{near(unknown[0], members)}"
+            f"{near(unknown[0], ('overview', 'detail'))}"
+            ' Write {"overview": {"title": …}, "detail": {…}}.'
         )
     for part in ("overview", "detail"):
         if not isinstance(document.get(part, {}), dict):

@@ -10,7 +10,7 @@ from vaultr.client.background import memory_protection
 from vaultr.client.cli import machine_mode, prompts
 from vaultr.client.cli.options import GlobalOptions
 from vaultr.client.cli.output import print_note, printable
-from vaultr.client.errors import SessionEnded, UsageError
+from vaultr.client.errors import CredentialsInvalid, SessionEnded, UsageError, VaultrError
 
 if TYPE_CHECKING:
     from vaultr.client.background.lifetime import Lifetime
@@ -108,28 +108,37 @@ def unlock(
     retry_wrong_password(
         options,
         lambda: vaultr.unlock(prompts.password_or_locked(options), keep=keep, lifetime=lifetime),
+        rejected=CredentialsInvalid,  # the first unlock after a signup logs in
     )
 
 
-def retry_wrong_password(options: GlobalOptions, action: Callable[[], T]) -> T:
+def retry_wrong_password(
+    options: GlobalOptions,
+    action: Callable[[], T],
+    *,
+    rejected: type[VaultrError] | None = None,
+) -> T:
     """Call ``action``, which asks for the master password, again if it was typed wrong.
 
+    :param rejected: another error that means a wrong password.
     :raises WrongPassword: it was wrong three times, or it came from a file descriptor.
     """
     # It comes with the SDK, which is loaded by now.
     from vaultr.client.vaultr_client import WrongPassword  # noqa: PLC0415 - heavy, see above
 
+    wrong = (WrongPassword,) if rejected is None else (WrongPassword, rejected)
+
     def attempt() -> T:
         try:
             return action()
-        except WrongPassword:
+        except wrong:
             options.password = None
             raise
 
     if options.password_fd is not None:
         return attempt()
     return prompts.until_valid(
-        attempt, hint="Try again.", invalid=lambda error: isinstance(error, WrongPassword)
+        attempt, hint="Try again.", invalid=lambda error: isinstance(error, wrong)
     )
 
 

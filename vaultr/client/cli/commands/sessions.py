@@ -1,8 +1,8 @@
 """The commands `vaultr sessions` and `vaultr totp`: sessions and the second factor."""
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 import click
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _DARK_ON_LIGHT: Final = "\x1b[38;5;16m\x1b[48;5;231m"
 _RESET_STYLE: Final = "\x1b[0m"
 _WRONG_CODE_STATUS: Final = 422
+_NOT_FOUND_STATUS: Final = 404
+_SHORT_ID: Final = 8  # characters of an id that a table shows, and that a command needs
+_ID: Final = re.compile(r"[0-9a-f-]{8,36}", re.IGNORECASE)
+_LIST_ADVICE: Final = "To list your sessions: vaultr sessions list"
 
 
 @click.group("sessions", cls=Group, examples=("vaultr sessions list", "vaultr sessions revoke ID"))
@@ -41,11 +45,11 @@ def list_sessions(options: GlobalOptions) -> None:
 
 
 def _session_row(session: "SessionInfo") -> tuple[str, ...]:
-    device = f"{session.device} (this one)" if session.current else session.device
+    device = f"(this one) {session.device}" if session.current else session.device
     # The server notes the use of a session every few minutes; this one is in use now.
     used = session.last_used_at.isoformat(sep=" ", timespec="minutes").replace("+00:00", "")
     used = "now" if session.current else used
-    return (device, used, session.address, session.client, str(session.id))
+    return (device, used, session.address, session.client, str(session.id)[:_SHORT_ID])
 
 
 def _session_json(session: "SessionInfo") -> dict[str, Any]:
@@ -64,21 +68,25 @@ def _time(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-@command("revoke", "vaultr sessions revoke 018f…", no_args_is_help=True)
-@click.argument("session", metavar="ID", type=click.UUID)
+@command("revoke", "vaultr sessions revoke 018f2c7a", no_args_is_help=True)
+@click.argument("session", metavar="ID")
 @pass_options
-def revoke(options: GlobalOptions, session: UUID) -> None:
-    """End one session, from its next request on."""
+def revoke(options: GlobalOptions, session: str) -> None:
+    """End one session, from its next request on.
+
+    ID is the id of the session, or its first 8 characters, as `vaultr sessions list` shows them.
+    """
+    if not _ID.fullmatch(session):
+        raise UsageError(f"No session has the id {output.printable(session)}: {_LIST_ADVICE}")
     with unlocked_sdk(options) as vaultr:
-        try:
-            vaultr.revoke_session(session)
-        except NotFound as error:
-            message = (
-                f"You have no active session {session}. To list your sessions: vaultr sessions list"
-            )
-            raise NotFound(error.slug, error.status, message) from error
+        found = [each for each in vaultr.sessions() if str(each.id).startswith(session.lower())]
+        if len(found) != 1:
+            which = "no active session" if not found else "several sessions"
+            message = f"You have {which} {session}. {_LIST_ADVICE}"
+            raise NotFound("not-found", _NOT_FOUND_STATUS, message)
+        vaultr.revoke_session(found[0].id)
     output.print_result(
-        options.json, {"id": str(session), "revoked": True}, "The session has ended."
+        options.json, {"id": str(found[0].id), "revoked": True}, "The session has ended."
     )
 
 
