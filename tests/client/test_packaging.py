@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 
 from tests.harness.servers import free_port
 from tests.harness.timing import until
+from tests.harness.wheels import build_wheel
 
 ROOT = Path(__file__).parents[2]
 PACKAGES_MOST = 17  # one more since zxcvbn, which needs nothing else (ADR 29)
@@ -23,20 +24,7 @@ OF_THE_SERVER = {"flask", "sqlalchemy", "werkzeug", "pydantic", "redis", "gunico
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built from a copy: what a build leaves behind is not for the sources."""
-    copy = tmp_path_factory.mktemp("sources")
-    stored = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z", "--", "vaultr",
-                           "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE",
-                           "wsgi.py", "config/gunicorn.py", "migrations"],
-                          cwd=ROOT, capture_output=True, check=True).stdout  # fmt: skip
-    for name in filter(None, stored.decode().split("\0")):
-        if (ROOT / name).exists():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes((ROOT / name).read_bytes())
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", copy / "dist"]
-    subprocess.run([*build, copy], check=True, capture_output=True, timeout=240)
-    [made] = (copy / "dist").glob("*.whl")
-    return made
+    return build_wheel(tmp_path_factory.mktemp("sources"))
 
 
 def test_client_has_few_dependencies_and_none_of_server():

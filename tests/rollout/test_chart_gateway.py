@@ -10,12 +10,10 @@ import yaml
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.client.devices import PROGRAM
-from tests.client.local_server import Site
-from tests.client.owners import owner
 from tests.harness.servers import free_port
 from tests.harness.timing import until
 from tests.harness.tls_sites import Authority
-from tests.rollout import tools
+from tests.rollout import tools, vault_site
 from tests.rollout.tools import of_kind, pod_spec, rendered
 
 ON = ("--set", "gateway.enabled=true,gateway.existingSecret=g,gateway.tlsSecretName=t")
@@ -157,19 +155,9 @@ def test_examples_name_each_other_and_the_service():
 
 @pytest.fixture(scope="module")
 def vaults(tmp_path_factory):
-    """A server, and an owner with the items that the examples name."""
-    with Site(tmp_path_factory.mktemp("site")) as site:
-        device = owner(site, tmp_path_factory.mktemp("owner"), "chart@example.org").with_agent()
-        device.done("unlock")
-        device.done("vaults", "add", "prod")
-        for kind, title, detail in (
-            ("login", "db", {"password": "hunter2"}),
-            ("env_set", "web", {"variables": {"PORT": "80", "KEY": "a&b"}}),
-        ):
-            document = json.dumps({"overview": {"title": title}, "detail": detail})
-            device.done("add", kind, "--vault", "prod", "--json", stdin=document)
-        yield site, device
-        device.done("lock")
+    home, folder = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("owner")
+    with vault_site.serving(home, folder, "chart@example.org") as found:
+        yield found
 
 
 class Pod:
