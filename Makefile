@@ -51,6 +51,7 @@ ci: test check check-rollout ## Run everything that must pass, including deploym
 bench: .venv/.tests ## Measure ratios to a baseline server
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.audit
+	@$(BIN)/python -m bench.deployment
 
 check-rollout: .venv/.tests tools ## Test image, compose, chart, edge and blue-green with the real programs
 	@$(BIN)/python -m pytest --rollout tests/rollout

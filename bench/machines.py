@@ -39,7 +39,7 @@ def beside() -> Iterator[Beside]:
         servers.redis_server(own=True) as redis,
     ):
         url = servers.fresh_database(postgres.url)
-        site = Site(Path(folder), url, redis.url, **_unlimited())
+        site = Site(Path(folder), url, redis.url, **unlimited())
         site.upgrade()
         site.start()
         with _silent(site, url, redis.url) as silent_port, _baseline(url) as port:
@@ -66,7 +66,7 @@ def _silent(site: Site, database_url: str, redis_url: str) -> Iterator[int]:
             silent.stop()
 
 
-def _unlimited() -> dict[str, str]:
+def unlimited() -> dict[str, str]:
     """Limits are counted as ever, and never reached; two servers take each other's tokens."""
     names = "LOGIN_ACCOUNT LOGIN_ADDRESS SIGNUP REFRESH MAIL WRITES READS ANONYMOUS CHANGES"
     limits = {f"LIMIT_{name}": PLENTY for name in names.split()}

@@ -22,6 +22,7 @@ class Site:
     """One Vaultr: two workers of gunicorn on PostgreSQL and Redis, mails as files."""
 
     program = "wsgi:app"
+    within: tuple[str, ...] = ()  # the beginning of the command, for a limit of all processes
 
     def __init__(self, home: Path, database_url: str, redis_url: str, **more: str):
         self.port = free_port()
@@ -57,7 +58,7 @@ class Site:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [BIN / "gunicorn", "-c", "config/gunicorn.py", self.program],
+                [*self.within, BIN / "gunicorn", "-c", "config/gunicorn.py", self.program],
                 cwd=ROOT, env=self.environ, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + 60

@@ -15,10 +15,10 @@ _ANY.check_hostname, _ANY.verify_mode = False, ssl.CERT_NONE
 class Load:
     """``clients`` threads that ask an edge until told to stop; ``failed`` lists what went wrong."""
 
-    def __init__(self, port, clients):
+    def __init__(self, port, clients, *, path=PATH):
         self.answered = 0
         self.failed = []
-        self._port = port
+        self._port, self._path = port, path
         self._done = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._go_on) for _ in range(clients)]
@@ -39,7 +39,7 @@ class Load:
             stored = connection is not None
             connection = connection or self._connected()
             try:
-                outcome = _asked(connection)
+                outcome = _asked(connection, self._path)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 connection = None
@@ -58,8 +58,8 @@ class Load:
         return http.client.HTTPSConnection("127.0.0.1", self._port, timeout=30, context=_ANY)
 
 
-def _asked(connection):
-    connection.request("GET", PATH, headers={"Host": HOST})
+def _asked(connection, path):
+    connection.request("GET", path, headers={"Host": HOST})
     answer = connection.getresponse()
     answer.read()
     return answer.status

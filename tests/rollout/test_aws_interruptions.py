@@ -171,6 +171,56 @@ def test_services_that_cannot_be_set_back_name_the_rollback(cloud, proxy, tmp_pa
     assert back.returncode == 0, tools.output_of(back)
 
 
+STACK = """
+<DescribeStacksResponse><DescribeStacksResult><Stacks><member>
+  <StackName>it</StackName><StackStatus>{}</StackStatus>
+  <CreationTime>2026-01-01T00:00:00Z</CreationTime>
+</member></Stacks></DescribeStacksResult></DescribeStacksResponse>
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "way"),
+    [
+        ("ROLLBACK_COMPLETE", "delete-stack"),
+        ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+    ],
+)
+def test_stack_in_a_failed_state_stops_everything(cloud, proxy, tmp_path, state, way):
+    proxy.answers["DescribeStacks"] = STACK.format(state)
+
+    done = [
+        cloud.run("stacks", "apply", "--parameters", cloud.given, AWS_ENDPOINT_URL=proxy.url),
+        cloud.run("release", "ecs", "--tag", "0.2.0", "--record", tmp_path / "record",
+                  AWS_ENDPOINT_URL=proxy.url),
+    ]  # fmt: skip
+
+    assert [one.returncode for one in done] == [2, 2], tools.output_of(done[0])
+    assert f"run `aws cloudformation {way}" in done[0].stderr
+    assert f"the stack vaultr-prod-app is {state}" in done[1].stderr
+    assert proxy.changes == []
+
+
+def test_release_while_another_runs_is_rejected(cloud, proxy, tmp_path):
+    found = cloud.call("ecs", "describe_services", cluster=aws.NAME, services=NAMES)
+    services = [
+        {
+            "serviceName": one["serviceName"], "status": "ACTIVE",
+            "taskDefinition": one["taskDefinition"],
+            "deployments": [{"rolloutState": "IN_PROGRESS"}, {"rolloutState": "COMPLETED"}],
+        }
+        for one in found["services"]
+    ]  # fmt: skip
+    proxy.answers["DescribeServices"] = json.dumps({"services": services, "failures": []})
+
+    done = cloud.run("release", "ecs", "--tag", "0.2.0", "--record", tmp_path / "record",
+                     AWS_ENDPOINT_URL=proxy.url)  # fmt: skip
+
+    assert done.returncode == 2, tools.output_of(done)
+    assert "vaultr-prod-web is being deployed. Wait until it is steady" in done.stderr
+    assert proxy.changes == []
+
+
 # --- environment ---------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.harness import servers
 from tests.rollout import aws, task_sandbox, tools
 from tests.rollout.compose_processes import Site
+from vaultr.ops.doctor import connections
 
 HOST = "vault.example.org"
 IMAGE_COMMAND = ["gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]
@@ -140,11 +141,27 @@ def test_sequencer_task_writes_state_and_anchors(site, cloud, values, tmp_path):
         found = cloud.call("s3", "list_objects_v2", Bucket=values["AnchorsBucketName"])
         return [one["Key"] for one in found.get("Contents", [])]
 
+    opened = []
     with running(site, cloud, values, "sequencer", **{"/var/lib/vaultr": state}):
-        wait_for(lambda: (state / "audit-state").exists() and anchors())
+        wait_for(
+            lambda: (
+                opened.append(_connections(site, "vaultr_sequencer"))
+                or ((state / "audit-state").exists() and anchors())
+            )
+        )
 
     assert (state / "audit-state").stat().st_uid == 10001
     assert all(one.startswith(f"{aws.NAME}/checkpoint-") for one in anchors())
+    assert 0 < max(opened) <= connections.SEQUENCER
+
+
+def _connections(site, role):
+    """Return how many connections a role of the database has now."""
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
+    with contextlib.closing(psycopg2.connect(site.postgres.url)) as connection:
+        cursor = connection.cursor()
+        cursor.execute(asked, (role,))
+        return cursor.fetchone()[0]
 
 
 def wait_for(done):

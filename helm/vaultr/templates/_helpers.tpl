@@ -349,6 +349,6 @@ volumeMounts:
 {{- $threads := int $settings.WEB_THREADS -}}
 {{- $process := add (min $threads 16) (min (add $threads 1) 16) -}}
 {{- $pods := int (ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled) -}}
-{{- $usual := add (mul $pods (add (mul (int $settings.WEB_CONCURRENCY) $process) 1)) 4 -}}
-{{ $usual }},{{ add (mul 2 $usual) 2 }}
+{{- $colour := add (mul $pods (add (mul (int $settings.WEB_CONCURRENCY) $process) 1)) 4 -}}
+{{ add $colour 4 }},{{ add (mul 2 $colour) 4 2 }}
 {{- end -}}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 WORKER: Final = 4  # `flask worker`: one job at a time, its lock, and the kill switches
+SEQUENCER: Final = 4  # `flask worker --only audit`: as the worker; both colours share one
 PROBE: Final = 1  # /api/ready opens a connection of its own, once for each pod
 MIGRATION: Final = 2  # `flask db upgrade`: its lock, and the statements
 OTHERS: Final = 5  # left for people, backups, cron jobs and monitoring
@@ -21,7 +22,7 @@ class Deployment:
     :ivar processes: worker processes of a pod (WEB_CONCURRENCY).
     :ivar threads: threads of a process (WEB_THREADS); a thread holds one connection at a time.
     :ivar pools: the size of each connection pool, overflow included.
-    :ivar inline: whether each process does the background work, without `flask worker`.
+    :ivar inline: whether each process does the background work, without worker and sequencer.
     """
 
     pods: int
@@ -41,12 +42,22 @@ class Deployment:
         return min(self.threads, transactions) + min(self.threads + 1, statements) + background
 
     @property
-    def usual(self) -> int:
-        """Return the most connections that all pods of one colour open."""
+    def colour(self) -> int:
+        """Return the most connections that the pods and the worker of one colour open."""
         pod = self.processes * self.process + PROBE
         return self.pods * pod + (0 if self.inline else WORKER)
 
     @property
+    def shared(self) -> int:
+        """Return the most connections of what runs once, however many colours there are."""
+        return 0 if self.inline else SEQUENCER
+
+    @property
+    def usual(self) -> int:
+        """Return the most connections while one colour runs."""
+        return self.colour + self.shared
+
+    @property
     def during_release(self) -> int:
         """Return the most connections while two colours run and a migration is applied."""
-        return 2 * self.usual + MIGRATION
+        return 2 * self.colour + self.shared + MIGRATION

@@ -1,0 +1,109 @@
+"""`make bench`: the web task of ECS against a pod of the chart, with the numbers of each.
+
+Both run under their memory as a hard limit, where cgroups allow it, with their processes and
+threads. Rounds are interleaved; each starts both servers and reads items over eight connections.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from bench import load
+from bench.cases import CONNECTIONS
+from bench.machines import unlimited
+from bench.world import Account, Vault
+from tests.first_hour.world import Site
+from tests.harness import servers
+from tests.harness.pod_memory import limited
+from tests.rollout import aws, tools
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a deployment runs the server."""
+
+    processes: int
+    threads: int
+    mebibytes: int
+
+
+def shapes() -> tuple[Shape, Shape]:
+    """Return the shapes of the web task of ECS and of the chart's pod, from their files."""
+    parameters = aws.template("app")["Parameters"]
+    task = aws.resources("app", "ECS::TaskDefinition")["WebTask"]
+    values = yaml.safe_load((tools.CHART / "values.yaml").read_text())
+    memory = values["web"].get("resources", values.get("resources"))["limits"]["memory"]
+    assert memory.endswith("Gi")
+    return (
+        Shape(
+            parameters["WebConcurrency"]["Default"],
+            parameters["WebThreads"]["Default"],
+            int(task["Memory"]),
+        ),
+        Shape(values["web"]["concurrency"], values["web"]["threads"], int(memory[:-2]) * 1024),
+    )
+
+
+def measured(site: Site, ann: Account, vault: Vault, shape: Shape, seconds: float) -> tuple:
+    """Return the reads per second of a server of this shape, and the seconds until it is ready."""
+    own = {"WEB_CONCURRENCY": str(shape.processes), "WEB_THREADS": str(shape.threads)}
+    site.environ |= own
+    with limited(shape.mebibytes) as within:
+        site.within = tuple(within)
+        began = time.monotonic()
+        site.start()
+        ready = time.monotonic() - began
+        ann.sign_in()
+        reads = [ann.read(f"/api/v1/vaults/{vault.id}/items/{item}") for item in vault.items]
+        seen = load.run(site.port, [reads] * CONNECTIONS, seconds=seconds)
+        site.stop()
+    assert set(seen.statuses) == {200}, seen.statuses
+    return seen.rate(200), ready
+
+
+def main() -> None:
+    """Measure, and print one line for each ratio."""
+    parser = argparse.ArgumentParser(prog="python -m bench.deployment", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each load (3)")
+    options = parser.parse_args()
+    task, pod = shapes()
+    print(f"task of ECS: {task}\npod of the chart: {pod}", file=sys.stderr)
+    rates, starts = [], []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        servers.postgres(own=True, durable=True) as postgres,
+        servers.redis_server(own=True) as redis,
+    ):
+        url = servers.fresh_database(postgres.url)
+        site = Site(Path(folder), url, redis.url, **unlimited())
+        site.upgrade()
+        site.start()
+        ann = Account.make(site, "ann@example.org")
+        vault = Vault.make(ann, items=100)
+        site.stop()
+        for turn in range(options.rounds):
+            print(f"round {turn + 1} …", file=sys.stderr)
+            # Every other round begins with the other one, so that neither profits from its place.
+            order = (task, pod) if turn % 2 else (pod, task)
+            found = {id(one): measured(site, ann, vault, one, options.seconds) for one in order}
+            (rate, ready), (other_rate, other_ready) = found[id(task)], found[id(pod)]
+            rates.append(rate / other_rate)
+            starts.append(ready / other_ready)
+    print(f"{'ratio':52} {'goal':>14} {'median':>8} {'min':>6} {'max':>6}")
+    for name, goal, seen in (
+        ("reads of items: task of ECS / pod of the chart", "≥ 0.95", rates),
+        ("start to ready: task of ECS / pod of the chart", "≤ 1.2", starts),
+    ):
+        figures = f"{statistics.median(seen):8.2f} {min(seen):6.2f} {max(seen):6.2f}"
+        print(f"{name:52} {goal:>14} {figures}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Another database under load: new servers start with it, then the old ones stop."""
+
+import contextlib
+import time
+
+import psycopg2
+import pytest
+
+from tests.rollout.compose_processes import Site
+from tests.rollout.load import Load
+
+CLIENTS = 16
+SERVER = {"WEB_CONCURRENCY": "1", "LIMIT_ANONYMOUS": "1000000/60"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("repointing")
+    folder.chmod(0o755)
+    with Site(folder) as site:
+        yield site
+
+
+def _ask(site, statement, *values):
+    with contextlib.closing(psycopg2.connect(site.postgres.url)) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(statement, values)
+        return cursor.fetchall() if cursor.description else None
+
+
+def _users(site, database):
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'vaultr_app' AND datname = %s"
+    [(count,)] = _ask(site, asked, database)
+    return count
+
+
+def test_servers_with_a_restored_database_lose_no_request(site):
+    """`deploy/aws/snapshots restore` and a rolling restart do this with the secret's URL."""
+    _ask(site, "CREATE DATABASE restored TEMPLATE vaultr")
+    restored = site.secrets / "restored_url"
+    url = (site.secrets / "database_url").read_text()
+    restored.write_text(f"{url.rpartition('/')[0]}/restored")
+    site.start("app-old", **SERVER)
+    https, _ = site.edge("rolling", backends=["app-old"])
+    before = _users(site, "vaultr")
+
+    with Load(https, CLIENTS, path="/api/ready") as load:
+        time.sleep(0.5)
+        site.start("app-new", **SERVER, DATABASE_URL_FILE=str(restored))
+        site.lead("rolling", ["app-new"])
+        time.sleep(0.5)
+        assert site.stop("app-old") == 0
+        time.sleep(0.5)
+        after = _users(site, "vaultr"), _users(site, "restored")
+
+    assert before > 0
+    assert after[0] == 0
+    assert after[1] > 0
+    assert load.failed == []
+    assert load.answered > 100
