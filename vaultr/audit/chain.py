@@ -105,14 +105,16 @@ def _wrong(
 
 def copies(row: Any) -> tuple[Any, ...]:
     """Return the columns that are copied from the body."""
-    moment = row.t.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    moment = row.t.isoformat(timespec="microseconds").replace("+00:00", "Z")
     writer = (str(row.event_id), row.writer_id.hex(), row.writer_seq, moment)
     return (*writer, row.sub, row.act, row.typ, row.out)
 
 
 def copied(body: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the members of the body that columns copy."""
-    return tuple(body.get(name) for name in ("eid", "w", "n", "t", "sub", "act", "typ", "out"))
+    get = body.get  # one name after the other: a generator takes twice the time
+    writer = (get("eid"), get("w"), get("n"), get("t"))
+    return (*writer, get("sub"), get("act"), get("typ"), get("out"))
 
 
 def object_of(body: bytes, typ: str) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import hmac
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -14,24 +15,26 @@ from vaultr.audit.event_encoding import detail_commitment
 from vaultr.audit.models import AuditEvent, AuditLeaf, AuditNode
 from vaultr.audit.verification.findings import Findings
 from vaultr.audit.verification.records import TYPES, Records
+from vaultr.database.session import postgresql
 from vaultr.protocol import merkle
 from vaultr.protocol.merkle import Frontier
 
 PAGE: Final = 5000
+_ALIVE: Final = 50
+_SUBJECTS: Final = 10_000  # whose tags are kept
 # Events of several servers are sequenced a little out of order; a gap event waits for a minute.
 SET_BACK: Final = timedelta(minutes=10)
 
 
 class Row(NamedTuple):
-    """A leaf with its event, whose columns are None if it is missing."""
+    """A leaf with its event, whose columns from ``writer_id`` on are None if it is missing."""
 
     idx: int
-    leaf_event: Any
+    event_id: str
     tag: bytes
     seq: int
     prev: bytes
     leaf_hash: bytes
-    event_id: Any
     writer_id: bytes
     writer_seq: int
     prev_hash: bytes
@@ -81,6 +84,7 @@ class TreeCheck:
         self.opening: dict[str, Any] | None = None
         self.uncovered_at: datetime | None = None
         self._broken = False
+        self._tag = lru_cache(_SUBJECTS)(merkle.subject_tag)
 
     def run(self) -> None:
         """Check all leaves from the frontier on."""
@@ -107,8 +111,8 @@ class TreeCheck:
                 self._broken = True  # every later root differs too
 
     def _leaf(self, row: Row) -> bytes:
-        if row.event_id is None:
-            self._bad("event", f"the event {row.leaf_event} of a leaf is missing", row.idx)
+        if row.writer_id is None:
+            self._bad("event", f"the event {row.event_id} of a leaf is missing", row.idx)
             return row.leaf_hash
         body = _parsed(row.body)
         event_hash = merkle.event_hash(row.prev_hash, row.body, row.mac)
@@ -122,7 +126,7 @@ class TreeCheck:
         subject = None if body is None else body.get("sub")
         if not isinstance(subject, str) or not subject.isascii():
             subject = chain.subject(row)
-        tag = merkle.subject_tag(subject)
+        tag = self._tag(subject)
         leaf = merkle.leaf_hash(merkle.leaf_bytes(row.idx, event_hash, tag, row.seq, row.prev))
         if leaf != row.leaf_hash or tag != row.tag:
             self._bad("leaf", f"event {row.event_id} does not fit its leaf", row.idx)
@@ -177,8 +181,8 @@ class TreeCheck:
         event, leaf = events.c, leaves.c
         query: Any = (
             sa.select(
-                leaf.idx, leaf.event_id, leaf.subject_tag, leaf.subject_seq, leaf.subject_prev,
-                leaf.leaf_hash, event.event_id, event.writer_id, event.writer_seq,
+                leaf.idx, _text(leaf.event_id), leaf.subject_tag, leaf.subject_seq,
+                leaf.subject_prev, leaf.leaf_hash, event.writer_id, event.writer_seq,
                 event.prev_hash, event.body, event.mac, event.event_hash, event.sub, event.act,
                 event.typ, event.out, event.t, event.detail, event.detail_salt,
             )
@@ -188,11 +192,14 @@ class TreeCheck:
         )  # fmt: skip
         while True:
             page: Any = query.where(leaf.epoch == self.epoch, leaf.idx > last)
-            rows = [Row._make(row) for row in self._session.execute(page)]
-            yield from rows
-            if len(rows) < PAGE:
+            count = 0
+            # A few rows alive at a time: with all 5,000, the garbage collector takes longer than
+            # the hashes.
+            for row in self._session.execute(page).yield_per(_ALIVE):
+                count, last = count + 1, row[0]
+                yield Row._make(row)
+            if count < PAGE:
                 return
-            last = rows[-1].idx
 
     def _nodes(self, size: int) -> Iterator[tuple[int, int, bytes]]:
         """Yield the stored nodes in the order in which leaves complete them."""
@@ -216,9 +223,16 @@ class TreeCheck:
             after = (rows[-1][3], rows[-1][0])
 
 
+def _text(event_id: Any) -> Any:
+    """Read an id as text: making a UUID of it takes longer than the hash of its event."""
+    if postgresql():
+        return sa.cast(event_id, sa.Text)
+    return sa.type_coerce(event_id, sa.Uuid(as_uuid=False))
+
+
 def _parsed(body: bytes) -> dict[str, Any] | None:
     try:
-        members = json.loads(body)
+        members = json.loads(body.decode())
     except (ValueError, RecursionError):
         return None
     return members if isinstance(members, dict) else None
