@@ -92,8 +92,8 @@ class Bench:
         vault = self._small
         tag = json.loads(self._ask(f"/api/v1/vaults/{vault.id}"))["head"]
         path = f"/api/v1/vaults/{vault.id}/sync?since={vault.n}"
-        asked = self._ann.read(path, **{"If-None-Match": f'"{tag}"'})
-        seen = load.run(self._port, [[asked]] * CONNECTIONS, seconds=self._seconds)
+        requested = self._ann.read(path, **{"If-None-Match": f'"{tag}"'})
+        seen = load.run(self._port, [[requested]] * CONNECTIONS, seconds=self._seconds)
         return seen.rate(304) / self._baseline_rate()
 
     def overviews(self) -> float:
@@ -139,9 +139,11 @@ class Bench:
     def logins(self) -> float:
         """Compare logins with what argon2id alone reaches on the same cores."""
         data = json.dumps(self._ann.login()).encode()
-        asked = request("POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, data)
+        requested = request(
+            "POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, data
+        )
         cores = psutil.cpu_count() or 1
-        seen = load.run(self._port, [[asked]] * (3 * cores), seconds=self._seconds * 2)
+        seen = load.run(self._port, [[requested]] * (3 * cores), seconds=self._seconds * 2)
         return seen.rate(200) / hashes_a_second(cores, self._seconds)
 
     def refreshes(self) -> float:
@@ -183,8 +185,8 @@ class Bench:
 
     def _baseline_rate(self) -> float:
         paths = [f"/row/{self._small.id}/{item}" for item in self._small.items]
-        asked = [[request("GET", path, {}) for path in paths]] * CONNECTIONS
-        return load.run(self._beside.baseline_port, asked, seconds=self._seconds).rate(200)
+        requested = [[request("GET", path, {}) for path in paths]] * CONNECTIONS
+        return load.run(self._beside.baseline_port, requested, seconds=self._seconds).rate(200)
 
     def _put_rate(self, *, vaults: int = CONNECTIONS, port: int | None = None) -> float:
         requests = []

@@ -46,8 +46,8 @@ def _stuffed(engine: sa.Engine, account: Account, items: int) -> Vault:
     }
     about = {"id": vault.id, "n": items, "head": vault.head}
     with engine.begin() as connection:
-        told = "UPDATE vaults SET revision = :n, active = :n, head = :head WHERE id = :id"
-        connection.execute(sa.text(told), about)
+        reported = "UPDATE vaults SET revision = :n, active = :n, head = :head WHERE id = :id"
+        connection.execute(sa.text(reported), about)
         bulk_rows.stuff(connection, values)
         some = sa.text("SELECT id FROM items WHERE vault_id = :id ORDER BY id LIMIT 100")
         vault.items = list(connection.scalars(some, about))
@@ -73,10 +73,10 @@ class Growth:
         yield "page of 100 of a full sync", self._of_reads(self._page)
         yield "PUT", self._put
 
-    def _of_reads(self, asked: Callable[[Vault], bytes]) -> Callable[[], float]:
+    def _of_reads(self, requested: Callable[[Vault], bytes]) -> Callable[[], float]:
         def measure() -> float:
             few, many = (
-                load.run(self._port, [[asked(vault)]] * 4, seconds=self._seconds)
+                load.run(self._port, [[requested(vault)]] * 4, seconds=self._seconds)
                 for vault in self._vaults
             )
             return few.rate() / many.rate()
@@ -105,12 +105,12 @@ class Growth:
     def _put(self) -> float:
         rates = []
         for vault in self._vaults:
-            asked = []
+            requested = []
             for turn in range(PUTS_A_ROUND):
                 item = vault.items[turn]
-                asked.append(vault.replacing(item, self._revision(vault, item)))
+                requested.append(vault.replacing(item, self._revision(vault, item)))
                 self._revisions[item] = vault.n
-            rates.append(load.run(self._port, [asked], seconds=None).rate(200))
+            rates.append(load.run(self._port, [requested], seconds=None).rate(200))
         few, many = rates
         return few / many
 

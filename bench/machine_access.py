@@ -25,9 +25,9 @@ class MachineAccess:
     def polls(self, baseline_rate: Callable[[], float]) -> float:
         """Compare 200 machines that poll, and find nothing new, with the baseline's read."""
         path = f"/api/v1/vaults/{self._vault.id}"
-        asked = [request("GET", path, headers) for headers in self._machines()]
+        requested = [request("GET", path, headers) for headers in self._machines()]
         connection = Connection(self._beside.site.port)
-        answers = [connection.ask(one) for one in asked]  # each worker then knows its machines
+        answers = [connection.ask(one) for one in requested]  # each worker then knows its machines
         connection.close()
         known = {"If-None-Match": f'"{json.loads(answers[0][1])["head"]}"'}
         path += f"/sync?since={self._vault.n}"
@@ -39,10 +39,10 @@ class MachineAccess:
     def item_reads(self, session_reads: list[list[bytes]]) -> float:
         """Compare reads of one item by a machine with the same by a session."""
         base, headers = f"/api/v1/vaults/{self._vault.id}/items", self._machines()[0]
-        asked = [request("GET", f"{base}/{item}", headers) for item in self._vault.items]
+        requested = [request("GET", f"{base}/{item}", headers) for item in self._vault.items]
         port = self._beside.site.port
         by_session = load.run(port, session_reads, seconds=self._seconds)
-        by_machine = load.run(port, [asked] * CONNECTIONS, seconds=self._seconds)
+        by_machine = load.run(port, [requested] * CONNECTIONS, seconds=self._seconds)
         return by_machine.rate(200) / by_session.rate(200)
 
     def _machines(self) -> list[dict[str, str]]:

@@ -37,9 +37,9 @@ class Signing:
             self._account.post("/api/v1/auth/login", body)["refresh_token"]
             for _ in range(CONNECTIONS)
         ]
-        asked = [[refresh(token)] for token in tokens]
+        requested = [[refresh(token)] for token in tokens]
         port = self._beside.site.port
-        seen = load.run(port, asked, seconds=self._seconds, follow=next_refresh)
+        seen = load.run(port, requested, seconds=self._seconds, follow=next_refresh)
         if set(seen.statuses) != {200}:
             raise RuntimeError(f"the answers were {seen.statuses}, not 200")
         return seen.rate(200) / baseline_rate()

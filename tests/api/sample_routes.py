@@ -103,7 +103,7 @@ def made() -> Answer:
 @blueprint.get("/refused")
 @public
 @operation(errors=(Conflict,))
-def refused() -> None:
+def rejected() -> None:
     faults = [FieldError("/word", "too long")]
     raise Conflict(
         "No.", errors=faults, members={"revision": 7, "status": 200}, headers={"X-A": "b"}

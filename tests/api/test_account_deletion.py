@@ -48,9 +48,9 @@ def filled(app, email):
     with app.app_context():
         session = factories.session(factories.owner(email))
     client = app.test_client()
-    asked = {"email": f"new-{email}"}
+    requested = {"email": f"new-{email}"}
     headers = session.headers | {"Idempotency-Key": "once"}
-    assert client.post(f"{AUTH}/email", json=asked, headers=headers).status_code == 202
+    assert client.post(f"{AUTH}/email", json=requested, headers=headers).status_code == 202
     return session
 
 
@@ -65,7 +65,7 @@ def test_account_deletion_removes_own_data_and_keeps_other_accounts(app):
     assert rows(app) == before
 
 
-def test_what_was_recorded_stays_and_tells_of_the_end(app, as_ann):
+def test_audit_events_remain_and_record_the_account_deletion(app, as_ann):
     with app.app_context():
         factories.item(factories.vault(ANN))
     with app.app_context(), transaction() as work:
@@ -79,7 +79,7 @@ def test_what_was_recorded_stays_and_tells_of_the_end(app, as_ann):
     assert emails(app, ANN)[-1].kind == "account-deleted"
 
 
-def test_afterwards_the_address_is_one_that_nobody_has(app, as_ann, client):
+def test_email_address_is_unknown_after_account_deletion(app, as_ann, client):
     as_ann.delete(ACCOUNT)
 
     assert as_ann.get(f"{AUTH}/me").status_code == 401
@@ -92,7 +92,7 @@ def test_afterwards_the_address_is_one_that_nobody_has(app, as_ann, client):
     assert emails(app, ANN)[-1].kind == "verify-email"
 
 
-def test_its_id_is_nobodys_again_since_its_events_stay(app, as_ann, client):
+def test_id_of_deleted_account_is_not_reused(app, as_ann, client):
     """Prelogin showed the id to whoever asked while there was the account."""
     same = {"account_id": str(as_ann.account_id)}
     client.post(f"{AUTH}/signup", json=factories.signup("eve@example.org", **same))
@@ -174,7 +174,7 @@ def writers(vault):
     }
 
 
-def test_beside_writers_nobody_sees_a_deadlock_and_nothing_is_left(app, count):
+def test_deletion_beside_writers_causes_no_deadlock_and_removes_all_rows(app, count):
     for _ in range(count(2, many=40)):
         with app.app_context():
             vault = factories.vault(ANN)

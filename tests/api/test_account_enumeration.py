@@ -68,9 +68,9 @@ def test_hash_for_unknown_address_costs_the_same_as_for_account(app, client, mon
 
     client.post("/api/v1/auth/login", json=factories.login("nobody@example.org"))
 
-    [nobodys] = checked
-    assert [len(part) for part in nobodys.split("$")] == [len(part) for part in live.split("$")]
-    assert nobodys.split("$")[:4] == live.split("$")[:4]
+    [unknown] = checked
+    assert [len(part) for part in unknown.split("$")] == [len(part) for part in live.split("$")]
+    assert unknown.split("$")[:4] == live.split("$")[:4]
 
 
 def test_same_work_is_done_with_and_without_pending_signup(app, client):

@@ -65,8 +65,8 @@ def test_operator_lock_blocks_every_device_and_password_until_unlock(app, client
     bearer = {"Authorization": f"Bearer {session['access_token']}"}
     assert client.get(ME, headers=bearer).status_code == 401
     for more in ({"device_id": device}, {}, {"key": bytes(32)}):
-        refused = sign_in(client, **more)
-        assert (refused.status_code, refused.json["type"][19:]) == (429, "locked")
+        rejected = sign_in(client, **more)
+        assert (rejected.status_code, rejected.json["type"][19:]) == (429, "locked")
     assert flask("unlock", "ann@example.org").exit_code == 0
     assert sign_in(client, device_id=device).status_code == 200
     assert recorded(app) == [("lock", "olga", str(ann.id)), ("unlock", "olga", str(ann.id))]
@@ -80,7 +80,7 @@ def test_no_purge_ends_an_operators_lock(app, client, ann, flask):
     assert sign_in(client).status_code == 429
 
 
-def test_logins_that_meet_a_lock_get_no_session(app, ann, flask, count):
+def test_login_during_operator_lock_gets_no_session(app, ann, flask, count):
     for _ in range(count(3, many=40)):
         gate = threading.Barrier(5)
 
@@ -152,7 +152,7 @@ def test_what_destroys_is_confirmed_by_the_same_name(app, ann, flask, command, v
     assert (rows(app, Account), recorded(app)) == (1, [])
 
 
-def test_the_name_can_be_typed_when_asked(app, ann, flask):
+def test_confirmation_prompt_accepts_the_typed_name(app, ann, flask):
     assert flask("delete", "ann@example.org", stdin="ann@example.org\n").exit_code == 0
     assert rows(app, Account) == 0
 
@@ -194,7 +194,7 @@ def test_where_nothing_waits_nothing_is_verified(ann, flask):
 # --- list, show ---
 
 
-def test_the_list_shows_addresses_only_where_asked_and_pages(app, flask):
+def test_account_list_is_paged_and_hides_addresses_by_default(app, flask):
     with app.app_context():
         made = sorted(str(factories.account(f"{name}@example.org").id) for name in "abc")
 

@@ -123,7 +123,7 @@ def test_what_cannot_be_recorded_does_not_happen(here, obstacle):
     assert facts() == set()
 
 
-def test_whoever_swallows_that_a_record_failed_cannot_commit(here):
+def test_commit_fails_after_a_swallowed_audit_error(here):
     with audit_failures.put("lost"), pytest.raises(AuditUnavailable):
         record_with_a_fact(swallow=AuditUnavailable)
 

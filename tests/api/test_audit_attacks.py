@@ -292,7 +292,7 @@ def hostile_trigger(does):
 @pytest.mark.parametrize(
     "does", ["NEW.anchored_to := '[]'; RETURN NEW;", "RETURN NULL;"], ids=["published", "dropped"]
 )
-def test_signer_remembers_what_it_signed_whatever_triggers_do(postgres_app, does):
+def test_signer_state_file_survives_hostile_triggers(postgres_app, does):
     app_fixtures.empty(postgres_app)
     with postgres_app.app_context():
         record()

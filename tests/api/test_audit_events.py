@@ -27,7 +27,7 @@ def ids(response):
     return [event["id"] for event in response.json["events"]]
 
 
-def test_a_stranger_reads_no_events(client):
+def test_anonymous_request_reads_no_audit_events(client):
     response = client.get(URL)
 
     assert response.status_code == 401
@@ -140,7 +140,7 @@ def test_events_are_chosen_from_a_time_until_another(app, as_ann):
         "since=2026-11-24T12:00:00Z",
     ],
 )
-def test_a_query_of_another_form_is_refused(as_ann, query):
+def test_malformed_query_is_rejected(as_ann, query):
     response = as_ann.get(f"{URL}?{query}")
 
     assert response.status_code == 400

@@ -37,7 +37,7 @@ def opened(response):
     return notes.open_checkpoint(response.json["checkpoint"], keys, signing.verify)
 
 
-def test_strangers_get_no_proofs(client):
+def test_anonymous_request_gets_no_audit_proofs(client):
     for path in (
         f"events/{uuid4()}/proof",
         "checkpoint",

@@ -106,7 +106,7 @@ def test_a_statement_that_failed_unseen_cannot_pass_for_a_commit(postgres):
     assert [event.writer_seq for event in audit_log.events()] == [1, 2]
 
 
-def test_a_commit_that_a_constraint_refuses_leaves_no_gap(here):
+def test_commit_rejected_by_constraint_leaves_no_gap_in_chain(here):
     record()
     with contextlib.suppress(sa.exc.IntegrityError), transaction() as session:
         service.record(Event.VAULT_CREATE, account_id=ANN)
@@ -128,7 +128,7 @@ def test_a_chain_ends_with_its_month(here):
     assert audit_log.starts()[1][1:] == (first.writer_id.hex(), "clean")
 
 
-def test_time_grows_along_a_chain_whatever_the_clock_does(here):
+def test_event_times_increase_when_the_clock_goes_back(here):
     with time_machine.travel("2026-11-24T12:00:00Z", tick=False):
         record()
         record()
@@ -138,7 +138,7 @@ def test_time_grows_along_a_chain_whatever_the_clock_does(here):
     assert [event.t.microsecond for event in audit_log.events()] == [1, 2, 3]
 
 
-def test_writers_say_that_they_stop(here):
+def test_stopping_writer_records_its_end(here):
     record()
 
     service.stop()

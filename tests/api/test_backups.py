@@ -158,7 +158,7 @@ def test_drill_fails_past_an_objective(flask, stored, option, says):
     assert last_runs.last(RunKind.DRILL) is None
 
 
-def test_drill_without_any_backup_says_so(flask):
+def test_drill_without_backup_reports_that_none_exists(flask):
     done = flask("drill", "--json")
 
     found = json.loads(done.stdout)
@@ -218,7 +218,9 @@ def other_server():
         yield server
 
 
-def test_restore_into_empty_database_has_roles_and_says_what_next(flask, stored, other_server):
+def test_restore_into_empty_database_creates_roles_and_lists_next_steps(
+    flask, stored, other_server
+):
     url = servers.fresh_database(other_server.url)
 
     done = flask("restore", str(stored), "--into", url)

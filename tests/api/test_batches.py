@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests import factories
-from tests.harness.vault_rows import refused, rows, unchanged
+from tests.harness.vault_rows import assert_problem, rows, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.protocol.encoding import b64
 from vaultr.vault.models import ITEMS, REMOVED, VAULTS, VERSIONS
@@ -121,7 +121,7 @@ def test_one_bad_change_undoes_the_batch_and_is_pointed_at(app, vault, spoilt, s
     bad |= spoilt | {"entry": bad["entry"] | spoilt.get("entry", {})}
 
     with unchanged(app):
-        problem = refused(vault.ask(request), status, slug)
+        problem = assert_problem(vault.ask(request), status, slug)
 
     assert [fault["pointer"] for fault in problem["errors"]] == ["/changes/1"]
     if slug == "head-moved":
@@ -137,14 +137,14 @@ def test_one_bad_change_undoes_the_batch_and_is_pointed_at(app, vault, spoilt, s
         ({"entry": {"n": 9}, "content_revision": 9}, 409, "head-moved"),
     ],
 )
-def test_first_bad_change_is_reported_whatever_follows(app, vault, first, status, slug):
+def test_batch_reports_its_first_invalid_change(app, vault, first, status, slug):
     request = vault.batch_request(("put", vault.put()), ("put", uuid4()))
     bad, later = request.body["changes"]
     bad |= first | {"entry": bad["entry"] | first.get("entry", {})}
     later |= {"overview": "plain"}
 
     with unchanged(app):
-        problem = refused(vault.ask(request), status, slug)
+        problem = assert_problem(vault.ask(request), status, slug)
 
     assert [fault["pointer"] for fault in problem["errors"]] == ["/changes/0"]
 
@@ -165,22 +165,22 @@ def test_first_bad_change_is_reported_whatever_follows(app, vault, first, status
         ({"extra": 1}, 400, "bad-request", "/extra"),
     ],
 )
-def test_one_bad_body_refuses_the_batch(app, vault, spoilt, status, slug, at):
+def test_one_invalid_body_rejects_the_whole_batch(app, vault, spoilt, status, slug, at):
     request = vault.batch_request(("put", uuid4()), ("put", uuid4()))
     request.body["changes"][1] |= spoilt
 
     with unchanged(app):
-        problem = refused(vault.ask(request), status, slug)
+        problem = assert_problem(vault.ask(request), status, slug)
 
     assert [fault["pointer"] for fault in problem["errors"]] == [f"/changes/1{at}"]
 
 
-def test_a_change_without_a_precondition_is_refused(app, vault):
+def test_change_without_precondition_is_rejected(app, vault):
     request = vault.batch_request(("put", uuid4()), ("put", uuid4()))
     del request.body["changes"][1]["if_none_match"]
 
     with unchanged(app):
-        problem = refused(vault.ask(request), 428, "precondition-required")
+        problem = assert_problem(vault.ask(request), 428, "precondition-required")
 
     assert [fault["pointer"] for fault in problem["errors"]] == ["/changes/1"]
 
@@ -191,7 +191,7 @@ def test_quotas_hold_within_a_batch(app, vault, set_to):
 
     with unchanged(app):
         too_many = vault.batch_request(*(("put", uuid4()) for _ in range(3)))
-        problem = refused(vault.ask(too_many), 409, "quota-exceeded")
+        problem = assert_problem(vault.ask(too_many), 409, "quota-exceeded")
     assert problem["errors"][0]["pointer"] == "/changes/2"
     vault.send(vault.batch_request(("remove", stored), *(("put", uuid4()) for _ in range(3))))
     assert vault.state.n == 5
@@ -203,8 +203,8 @@ def test_a_batch_has_from_one_to_a_thousand_changes(app, vault, set_to):
     request = vault.batch_request(*steps[:1000])
 
     with unchanged(app):
-        refused(vault.ask(vault.batch_request(*steps)), 400, "bad-request")
-        refused(vault.ask(request.but(changes=[])), 400, "bad-request")
+        assert_problem(vault.ask(vault.batch_request(*steps)), 400, "bad-request")
+        assert_problem(vault.ask(request.but(changes=[])), 400, "bad-request")
     assert vault.send(request).status_code == 200
 
     assert len(vault.full().state.items) == 1000
@@ -230,4 +230,4 @@ def test_a_batch_may_have_sixteen_mebibytes_and_no_more(app, vault):
     with unchanged(app):
         data = b'{"changes": []' + b" " * 2**24 + b"}"
         sent = vault.client.post(request.path, data=data, content_type="application/json")
-    refused(sent, 413, "payload-too-large")
+    assert_problem(sent, 413, "payload-too-large")

@@ -120,12 +120,12 @@ class Site:
     """A service of ranges over TLS that can misbehave."""
 
     def __init__(self):
-        self.asked, self.status, self.body, self.headers = [], "200 OK", None, []
+        self.requested, self.status, self.body, self.headers = [], "200 OK", None, []
         self.waits = threading.Event()
         self.waits.set()
 
     def __call__(self, environ, start_response):
-        self.asked.append(environ["PATH_INFO"])
+        self.requested.append(environ["PATH_INFO"])
         self.waits.wait(30)
         prefix = environ["PATH_INFO"].rpartition("/")[2]
         lines = [f"{h[5:]}:3" for h in HASHES if h.startswith(prefix)] + [f"{'0' * 35}:0"]
@@ -146,7 +146,7 @@ def site(tmp_path, monkeypatch):
         made.waits.set()
 
 
-def test_service_is_asked_for_five_digits_once(tmp_path, site):
+def test_breach_service_receives_five_digits_once(tmp_path, site):
     app = app_with(tmp_path, site.url)
     empty(app)
     client = signed_in(app, "ann@example.org")
@@ -155,7 +155,7 @@ def test_service_is_asked_for_five_digits_once(tmp_path, site):
 
     assert [listed(answer.text) for answer in answers] == [{SOME[5:]: 3}] * 2
     assert answers[0].data == answers[1].data
-    assert site.asked == [f"/range/{SOME[:5]}"]
+    assert site.requested == [f"/range/{SOME[:5]}"]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_bad_response_of_the_service_fails(site, status, body):
 
     with pytest.raises(UpstreamFailed):
         site.service.range_of("AAAAA")
-    assert len(site.asked) == 1
+    assert len(site.requested) == 1
 
 
 def test_untrusted_certificate_fails(site, monkeypatch):
@@ -186,7 +186,7 @@ def test_untrusted_certificate_fails(site, monkeypatch):
     with pytest.raises(UpstreamFailed, match="SSLCertVerificationError"):
         Service("127.0.0.1", port, "/range", ssl.create_default_context()).range_of("AAAAA")
     assert ssl.CERT_REQUIRED
-    assert site.asked == []
+    assert site.requested == []
 
 
 def test_silent_service_holds_few_requests(site):
@@ -200,18 +200,18 @@ def test_silent_service_holds_few_requests(site):
     assert sorted(at_once(ask, 5)) == ["TimeoutError"] * 4 + ["all connections are in use"]
 
 
-def test_breaker_asks_again_after_a_pause(site, monkeypatch):
+def test_breaker_retries_after_a_pause(site, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(ranges.time, "monotonic", lambda: now[0])
     found = ranges._Ranges(site.service)
     site.status = "500 Oops"
 
     assert [found.find(f"AAAA{n}") for n in range(5)] == [None] * 5
-    assert len(site.asked) == ranges.FAILURES
+    assert len(site.requested) == ranges.FAILURES
     now[0] += ranges.OPEN_SECONDS + 1
     assert found.find("AAAA0") is None
     assert found.find("AAAA0") is None
-    assert len(site.asked) == ranges.FAILURES + 1
+    assert len(site.requested) == ranges.FAILURES + 1
     now[0] += ranges.OPEN_SECONDS + 1
     site.status = "200 OK"
     assert found.find(SOME[:5])

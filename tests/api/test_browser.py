@@ -113,9 +113,9 @@ def test_cookies_are_httponly_and_same_site(net):
 def test_even_a_page_of_ours_must_repeat_the_token(net):
     page = own_page(net)
 
-    refused = ask(page, f"{AUTH}/logout", "POST")
+    rejected = ask(page, f"{AUTH}/logout", "POST")
 
-    assert (refused["status"], refused["body"]["type"]) == (403, "urn:vaultr:problem:csrf")
+    assert (rejected["status"], rejected["body"]["type"]) == (403, "urn:vaultr:problem:csrf")
     assert alive(page)
 
 

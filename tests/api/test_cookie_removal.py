@@ -49,7 +49,7 @@ def test_a_logout_ends_the_session_and_takes_the_cookies_away(app, browser):
 
 
 @pytest.mark.parametrize("which", ["all", "own", "account"])
-def test_whatever_ends_the_own_session_takes_the_cookies_away(browser, which):
+def test_every_way_to_end_own_session_removes_cookies(browser, which):
     [mine] = browser.get(f"{AUTH}/sessions").json["sessions"]
     method, path = {
         "all": ("POST", "logout-all"),
@@ -64,8 +64,8 @@ def test_whatever_ends_the_own_session_takes_the_cookies_away(browser, which):
 
 
 def test_email_change_undo_clears_cookies(app, browser):
-    asked = browser.post(EMAIL, json={"email": NEW}, headers=with_token(browser))
-    assert asked.status_code == 202
+    requested = browser.post(EMAIL, json={"email": NEW}, headers=with_token(browser))
+    assert requested.status_code == 202
     for to in (ANN, NEW):
         agreed = {"token": mailed(app, to, "confirm")}
         assert browser.post(f"{EMAIL}/confirm", json=agreed, headers=OWN).status_code == 204

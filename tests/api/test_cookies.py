@@ -85,7 +85,7 @@ def test_a_request_that_our_page_did_not_mean_changes_nothing(browser, change):
     assert browser.get(ME).status_code == 200
 
 
-def test_what_another_site_asks_to_read_is_refused(browser):
+def test_cross_site_read_is_rejected(browser):
     for site in ("cross-site", "same-site"):
         assert status_and_slug(browser.get(ME, headers={"Sec-Fetch-Site": site})) == (403, "csrf")
 
@@ -105,7 +105,7 @@ def test_anonymous_request_gets_401_before_any_csrf_error(client):
     assert client.post(LOGOUT, headers={"Origin": "http://evil.example"}).status_code == 401
 
 
-def test_cookies_and_a_bearer_token_on_one_request_are_refused(app, browser):
+def test_request_with_cookies_and_bearer_token_is_rejected(app, browser):
     with app.app_context():
         bearer = factories.session().headers
 

@@ -108,7 +108,9 @@ def test_it_needs_a_fresh_proof(app, as_ann):
         ({"rewrap": {}}, 400, "bad-request", "/rewrap/identity"),
     ],
 )
-def test_bad_bodies_are_refused_and_change_nothing(app, as_ann, change, status, problem, pointer):
+def test_invalid_credential_bodies_are_rejected_and_change_nothing(
+    app, as_ann, change, status, problem, pointer
+):
     response = as_ann.put(CREDENTIALS, json=new_keys(NEW) | change)
 
     assert (response.status_code, slug(response)) == (status, problem)

@@ -61,7 +61,7 @@ def test_what_the_server_of_this_machine_counted_is_judged(errors, httpd, host):
 
 
 @pytest.mark.parametrize("port", [None, 0])
-def test_without_port_the_check_says_what_was_not_judged(errors, port):
+def test_check_without_port_reports_what_it_skipped(errors, port):
     found, unseen = errors(port)
 
     assert unseen == ["errors"]
@@ -72,9 +72,9 @@ def test_without_port_the_check_says_what_was_not_judged(errors, port):
 
 
 def test_port_without_server_or_of_a_worker_judges_nothing(errors, httpd):
-    nobody, unseen = errors(free_port())
+    unreachable, unseen = errors(free_port())
     assert unseen == ["errors"]
-    assert "no metrics at http://127.0.0.1:" in nobody["says"]
+    assert "no metrics at http://127.0.0.1:" in unreachable["says"]
 
     worker, unseen = errors(port_of(httpd(b"vaultr_job_failures_total 3\n")))
     assert unseen == ["errors"]

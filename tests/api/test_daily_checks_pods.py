@@ -78,7 +78,7 @@ def test_unreachable_pod_is_reported(pods):
     assert "no metrics" in found.says
 
 
-def test_a_name_of_one_address_is_asked_by_its_name(pods):
+def test_host_name_with_one_address_is_probed_by_name(pods):
     [found] = _errors(pods({"127.0.0.1": (200, 60)}))
 
     assert (found.level, found.says) == ("ok", "0 of 60 responses were server errors")

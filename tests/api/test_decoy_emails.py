@@ -9,7 +9,7 @@ from vaultr.mail import delivery_job, service
 from vaultr.mail.models import Mail
 from vaultr.mail.service import Email
 
-LETTER = Email("verify-email", "Confirm", "text with a link\n", "<p>link</p>")
+EMAIL_MESSAGE = Email("verify-email", "Confirm", "text with a link\n", "<p>link</p>")
 ANN, NOBODY = "ann@example.org", "bob@example.org"
 
 
@@ -25,8 +25,8 @@ def mails():
 
 
 def test_the_rows_of_the_outbox_are_alike(here):
-    service.send(LETTER, ANN)
-    service.send(LETTER, NOBODY, decoy=True)
+    service.send(EMAIL_MESSAGE, ANN)
+    service.send(EMAIL_MESSAGE, NOBODY, decoy=True)
 
     one, other = mails()
     assert len(one.sealed) == len(other.sealed)
@@ -34,16 +34,16 @@ def test_the_rows_of_the_outbox_are_alike(here):
 
 
 def test_it_counts_for_the_limit_of_its_address(here):
-    allowed = [service.send(LETTER, NOBODY, decoy=True) for _ in range(6)]
+    allowed = [service.send(EMAIL_MESSAGE, NOBODY, decoy=True) for _ in range(6)]
 
     assert allowed == [True] * 5 + [False]
-    assert service.send(LETTER, NOBODY) is False
+    assert service.send(EMAIL_MESSAGE, NOBODY) is False
 
 
 def test_it_leaves_the_outbox_unsent(here, set_to):
     inbox = Inbox()
-    service.send(LETTER, NOBODY, decoy=True)
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, NOBODY, decoy=True)
+    service.send(EMAIL_MESSAGE, ANN)
     with mail_servers.running(inbox) as port:
         set_to(here, smtp_host="127.0.0.1", smtp_port=port, smtp_secure="none")
         delivery_job.run()

@@ -3,7 +3,7 @@
 import pytest
 
 from tests import factories
-from tests.harness.vault_rows import TABLES, refused, rows, unchanged
+from tests.harness.vault_rows import TABLES, assert_problem, rows, unchanged
 from tests.harness.vault_writer import VAULTS, Writer
 from vaultr.protocol.encoding import b64
 from vaultr.vault import vault_deletion
@@ -37,9 +37,9 @@ def test_nothing_of_a_deleted_vault_is_left_but_its_events(app, as_ann, vault):
     for table in TABLES:
         assert not [row for row in rows(app, table) if vault.id in row]
     assert other.full().state.items.keys() == {stored}
-    refused(as_ann.get(vault.path), 404, "vault-not-found")
-    refused(as_ann.get(f"{vault.path}/items/{item_id}"), 404, "vault-not-found")
-    refused(as_ann.delete(vault.path), 404, "vault-not-found")
+    assert_problem(as_ann.get(vault.path), 404, "vault-not-found")
+    assert_problem(as_ann.get(f"{vault.path}/items/{item_id}"), 404, "vault-not-found")
+    assert_problem(as_ann.delete(vault.path), 404, "vault-not-found")
     assert [one["id"] for one in as_ann.get(VAULTS).json["vaults"]] == [str(other.id)]
     events = [event["obj"] for event in factories.events(app) if event["typ"] == "vault.delete"]
     end = {"to": vault.state.n, "head": b64(vault.state.head)}
@@ -63,16 +63,16 @@ def test_only_a_fresh_proof_of_the_owner_deletes_a_vault(app, as_ann, as_bob, va
     lived_in(vault)
 
     with unchanged(app):
-        refused(as_bob.delete(vault.path), 404, "vault-not-found")
-        refused(as_ann.delete(vault.path, json={}), 400, "bad-request")
+        assert_problem(as_bob.delete(vault.path), 404, "vault-not-found")
+        assert_problem(as_ann.delete(vault.path, json={}), 400, "bad-request")
         with app.app_context():
             factories.grow_stale(as_ann.session.id)
-        refused(as_ann.delete(vault.path), 403, "step-up-required")
+        assert_problem(as_ann.delete(vault.path), 403, "step-up-required")
 
 
 def test_deleted_vault_frees_quota_for_another(app, as_ann, vault, set_to):
     set_to(app, quota_vaults=1)
-    refused(as_ann.post(VAULTS, json=Writer(as_ann).creation()), 409, "quota-exceeded")
+    assert_problem(as_ann.post(VAULTS, json=Writer(as_ann).creation()), 409, "quota-exceeded")
 
     as_ann.delete(vault.path)
 

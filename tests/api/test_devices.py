@@ -38,7 +38,7 @@ def login(client, device_id=None):
 
 
 def kinds(app):
-    return [letter.kind for letter in emails(app, ANN)]
+    return [email_message.kind for email_message in emails(app, ANN)]
 
 
 def bearer(tokens):
@@ -60,12 +60,12 @@ def test_the_first_use_of_a_device_is_mailed_once(app, client, owner):
     for _ in range(2):
         login(client, device)
 
-    [letter] = emails(app, ANN)
-    assert (letter.kind, letter.notice) == ("new-device", True)
-    assert "\u201claptop\u201d" in letter.text
-    assert "the browser Firefox, from the network 192.0.2.0/24" in letter.text
-    assert HOME not in letter.text
-    assert str(device) not in letter.text
+    [email_message] = emails(app, ANN)
+    assert (email_message.kind, email_message.notice) == ("new-device", True)
+    assert "\u201claptop\u201d" in email_message.text
+    assert "the browser Firefox, from the network 192.0.2.0/24" in email_message.text
+    assert HOME not in email_message.text
+    assert str(device) not in email_message.text
 
 
 def test_each_new_device_is_mailed(app, client, owner):
@@ -107,9 +107,9 @@ def test_device_name_cannot_add_a_link_to_the_email(app, client, owner):
 
     assert client.post(f"{AUTH}/login", json=body).status_code == 200
 
-    [letter] = emails(app, ANN)
-    assert "evil.example" not in letter.text + letter.html
-    assert "://" not in letter.text
+    [email_message] = emails(app, ANN)
+    assert "evil.example" not in email_message.text + email_message.html
+    assert "://" not in email_message.text
 
 
 def test_moved_session_continues_and_owner_is_notified(app, client, owner):
@@ -120,10 +120,10 @@ def test_moved_session_continues_and_owner_is_notified(app, client, owner):
     moved = refresh(client, tokens)
 
     assert moved.status_code == 200
-    [_, letter] = emails(app, ANN)
-    assert letter.kind == "session-moved"
-    assert "from the network 192.0.2.0/24" in letter.text
-    assert "from the network 198.51.100.0/24" in letter.text
+    [_, email_message] = emails(app, ANN)
+    assert email_message.kind == "session-moved"
+    assert "from the network 192.0.2.0/24" in email_message.text
+    assert "from the network 198.51.100.0/24" in email_message.text
     *_, event = events(app, "session.refresh")
     assert event["obj"]["changed"] == ["address"]
     assert event["obj"]["before"] == {"network": "192.0.2.0/24", "client": "vaultr"}

@@ -58,18 +58,18 @@ def test_static_files_are_cached_permanently_under_hashed_names(client, shown):
         assert client.get(other).status_code == 404
 
 
-def test_what_a_description_says_is_text_and_no_markup():
+def test_operation_descriptions_are_shown_as_text():
     assert api_docs.text("a <b> & `c<d>`") == "a &lt;b&gt; &amp; <code>c&lt;d&gt;</code>"
     assert api_docs.kind_of({"const": "<x>"}) == "<code>&lt;x&gt;</code>"
     assert api_docs.kind_of({"type": "string", "pattern": "<y>"}).endswith("&lt;y&gt;</small>")
     assert "&lt;z&gt;" in api_docs.kind_of({"enum": ["<z>"]})
 
 
-def test_a_browser_shows_it_and_asks_nobody_else_for_anything(sqlite_app):
+def test_docs_page_renders_and_loads_nothing_from_other_hosts(sqlite_app):
     app_fixtures.empty(sqlite_app)
     with (
         closing(Listening(sqlite_app)) as server,
-        recording() as (proxy, asked),
+        recording() as (proxy, requested),
         browser.started(proxy=proxy) as chrome,
     ):
         page = chrome.page()
@@ -92,11 +92,11 @@ def test_a_browser_shows_it_and_asks_nobody_else_for_anything(sqlite_app):
     assert page.complaints == []
     assert len(page.requests) == 3
     assert page.requests[0] == f"{site}{DOCS}"
-    assert sorted(one for one in asked if one.startswith(site)) == sorted(page.requests)
+    assert sorted(one for one in requested if one.startswith(site)) == sorted(page.requests)
     # A browser asks its maker for this and that by itself: nothing that was served names those.
     client = sqlite_app.test_client()
     served = "".join(client.get(one.removeprefix(site)).text for one in page.requests)
-    hosts = {re.split(r"[/:]+", one.split()[-1].removeprefix("http://"))[0] for one in asked}
+    hosts = {re.split(r"[/:]+", one.split()[-1].removeprefix("http://"))[0] for one in requested}
     assert [host for host in hosts - {"localhost"} if host in served] == []
     assert re.findall(r"""["'(]\s*(?:https?:)?//""", served) == []
 

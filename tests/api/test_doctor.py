@@ -104,7 +104,7 @@ def test_mail_server_with_valid_certificate_passes(settings, tmp_path):
     assert "its certificate expires in 1 days" in found[0][1]
 
 
-def test_a_mail_server_whose_certificate_nobody_signed_is_found(settings, tmp_path):
+def test_mail_server_with_self_signed_certificate_is_reported(settings, tmp_path):
     with mail_servers.running(Inbox(), starttls=Certificate(tmp_path, "localhost")) as port:
         mine = settings.model_copy(update={"smtp_host": "localhost", "smtp_port": port})
         [(level, says)] = bad(smtp_check.check("mail", mine))
@@ -157,7 +157,7 @@ def speaking_tls(shown):
         thread.join()
 
 
-def test_a_certificate_tells_its_end_and_whether_it_is_trusted(settings, tmp_path):
+def test_certificate_check_reports_expiry_and_trust(settings, tmp_path):
     def trusting(authorities):
         return settings.model_copy(update={"private_ca": authorities}).tls_context()
 
@@ -206,7 +206,7 @@ def test_private_authority_is_trusted_for_base_url_and_mail(settings, tmp_path):
     ]
 
 
-def test_where_nobody_answers_there_is_no_certificate(settings):
+def test_unreachable_server_yields_no_certificate(settings):
     mine = settings.model_copy(update={"base_url": "https://127.0.0.1:1"})
 
     [(level, says)] = bad(external.check_certificate(mine))
@@ -232,7 +232,7 @@ def test_old_or_missing_backup_is_reported(settings):
     ]
 
 
-def test_background_work_that_nobody_does_is_found(settings):
+def test_doctor_reports_background_jobs_without_worker(settings):
     production = in_production(settings)
     [(level, says)] = bad(services.check_worker(production))
     assert (level, says) == ("problem", "no process has done background work yet")

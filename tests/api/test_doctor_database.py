@@ -95,11 +95,11 @@ def test_more_connections_than_the_database_has_are_found(postgres_app):
 
 def _room():
     with db.engine.connect() as connection:
-        asked = "SELECT current_setting('max_connections')::int"
-        return connection.scalar(sa.text(asked)) - 3 - connections.OTHERS
+        requested = "SELECT current_setting('max_connections')::int"
+        return connection.scalar(sa.text(requested)) - 3 - connections.OTHERS
 
 
-def test_the_documented_figures_are_what_the_formula_gives():
+def test_documented_connection_figures_match_the_formula():
     page = (ROOT / "docs" / "performance.md").read_text()
     rows = re.findall(r"^\| (\d+) \S (\d+) \S (\d+) \| (\d+) \| (\d+) \|$", page, re.M)
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from tests.harness.vault_rows import refused, unchanged
+from tests.harness.vault_rows import assert_problem, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
@@ -112,18 +112,18 @@ def test_a_dry_run_waits_for_no_writer(app, vault):
 
 
 @pytest.mark.parametrize("query", ["dry_run=1", "dry_run=yes", "dry_run=", "dry_run=True", "x=1"])
-def test_another_query_is_refused(app, vault, query):
+def test_unknown_query_of_dry_run_is_rejected(app, vault, query):
     request = vault.batch_request(("put", uuid4()))
 
     with unchanged(app):
         response = vault.client.post(f"{request.path}?{query}", json=request.body)
 
-    refused(response, 400, "bad-request")
+    assert_problem(response, 400, "bad-request")
 
 
-def test_another_accounts_vault_is_tried_by_nobody_else(app, vault, as_bob):
+def test_dry_run_on_another_accounts_vault_is_not_found(app, vault, as_bob):
     request = vault.batch_request(("put", uuid4()))
 
     response = as_bob.post(f"{request.path}?dry_run=true", json=request.body)
 
-    refused(response, 404, "vault-not-found")
+    assert_problem(response, 404, "vault-not-found")

@@ -101,7 +101,7 @@ def test_pages_have_a_policy_of_their_own(client):
     assert (EVERY | PAGE).items() <= dict(response.headers).items()
 
 
-def test_over_http_there_is_no_hsts_whatever_a_stranger_forwards(client):
+def test_plain_http_gets_no_hsts_despite_forged_headers(client):
     plain = client.get("/api/v1/small/wanted")
     forged = client.get("/api/v1/small/wanted", headers={"X-Forwarded-Proto": "https"})
 
@@ -111,9 +111,7 @@ def test_over_http_there_is_no_hsts_whatever_a_stranger_forwards(client):
 
 @pytest.mark.parametrize("forwarded", [{}, {"X-Forwarded-Proto": "https"}])
 @pytest.mark.parametrize(("path", "method"), [("/api/v1/small/word", "POST"), ("/", "GET")])
-def test_plain_http_is_refused_in_production_and_never_redirected(
-    production, path, method, forwarded
-):
+def test_production_rejects_plain_http_without_redirect(production, path, method, forwarded):
     response = production.open(
         path, method=method, base_url="http://vault.example.org", headers=forwarded
     )
@@ -207,7 +205,7 @@ def test_behind_two_proxies_both_are_taken_from_the_second_last(behind):
     assert address_seen(client, **real | {"X_Forwarded_Proto": "https"}) is None
 
 
-def test_behind_proxies_of_named_networks_strangers_choose_nothing(behind):
+def test_client_cannot_forge_its_address_behind_trusted_proxies(behind):
     client = behind("10.0.0.0/8")
     real = {"X_Forwarded_For": "6.6.6.6, 192.0.2.7, 10.0.0.2", "X_Forwarded_Proto": "https, http"}
 
@@ -265,11 +263,11 @@ def shared(tmp_path):
 
 @pytest.mark.parametrize("origin", [ORIGIN, "https://b.example.org:8443"])
 def test_pages_of_the_named_origins_may_use_the_api(shared, origin):
-    asked = shared.options("/api/v1/small/word", headers={"Origin": origin})
+    requested = shared.options("/api/v1/small/word", headers={"Origin": origin})
     used = shared.get("/api/v1/small/wanted", headers={"Origin": origin})
 
-    assert asked.status_code == 204
-    for response in (asked, used):
+    assert requested.status_code == 204
+    for response in (requested, used):
         assert response.headers["Access-Control-Allow-Origin"] == origin
         assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
         assert "Access-Control-Allow-Credentials" not in response.headers

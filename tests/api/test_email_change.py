@@ -30,11 +30,11 @@ def address(app, account_id):
 
 def mailed(app, to, kind="confirm"):
     """Return the token of the newest email of a kind to an address."""
-    found = [LINK.search(letter.text) for letter in emails(app, to)]
+    found = [LINK.search(email_message.text) for email_message in emails(app, to)]
     return [match[2] for match in found if match and match[1] == kind][-1]
 
 
-def asked(app, client, email=NEW):
+def requested(app, client, email=NEW):
     """Ask for another address; return the tokens that go to the old and to the new one."""
     assert client.post(EMAIL, json={"email": email}).status_code == 202
     return mailed(app, OLD), mailed(app, email)
@@ -50,13 +50,13 @@ def undo(app, token):
 
 def changed(app, client, email=NEW):
     """Change the address; return the token by which the old one can undo it."""
-    assert [confirm(app, token) for token in asked(app, client, email)] == [204, 204]
+    assert [confirm(app, token) for token in requested(app, client, email)] == [204, 204]
     return mailed(app, OLD, "undo")
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["old-first", "new-first"])
 def test_both_addresses_have_to_confirm(app, as_ann, order):
-    tokens_ = asked(app, as_ann)
+    tokens_ = requested(app, as_ann)
 
     assert confirm(app, tokens_[order[0]]) == 204
     assert address(app, as_ann.account_id) == OLD
@@ -71,7 +71,7 @@ def test_both_addresses_have_to_confirm(app, as_ann, order):
 
 
 def test_each_token_confirms_once(app, as_ann):
-    old, new = asked(app, as_ann)
+    old, new = requested(app, as_ann)
 
     assert [confirm(app, old), confirm(app, old)] == [204, 400]
     assert address(app, as_ann.account_id) == OLD
@@ -79,14 +79,14 @@ def test_each_token_confirms_once(app, as_ann):
 
 
 def test_of_parallel_confirmations_by_one_token_one_succeeds(app, as_ann):
-    old, _ = asked(app, as_ann)
+    old, _ = requested(app, as_ann)
 
     assert sorted(at_once(lambda _: confirm(app, old), 4)) == [204, 400, 400, 400]
     assert address(app, as_ann.account_id) == OLD
 
 
 def test_parallel_confirmations_by_both_addresses_make_one_change(app, as_ann):
-    both = asked(app, as_ann)
+    both = requested(app, as_ann)
 
     assert at_once(lambda number: confirm(app, both[number]), 2) == [204, 204]
 
@@ -104,7 +104,7 @@ def test_it_needs_a_fresh_proof(app, as_ann):
     assert (response.status_code, slug(response)) == (403, "step-up-required")
 
 
-def test_emails_tell_each_address_what_it_needs(app, as_ann):
+def test_old_and_new_address_get_different_emails(app, as_ann):
     changed(app, as_ann)
 
     to_old, to_new = emails(app, OLD), emails(app, NEW)
@@ -116,8 +116,8 @@ def test_emails_tell_each_address_what_it_needs(app, as_ann):
 
 
 def test_later_email_change_replaces_earlier_one(app, as_ann):
-    earlier = asked(app, as_ann)
-    later = asked(app, as_ann, "other@example.org")
+    earlier = requested(app, as_ann)
+    later = requested(app, as_ann, "other@example.org")
 
     assert [confirm(app, one) for one in earlier] == [400, 400]
     assert [confirm(app, one) for one in later] == [204, 204]
@@ -125,7 +125,7 @@ def test_later_email_change_replaces_earlier_one(app, as_ann):
 
 
 def test_email_change_expires_after_24_hours(app, as_ann, time_machine):
-    both = asked(app, as_ann)
+    both = requested(app, as_ann)
 
     time_machine.move_to(datetime.now(UTC) + timedelta(hours=24, seconds=1))
 
@@ -151,8 +151,8 @@ def test_the_own_address_is_no_change(app, as_ann):
     assert response.json["errors"][0]["pointer"] == "/email"
 
 
-def test_address_taken_meanwhile_is_not_assigned_twice(app, as_ann, as_bob):
-    ann = asked(app, as_ann)
+def test_address_taken_during_change_is_not_assigned_twice(app, as_ann, as_bob):
+    ann = requested(app, as_ann)
     assert as_bob.post(EMAIL, json={"email": NEW}).status_code == 202
     bob = (mailed(app, BOB), mailed(app, NEW))
     assert [confirm(app, ann[0]), confirm(app, bob[0])] == [204, 204]
@@ -224,7 +224,7 @@ def test_the_first_address_undoes_all_that_was_changed_after_it(app, as_ann):
 def test_undo_ends_running_recovery(app, as_ann):
     account_recovery.with_recovery_key(app)
     token = changed(app, as_ann)
-    mail_token = account_recovery.asked(app, NEW)
+    mail_token = account_recovery.requested(app, NEW)
     start = account_recovery.proof(mail_token, as_ann.account_id)
     assert app.test_client().post(account_recovery.START, json=start).status_code == 200
 
@@ -235,13 +235,13 @@ def test_undo_ends_running_recovery(app, as_ann):
 
 def test_token_sent_to_old_address_recovers_nothing_after_change(app, as_ann):
     account_recovery.with_recovery_key(app)
-    start = account_recovery.proof(account_recovery.asked(app), as_ann.account_id)
+    start = account_recovery.proof(account_recovery.requested(app), as_ann.account_id)
 
     changed(app, as_ann)
 
     client = app.test_client()
     assert client.post(account_recovery.START, json=start).status_code == 400
-    later = account_recovery.proof(account_recovery.asked(app, NEW), as_ann.account_id)
+    later = account_recovery.proof(account_recovery.requested(app, NEW), as_ann.account_id)
     assert client.post(account_recovery.START, json=later).status_code == 200
 
 

@@ -72,14 +72,14 @@ def argument(name, kind):
 
 
 @pytest.fixture
-def letter(request, sqlite_app):
+def email_message(request, sqlite_app):
     function, hints = request.param
     with sqlite_app.app_context():
         return function(**{name: argument(name, kind) for name, kind in hints.items()})
 
 
 ALL = [pytest.param((one.values[0], one.values[1]), id=one.id) for one in writers()]
-each = pytest.mark.parametrize("letter", ALL, indirect=True)
+each = pytest.mark.parametrize("email_message", ALL, indirect=True)
 
 
 def test_emails_are_found():
@@ -88,8 +88,8 @@ def test_emails_are_found():
 
 
 @each
-def test_link_or_token_is_on_a_line_of_its_own(letter):
-    for line in letter.text.splitlines():
+def test_link_or_token_is_on_a_line_of_its_own(email_message):
+    for line in email_message.text.splitlines():
         assert line == line.strip()
         if LINK.search(line):
             assert LINK.fullmatch(line)
@@ -99,27 +99,27 @@ def test_link_or_token_is_on_a_line_of_its_own(letter):
 
 
 @each
-def test_the_subject_says_nothing_secret(letter):
-    assert TOKEN not in letter.subject
-    assert not re.search(r"[0-9a-f]{8}|@|://|[\r\n]", letter.subject)
-    assert 10 < len(letter.subject) < 78
-    assert letter.kind in re.fullmatch(r"[a-z]+(-[a-z]+)*", letter.kind)[0]
+def test_email_subject_contains_no_secret(email_message):
+    assert TOKEN not in email_message.subject
+    assert not re.search(r"[0-9a-f]{8}|@|://|[\r\n]", email_message.subject)
+    assert 10 < len(email_message.subject) < 78
+    assert email_message.kind in re.fullmatch(r"[a-z]+(-[a-z]+)*", email_message.kind)[0]
 
 
 @each
-def test_the_html_twin_says_the_same_and_fetches_nothing(letter):
-    seen = Seen(letter.html)
+def test_html_part_matches_text_and_loads_nothing(email_message):
+    seen = Seen(email_message.html)
 
-    assert seen.words == letter.text.split()
-    assert seen.links == LINK.findall(letter.text)
+    assert seen.words == email_message.text.split()
+    assert seen.links == LINK.findall(email_message.text)
     assert seen.tags <= {
         "html", "head", "meta", "title", "body", "div", "h1", "p", "a", "code",
     }  # fmt: skip
 
 
 @each
-def test_email_names_its_server(letter):
-    assert "localhost" in letter.text
+def test_email_names_its_server(email_message):
+    assert "localhost" in email_message.text
 
 
 def test_email_kinds_are_counted_separately(sqlite_app):
@@ -133,11 +133,11 @@ def test_email_kinds_are_counted_separately(sqlite_app):
 
 
 def test_email_content_is_escaped():
-    letter = compose("some", "About <this> & that", "a < b & c", f"{BASE}/x?token=a&b=c")
+    email_message = compose("some", "About <this> & that", "a < b & c", f"{BASE}/x?token=a&b=c")
 
-    assert letter.text == f"a < b & c\n\n{BASE}/x?token=a&b=c\n"
-    assert Seen(letter.html).links == [f"{BASE}/x?token=a&b=c"]
-    assert "<this>" not in letter.html
+    assert email_message.text == f"a < b & c\n\n{BASE}/x?token=a&b=c\n"
+    assert Seen(email_message.html).links == [f"{BASE}/x?token=a&b=c"]
+    assert "<this>" not in email_message.html
 
 
 @pytest.mark.parametrize(

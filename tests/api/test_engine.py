@@ -39,7 +39,7 @@ def on_postgres(postgres_app, monkeypatch):
 
 
 @pytest.fixture
-def all_anew(on_postgres):
+def fresh_pools(on_postgres):
     """Its connections are made in this test, and end with it."""
     pools = (db.engine, AUTOCOMMIT.get(on_postgres))
     for pool in pools:
@@ -133,7 +133,7 @@ def test_new_sqlite_database_waits_for_another_writer(tmp_path):
 
 
 @pytest.mark.parametrize("which", ["pooled", "single"])
-def test_every_postgresql_connection_gets_its_limits(on_postgres, all_anew, which):
+def test_every_postgresql_connection_gets_its_limits(on_postgres, fresh_pools, which):
     pool = db.engine if which == "pooled" else AUTOCOMMIT.get(on_postgres)
     with pool.connect() as connection:
         reported = [

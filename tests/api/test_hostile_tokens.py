@@ -54,7 +54,7 @@ def token(header, payload=None, key=None, digest=hashlib.sha256):
 
 
 @pytest.fixture
-def stranger(sqlite_app):
+def anonymous(sqlite_app):
     """A stranger, whose first request has opened what a first request opens."""
     app_fixtures.empty(sqlite_app)
     client = sqlite_app.test_client()
@@ -62,7 +62,7 @@ def stranger(sqlite_app):
     return client
 
 
-def refused(client, bearer):
+def rejected(client, bearer):
     """Present a token at a closed door; return the answer and what was touched."""
     with touched(client.application) as seen:
         response = client.get(ME, headers={"Authorization": f"Bearer {bearer}"})
@@ -72,21 +72,21 @@ def refused(client, bearer):
 NOTHING = (401, "unauthenticated", [])
 
 
-def test_the_watch_sees_what_a_good_token_touches(sqlite_app, stranger):
+def test_the_watch_sees_what_a_good_token_touches(sqlite_app, anonymous):
     with sqlite_app.app_context():
         good = factories.session().access_token
 
     with touched(sqlite_app) as seen:
-        assert stranger.get(ME, headers={"Authorization": f"Bearer {good}"}).status_code == 200
+        assert anonymous.get(ME, headers={"Authorization": f"Bearer {good}"}).status_code == 200
         with open(__file__):
             pass
 
     assert {kind for kind, _ in seen} == {"statement", "open"}
 
 
-def test_the_signature_of_these_tests_is_a_good_one(stranger):
+def test_the_signature_of_these_tests_is_a_good_one(anonymous):
     """Signed so, only the session is missing: that is asked of the database."""
-    status, slug, seen = refused(stranger, token({"alg": "HS256", "kid": "test"}))
+    status, slug, seen = rejected(anonymous, token({"alg": "HS256", "kid": "test"}))
 
     assert (status, slug) == (401, "unauthenticated")
     assert [kind for kind, _ in seen] == ["statement"]
@@ -105,15 +105,15 @@ def test_the_signature_of_these_tests_is_a_good_one(stranger):
     ],
     ids=lambda kid: repr(kid)[:24],
 )  # fmt: skip
-def test_a_hostile_key_id_is_only_looked_up(stranger, kid):
+def test_a_hostile_key_id_is_only_looked_up(anonymous, kid):
     header = {"alg": "HS256", "kid": kid}
     keys = (None, b"", b"\x00" * 32, b"test", hashlib.sha256(b"").digest())
 
-    assert [refused(stranger, token(header, key=key)) for key in keys] == [NOTHING] * 5
+    assert [rejected(anonymous, token(header, key=key)) for key in keys] == [NOTHING] * 5
 
 
 @pytest.mark.parametrize("name", ["jku", "x5u", "jwk", "x5c", "crit", "b64", "zip", "cty", "enc"])
-def test_no_header_brings_a_key_of_its_own(stranger, name):
+def test_no_header_brings_a_key_of_its_own(anonymous, name):
     key = b"k" * 32
     values = {
         "jku": "http://127.0.0.1:1/keys", "x5u": "file:///etc/passwd", "crit": ["exp", "b64"],
@@ -122,9 +122,9 @@ def test_no_header_brings_a_key_of_its_own(stranger, name):
     }  # fmt: skip
 
     header = {"alg": "HS256", "kid": "test", name: values[name]}
-    assert refused(stranger, token(header, key=key)) == NOTHING
+    assert rejected(anonymous, token(header, key=key)) == NOTHING
     del header["kid"]
-    assert refused(stranger, token(header, key=key)) == NOTHING
+    assert rejected(anonymous, token(header, key=key)) == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_no_header_brings_a_key_of_its_own(stranger, name):
     ],
     ids=repr,
 )  # fmt: skip
-def test_only_one_signature_algorithm_is_accepted(stranger, algorithm):
+def test_only_one_signature_algorithm_is_accepted(anonymous, algorithm):
     header = {"alg": algorithm, "kid": "test"}
     signed = [
         token(header),
@@ -145,34 +145,34 @@ def test_only_one_signature_algorithm_is_accepted(stranger, algorithm):
         token(header).rpartition(".")[0] + ".",
     ]
 
-    assert [refused(stranger, one) for one in signed] == [NOTHING] * 4
+    assert [rejected(anonymous, one) for one in signed] == [NOTHING] * 4
 
 
-def test_a_public_key_is_no_secret_to_sign_with(stranger):
+def test_a_public_key_is_no_secret_to_sign_with(anonymous):
     """What confuses servers that take RS256 too: here nothing but the one secret verifies."""
     public = rsa.generate_private_key(65537, 2048).public_key().public_numbers().n
     key = public.to_bytes(256)
 
-    assert refused(stranger, token({"alg": "HS256", "kid": "test"}, key=key)) == NOTHING
-    assert refused(stranger, token({"alg": "RS256", "kid": "test"}, key=key)) == NOTHING
+    assert rejected(anonymous, token({"alg": "HS256", "kid": "test"}, key=key)) == NOTHING
+    assert rejected(anonymous, token({"alg": "RS256", "kid": "test"}, key=key)) == NOTHING
 
 
 @pytest.mark.parametrize("missing", CLAIMS)
-def test_a_token_without_one_of_its_claims_is_a_stranger(stranger, missing):
+def test_token_without_a_claim_returns_401(anonymous, missing):
     payload = claims()
     del payload[missing]
 
-    assert refused(stranger, token({"alg": "HS256", "kid": "test"}, payload)) == NOTHING
+    assert rejected(anonymous, token({"alg": "HS256", "kid": "test"}, payload)) == NOTHING
 
 
-def test_an_expired_token_is_a_stranger(stranger):
+def test_expired_token_returns_401(anonymous):
     now = int(time.time())
     payload = claims(iat=now - 601, exp=now - 1)
 
-    assert refused(stranger, token({"alg": "HS256", "kid": "test"}, payload)) == NOTHING
+    assert rejected(anonymous, token({"alg": "HS256", "kid": "test"}, payload)) == NOTHING
 
 
-def test_modified_or_truncated_token_is_anonymous(sqlite_app, stranger):
+def test_modified_or_truncated_token_is_anonymous(sqlite_app, anonymous):
     with sqlite_app.app_context():
         good = factories.session().access_token
     cuts = [good[:length] for length in range(0, len(good), 7)]
@@ -181,12 +181,12 @@ def test_modified_or_truncated_token_is_anonymous(sqlite_app, stranger):
         cuts.append(good[:place] + other + good[place + 1 :])
     whole = [good + more for more in ("A", ".", "=", "!", "%0a", ".A", "." + good)]
 
-    answers = {one: refused(stranger, one)[:2] for one in cuts + whole}
+    answers = {one: rejected(anonymous, one)[:2] for one in cuts + whole}
 
     assert {one: reported for one, reported in answers.items() if reported != NOTHING[:2]} == {}
 
 
-def test_the_parts_of_two_good_tokens_make_no_third(sqlite_app, stranger):
+def test_the_parts_of_two_good_tokens_make_no_third(sqlite_app, anonymous):
     with sqlite_app.app_context():
         one, other = (
             factories.session(factories.owner(email)).access_token.split(".")
@@ -194,10 +194,10 @@ def test_the_parts_of_two_good_tokens_make_no_third(sqlite_app, stranger):
         )
 
     for mixed in ((one[0], other[1], one[2]), (one[0], one[1], other[2])):
-        assert refused(stranger, ".".join(mixed)) == NOTHING
+        assert rejected(anonymous, ".".join(mixed)) == NOTHING
 
 
-def test_a_signature_written_otherwise_is_no_second_token(sqlite_app, stranger):
+def test_a_signature_written_otherwise_is_no_second_token(sqlite_app, anonymous):
     """Base64url has one form: the spare bits of its last sign are not free."""
     with sqlite_app.app_context():
         good = factories.session().access_token
@@ -206,7 +206,7 @@ def test_a_signature_written_otherwise_is_no_second_token(sqlite_app, stranger):
     mac = base64.urlsafe_b64decode(good.rpartition(".")[2] + "=")
     assert all(base64.urlsafe_b64decode(one.rpartition(".")[2] + "=") == mac for one in twins)
 
-    assert [refused(stranger, one)[:2] for one in twins] == [NOTHING[:2]] * 3
+    assert [rejected(anonymous, one)[:2] for one in twins] == [NOTHING[:2]] * 3
 
 
 @pytest.mark.parametrize("kind", ["access", "csrf", "id", "cut", "longer", "padded", "upper"])
@@ -224,12 +224,12 @@ def test_no_other_kind_of_token_refreshes_a_session(app, kind):
         "upper": good.upper(),
     }[kind]
 
-    refused_, never = (
+    rejected_, never = (
         client.post(REFRESH, json={"refresh_token": one}) for one in (other, "A" * 43)
     )
 
-    assert refused_.status_code == never.status_code == 401
-    assert json.loads(refused_.data) | {"request_id": 0} == json.loads(never.data) | {
+    assert rejected_.status_code == never.status_code == 401
+    assert json.loads(rejected_.data) | {"request_id": 0} == json.loads(never.data) | {
         "request_id": 0
     }
     assert client.post(REFRESH, json={"refresh_token": good}).status_code == 200

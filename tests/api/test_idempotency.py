@@ -74,15 +74,15 @@ def test_without_a_key_the_same_request_is_another_one(as_ann):
 
 
 @pytest.mark.parametrize("more", [{"path": "/api/v1/auth/logout"}, {"json": {"id": str(uuid4())}}])
-def test_a_key_with_another_request_is_refused(as_ann, more):
+def test_idempotency_key_with_another_request_is_rejected(as_ann, more):
     vault = new_vault()
     as_ann.post("/api/v1/vaults", json=vault, headers=KEY)
     path = more.get("path", "/api/v1/vaults")
     body = {} if "path" in more else {"json": {**vault, **more["json"]}}
 
-    refused = as_ann.post(path, headers=KEY, **body)
+    rejected = as_ann.post(path, headers=KEY, **body)
 
-    assert (refused.status_code, slug(refused)) == (422, "idempotency-reused")
+    assert (rejected.status_code, slug(rejected)) == (422, "idempotency-reused")
     assert as_ann.get("/api/v1/auth/me").status_code == 200
 
 
@@ -125,7 +125,7 @@ def test_error_response_is_not_stored(app, as_ann, set_to):
     assert as_ann.post("/api/v1/vaults", json=vault, headers=KEY).status_code == 201
 
 
-def test_a_stranger_leaves_no_key_behind(app, client):
+def test_anonymous_request_stores_no_idempotency_key(app, client):
     assert client.post("/api/v1/vaults", json=new_vault(), headers=KEY).status_code == 401
     body = {"email": "ann@example.org"}
     assert client.post("/api/v1/auth/prelogin", json=body, headers=KEY).status_code == 200
@@ -141,10 +141,10 @@ def test_dead_session_gets_no_replayed_response(as_ann):
 
 
 @pytest.mark.parametrize("key", ["", "x" * 129, "caf\u00e9", "a\tb"])
-def test_what_is_no_key_is_refused_before_anything_is_done(app, as_ann, key):
-    refused = as_ann.post("/api/v1/vaults", json=new_vault(), headers={"Idempotency-Key": key})
+def test_malformed_idempotency_key_is_rejected_before_the_request_runs(app, as_ann, key):
+    rejected = as_ann.post("/api/v1/vaults", json=new_vault(), headers={"Idempotency-Key": key})
 
-    assert (refused.status_code, slug(refused)) == (400, "bad-request")
+    assert (rejected.status_code, slug(rejected)) == (400, "bad-request")
     assert vault_rows.rows(app, VAULTS) == []
 
 

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.harness.vault_rows import change, everything, refused, unchanged
+from tests.harness.vault_rows import assert_problem, change, everything, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr import clock
 from vaultr.protocol.encoding import b64
@@ -50,11 +50,11 @@ def item_id(vault):
         ({"overview": 7}, 400, "bad-request"),
     ],
 )
-def test_a_put_is_refused_by_name(app, vault, item_id, spoilt, status, slug):
+def test_invalid_put_returns_its_own_problem(app, vault, item_id, spoilt, status, slug):
     request = vault.put_request(item_id, "changed").but(**spoilt)
 
     with unchanged(app):
-        refused(vault.ask(request), status, slug)
+        assert_problem(vault.ask(request), status, slug)
 
 
 @pytest.mark.parametrize(
@@ -77,30 +77,30 @@ def test_what_is_no_ciphertext_is_not_stored(app, vault, part, text):
     request = vault.put_request().but(**{part: text})
 
     with unchanged(app):
-        problem = refused(vault.ask(request), 422, "not-sealed")
+        problem = assert_problem(vault.ask(request), 422, "not-sealed")
 
     assert [fault["pointer"] for fault in problem["errors"]] == [f"/{part}"]
     assert not text or text not in str(problem)
 
 
-def test_a_stale_precondition_tells_the_present_revision(app, vault, item_id):
+def test_stale_precondition_returns_the_current_revision(app, vault, item_id):
     stale = vault.put_request(item_id, "mine")
     vault.put(item_id, "of another device")
 
     with unchanged(app):
         response = vault.ask(stale)
 
-    assert refused(response, 412, "precondition-failed")["revision"] == 2
+    assert assert_problem(response, 412, "precondition-failed")["revision"] == 2
     assert response.headers["ETag"] == '"2"'
     assert "errors" not in response.json
 
 
-def test_a_moved_head_tells_where_the_log_ends(app, vault, item_id):
+def test_head_moved_problem_contains_the_current_head(app, vault, item_id):
     late = vault.put_request()
     vault.put()
 
     with unchanged(app):
-        problem = refused(vault.ask(late), 409, "head-moved")
+        problem = assert_problem(vault.ask(late), 409, "head-moved")
 
     assert problem["revision"] == 2
     assert problem["head"] == b64(vault.state.head)
@@ -113,7 +113,7 @@ def test_oversized_item_is_rejected_and_maximum_size_stored(app, vault, set_to):
 
     set_to(app, quota_item_bytes=size - 1)
     with unchanged(app):
-        refused(vault.ask(request), 413, "item-too-large")
+        assert_problem(vault.ask(request), 413, "item-too-large")
     set_to(app, quota_item_bytes=size)
     assert vault.send(request).status_code == 201
 
@@ -130,13 +130,13 @@ def test_oversized_item_is_rejected_and_maximum_size_stored(app, vault, set_to):
         ({"type": "login"}, 400, "bad-request"),
     ],
 )
-def test_a_move_is_refused_by_name(app, vault, item_id, op, spoilt, status, slug):
+def test_invalid_move_returns_its_own_problem(app, vault, item_id, op, spoilt, status, slug):
     if op == "restore":
         vault.move("trash", item_id)
     request = vault.move_request(op, item_id).but(**spoilt)
 
     with unchanged(app):
-        refused(vault.ask(request), status, slug)
+        assert_problem(vault.ask(request), status, slug)
 
 
 def test_an_item_in_the_trash_is_neither_put_nor_trashed(app, vault, item_id):
@@ -147,9 +147,11 @@ def test_an_item_in_the_trash_is_neither_put_nor_trashed(app, vault, item_id):
 
     with unchanged(app):
         for request in (put, trash):
-            refused(vault.ask(request.but(**now)), 409, "in-trash")
-            refused(vault.ask(request), 412, "precondition-failed")
-        refused(vault.ask(put.but(headers={"If-None-Match": "*"})), 412, "precondition-failed")
+            assert_problem(vault.ask(request.but(**now)), 409, "in-trash")
+            assert_problem(vault.ask(request), 412, "precondition-failed")
+        assert_problem(
+            vault.ask(put.but(headers={"If-None-Match": "*"})), 412, "precondition-failed"
+        )
 
 
 def test_an_active_item_cannot_be_restored(app, vault, item_id):
@@ -157,7 +159,7 @@ def test_an_active_item_cannot_be_restored(app, vault, item_id):
     request.path = request.path.replace("/trash", "/restore")
 
     with unchanged(app):
-        refused(vault.ask(request), 409, "conflict")
+        assert_problem(vault.ask(request), 409, "conflict")
 
 
 def test_a_removed_id_never_comes_back(app, vault, item_id):
@@ -166,9 +168,9 @@ def test_a_removed_id_never_comes_back(app, vault, item_id):
     vault.move("remove", item_id)
 
     with unchanged(app):
-        refused(vault.ask(again.but(headers={"If-None-Match": "*"})), 409, "conflict")
-        refused(vault.ask(over), 404, "item-not-found")
-        refused(vault.ask(trash), 404, "item-not-found")
+        assert_problem(vault.ask(again.but(headers={"If-None-Match": "*"})), 409, "conflict")
+        assert_problem(vault.ask(over), 404, "item-not-found")
+        assert_problem(vault.ask(trash), 404, "item-not-found")
 
 
 def test_an_item_that_is_not_there_is_not_found(app, vault, item_id):
@@ -178,30 +180,32 @@ def test_an_item_that_is_not_there_is_not_found(app, vault, item_id):
     moves = [vault.move_request(op, item_id) for op in ("trash", "remove")]
 
     with unchanged(app):
-        refused(vault.ask(put), 404, "item-not-found")
+        assert_problem(vault.ask(put), 404, "item-not-found")
         for move in moves:
             move.path = elsewhere + move.path[move.path.rindex("/") :]
-            refused(vault.ask(move), 404, "item-not-found")
-            refused(vault.ask(move.but(headers={})), 404, "item-not-found")
+            assert_problem(vault.ask(move), 404, "item-not-found")
+            assert_problem(vault.ask(move.but(headers={})), 404, "item-not-found")
 
 
-def test_the_id_of_no_item_is_refused(app, vault):
+def test_put_with_nil_id_is_rejected(app, vault):
     with unchanged(app):
-        refused(vault.ask(vault.put_request(UUID(int=0))), 422, "unprocessable")
+        assert_problem(vault.ask(vault.put_request(UUID(int=0))), 422, "unprocessable")
 
 
-def test_older_keys_are_refused_before_a_stale_precondition(app, vault, item_id):
+def test_old_generation_is_reported_before_stale_precondition(app, vault, item_id):
     change(app, VAULTS, generation=2)
     put, rename = vault.put_request(item_id), vault.rename_request("x")
 
     with unchanged(app):
-        problem = refused(vault.ask(put.but(headers={"If-Match": '"9"'})), 409, "generation-moved")
-        refused(vault.ask(rename), 409, "generation-moved")
+        problem = assert_problem(
+            vault.ask(put.but(headers={"If-Match": '"9"'})), 409, "generation-moved"
+        )
+        assert_problem(vault.ask(rename), 409, "generation-moved")
 
     assert problem["generation"] == 2
 
 
-def test_refusals_come_in_the_promised_order(app, vault, item_id, set_to):
+def test_errors_are_checked_in_the_documented_order(app, vault, item_id, set_to):
     """Each request has all faults of those after it; one is mended after the other."""
     set_to(app, quota_vault_bytes=1024)
     worst = vault.put_request(item_id, "x" * 2000).but(headers={}, overview="plain", entry=BEYOND)
@@ -212,15 +216,15 @@ def test_refusals_come_in_the_promised_order(app, vault, item_id, set_to):
     full = vault.put_request(item_id, "x" * 2000)
 
     with unchanged(app):
-        refused(vault.ask(worst), 422, "unprocessable")
-        refused(vault.ask(better), 422, "not-sealed")
+        assert_problem(vault.ask(worst), 422, "unprocessable")
+        assert_problem(vault.ask(better), 422, "not-sealed")
         set_to(app, quota_item_bytes=1024)
-        refused(vault.ask(sealed), 413, "item-too-large")
+        assert_problem(vault.ask(sealed), 413, "item-too-large")
         set_to(app, quota_item_bytes=65_536)
-        refused(vault.ask(sealed), 428, "precondition-required")
-        refused(vault.ask(stale), 412, "precondition-failed")
-        refused(vault.ask(moved), 409, "head-moved")
-        refused(vault.ask(full), 409, "quota-exceeded")
+        assert_problem(vault.ask(sealed), 428, "precondition-required")
+        assert_problem(vault.ask(stale), 412, "precondition-failed")
+        assert_problem(vault.ask(moved), 409, "head-moved")
+        assert_problem(vault.ask(full), 409, "quota-exceeded")
 
 
 def test_vault_item_quota_includes_trash(app, vault, item_id, set_to):
@@ -228,7 +232,7 @@ def test_vault_item_quota_includes_trash(app, vault, item_id, set_to):
     vault.move("trash", vault.put())
 
     with unchanged(app):
-        refused(vault.ask(vault.put_request()), 409, "quota-exceeded")
+        assert_problem(vault.ask(vault.put_request()), 409, "quota-exceeded")
     vault.put(item_id, "replacing still works")
     vault.move("remove", item_id)
     vault.put()
@@ -241,8 +245,8 @@ def test_a_vault_holds_no_more_bytes_than_its_quota(app, vault, item_id, set_to)
     vault.put()
 
     with unchanged(app):
-        refused(vault.ask(vault.put_request()), 409, "quota-exceeded")
-        refused(vault.ask(vault.put_request(item_id, "x" * 100)), 409, "quota-exceeded")
+        assert_problem(vault.ask(vault.put_request()), 409, "quota-exceeded")
+        assert_problem(vault.ask(vault.put_request(item_id, "x" * 100)), 409, "quota-exceeded")
     set_to(app, quota_vault_bytes=1024 // 4)
     vault.put(item_id, "no larger than it was")
 
@@ -254,14 +258,18 @@ def test_bodies_are_held_to_size_type_and_length(app, as_ann, vault):
     with unchanged(app):
         too_much = b'{"detail": "' + b"A" * 2**20 + b'"}'
         json = {"content_type": "application/json"}
-        refused(
+        assert_problem(
             as_ann.put(request.path, data=too_much, headers=headers, **json),
             413,
             "payload-too-large",
         )
-        refused(as_ann.put(request.path, data="{}", headers=headers), 415, "unsupported-media-type")
-        refused(as_ann.put(request.path, data="[]", headers=headers, **json), 400, "bad-request")
-        refused(as_ann.put(request.path, headers=headers), 411, "length-required")
+        assert_problem(
+            as_ann.put(request.path, data="{}", headers=headers), 415, "unsupported-media-type"
+        )
+        assert_problem(
+            as_ann.put(request.path, data="[]", headers=headers, **json), 400, "bad-request"
+        )
+        assert_problem(as_ann.put(request.path, headers=headers), 411, "length-required")
 
 
 def test_changes_of_a_vault_are_limited_by_the_day(app, vault, set_to):
@@ -273,12 +281,12 @@ def test_changes_of_a_vault_are_limited_by_the_day(app, vault, set_to):
     with unchanged(app):
         response = vault.ask(vault.put_request())
 
-    refused(response, 429, "rate-limited")
+    assert_problem(response, 429, "rate-limited")
     assert int(response.headers["Retry-After"]) > 60
     Writer(vault.client).create().put()
 
 
-def test_limit_of_changes_holds_for_every_kind_of_write(app, vault, set_to):
+def test_change_limit_applies_to_every_kind_of_write(app, vault, set_to):
     vault.put()
     vault.put()
     set_to(app, limit_changes="3/86400")

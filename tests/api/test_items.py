@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests import factories
-from tests.harness.vault_rows import reads, refused, rows, unchanged
+from tests.harness.vault_rows import assert_problem, reads, rows, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.protocol.encoding import unb64
 from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VAULTS, VERSIONS
@@ -87,7 +87,7 @@ def test_a_known_revision_is_not_sent_and_not_recorded(app, as_ann, vault):
     weak = as_ann.get(item.path, headers={"If-None-Match": 'W/"1"'})
     assert (weak.status_code, weak.data) == (304, b"")
     for tag in ("*", '"1", "2"', "1", 'w/"1"'):
-        refused(as_ann.get(item.path, headers={"If-None-Match": tag}), 400, "bad-request")
+        assert_problem(as_ann.get(item.path, headers={"If-None-Match": tag}), 400, "bad-request")
 
 
 def test_detail_read_is_recorded_before_response(app, as_ann, vault):
@@ -96,7 +96,7 @@ def test_detail_read_is_recorded_before_response(app, as_ann, vault):
     as_ann.get(f"{vault.path}/items/{item_id}")
     as_ann.head(f"{vault.path}/items/{item_id}")
     as_ann.get(f"{vault.path}/items")
-    refused(as_ann.get(f"{vault.path}/items/{uuid4()}"), 404, "item-not-found")
+    assert_problem(as_ann.get(f"{vault.path}/items/{uuid4()}"), 404, "item-not-found")
 
     events = [e for e in factories.events(app) if e["typ"] == "item.read"]
     assert [e["obj"] for e in events] == [
@@ -130,7 +130,7 @@ def test_a_removed_item_is_gone_with_its_versions(app, as_ann, vault, steps):
         answer = vault.move(step, item_id)
 
     assert answer["state"] == "removed"
-    refused(as_ann.get(f"{vault.path}/items/{item_id}"), 404, "item-not-found")
+    assert_problem(as_ann.get(f"{vault.path}/items/{item_id}"), 404, "item-not-found")
     assert [row.item_id for row in rows(app, VERSIONS)] == [stored]
     assert [(row.item_id, row.revision) for row in rows(app, REMOVED)] == [
         (item_id, answer["revision"])
@@ -147,7 +147,7 @@ def test_an_item_is_never_deleted_without_an_entry(app, as_ann, vault):
     with unchanged(app):
         response = as_ann.delete(f"{vault.path}/items/{item_id}")
 
-    refused(response, 405, "method-not-allowed")
+    assert_problem(response, 405, "method-not-allowed")
     assert "PUT" in response.headers["Allow"]
 
 
@@ -181,14 +181,14 @@ def test_a_cursor_belongs_to_one_list(as_ann, vault):
 
     for query in ("state=trash&", "type=login&", ""):
         forged = cursor if query else cursor[:-2] + "AA"
-        refused(as_ann.get(f"{vault.path}/items?{query}cursor={forged}"), 400, "bad-request")
+        assert_problem(as_ann.get(f"{vault.path}/items?{query}cursor={forged}"), 400, "bad-request")
 
 
 @pytest.mark.parametrize(
     "query", ["state=removed", "type=Login", "limit=0", "limit=201", "since=1", "limit=1&limit=2"]
 )
 def test_lists_take_only_what_they_know(as_ann, vault, query):
-    refused(as_ann.get(f"{vault.path}/items?{query}"), 400, "bad-request")
+    assert_problem(as_ann.get(f"{vault.path}/items?{query}"), 400, "bad-request")
 
 
 def test_each_put_stores_a_version_and_fifty_remain(app, vault):
@@ -232,5 +232,5 @@ def test_an_item_of_another_account_is_not_found(app, as_ann):
 
     response = as_ann.get(theirs.path)
 
-    refused(response, 404, "vault-not-found")
+    assert_problem(response, 404, "vault-not-found")
     assert reads(app) == []

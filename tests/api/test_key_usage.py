@@ -22,7 +22,7 @@ from vaultr.security import keyring as rings
 from vaultr.settings.types import KEY_SETS, Keys
 
 pytestmark = pytest.mark.both_databases
-LETTER = Email(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
+EMAIL_MESSAGE = Email(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
 OLD = "test"  # the id of the keys that the tests' server begins with
 
 
@@ -57,7 +57,7 @@ def retire(app, folder, name):
     return run(app, "retire", name, OLD, "--dir", str(folder))
 
 
-def refused(done, number, what):
+def rejected(done, number, what):
     assert done.exit_code == 1
     assert f"{number} {what} still need {OLD}" in done.output
     return True
@@ -74,7 +74,7 @@ def test_a_pepper_stays_until_every_verifier_is_under_another(app, client, folde
             factories.account(f"{name}@example.org")
     new = rotate(app, folder, "PEPPER")
 
-    assert refused(retire(app, folder, "PEPPER"), 2, "accounts and waiting signups")
+    assert rejected(retire(app, folder, "PEPPER"), 2, "accounts and waiting signups")
     assert client.post("/api/v1/auth/login", json=factories.login()).status_code == 200
     assert needs(app, folder, "PEPPER") == {new: 1, OLD: 1}
     login = factories.login("bob@example.org")
@@ -88,7 +88,7 @@ def test_a_signup_that_waits_needs_its_pepper_too(app, client, folder):
     assert client.post("/api/v1/auth/signup", json=factories.signup()).status_code == 202
     rotate(app, folder, "PEPPER")
 
-    assert refused(retire(app, folder, "PEPPER"), 1, "accounts and waiting signups")
+    assert rejected(retire(app, folder, "PEPPER"), 1, "accounts and waiting signups")
 
 
 def test_token_key_stays_while_its_tokens_are_valid(app, client, folder):
@@ -97,11 +97,11 @@ def test_token_key_stays_while_its_tokens_are_valid(app, client, folder):
     new = rotate(app, folder, "JWT_SECRET")
 
     assert client.get("/api/v1/auth/me", headers=first.headers).status_code == 200
-    assert refused(retire(app, folder, "JWT_SECRET"), 2, "sessions with a live token")
+    assert rejected(retire(app, folder, "JWT_SECRET"), 2, "sessions with a live token")
     renewed = client.post("/api/v1/auth/refresh", json={"refresh_token": first.refresh_token})
     assert needs(app, folder, "JWT_SECRET") == {new: 1, OLD: 2}
     _age(app, OLD, minutes=9)
-    assert refused(retire(app, folder, "JWT_SECRET"), 2, "sessions with a live token")
+    assert rejected(retire(app, folder, "JWT_SECRET"), 2, "sessions with a live token")
     _age(app, OLD, minutes=11)
 
     assert retire(app, folder, "JWT_SECRET").exit_code == 0
@@ -119,7 +119,7 @@ def test_what_an_older_version_signed_may_be_under_any_key(app, folder):
             work.execute(sa.update(RefreshToken).values(signed_by=None))
     rotate(app, folder, "JWT_SECRET")
 
-    assert refused(retire(app, folder, "JWT_SECRET"), 1, "sessions with a live token")
+    assert rejected(retire(app, folder, "JWT_SECRET"), 1, "sessions with a live token")
 
 
 def test_factor_key_can_retire_after_reseal(app, folder):
@@ -131,7 +131,7 @@ def test_factor_key_can_retire_after_reseal(app, folder):
                 stored = second_factor_secrets.seal_secret(account.id, factor_id, secret)
                 work.add(_factor(account.id, factor_id, stored))
     new = rotate(app, folder, "FACTOR_KEY")
-    assert refused(retire(app, folder, "FACTOR_KEY"), 3, "second factors")
+    assert rejected(retire(app, folder, "FACTOR_KEY"), 3, "second factors")
 
     assert run(app, "reseal").exit_code == 0
 
@@ -148,9 +148,9 @@ def test_factor_key_can_retire_after_reseal(app, folder):
 def test_mail_key_can_retire_when_no_email_waits(app, folder):
     with app.app_context(), transaction():
         for name in ("ann", "bob"):
-            mail.send(LETTER, f"{name}@example.org")
+            mail.send(EMAIL_MESSAGE, f"{name}@example.org")
     new = rotate(app, folder, "MAIL_KEY")
-    assert refused(retire(app, folder, "MAIL_KEY"), 2, "emails in the outbox")
+    assert rejected(retire(app, folder, "MAIL_KEY"), 2, "emails in the outbox")
 
     assert run(app, "reseal").exit_code == 0
 
@@ -165,7 +165,7 @@ def test_mail_key_can_retire_when_no_email_waits(app, folder):
 def test_sent_email_needs_no_key(app, folder):
     with app.app_context():
         with transaction():
-            mail.send(LETTER, "ann@example.org")
+            mail.send(EMAIL_MESSAGE, "ann@example.org")
         delivery_job.run()
     rotate(app, folder, "MAIL_KEY")
 
@@ -175,11 +175,14 @@ def test_sent_email_needs_no_key(app, folder):
 def test_caps_of_a_recipient_hold_while_the_mail_key_rotates(app, folder, set_to):
     set_to(app, limit_mail="2/3600")
     with app.app_context(), transaction():
-        sent = [mail.send(LETTER, "ann@example.org") for _ in range(2)]
+        sent = [mail.send(EMAIL_MESSAGE, "ann@example.org") for _ in range(2)]
     rotate(app, folder, "MAIL_KEY")
 
     with app.app_context(), transaction():
-        sent += [mail.send(LETTER, "ann@example.org"), mail.send(LETTER, "bob@example.org")]
+        sent += [
+            mail.send(EMAIL_MESSAGE, "ann@example.org"),
+            mail.send(EMAIL_MESSAGE, "bob@example.org"),
+        ]
 
     assert sent == [True, True, False, True]
 
@@ -190,10 +193,10 @@ def test_an_audit_key_stays_as_long_as_the_events(app, folder):
     events = len(factories.events(app))
     rotate(app, folder, "AUDIT_KEY")
 
-    assert refused(retire(app, folder, "AUDIT_KEY"), events, "audit events")
+    assert rejected(retire(app, folder, "AUDIT_KEY"), events, "audit events")
 
 
-def test_status_tells_ids_and_counts_and_no_key(app, folder):
+def test_key_status_shows_ids_and_counts_but_no_key(app, folder):
     announced = run(app, "rotate", "PEPPER", "--dir", str(folder))
     assert announced.exit_code == 0
     with app.app_context():
@@ -224,7 +227,7 @@ def _needed_everywhere(app):
         stored = second_factor_secrets.seal_secret(account.id, factor_id, b"secret")
         with transaction() as work:
             work.add(_factor(account.id, factor_id, stored))
-        mail.send(LETTER, "ann@example.org")
+        mail.send(EMAIL_MESSAGE, "ann@example.org")
         factories.session()
 
 

@@ -35,7 +35,7 @@ def test_error_names_the_switch_and_retry_time(client, off):
     assert response.headers["Retry-After"] == "60"
 
 
-def test_without_signups_whoever_has_an_account_comes_in(app, client, off):
+def test_login_works_while_signups_are_off(app, client, off):
     with app.app_context():
         factories.account()
     off("signup")
@@ -103,11 +103,11 @@ def test_kill_switch_follows_host_and_limit_checks(app, client, off, set_to):
     set_to(app, limit_anonymous="1/3600")
 
     foreign = client.get("/api/v1/vaults", headers={"Host": "elsewhere.example"})
-    stranger = client.put("/api/v1/auth/profile", data=b"{", headers={"Content-Type": "x/y"})
+    anonymous = client.put("/api/v1/auth/profile", data=b"{", headers={"Content-Type": "x/y"})
     too_many = client.get("/api/v1/vaults")
 
     assert problem(foreign) == (400, "host-unknown")
-    assert problem(stranger) == (503, "switched-off")
+    assert problem(anonymous) == (503, "switched-off")
     assert problem(too_many) == (429, "rate-limited")
 
 
@@ -133,7 +133,7 @@ def test_readiness_shows_what_is_off_and_stays_ready(app, client, off, migrated_
     assert answer.json == {"ready": True, "degraded": [], "switched_off": ["signup", "writes"]}
 
 
-def test_while_the_database_cannot_tell_what_was_known_goes_on(app, client, off, monkeypatch):
+def test_kill_switches_keep_last_state_during_database_outage(app, client, off, monkeypatch):
     off("signup")
     assert client.post("/api/v1/auth/signup", json={}).status_code == 503
     with app.app_context():

@@ -7,7 +7,7 @@ import pytest
 
 from tests.harness import account_recovery
 from tests.harness.account_recovery import after_the_wait, begun, completion
-from tests.harness.vault_rows import refused, unchanged
+from tests.harness.vault_rows import assert_problem, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.api import large_bodies
 from vaultr.protocol.sizes import BODY_BYTES
@@ -41,7 +41,7 @@ def test_large_body_with_wrong_token_is_not_read(app, client, unparsed):
     with unchanged(app):
         response = post(client, large(**proof))
 
-    refused(response, 400, "token-invalid")
+    assert_problem(response, 400, "token-invalid")
 
 
 def test_large_body_with_wrong_recovery_key_is_not_read(app, client, unparsed):
@@ -49,7 +49,7 @@ def test_large_body_with_wrong_recovery_key_is_not_read(app, client, unparsed):
 
     response = post(client, large(token=token, rk_auth="A" * 43))
 
-    refused(response, 400, "token-invalid")
+    assert_problem(response, 400, "token-invalid")
 
 
 def test_large_body_before_the_wait_ended_is_not_read(app, client, unparsed):
@@ -57,7 +57,7 @@ def test_large_body_before_the_wait_ended_is_not_read(app, client, unparsed):
 
     response = post(client, large(**account_recovery.proof(token, account_id)))
 
-    refused(response, 403, "recovery-pending")
+    assert_problem(response, 403, "recovery-pending")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_large_body_before_the_wait_ended_is_not_read(app, client, unparsed):
 def test_large_body_without_its_proof_in_front_is_rejected(client, unparsed, body):
     response = post(client, body)
 
-    refused(response, 400, "bad-request")
+    assert_problem(response, 400, "bad-request")
 
 
 def test_large_body_with_its_proof_in_front_is_read(app, client, time_machine):
@@ -94,7 +94,7 @@ def test_large_batch_of_an_ended_session_is_not_read(app, as_ann, unparsed):
 
     response = post(as_ann, large(changes=[]), f"{vault.path}/changes")
 
-    refused(response, 401, "unauthenticated")
+    assert_problem(response, 401, "unauthenticated")
 
 
 def test_large_batch_is_one_at_a_time(app, as_ann):
@@ -111,7 +111,7 @@ def test_large_batch_is_one_at_a_time(app, as_ann):
         turns._wait_seconds = before
     accepted = post(as_ann, body, batch.path)
 
-    refused(rejected, 503, "busy")
+    assert_problem(rejected, 503, "busy")
     assert rejected.headers["Retry-After"]
     assert accepted.status_code == 200
 
@@ -129,7 +129,7 @@ def test_large_batch_with_a_key_is_replayed(app, as_ann):
 
     assert (first.status_code, second.json) == (200, first.json)
     assert second.headers["Idempotency-Replayed"] == "true"
-    refused(other, 422, "idempotency-reused")
+    assert_problem(other, 422, "idempotency-reused")
 
 
 def test_large_body_outside_of_ascii_is_rejected(app, as_ann):
@@ -139,7 +139,7 @@ def test_large_body_outside_of_ascii_is_rejected(app, as_ann):
     with unchanged(app):
         response = post(as_ann, body.encode(), f"{vault.path}/changes")
 
-    refused(response, 400, "bad-request")
+    assert_problem(response, 400, "bad-request")
 
 
 def test_small_body_with_very_many_keys_is_rejected(app, as_ann):
@@ -150,5 +150,5 @@ def test_small_body_with_very_many_keys_is_rejected(app, as_ann):
     with unchanged(app):
         response = post(as_ann, body, f"{vault.path}/changes")
 
-    refused(response, 400, "bad-request")
+    assert_problem(response, 400, "bad-request")
     assert "too many" in response.json["detail"]

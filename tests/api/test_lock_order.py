@@ -18,15 +18,15 @@ def locked(monkeypatch):
     """Note whose emails are counted, and so whose mailbox is locked, in this order."""
     order, allow = [], recipient_limits.allow
 
-    def noted(session, letter, recipients, now):
+    def noted(session, email_message, recipients, now):
         order.append(min(recipients))
-        return allow(session, letter, recipients, now)
+        return allow(session, email_message, recipients, now)
 
     monkeypatch.setattr(recipient_limits, "allow", noted)
     return order
 
 
-def test_mailboxes_are_locked_in_one_order_whoever_writes_to_whom(as_ann, as_bob, locked):
+def test_mailbox_locks_are_taken_in_one_order(as_ann, as_bob, locked):
     assert as_ann.post(EMAIL, json={"email": BOB}).status_code == 202
     assert as_bob.post(EMAIL, json={"email": ANN}).status_code == 202
 

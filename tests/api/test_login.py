@@ -44,7 +44,7 @@ def test_an_address_may_be_written_in_any_spelling(client, ann):
     assert client.post(LOGIN, json=body).status_code == 200
 
 
-def test_wrong_keys_and_unknown_addresses_are_refused_alike(client, ann):
+def test_wrong_key_and_unknown_address_get_the_same_response(client, ann):
     wrong = client.post(LOGIN, json=factories.login("ann@example.org", key=b"w" * 32))
     unknown = client.post(LOGIN, json=factories.login("nobody@example.org"))
 
@@ -103,7 +103,7 @@ def test_parallel_wrong_keys_are_hashed_exactly_to_the_limit(app, ann, email):
     assert hashes() - before == 5
 
 
-def test_an_attempt_over_the_limit_says_when_to_come_back(client, ann):
+def test_attempt_over_limit_returns_retry_after(client, ann):
     for _ in range(5):
         client.post(LOGIN, json=factories.login(key=b"w" * 32))
 
@@ -125,7 +125,7 @@ def test_a_success_is_not_counted(client, ann, count):
     assert statuses == [200] * tries
 
 
-def test_a_known_device_is_not_locked_out_by_strangers(client, ann):
+def test_failures_elsewhere_do_not_lock_out_known_device(client, ann):
     mine = uuid4()
     client.post(LOGIN, json=factories.login(device_id=mine))
     for _ in range(6):
@@ -159,7 +159,7 @@ def test_a_device_known_to_one_account_is_new_to_another(app, client, ann):
     assert client.post(LOGIN, json=body).status_code == 429
 
 
-def test_one_client_address_has_twenty_attempts_whatever_it_guesses_at(client):
+def test_client_address_has_twenty_attempts_over_all_accounts(client):
     statuses = [
         client.post(LOGIN, json=factories.login(f"{number}@example.org")).status_code
         for number in range(21)

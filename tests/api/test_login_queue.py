@@ -85,7 +85,7 @@ def test_other_requests_are_answered_while_logins_wait(app, as_ann):
 
 
 @pytest.mark.parametrize("email", ["ann@example.org", "nobody@example.org"])
-def test_whoever_finds_the_queue_full_causes_no_write(app, client, ann, email):
+def test_login_with_full_queue_writes_nothing(app, client, ann, email):
     client.post(LOGIN, json=factories.login(email, key=b"w" * 32))
     places = os.cpu_count() + app.config["SETTINGS"].max_waiting_logins
     with taken(app, places), collected(app) as ran:

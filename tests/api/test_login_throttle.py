@@ -66,11 +66,11 @@ def test_error_names_when_the_next_attempt_is_allowed(here):
 
     with (
         time_machine.travel(NOON + timedelta(minutes=5), tick=False),
-        pytest.raises(TooMany) as refused,
+        pytest.raises(TooMany) as rejected,
         login_throttle.count_attempt(login_throttle.read_counter("l:x")),
     ):
         raise AssertionError("it was let in")
-    wait = int(refused.value.headers["Retry-After"])
+    wait = int(rejected.value.headers["Retry-After"])
 
     assert wait == 600
     assert not try_at(NOON + timedelta(minutes=5, seconds=wait - 1))
@@ -132,7 +132,7 @@ def test_of_parallel_failures_over_a_hundred_one_locks(app, client):
     assert len(locks) == 1
 
 
-def test_a_refused_attempt_costs_no_hash_and_no_write(app, client, ann):
+def test_throttled_attempt_computes_no_hash_and_writes_nothing(app, client, ann):
     for email in ("ann@example.org", "nobody@example.org"):
         for _ in range(5):
             guess(client, email)
@@ -177,7 +177,7 @@ def test_attempt_over_address_limit_costs_no_hash_and_no_write(app, client, set_
 
 
 @pytest.mark.parametrize("email", ["ann@example.org", "nobody@example.org"])
-def test_spelling_an_address_otherwise_gives_no_attempt(app, client, ann, email):
+def test_other_spelling_of_address_grants_no_extra_attempt(app, client, ann, email):
     name, host = email.split("@")
     spellings = [
         email, email.upper(), f" {email}", f"{email}  ", f"{name.title()}@{host.title()}",
@@ -192,7 +192,7 @@ def test_spelling_an_address_otherwise_gives_no_attempt(app, client, ann, email)
     assert answers == [401] * 5 + [429] * 2
 
 
-def test_malformed_bodies_between_give_no_attempt(client, ann):
+def test_malformed_bodies_grant_no_extra_attempt(client, ann):
     answers = []
     for _ in range(8):
         answers.append(guess(client))
@@ -218,7 +218,7 @@ def test_an_ipv6_client_has_twenty_attempts_for_its_whole_network(app):
     ["X-Forwarded-For", "X-Real-Ip", "Forwarded", "X-Client-Ip", "True-Client-Ip", "Client-Ip"],
 )
 @pytest.mark.matrix(3)
-def test_a_header_that_anybody_can_send_gives_no_attempt(app, client, set_to, name):
+def test_forged_header_grants_no_extra_attempt(app, client, set_to, name):
     set_to(app, limit_login_address="4/900")
 
     def ask(number):
@@ -229,13 +229,13 @@ def test_a_header_that_anybody_can_send_gives_no_attempt(app, client, set_to, na
     assert [ask(number) for number in range(5)] == [401] * 4 + [429]
 
 
-def test_a_new_device_for_each_guess_gives_no_attempt(client, ann):
+def test_new_device_id_per_guess_grants_no_extra_attempt(client, ann):
     answers = [guess(client, device_id=uuid4()) for _ in range(6)]
 
     assert answers == [401] * 5 + [429]
 
 
-def test_an_owners_success_gives_strangers_no_attempt(app, ann):
+def test_owner_login_grants_other_addresses_no_extra_attempt(app, ann):
     """The owner signs in on a new device between two bursts of a stranger."""
     client = app.test_client()
     assert [guess(client) for _ in range(4)] == [401] * 4

@@ -43,7 +43,7 @@ def held(app, machine):
 
 
 @pytest.mark.both_databases
-def test_rotation_gives_machines_the_new_keys(app, as_ann, vault):
+def test_rotation_wraps_new_keys_for_machines(app, as_ann, vault):
     reader = Machine.created(as_ann, grant(vault))
     writer = Machine.created(as_ann, grant(vault, "write"))
 
@@ -101,11 +101,11 @@ def test_new_account_key_rewraps_machines_and_keeps_tokens(app, as_ann, vault):
     rewrap = rewrapped(app, as_ann.account_id)
     without = new_keys(NEW) | {"rewrap": rewrap | {"machines": []}}
 
-    refused = as_ann.put(CREDENTIALS, json=without)
+    rejected = as_ann.put(CREDENTIALS, json=without)
     done = as_ann.put(CREDENTIALS, json=new_keys(NEW) | {"rewrap": rewrap})
 
-    assert [one["pointer"] for one in refused.json["errors"]] == ["/rewrap/machines"]
-    assert (slug(refused), done.status_code) == ("conflict", 204)
+    assert [one["pointer"] for one in rejected.json["errors"]] == ["/rewrap/machines"]
+    assert (slug(rejected), done.status_code) == ("conflict", 204)
     (row,) = rows(app, MACHINE_ROWS)
     assert (row.revision, row.sealed_kek) == (2, unb64(rewrap["machines"][0]["sealed_kek"]))
     assert client.get(vault.path).status_code == 200
@@ -199,11 +199,13 @@ def test_creation_beside_rotation_leaves_no_machine_behind(app, as_ann, vault, c
     for _ in range(count(2, many=200)):
         keys = {"auth_key": b64(b"k" * 32)}
         holders = [one["id"] for one in as_ann.get(MACHINES).json["machines"]]
-        asked = body(grant(vault)) | keys
+        requested = body(grant(vault)) | keys
         request = vault.rotation_request(holders)
 
         created, begun = at_once(
-            lambda n, a=asked, r=request: twin.post(MACHINES, json=a) if n == 0 else vault.ask(r),
+            lambda n, a=requested, r=request: (
+                twin.post(MACHINES, json=a) if n == 0 else vault.ask(r)
+            ),
             2,
         )
 
@@ -223,11 +225,11 @@ def test_creation_beside_new_account_key_is_rewrapped_or_rejected(
     epoch = 1
     for _ in range(count(1, many=50)):
         owner, rewrap = signed_in(app, ANN), rewrapped(app, as_ann.account_id)
-        asked = body(grant(vault)) | {"auth_key": b64(b"k" * 32)}
+        requested = body(grant(vault)) | {"auth_key": b64(b"k" * 32)}
         keys = new_keys(NEW, epoch=epoch + 1, revision=epoch + 1) | {"rewrap": rewrap}
 
         created, changed = at_once(
-            lambda n, a=asked, k=keys, o=owner: (
+            lambda n, a=requested, k=keys, o=owner: (
                 o.post(MACHINES, json=a) if n == 0 else signed_in(app, ANN).put(CREDENTIALS, json=k)
             ),
             2,
@@ -237,7 +239,7 @@ def test_creation_beside_new_account_key_is_rewrapped_or_rejected(
         assert codes in {(201, 409), (401, 204)}
         epoch += codes == (401, 204)
         if created.status_code == 201:
-            assert owner.delete(f"{MACHINES}/{asked['id']}").status_code == 204
+            assert owner.delete(f"{MACHINES}/{requested['id']}").status_code == 204
 
 
 def test_machine_that_writes_beside_its_deletion_stops(app, as_ann, vault, count):

@@ -34,24 +34,24 @@ def error_of(response):
 
 @pytest.mark.both_databases
 def test_created_machine_is_shown_with_its_wraps(as_ann, vault):
-    asked = body(grant(vault, "write"), networks=["10.0.0.0/8", "192.0.2.7"]) | KEY
+    requested = body(grant(vault, "write"), networks=["10.0.0.0/8", "192.0.2.7"]) | KEY
 
-    made = as_ann.post(MACHINES, json=asked)
+    made = as_ann.post(MACHINES, json=requested)
 
     assert (made.status_code, made.headers["ETag"]) == (201, '"1"')
-    shown = as_ann.get(f"{MACHINES}/{asked['id']}")
+    shown = as_ann.get(f"{MACHINES}/{requested['id']}")
     assert shown.json == made.json == as_ann.get(MACHINES).json["machines"][0]
     assert shown.headers["ETag"] == '"1"'
     assert made.json == {
-        "id": asked["id"],
+        "id": requested["id"],
         "name": "ci",
         "revision": 1,
         "created_at": made.json["created_at"],
-        "expires_at": asked["expires_at"],
+        "expires_at": requested["expires_at"],
         "networks": ["10.0.0.0/8", "192.0.2.7/32"],
         "last_used_at": None,
-        "sealed_kek": asked["sealed_kek"],
-        "vaults": asked["vaults"],
+        "sealed_kek": requested["sealed_kek"],
+        "vaults": requested["vaults"],
     }
 
 
@@ -115,12 +115,12 @@ def test_deleted_machine_leaves_no_row(app, as_ann, vault):
 
 
 def test_repeated_creation_with_key_returns_first_response(as_ann, vault):
-    asked, headers = body(grant(vault)) | KEY, {"Idempotency-Key": "once"}
+    requested, headers = body(grant(vault)) | KEY, {"Idempotency-Key": "once"}
 
-    first, second = (as_ann.post(MACHINES, json=asked, headers=headers) for _ in range(2))
+    first, second = (as_ann.post(MACHINES, json=requested, headers=headers) for _ in range(2))
 
     assert (first.status_code, second.json) == (201, first.json)
-    assert error_of(as_ann.post(MACHINES, json=asked))[:2] == (409, "conflict")
+    assert error_of(as_ann.post(MACHINES, json=requested))[:2] == (409, "conflict")
 
 
 def test_machines_are_listed_page_by_page(as_ann, vault, monkeypatch):

@@ -19,7 +19,7 @@ from vaultr.mail.models import Mail
 
 pytestmark = pytest.mark.both_databases
 ANN = "ann@example.org"
-LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+EMAIL_MESSAGE = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 NOTICE = Email("login-notice", "A login", "a notice\n", "<p>a notice</p>", notice=True)
 
 
@@ -69,18 +69,18 @@ def sent_cannot_be_noted():
 
 
 def test_email_is_stored_sealed_for_its_recipient(here):
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, ANN)
 
     [mail] = mails()
     assert (mail.kind, mail.state, mail.tries) == ("verify-email", "waiting", 0)
     assert b"ann" not in mail.sealed + mail.recipient
     assert b"link" not in mail.sealed
-    assert unseal(mail.id, mail.sealed) == (ANN, LETTER)
+    assert unseal(mail.id, mail.sealed) == (ANN, EMAIL_MESSAGE)
 
 
 def test_email_of_rolled_back_transaction_is_not_sent(here):
     with contextlib.suppress(ZeroDivisionError), transaction():
-        service.send(LETTER, ANN)
+        service.send(EMAIL_MESSAGE, ANN)
         raise ZeroDivisionError
 
     assert mails() == []
@@ -89,22 +89,25 @@ def test_email_of_rolled_back_transaction_is_not_sent(here):
 @pytest.mark.parametrize(
     ("to", "subject"), [("a@b\nBcc: c@d", "s"), ("", "s"), ("a@b", "s\r\nBcc: c@d"), ("a@b", "")]
 )
-def test_a_header_of_more_than_one_line_is_refused(here, to, subject):
+def test_multi_line_email_header_is_rejected(here, to, subject):
     with pytest.raises(ValueError, match="single lines"):
         service.send(Email("verify-email", subject, "", ""), to)
 
 
-def test_strangers_cannot_fill_a_mailbox(here):
-    sent = [service.send(LETTER, to) for to in [ANN] * 6 + [" Ann@Example.org", "bob@example.org"]]
+def test_anonymous_requests_cannot_flood_a_mailbox(here):
+    sent = [
+        service.send(EMAIL_MESSAGE, to)
+        for to in [ANN] * 6 + [" Ann@Example.org", "bob@example.org"]
+    ]
 
     assert sent == [True] * 5 + [False, False, True]
     with later(hours=1, seconds=1):
-        assert service.send(LETTER, ANN)
+        assert service.send(EMAIL_MESSAGE, ANN)
 
 
 def test_security_notices_are_counted_apart(here):
     for _ in range(6):
-        service.send(LETTER, ANN)
+        service.send(EMAIL_MESSAGE, ANN)
     notices = [service.send(NOTICE, ANN) for _ in range(6)]
 
     assert notices == [True] * 5 + [False]
@@ -124,7 +127,7 @@ def test_the_limit_holds_for_parallel_requests(here):
     def work():
         with here.app_context():
             started.wait()
-            sent.append(service.send(LETTER, ANN))
+            sent.append(service.send(EMAIL_MESSAGE, ANN))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -137,7 +140,7 @@ def test_the_limit_holds_for_parallel_requests(here):
 
 def test_email_is_sent_once_and_wiped(here, smtp):
     inbox = Inbox()
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, ANN)
     with mail_servers.running(inbox) as port:
         smtp(port)
         delivery_job.run()
@@ -151,7 +154,7 @@ def test_email_is_sent_once_and_wiped(here, smtp):
 
 def test_temporarily_rejected_email_is_retried_later(here, smtp):
     inbox = Inbox("451 later")
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, ANN)
     with mail_servers.running(inbox) as port:
         smtp(port)
         delivery_job.run()
@@ -168,7 +171,7 @@ def test_temporarily_rejected_email_is_retried_later(here, smtp):
 def test_permanently_rejected_recipient_makes_email_dead(here, smtp):
     with mail_servers.running(Inbox(rcpt="550 no such user")) as port:
         smtp(port)
-        service.send(LETTER, ANN)
+        service.send(EMAIL_MESSAGE, ANN)
         delivery_job.run()
 
     assert [mail.state for mail in mails()] == ["dead"]
@@ -176,7 +179,7 @@ def test_permanently_rejected_recipient_makes_email_dead(here, smtp):
 
 def test_email_expires_after_two_days(here, smtp):
     smtp(1)  # nobody listens there
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, ANN)
     began, now = clock.now(), clock.now()
     while mails()[0].state == "waiting":
         with time_machine.travel(now := mails()[0].next_try_at + timedelta(seconds=1)):
@@ -189,20 +192,20 @@ def test_email_expires_after_two_days(here, smtp):
 def test_server_outage_tries_one_email_and_keeps_others(here, smtp):
     smtp(1)
     for name in ("ann", "bob", "cleo"):
-        service.send(LETTER, f"{name}@example.org")
+        service.send(EMAIL_MESSAGE, f"{name}@example.org")
     delivery_job.run()
 
     assert sorted(mail.tries for mail in mails()) == [0, 0, 1]
 
 
-def test_one_refused_recipient_does_not_keep_the_others_waiting(here, smtp):
+def test_rejected_recipient_does_not_delay_the_others(here, smtp):
     class Picky(Inbox):
         async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802 - aiosmtpd calls it so
             self.rcpt = "450 full" if address == ANN else "250 OK"
             return await super().handle_RCPT(server, session, envelope, address, options)
 
     for to in (ANN, "bob@example.org"):
-        service.send(LETTER, to)
+        service.send(EMAIL_MESSAGE, to)
     with mail_servers.running(Picky()) as port:
         smtp(port)
         delivery_job.run()
@@ -211,7 +214,7 @@ def test_one_refused_recipient_does_not_keep_the_others_waiting(here, smtp):
 
 
 def test_accepted_email_is_never_resent_although_not_recorded(here, smtp):
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, ANN)
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         smtp(port)
@@ -225,7 +228,7 @@ def test_accepted_email_is_never_resent_although_not_recorded(here, smtp):
 
 
 def test_modified_email_is_dead(here):
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, ANN)
     with transaction() as session:
         session.execute(sa.update(Mail).values(sealed=b"\x04testnothing"))
     delivery_job.run()
@@ -234,7 +237,7 @@ def test_modified_email_is_dead(here):
 
 
 def test_email_under_unknown_key_waits_for_the_key(here):
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, ANN)
     whole = mails()[0].sealed
     with transaction() as session:
         session.execute(sa.update(Mail).values(sealed=b"\x04next" + whole[5:]))
@@ -249,8 +252,8 @@ def test_email_under_unknown_key_waits_for_the_key(here):
 
 
 def test_sent_emails_expire_after_a_day_dead_after_a_month(here):
-    service.send(LETTER, ANN)
-    service.send(LETTER, "bob@example.org")
+    service.send(EMAIL_MESSAGE, ANN)
+    service.send(EMAIL_MESSAGE, "bob@example.org")
     delivery_job.run()
     with transaction() as session:
         session.execute(sa.update(Mail).where(Mail.kind == "verify-email").values(state="sent"))
@@ -267,14 +270,14 @@ def test_sent_emails_expire_after_a_day_dead_after_a_month(here):
 
 
 def test_each_kind_of_email_has_its_own_limit(here):
-    kinds = [replace(LETTER, kind=kind) for kind in ("verify-email", "recover")]
+    kinds = [replace(EMAIL_MESSAGE, kind=kind) for kind in ("verify-email", "recover")]
     sent = [service.send(one, ANN) for one in kinds for _ in range(6)]
 
     assert sent == ([True] * 5 + [False]) * 2
 
 
 def test_owner_gets_one_notice_of_a_signup_an_hour(here):
-    notice = replace(LETTER, kind="existing-owner")
+    notice = replace(EMAIL_MESSAGE, kind="existing-owner")
     sent = [service.send(notice, ANN) for _ in range(2)]
 
     assert sent == [True, False]
@@ -282,13 +285,13 @@ def test_owner_gets_one_notice_of_a_signup_an_hour(here):
 
 def test_spellings_of_a_domain_share_one_limit(here):
     spellings = ["ann@b\u00fccher.example", "ann@xn--bcher-kva.example"] * 3
-    sent = [service.send(LETTER, one) for one in spellings]
+    sent = [service.send(EMAIL_MESSAGE, one) for one in spellings]
 
     assert sent == [True] * 5 + [False]
 
 
 def test_notices_and_recovery_emails_leave_before_all_others(here, smtp):
-    for content in (LETTER, LETTER, NOTICE, replace(LETTER, kind="recover")):
+    for content in (EMAIL_MESSAGE, EMAIL_MESSAGE, NOTICE, replace(EMAIL_MESSAGE, kind="recover")):
         service.send(content, ANN)
 
     with mail_servers.running(Inbox()) as port:

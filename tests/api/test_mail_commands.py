@@ -18,7 +18,7 @@ from vaultr.mail.message import Email
 from vaultr.mail.models import Mail
 
 ANN, BOB = "ann@example.org", "bob@example.org"
-LETTER = Email("verify-email", "Confirm", "hunter2\n", "<p>hunter2</p>")
+EMAIL_MESSAGE = Email("verify-email", "Confirm", "hunter2\n", "<p>hunter2</p>")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def rejected_emails(app, smtp, *recipients):
     with mail_servers.running(Inbox(rcpt="550 no such user")) as port, app.app_context():
         smtp(port)
         for to in recipients:
-            service.send(LETTER, to)
+            service.send(EMAIL_MESSAGE, to)
         delivery_job.run()
 
 
@@ -52,7 +52,7 @@ def test_waiting_and_dead_emails_are_listed_with_reason(app, smtp):
     rejected_emails(app, smtp, ANN)
     with app.app_context():
         smtp(1)
-        service.send(LETTER, BOB)
+        service.send(EMAIL_MESSAGE, BOB)
         delivery_job.run()
 
     dead, waiting = listed(app)
@@ -65,10 +65,10 @@ def test_waiting_and_dead_emails_are_listed_with_reason(app, smtp):
     assert dead["id"] in run(app, "list").stdout
 
 
-def test_truncated_list_says_so_and_continues_after_last_email(app):
+def test_truncated_list_names_where_to_continue(app):
     with app.app_context():
         for _ in range(5):
-            service.send(LETTER, ANN)
+            service.send(EMAIL_MESSAGE, ANN)
     everything = [one["id"] for one in listed(app)]
 
     text = run(app, "list", "--limit", "2")
@@ -111,16 +111,16 @@ def test_neither_address_nor_content_is_shown(app, smtp):
     assert "hunter2" not in shown
 
 
-def test_an_empty_outbox_says_so(app):
+def test_list_of_empty_outbox_reports_it_is_empty(app):
     assert "No emails are waiting" in run(app, "list").stdout
     assert listed(app) == []
     assert run(app, "list", "--all", "--dead").exit_code == 2
 
 
-def test_what_was_sent_is_listed_only_when_asked_for(app, smtp):
+def test_sent_emails_are_listed_only_with_option(app, smtp):
     with mail_servers.running(Inbox()) as port, app.app_context():
         smtp(port)
-        service.send(LETTER, ANN)
+        service.send(EMAIL_MESSAGE, ANN)
         delivery_job.run()
 
     assert listed(app) == []
@@ -157,7 +157,7 @@ def test_all_dead_emails_are_retried_like_new_ones(app, smtp):
 def test_waiting_email_is_retried_immediately(app, smtp):
     with app.app_context():
         smtp(1)
-        service.send(LETTER, ANN)
+        service.send(EMAIL_MESSAGE, ANN)
         delivery_job.run()
     [waiting] = listed(app)
 
@@ -173,7 +173,7 @@ def test_waiting_email_is_retried_immediately(app, smtp):
 def test_email_of_unknown_outcome_is_resent_only_by_hand(app, smtp):
     with app.app_context():
         smtp(1)
-        service.send(LETTER, ANN)
+        service.send(EMAIL_MESSAGE, ANN)
         with transaction() as session:
             session.execute(sa.update(Mail).values(handed_over_at=clock.now()))
     [waiting] = listed(app)
@@ -194,7 +194,7 @@ def test_email_of_unknown_outcome_is_resent_only_by_hand(app, smtp):
 def test_missing_or_sent_email_is_reported_with_exit_1(app, smtp):
     with mail_servers.running(Inbox()) as port, app.app_context():
         smtp(port)
-        service.send(LETTER, ANN)
+        service.send(EMAIL_MESSAGE, ANN)
         delivery_job.run()
     [sent] = listed(app, "--all")
 
@@ -223,7 +223,7 @@ def test_test_email_goes_out_immediately_as_text_and_html(app, smtp):
     ("answers", "reason"),
     [({"rcpt": "550 no"}, "smtp-550"), ({"answer": "451 later"}, "smtp-451"), (None, "no-server")],
 )
-def test_a_test_that_fails_tells_why_and_ends_with_1(app, smtp, answers, reason):
+def test_failed_mail_test_prints_reason_and_exits_1(app, smtp, answers, reason):
     with mail_servers.running(Inbox(**(answers or {}))) as port:
         smtp(port if answers else 1)
         done = run(app, "test", ANN, "--json")

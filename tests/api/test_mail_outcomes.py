@@ -23,7 +23,7 @@ from vaultr.mail.models import Mail
 
 pytestmark = pytest.mark.both_databases
 ANN = "ann@example.org"
-LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+EMAIL_MESSAGE = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 ROOT = Path(__file__).parents[2]
 
 
@@ -56,7 +56,7 @@ class HangingUp(Inbox):
 
 def test_possibly_accepted_email_is_not_resent(here, smtp):
     inbox = HangingUp()
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, ANN)
     with mail_servers.running(inbox) as port:
         smtp(port)
         delivery_job.run()
@@ -77,7 +77,7 @@ def test_client_waits_longer_for_response_to_content(here, smtp, monkeypatch):
             return await super().handle_DATA(server, session, envelope)
 
     monkeypatch.setattr(transports, "STEP_SECONDS", 2.0)
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, ANN)
     with mail_servers.running(Slow()) as port:
         smtp(port)
         delivery_job.run()
@@ -85,9 +85,9 @@ def test_client_waits_longer_for_response_to_content(here, smtp, monkeypatch):
     assert [row.state for row in rows()] == ["sent"]
 
 
-def test_a_refused_content_is_an_answer_and_is_tried_again(here, smtp):
+def test_email_with_temporary_rejection_is_retried(here, smtp):
     inbox = Inbox("451 later")
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, ANN)
     with mail_servers.running(inbox) as port:
         smtp(port)
         delivery_job.run()
@@ -103,7 +103,7 @@ def test_a_refused_content_is_an_answer_and_is_tried_again(here, smtp):
 
 def test_a_sender_that_stood_still_too_long_sends_nothing_more(here, smtp):
     """Another took its email up meanwhile: it finds out just before the content would go."""
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, ANN)
     inbox = Inbox()
     stale = delivery_job._claim(clock.now())
     with mail_servers.running(inbox) as port:
@@ -121,7 +121,7 @@ def test_database_outage_before_content_withholds_the_email(here, smtp, monkeypa
     def away(_claim):
         raise sa.exc.OperationalError("", {}, Exception())
 
-    service.send(LETTER, ANN)
+    service.send(EMAIL_MESSAGE, ANN)
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         smtp(port)
@@ -138,7 +138,7 @@ def test_database_outage_before_content_withholds_the_email(here, smtp, monkeypa
 
 
 def test_decoy_email_is_never_sent(here, smtp):
-    service.send(LETTER, ANN, decoy=True)
+    service.send(EMAIL_MESSAGE, ANN, decoy=True)
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         smtp(port)
@@ -151,7 +151,7 @@ def test_decoy_email_is_never_sent(here, smtp):
 def test_what_goes_after_its_time_goes_in_parts(here, monkeypatch):
     monkeypatch.setattr(delivery_job, "_PURGED_AT_ONCE", 2)
     for number in range(3):
-        service.send(LETTER, f"{number}@example.org")
+        service.send(EMAIL_MESSAGE, f"{number}@example.org")
     with transaction() as session:
         session.execute(sa.update(Mail).values(state="sent", sealed=None))
 

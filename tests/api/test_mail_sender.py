@@ -15,7 +15,7 @@ from vaultr.mail import sender, transports
 from vaultr.mail.message import Email
 from vaultr.settings.model import Settings
 
-LETTER = Email(
+EMAIL_MESSAGE = Email(
     "verify-email", "Bestätigen", "Öffnen:\n\nhttps://v.example/?token=abc\n", "<p>Öffnen</p>"
 )
 
@@ -46,7 +46,7 @@ def app_for(tmp_path):
 
 def send(app, to="ann@example.org"):
     with app.app_context():
-        sender.send(LETTER, to=to, with_id="<1@v.example>")
+        sender.send(EMAIL_MESSAGE, to=to, with_id="<1@v.example>")
 
 
 def test_email_uses_starttls_with_verified_server(app_for, certificate):

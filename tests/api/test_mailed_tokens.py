@@ -61,7 +61,7 @@ def spoilt(token):
     ]  # fmt: skip
 
 
-def test_every_other_token_is_refused_alike_and_uses_none_up(app, client, mailed):
+def test_mailed_token_of_another_purpose_gets_same_error(app, client, mailed):
     answers = {
         (path, kind): client.post(path, json={"token": token})
         for path, wanted in ROUTES.items()
@@ -79,7 +79,7 @@ def test_every_other_token_is_refused_alike_and_uses_none_up(app, client, mailed
     assert {path: one.status_code for path, one in good.items()} == dict.fromkeys(ROUTES, 204)
 
 
-def test_a_spoilt_token_is_refused_alike(app, client, mailed):
+def test_altered_token_gets_the_same_error(app, client, mailed):
     for path, kind in ROUTES.items():
         answers = [client.post(path, json={"token": one}) for one in spoilt(mailed[kind])]
         assert {(one.status_code, one.json["detail"]) for one in answers} == {

@@ -10,7 +10,7 @@ WORD = {"word": "x"}
 
 
 @pytest.fixture
-def stranger(tmp_path):
+def anonymous(tmp_path):
     with sample_routes.server(tmp_path) as app:
         yield app.test_client()
 
@@ -29,43 +29,43 @@ def status_and_slug(response):
         ("TRACE", "/api/health", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_another_method_is_405_with_allow(stranger, method, path, allowed):
-    response = stranger.open(path, method=method)
+def test_another_method_is_405_with_allow(anonymous, method, path, allowed):
+    response = anonymous.open(path, method=method)
 
     assert status_and_slug(response) == (405, "method-not-allowed")
     assert set(response.headers["Allow"].split(", ")) == allowed
 
 
-def test_options_is_204_with_allow_and_calls_nothing(stranger):
-    response = stranger.options("/api/v1/small/word")
+def test_options_is_204_with_allow_and_calls_nothing(anonymous):
+    response = anonymous.options("/api/v1/small/word")
 
     assert (response.status_code, response.data) == (204, b"")
     assert set(response.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
-    assert status_and_slug(stranger.options("/api/v1/nowhere")) == (404, "not-found")
-    assert stranger.options(f"/api/v1/small/closed/{uuid4()}").status_code == 204
+    assert status_and_slug(anonymous.options("/api/v1/nowhere")) == (404, "not-found")
+    assert anonymous.options(f"/api/v1/small/closed/{uuid4()}").status_code == 204
 
 
-def test_head_is_get_without_its_body(stranger):
-    head, get = (stranger.open("/api/v1/small/wanted", method=m) for m in ("HEAD", "GET"))
+def test_head_is_get_without_its_body(anonymous):
+    head, get = (anonymous.open("/api/v1/small/wanted", method=m) for m in ("HEAD", "GET"))
 
     assert (head.status_code, head.data) == (200, b"")
     assert head.headers["Content-Length"] == get.headers["Content-Length"]
 
 
 @pytest.mark.parametrize("form", ["{}", "{}0", "x{}"])
-def test_an_id_of_another_form_in_a_path_is_404(stranger, form):
+def test_an_id_of_another_form_in_a_path_is_404(anonymous, form):
     one = str(uuid4())
     path = "/api/v1/small/closed/"
 
-    assert status_and_slug(stranger.put(path + form.format(one.upper()), json=WORD)) == (
+    assert status_and_slug(anonymous.put(path + form.format(one.upper()), json=WORD)) == (
         404,
         "not-found",
     )
-    assert status_and_slug(stranger.put(path + form.format(one.replace("-", "")), json=WORD)) == (
+    assert status_and_slug(anonymous.put(path + form.format(one.replace("-", "")), json=WORD)) == (
         404,
         "not-found",
     )
-    assert status_and_slug(stranger.put(f"/api/v1//small/closed/{one}", json=WORD)) == (
+    assert status_and_slug(anonymous.put(f"/api/v1//small/closed/{one}", json=WORD)) == (
         404,
         "not-found",
     )

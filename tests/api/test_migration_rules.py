@@ -98,7 +98,7 @@ def sqlite(app):
     return app.config["SQLALCHEMY_DATABASE_URI"].startswith("sqlite")
 
 
-def test_the_database_says_which_code_works_on_it(app):
+def test_schema_version_shows_which_code_is_compatible(app):
     with app.app_context():
         flask_migrate.upgrade(directory=str(ROOT / "migrations"))
         *_, newest = schema_version.known()

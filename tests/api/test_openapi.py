@@ -106,7 +106,7 @@ def test_switched_off_is_described_for_all_but_probes(described):
     assert without == {"/api/health", "/api/ready"}
 
 
-def test_every_body_refuses_unknown_fields(described):
+def test_every_request_schema_rejects_unknown_fields(described):
     """What it says of a body is what is done at run time: there, too, nothing more is taken."""
     schemas = described["components"]["schemas"]
     for (path, method), operation in operations(described).items():

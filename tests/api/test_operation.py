@@ -22,7 +22,7 @@ def server(tmp_path):
 
 
 @pytest.fixture
-def stranger(server):
+def anonymous(server):
     return server.test_client()
 
 
@@ -51,8 +51,8 @@ def post(client, data, kind="application/json", path="word", **more):
     return client.post(f"/api/v1/small/{path}", data=data, content_type=kind, **more)
 
 
-def test_valid_body_reaches_view_and_response_is_its_model(stranger):
-    response = post(stranger, json.dumps(WORD))
+def test_valid_body_reaches_view_and_response_is_its_model(anonymous):
+    response = post(anonymous, json.dumps(WORD))
 
     assert (response.status_code, response.json) == (200, WORD)
     assert response.mimetype == "application/json"
@@ -72,16 +72,16 @@ def test_valid_body_reaches_view_and_response_is_its_model(stranger):
         (b'{"word": "\xff"}', [""]),
     ],
 )
-def test_a_malformed_body_is_400_and_names_its_fields(stranger, data, pointers):
-    response = post(stranger, data)
+def test_a_malformed_body_is_400_and_names_its_fields(anonymous, data, pointers):
+    response = post(anonymous, data)
 
     assert status_and_slug(response) == (400, "bad-request")
     assert [one["pointer"] for one in response.json["errors"]] == pointers
     assert sample_routes.called == []
 
 
-def test_error_never_repeats_a_value(stranger):
-    response = post(stranger, '{"word": 4711, "number": "hunter2", "id": "hunter2"}')
+def test_error_never_repeats_a_value(anonymous):
+    response = post(anonymous, '{"word": 4711, "number": "hunter2", "id": "hunter2"}')
 
     assert "hunter2" not in response.text
     assert "4711" not in response.text
@@ -100,8 +100,8 @@ def test_of_very_many_faults_none_is_listed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "", "application/json; charset=latin-1"])
-def test_another_media_type_is_415(stranger, kind):
-    assert status_and_slug(post(stranger, json.dumps(WORD), kind)) == (
+def test_another_media_type_is_415(anonymous, kind):
+    assert status_and_slug(post(anonymous, json.dumps(WORD), kind)) == (
         415,
         "unsupported-media-type",
     )
@@ -110,40 +110,40 @@ def test_another_media_type_is_415(stranger, kind):
 @pytest.mark.parametrize(
     ("encoding", "status"), [("gzip", 415), ("identity, gzip", 415), ("identity", 200)]
 )
-def test_compressed_body_returns_415(stranger, encoding, status):
-    response = post(stranger, json.dumps(WORD), headers={"Content-Encoding": encoding})
+def test_compressed_body_returns_415(anonymous, encoding, status):
+    response = post(anonymous, json.dumps(WORD), headers={"Content-Encoding": encoding})
 
     assert response.status_code == status
 
 
-def test_a_body_over_the_limit_is_413_whatever_it_holds(stranger):
-    assert status_and_slug(post(stranger, "x" * 2001, "text/plain")) == (413, "payload-too-large")
-    assert post(stranger, json.dumps({"word": "x" * 1987})).status_code == 200
+def test_body_over_limit_returns_413(anonymous):
+    assert status_and_slug(post(anonymous, "x" * 2001, "text/plain")) == (413, "payload-too-large")
+    assert post(anonymous, json.dumps({"word": "x" * 1987})).status_code == 200
 
 
-def test_a_body_without_its_length_is_411(stranger):
-    response = stranger.post(
+def test_a_body_without_its_length_is_411(anonymous):
+    response = anonymous.post(
         "/api/v1/small/word",
         content_type="application/json",
         headers={"Transfer-Encoding": "chunked"},
     )
 
     assert status_and_slug(response) == (411, "length-required")
-    missing = stranger.post("/api/v1/small/word", content_type="application/json")
+    missing = anonymous.post("/api/v1/small/word", content_type="application/json")
     assert status_and_slug(missing) == (411, "length-required")
 
 
-def test_route_without_body_needs_no_length_and_accepts_none(stranger):
-    assert stranger.post("/api/v1/small/nothing").status_code == 204
-    assert status_and_slug(post(stranger, "{}", path="nothing")) == (400, "bad-request")
+def test_route_without_body_needs_no_length_and_accepts_none(anonymous):
+    assert anonymous.post("/api/v1/small/nothing").status_code == 204
+    assert status_and_slug(post(anonymous, "{}", path="nothing")) == (400, "bad-request")
     assert len(sample_routes.called) == 1
 
 
 @pytest.mark.parametrize(
     ("query", "word"), [("", "10None"), ("limit=3&kind=a", "3a"), ("kind=", "10")]
 )
-def test_a_query_is_read(stranger, query, word):
-    assert stranger.get(f"/api/v1/small/wanted?{query}").json == {"word": word}
+def test_a_query_is_read(anonymous, query, word):
+    assert anonymous.get(f"/api/v1/small/wanted?{query}").json == {"word": word}
 
 
 @pytest.mark.parametrize(
@@ -159,37 +159,39 @@ def test_a_query_is_read(stranger, query, word):
         "kind=%ED%A0%80%00",
     ],
 )
-def test_a_malformed_query_is_400(stranger, query):
-    response = stranger.get(f"/api/v1/small/wanted?{query}")
+def test_a_malformed_query_is_400(anonymous, query):
+    response = anonymous.get(f"/api/v1/small/wanted?{query}")
 
     assert status_and_slug(response) == (400, "bad-request")
     assert all(one["pointer"].startswith("/query") for one in response.json["errors"])
 
 
-def test_raw_bytes_in_a_query_are_400(stranger):
-    response = stranger.get("/api/v1/small/wanted", environ_overrides={"QUERY_STRING": "kind=\xff"})
+def test_raw_bytes_in_a_query_are_400(anonymous):
+    response = anonymous.get(
+        "/api/v1/small/wanted", environ_overrides={"QUERY_STRING": "kind=\xff"}
+    )
 
     assert status_and_slug(response) == (400, "bad-request")
 
 
-def test_a_query_where_none_is_taken_is_400(stranger):
-    response = stranger.post("/api/v1/small/nothing?x=1")
+def test_a_query_where_none_is_taken_is_400(anonymous):
+    response = anonymous.post("/api/v1/small/nothing?x=1")
 
     assert status_and_slug(response) == (400, "bad-request")
     assert [one["pointer"] for one in response.json["errors"]] == ["/query"]
 
 
-def test_answers_have_their_statuses_and_headers(stranger):
-    made = stranger.get("/api/v1/small/made")
-    accepted = stranger.get("/api/v1/small/accepted")
+def test_answers_have_their_statuses_and_headers(anonymous):
+    made = anonymous.get("/api/v1/small/made")
+    accepted = anonymous.get("/api/v1/small/accepted")
 
     assert (made.status_code, made.json, made.headers["ETag"]) == (201, {"word": "new"}, '"7"')
     assert (accepted.status_code, accepted.data) == (202, b"")
     assert "Content-Type" not in accepted.headers
 
 
-def test_error_has_its_members_and_headers(stranger):
-    response = stranger.get("/api/v1/small/refused", headers={"Accept": "text/html, image/*"})
+def test_error_has_its_members_and_headers(anonymous):
+    response = anonymous.get("/api/v1/small/refused", headers={"Accept": "text/html, image/*"})
 
     assert response.json == {
         "type": "urn:vaultr:problem:conflict",
@@ -203,15 +205,15 @@ def test_error_has_its_members_and_headers(stranger):
     assert response.headers["X-A"] == "b"
 
 
-def test_an_error_inside_is_500_and_says_nothing_of_itself(stranger, capfd):
-    response = stranger.get("/api/v1/small/breaks")
+def test_unexpected_error_returns_500_without_details(anonymous, capfd):
+    response = anonymous.get("/api/v1/small/breaks")
 
     assert status_and_slug(response) == (500, "internal")
     assert "hunter2" not in response.text
 
 
-def test_an_error_inside_the_error_handling_is_answered_too(stranger):
-    response = stranger.get("/api/v1/small/unwritable", headers={"X-Request-Id": "here"})
+def test_an_error_inside_the_error_handling_is_answered_too(anonymous):
+    response = anonymous.get("/api/v1/small/unwritable", headers={"X-Request-Id": "here"})
 
     assert status_and_slug(response) == (500, "internal")
     assert response.json["request_id"] == "here"
@@ -234,10 +236,10 @@ def test_an_error_before_any_request_is_known_is_answered_too(server, monkeypatc
     assert json.loads(b"".join(body))["request_id"] == dict(headers)["X-Request-Id"] != "-"
 
 
-def test_401_comes_before_what_is_wrong_with_the_body(stranger, ann):
+def test_401_comes_before_what_is_wrong_with_the_body(anonymous, ann):
     path = f"/api/v1/small/closed/{uuid4()}"
 
-    for client, status in ((stranger, 401), (ann, 415)):
+    for client, status in ((anonymous, 401), (ann, 415)):
         assert client.put(path, data="x" * 10).status_code == status
         assert client.put(path, data="x" * 2**21).status_code == (401 if status == 401 else 413)
 
@@ -270,9 +272,9 @@ def test_dead_session_is_401_before_any_other_error(server, ann):
 
 def test_429_comes_before_401(tmp_path):
     with sample_routes.server(tmp_path, LIMIT_ANONYMOUS="1/3600") as app:
-        stranger = app.test_client()
+        anonymous = app.test_client()
 
-        answers = [stranger.put(f"/api/v1/small/closed/{uuid4()}") for _ in range(2)]
+        answers = [anonymous.put(f"/api/v1/small/closed/{uuid4()}") for _ in range(2)]
 
     assert [status_and_slug(answer) for answer in answers] == [
         (401, "unauthenticated"),

@@ -89,9 +89,9 @@ def test_anonymous_sees_only_locks_any_address_can_have(app, as_ann, flask, time
     reported = []
     for hours in (0, 5, 5):
         time_machine.move_to(datetime.now(UTC) + timedelta(hours=hours), tick=False)
-        refused = sign_in(app, ANN)
-        assert refused.json["type"].endswith(":locked")
-        reported.append(int(refused.headers["Retry-After"]))
+        rejected = sign_in(app, ANN)
+        assert rejected.json["type"].endswith(":locked")
+        reported.append(int(rejected.headers["Retry-After"]))
 
     assert 23 * 3600 < reported[0] <= 24 * 3600 + 1
     assert [before - after for before, after in itertools.pairwise(reported)] == [

@@ -202,7 +202,7 @@ def test_daily_a_server_that_does_not_answer_is_found(flask, backed_up):
     assert daily_of(flask, "--url", "http://127.0.0.1:1")[:2] == (1, {"health"})
 
 
-def test_daily_a_server_that_says_something_else_is_found(flask, httpd, backed_up):
+def test_daily_check_reports_unexpected_health_response(flask, httpd, backed_up):
     assert daily_of(flask, "--url", httpd(b"It works!"))[:2] == (1, {"health"})
 
 
@@ -246,10 +246,10 @@ def test_daily_check_sends_test_email(app, flask, healthy, backed_up, set_to):
         set_to(app, smtp_host="localhost", smtp_port=port, smtp_secure="none")
         code, bad, _ = daily_of(flask, "--url", healthy, "--mail-to", "sink@example.org")
         inbox.rcpt = "550 no such user"
-        refused = daily_of(flask, "--url", healthy, "--mail-to", "sink@example.org")
+        rejected = daily_of(flask, "--url", healthy, "--mail-to", "sink@example.org")
 
     assert (code, bad, inbox.recipients) == (0, set(), ["sink@example.org"])
-    assert refused[:2] == (1, {"mail"})
+    assert rejected[:2] == (1, {"mail"})
 
 
 def test_daily_too_many_errors_in_numbers_are_found(flask, httpd, healthy, backed_up):

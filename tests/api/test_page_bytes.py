@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from tests import factories
 from tests.guards.source_tree import ROOT
-from tests.harness.vault_rows import refused, unchanged
+from tests.harness.vault_rows import assert_problem, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
@@ -131,7 +131,9 @@ def test_sealed_key_above_its_limit_is_rejected(app, as_ann, vault):
     largest = as_ann.post(VAULTS_URL, json=new | {"sealed_key": b64(factories.sealed(890))})
 
     assert len(wrap) > KEY_WRAP_BYTES
-    assert [refused(one, 413, "item-too-large")["errors"][0]["pointer"] for one in answers] == [
+    assert [
+        assert_problem(one, 413, "item-too-large")["errors"][0]["pointer"] for one in answers
+    ] == [
         "/sealed_key",
         "/sealed_key",
         "/machines/0/sealed_key",

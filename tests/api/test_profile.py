@@ -118,7 +118,7 @@ def test_a_profile_write_is_recorded_with_its_revisions(app, as_ann):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "me"), ("PUT", "profile"), ("POST", "logout")]
 )
-def test_a_stranger_is_unauthenticated(client, method, path):
+def test_anonymous_profile_request_returns_401(client, method, path):
     response = client.open(f"/api/v1/auth/{path}", method=method)
 
     assert response.status_code == 401

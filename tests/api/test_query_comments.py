@@ -25,9 +25,11 @@ def app(postgres_url, redis_url, tmp_path):
 def running_with(app, request_id):
     """List what the server runs or ran last under a request's id."""
     with app.app_context(), db.engine.connect() as connection:
-        asked = sa.text("SELECT query FROM pg_stat_activity WHERE query LIKE :tag")
+        requested = sa.text("SELECT query FROM pg_stat_activity WHERE query LIKE :tag")
         tag = f"%/*request_id='{request_id}'*/%"
-        return [query for (query,) in connection.execute(asked, {"tag": tag}) if tag not in query]
+        return [
+            query for (query,) in connection.execute(requested, {"tag": tag}) if tag not in query
+        ]
 
 
 def test_waiting_statement_carries_the_request_id_of_its_caller(app):
@@ -68,7 +70,7 @@ def test_request_id_that_could_be_sql_is_not_added(app, forged):
     assert running_with(app, forged) == []
 
 
-def test_prepared_statements_stay_prepared_whatever_the_request(app):
+def test_prepared_statements_survive_changing_query_comments(app):
     with app.app_context():
         item = factories.item(factories.vault())
     ann = signed_in(app, "ann@example.org")

@@ -48,7 +48,7 @@ def at(address):
     return {"environ_overrides": {"REMOTE_ADDR": address}}
 
 
-def test_strangers_are_counted_by_address_whatever_they_ask_for(limited):
+def test_anonymous_requests_share_one_counter_per_address(limited):
     client = limited(LIMIT_ANONYMOUS="4/3600").test_client()
 
     answers = [
@@ -64,7 +64,7 @@ def test_strangers_are_counted_by_address_whatever_they_ask_for(limited):
     assert client.get(WANTED, **at("192.0.2.9")).status_code == 200
 
 
-def test_a_limited_answer_tells_how_it_stands(limited):
+def test_limited_response_has_rate_limit_headers(limited):
     client = limited(LIMIT_ANONYMOUS="2/3600").test_client()
 
     first, second, third = (client.get(WANTED).headers for _ in range(3))
@@ -105,7 +105,7 @@ def test_a_session_is_counted_by_itself_reads_and_writes_apart(limited):
     assert statuses(another, "/api/v1/auth/me", 1) == [200]
 
 
-def test_a_dead_token_counts_as_a_stranger(limited):
+def test_request_with_dead_token_counts_as_anonymous(limited):
     app = limited(LIMIT_ANONYMOUS="2/3600")
     client = as_ann(app)
     assert client.post("/api/v1/auth/logout").status_code == 204
@@ -140,15 +140,15 @@ def test_route_limit_is_by_address_with_same_headers(limited):
     answers = [client.get("/api/v1/small/limited") for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [204, 204, 429]
-    refused = answers[-1]
-    assert refused.json["type"] == "urn:vaultr:problem:rate-limited"
-    assert (refused.headers["RateLimit-Limit"], refused.headers["RateLimit-Remaining"]) == (
+    rejected = answers[-1]
+    assert rejected.json["type"] == "urn:vaultr:problem:rate-limited"
+    assert (rejected.headers["RateLimit-Limit"], rejected.headers["RateLimit-Remaining"]) == (
         "2",
         "0",
     )
-    assert refused.headers["Retry-After"] == refused.headers["RateLimit-Reset"]
-    assert 0 < int(refused.headers["Retry-After"]) <= 7200
-    assert not any(name.startswith("X-RateLimit") for name, _ in refused.headers)
+    assert rejected.headers["Retry-After"] == rejected.headers["RateLimit-Reset"]
+    assert 0 < int(rejected.headers["Retry-After"]) <= 7200
+    assert not any(name.startswith("X-RateLimit") for name, _ in rejected.headers)
     assert client.get("/api/v1/small/limited", **at("192.0.2.9")).status_code == 204
 
 
@@ -164,7 +164,7 @@ def test_route_limit_remaining_is_reported_before_it_is_reached(limited):
     assert all(answer.status_code == 202 for answer in answers)
 
 
-def test_parallel_strangers_get_no_more_than_the_limit(limited):
+def test_parallel_anonymous_requests_stay_within_the_limit(limited):
     app = limited(LIMIT_SIGNUP="5/3600")
     answers, start = [], threading.Barrier(10)
 

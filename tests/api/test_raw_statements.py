@@ -131,12 +131,12 @@ def test_unreachable_database_is_reported_as_such(tmp_path, postgres_url):
     app = built(environ_for(tmp_path, DATABASE_URL=url))
     single = AUTOCOMMIT.get(app)
     with app.app_context():
-        sa.event.listen(single, "do_connect", _refuse)
+        sa.event.listen(single, "do_connect", _reject)
         with pytest.raises(sa.exc.OperationalError) as caught:
             raw_driver.run("SELECT 1", {})
 
     assert caught.value.connection_invalidated
 
 
-def _refuse(*_):
+def _reject(*_):
     raise psycopg2.OperationalError("connection refused")

@@ -69,7 +69,7 @@ def test_schema_that_requires_newer_code_is_not_ready(app, client, migrated):
     assert client.get("/api/ready").data == NOT_READY
 
 
-def test_a_number_that_nobody_migrated_to_is_no_later_one(app, client, migrated):
+def test_unknown_schema_number_is_not_treated_as_newer(app, client, migrated):
     migrated("9999", needs=f"{newest(app)} 0001")
 
     assert client.get("/api/ready").data == NOT_READY
@@ -97,7 +97,7 @@ def test_without_its_keys_it_is_not_ready(app, client, migrated, monkeypatch):
     assert client.get("/api/ready").json["failed"] == ["keys"]
 
 
-def test_draining_is_not_ready_whatever_was_cached(app, client, migrated, monkeypatch):
+def test_draining_server_is_not_ready_despite_cached_result(app, client, migrated, monkeypatch):
     migrated(newest(app))
     assert client.get("/api/ready").status_code == 200
 

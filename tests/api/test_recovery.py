@@ -14,11 +14,11 @@ from tests.harness.account_recovery import (
     RECOVER,
     START,
     after_the_wait,
-    asked,
     begun,
     completion,
     mailed,
     proof,
+    requested,
     with_recovery_key,
 )  # fmt: skip
 from tests.harness.outbox import emails
@@ -159,7 +159,7 @@ def test_the_wait_counts_from_the_first_start(app, client, time_machine):
 
 def test_parallel_starts_begin_one_recovery_with_same_response(app):
     account_id = with_recovery_key(app)
-    token = asked(app)
+    token = requested(app)
 
     answers = at_once(lambda _: app.test_client().post(START, json=proof(token, account_id)), 4)
 
@@ -170,7 +170,7 @@ def test_parallel_starts_begin_one_recovery_with_same_response(app):
 
 def test_a_started_token_lives_72_hours_from_its_start(app, client, time_machine):
     account_id = with_recovery_key(app)
-    token, mailed_at = asked(app), datetime.now(UTC)
+    token, mailed_at = requested(app), datetime.now(UTC)
     time_machine.move_to(mailed_at + timedelta(hours=71))
     assert client.post(START, json=proof(token, account_id)).status_code == 200
 
@@ -204,9 +204,9 @@ def test_a_rewrap_must_name_every_wrap_there_is(app, client, time_machine):
     body = completion(app, token, account_id)
     body["rewrap"]["vaults"] = []
 
-    refused = client.post(COMPLETE, json=body)
+    rejected = client.post(COMPLETE, json=body)
 
-    assert (refused.status_code, slug(refused)) == (409, "conflict")
+    assert (rejected.status_code, slug(rejected)) == (409, "conflict")
     assert (opens(app), opens(app, NEW)) == (200, 401)
     assert client.post(COMPLETE, json=completion(app, token, account_id)).status_code == 204
 
@@ -227,14 +227,14 @@ def test_a_bad_completion_changes_nothing_and_can_be_mended(
     account_id, token = begun(app)
     after_the_wait(time_machine)
 
-    refused = client.post(COMPLETE, json=completion(app, token, account_id) | change)
+    rejected = client.post(COMPLETE, json=completion(app, token, account_id) | change)
 
-    assert (refused.status_code, slug(refused)) == (status, problem)
+    assert (rejected.status_code, slug(rejected)) == (status, problem)
     assert opens(app) == 200
     assert client.post(COMPLETE, json=completion(app, token, account_id)).status_code == 204
 
 
-def test_a_pending_recovery_is_refused_before_a_body_is_judged(app, client):
+def test_pending_recovery_is_rejected_before_the_body_is_checked(app, client):
     account_id, token = begun(app)
 
     body = completion(app, token, account_id) | {"salt": b64(bytes(32))}
@@ -244,7 +244,7 @@ def test_a_pending_recovery_is_refused_before_a_body_is_judged(app, client):
 
 def test_a_completion_that_was_never_started_is_pending(app, client, time_machine):
     account_id = with_recovery_key(app)
-    token = asked(app)
+    token = requested(app)
     after_the_wait(time_machine)
 
     response = client.post(COMPLETE, json=completion(app, token, account_id))
@@ -256,9 +256,9 @@ def test_completed_recovery_ends_sessions_and_pending_email_change(app, client, 
     account_id, token = begun(app)
     with app.app_context():
         session = factories.session()
-    asked_for = {"email": "new@example.org"}
+    requested_for = {"email": "new@example.org"}
     assert (
-        client.post("/api/v1/auth/email", json=asked_for, headers=session.headers).status_code
+        client.post("/api/v1/auth/email", json=requested_for, headers=session.headers).status_code
         == 202
     )
     after_the_wait(time_machine)

@@ -11,10 +11,10 @@ from tests.harness.account_recovery import (
     RECOVER,
     START,
     after_the_wait,
-    asked,
     begun,
     completion,
     proof,
+    requested,
     tokens_left,
     with_recovery_key,
 )
@@ -38,7 +38,7 @@ def has_key(app):
         return work.query(RecoveryKey).count() == 1
 
 
-def everything_is_refused(app, token, account_id):
+def every_step_is_rejected(app, token, account_id):
     client = app.test_client()
     answers = [
         client.post(START, json=proof(token, account_id)),
@@ -58,7 +58,7 @@ def test_cancel_token_ends_recovery_and_its_recovery_key(app, client):
     response = client.post(CANCEL, json={"token": token})
 
     assert (response.status_code, response.data) == (204, b"")
-    assert everything_is_refused(app, token, account_id)
+    assert every_step_is_rejected(app, token, account_id)
     assert not has_key(app)
     events = [event["typ"] for event in factories.events(app)]
     assert events.count("cred.recover.cancel") == events.count("recovery-key.remove") == 1
@@ -67,12 +67,12 @@ def test_cancel_token_ends_recovery_and_its_recovery_key(app, client):
 
 def test_a_token_that_was_not_started_ends_alone(app, client):
     account_id = with_recovery_key(app)
-    first, second = asked(app), asked(app)
+    first, second = requested(app), requested(app)
 
     assert client.post(CANCEL, json={"token": first}).status_code == 204
 
     assert has_key(app)
-    assert everything_is_refused(app, first, account_id)
+    assert every_step_is_rejected(app, first, account_id)
     assert client.post(START, json=proof(second, account_id)).status_code == 200
 
 
@@ -83,7 +83,7 @@ def test_a_live_session_ends_it_without_a_fresh_proof(app, as_ann):
 
     assert as_ann.delete(RECOVER).status_code == 204
 
-    assert everything_is_refused(app, token, account_id)
+    assert every_step_is_rejected(app, token, account_id)
     assert not has_key(app)
     assert as_ann.get(f"{AUTH}/me").json["recovery"] is None
     assert as_ann.delete(RECOVER).status_code == 404
@@ -91,7 +91,7 @@ def test_a_live_session_ends_it_without_a_fresh_proof(app, as_ann):
 
 def test_cancelling_a_token_that_was_not_used_is_recorded(app, as_ann):
     with_recovery_key(app)
-    asked(app)
+    requested(app)
 
     response = as_ann.delete(RECOVER)
 
@@ -118,7 +118,7 @@ def test_cancel_page_acts_only_on_its_button(app, client):
     pressed = client.post(PAGE, data={"token": token})
 
     assert (pressed.status_code, pressed.mimetype) == (200, "text/html")
-    assert everything_is_refused(app, token, account_id)
+    assert every_step_is_rejected(app, token, account_id)
     assert client.post(PAGE, data={"token": token}).status_code == 400
 
 
@@ -129,7 +129,7 @@ def test_new_credentials_end_it(app, as_ann, renewed):
 
     assert as_ann.put(f"{AUTH}/credentials", json=new_keys(NEW) | more).status_code == 204
 
-    assert everything_is_refused(app, token, account_id)
+    assert every_step_is_rejected(app, token, account_id)
     assert not has_key(app)
 
 
@@ -138,7 +138,7 @@ def test_new_recovery_key_ends_recovery_and_stays(app, as_ann):
 
     assert as_ann.put(KEY, json=a_key()).status_code == 204
 
-    assert everything_is_refused(app, token, account_id)
+    assert every_step_is_rejected(app, token, account_id)
     assert has_key(app)
 
 
@@ -147,7 +147,7 @@ def test_removing_the_recovery_key_ends_it(app, as_ann):
 
     assert as_ann.delete(KEY).status_code == 204
 
-    assert everything_is_refused(app, token, account_id)
+    assert every_step_is_rejected(app, token, account_id)
 
 
 def test_parallel_completion_and_cancellation_are_serialised(app, time_machine):

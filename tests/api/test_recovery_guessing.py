@@ -11,11 +11,11 @@ from tests.harness.account_recovery import (
     RECOVER,
     START,
     after_the_wait,
-    asked,
     begun,
     completion,
     mailed,
     proof,
+    requested,
     tokens_left,
     with_recovery_key,
 )
@@ -32,7 +32,7 @@ def slug(response):
     return response.json["type"].removeprefix("urn:vaultr:problem:")
 
 
-def refused(app, body):
+def rejected(app, body):
     response = app.test_client().post(START, json=body)
     return (response.status_code, slug(response)) == (400, "token-invalid")
 
@@ -55,18 +55,18 @@ def test_request_is_answered_alike_and_emails_only_the_owner(app, client):
 
 def test_email_has_token_on_own_line_and_no_link(app):
     with_recovery_key(app)
-    token = asked(app)
+    token = requested(app)
 
-    (letter,) = emails(app, ANN)
-    assert f"\n{token}\n" in letter.text
-    assert "http" not in letter.text
-    assert token not in letter.subject
+    (email_message,) = emails(app, ANN)
+    assert f"\n{token}\n" in email_message.text
+    assert "http" not in email_message.text
+    assert token not in email_message.subject
     assert not token.startswith("-")
 
 
 def test_tokens_mailed_before_stay_good(app, client):
     account_id = with_recovery_key(app)
-    first, second = asked(app), asked(app)
+    first, second = requested(app), requested(app)
 
     assert client.post(START, json=proof(first, account_id)).status_code == 200
     assert client.post(START, json=proof(second, account_id)).status_code == 200
@@ -93,11 +93,11 @@ def test_asking_is_limited_by_client_address(app, client, set_to):
 
 def test_a_token_is_over_after_72_hours(app, time_machine):
     account_id = with_recovery_key(app)
-    token = asked(app)
+    token = requested(app)
 
     after_the_wait(time_machine, hours=72)
 
-    assert refused(app, proof(token, account_id))
+    assert rejected(app, proof(token, account_id))
     with app.app_context():
         assert recovery_tokens.remove_expired() is False
         with transaction() as work:
@@ -108,7 +108,7 @@ def test_wrong_token_and_wrong_key_get_same_error(app, client, set_to):
     set_to(app, limit_login_address="100/900")
     account_id, token = begun(app)
     theirs = with_recovery_key(app, BOB)
-    of_bob = asked(app, BOB)
+    of_bob = requested(app, BOB)
     client.post("/api/v1/auth/signup", json=factories.signup("new@example.org"))
     (of_a_signup,) = tokens(app, "new@example.org")
     with app.app_context():
@@ -118,14 +118,14 @@ def test_wrong_token_and_wrong_key_get_same_error(app, client, set_to):
         "", "x", token[:-1], token + "A", token.swapcase(), b64(secrets.token_bytes(32)),
         of_a_signup, session.refresh_token, session.access_token, "é" * 43,
     ]  # fmt: skip
-    assert all(refused(app, proof(one, account_id)) for one in wrong_tokens)
-    assert refused(app, proof(of_bob, account_id))
-    assert refused(app, proof(token, theirs))
-    assert refused(app, {"token": token, "rk_auth": b64(b"w" * 32)})
+    assert all(rejected(app, proof(one, account_id)) for one in wrong_tokens)
+    assert rejected(app, proof(of_bob, account_id))
+    assert rejected(app, proof(token, theirs))
+    assert rejected(app, {"token": token, "rk_auth": b64(b"w" * 32)})
     assert client.post(START, json=proof(token, account_id)).status_code == 200
 
 
-def test_a_wrong_completion_is_refused_like_a_wrong_start(app, client, time_machine):
+def test_wrong_completion_gets_same_error_as_wrong_start(app, client, time_machine):
     account_id, token = begun(app)
     after_the_wait(time_machine)
     good = completion(app, token, account_id)
@@ -162,7 +162,7 @@ def test_anonymous_login_failures_do_not_block_recovery(app, client):
     assert client.post(START, json=proof(token, account_id)).status_code == 200
 
 
-def test_strangers_guessing_tokens_use_up_nothing_of_an_account(app, client, set_to):
+def test_guessed_tokens_consume_no_attempts_of_the_account(app, client, set_to):
     set_to(app, limit_login_address="20/900")
     account_id, token = begun(app)
     strange = {"REMOTE_ADDR": "198.51.100.7"}

@@ -90,7 +90,7 @@ def test_a_refresh_is_counted_by_its_session_alone(limited, trips):
         ({"method": "OPTIONS"}, 204),
     ],
 )
-def test_whatever_proves_nothing_is_counted_by_its_address(limited, request_, status):
+def test_request_without_valid_token_counts_by_address(limited, request_, status):
     client = limited(LIMIT_ANONYMOUS="2/3600").test_client()
     sent = {"method": "POST", **request_}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests import factories
-from tests.harness.vault_rows import refused, rows, unchanged
+from tests.harness.vault_rows import assert_problem, rows, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.client.errors import ChainBroken
 from vaultr.protocol.encoding import b64
@@ -39,13 +39,13 @@ def test_it_is_recorded_with_the_new_head(app, vault):
 
 def test_it_needs_the_head_and_its_own_vault(app, vault, as_bob):
     request = vault.repair_request()
-    stranger = vault.twin(as_bob)
+    anonymous = vault.twin(as_bob)
 
     with unchanged(app):
-        refused(vault.ask(request.but(entry={"n": 2})), 409, "head-moved")
-        refused(vault.ask(request.but(entry={"prev": b64(bytes(32))})), 409, "head-moved")
-        refused(vault.ask(request.but(generation=1)), 400, "bad-request")
-        refused(stranger.ask(request), 404, "vault-not-found")
+        assert_problem(vault.ask(request.but(entry={"n": 2})), 409, "head-moved")
+        assert_problem(vault.ask(request.but(entry={"prev": b64(bytes(32))})), 409, "head-moved")
+        assert_problem(vault.ask(request.but(generation=1)), 400, "bad-request")
+        assert_problem(anonymous.ask(request), 404, "vault-not-found")
 
 
 def test_entry_with_foreign_mac_is_stored_and_returned_unchanged(app, vault, as_ann):

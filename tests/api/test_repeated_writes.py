@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.harness.vault_rows import refused, unchanged
+from tests.harness.vault_rows import assert_problem, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.protocol.encoding import b64
 
@@ -63,8 +63,8 @@ def test_a_repeated_write_needs_its_precondition_and_a_sound_body(app, vault):
     vault.send(request)
 
     with unchanged(app):
-        refused(vault.ask(request.but(headers={})), 428, "precondition-required")
-        refused(vault.ask(request.but(overview="plain")), 422, "not-sealed")
+        assert_problem(vault.ask(request.but(headers={})), 428, "precondition-required")
+        assert_problem(vault.ask(request.but(overview="plain")), 422, "not-sealed")
 
 
 def test_another_write_under_the_same_number_is_no_repetition(app, vault):
@@ -73,11 +73,13 @@ def test_another_write_under_the_same_number_is_no_repetition(app, vault):
     sealed = vault.put_request()
 
     with unchanged(app):
-        refused(vault.ask(mine), 409, "head-moved")
-        refused(vault.ask(theirs.but(entry={"mac": b64(bytes(32))})), 412, "precondition-failed")
+        assert_problem(vault.ask(mine), 409, "head-moved")
+        assert_problem(
+            vault.ask(theirs.but(entry={"mac": b64(bytes(32))})), 412, "precondition-failed"
+        )
         theirs.path = mine.path
-        refused(vault.ask(theirs), 409, "head-moved")
-        refused(vault.ask(sealed.but(entry={"n": 1}, content_revision=1)), 409, "head-moved")
+        assert_problem(vault.ask(theirs), 409, "head-moved")
+        assert_problem(vault.ask(sealed.but(entry={"n": 1}, content_revision=1)), 409, "head-moved")
 
 
 def test_batch_with_only_a_stored_ending_is_no_repetition(app, vault):
@@ -88,8 +90,8 @@ def test_batch_with_only_a_stored_ending_is_no_repetition(app, vault):
     other = changes[0] | {"item_id": str(uuid4())}
 
     with unchanged(app):
-        refused(vault.ask(request.but(changes=[other, changes[1]])), 409, "head-moved")
-        refused(
+        assert_problem(vault.ask(request.but(changes=[other, changes[1]])), 409, "head-moved")
+        assert_problem(
             vault.ask(request.but(changes=[changes[1], changes[1]])), 412, "precondition-failed"
         )
         again = vault.ask(request.but(changes=changes[1:]))

@@ -18,7 +18,7 @@ from vaultr.ops.keys import commands
 from vaultr.security import keyring as rings
 from vaultr.settings.types import Keys
 
-LETTER = Email(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
+EMAIL_MESSAGE = Email(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
 ANN, BOB = "ann@example.org", "bob@example.org"
 NONE = {"FACTOR_KEY": 0, "MAIL_KEY": 0}
 
@@ -52,7 +52,7 @@ def sealed_values(app):
                 )
             )  # fmt: skip
             for to in (ANN, BOB):
-                mail.send(LETTER, to)
+                mail.send(EMAIL_MESSAGE, to)
 
 
 def run(app, *arguments):

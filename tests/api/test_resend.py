@@ -99,11 +99,11 @@ def confirmed_already(app, client, which, time_machine):
     ids=lambda one: one.__name__,
 )
 def test_resend_without_signup_answers_alike_and_sends_nothing(app, client, time_machine, case):
-    asked = case(app, client, sign_up(client), time_machine)
+    requested = case(app, client, sign_up(client), time_machine)
     before = len(emails(app))
     stored = {row.token_hash for row in rows(app, WaitingSignup)}
 
-    response = client.post(RESEND, json=asked)
+    response = client.post(RESEND, json=requested)
 
     assert (response.status_code, response.data) == (202, b"")
     assert len(emails(app)) == before

@@ -83,15 +83,15 @@ def test_every_response_has_security_headers_and_no_caching(swept):
                 )
                 seen.add(answer.status_code)
                 check(answer, f"{method} {path} {answer.status_code}")
-    seen |= refused_before_any_route(swept, client)
+    seen |= rejected_before_any_route(swept, client)
 
     assert seen >= STATUSES
     assert 500 not in seen
 
 
-def refused_before_any_route(app, client):
+def rejected_before_any_route(app, client):
     """Meet the statuses that no route answers by itself: another host, too many, switched off."""
-    asked = [
+    requested = [
         client.get("/api/v1/vaults", base_url="https://other.example.org"),
         client.post("/api/v1/auth/login", base_url=HTTPS, json={}, headers={"Origin": OURS}),
         client.get("/api/v1/nowhere", base_url=HTTPS),
@@ -100,10 +100,10 @@ def refused_before_any_route(app, client):
         app.config["SETTINGS"] = app.config["SETTINGS"].model_copy(
             update={"limit_anonymous": type(app.config["SETTINGS"].limit_anonymous)(1, 60)}
         )
-    asked += [client.get("/api/v1/vaults", base_url=HTTPS) for _ in range(3)]
-    for answer in asked:
+    requested += [client.get("/api/v1/vaults", base_url=HTTPS) for _ in range(3)]
+    for answer in requested:
         check(answer, f"{answer.request.path} {answer.status_code}", ours=False)
-    return {answer.status_code for answer in asked}
+    return {answer.status_code for answer in requested}
 
 
 def check(answer, what, *, ours=True):

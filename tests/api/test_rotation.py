@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from tests.harness.vault_rows import refused, rows, unchanged
+from tests.harness.vault_rows import assert_problem, rows, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.vault.models import ENTRIES, ITEMS, VERSIONS
 
@@ -92,7 +92,7 @@ def test_value_under_old_keys_is_rejected_during_rotation(app, vault):
     vault.done(vault.rotation_request())
 
     with unchanged(app):
-        problems = [refused(stale.ask(one), 409, "generation-moved") for one in requests]
+        problems = [assert_problem(stale.ask(one), 409, "generation-moved") for one in requests]
 
     assert [problem["generation"] for problem in problems] == [2] * 4
     assert problems[-1]["errors"][0]["pointer"] == "/changes/0"
@@ -116,9 +116,11 @@ def test_a_restore_leaves_no_active_item_under_old_keys(app, vault):
     vault.rotate()
 
     with unchanged(app):
-        alone = refused(vault.ask(vault.move_request("restore", item_id)), 409, "generation-moved")
+        alone = assert_problem(
+            vault.ask(vault.move_request("restore", item_id)), 409, "generation-moved"
+        )
         request = vault.batch_request(("put", uuid4()), ("restore", item_id))
-        last = refused(vault.ask(request), 409, "generation-moved")
+        last = assert_problem(vault.ask(request), 409, "generation-moved")
     assert (alone["generation"], last["generation"]) == (2, 2)
     assert last["errors"][0]["pointer"] == "/changes/1"
 
@@ -129,18 +131,18 @@ def test_a_restore_leaves_no_active_item_under_old_keys(app, vault):
     vault.full()
 
 
-def test_a_finish_is_refused_while_anything_is_left(app, vault):
+def test_finish_is_rejected_while_items_have_old_keys(app, vault):
     items = [vault.put() for _ in range(2)]
     vault.done(vault.rotation_request())
     vault.put(items[0])
 
     with unchanged(app):
-        problem = refused(vault.ask(vault.finish_request()), 409, "rotation-incomplete")
+        problem = assert_problem(vault.ask(vault.finish_request()), 409, "rotation-incomplete")
     assert problem["left"] == {"items": 1, "overview": True}
 
     vault.put(items[1])
     with unchanged(app):
-        problem = refused(vault.ask(vault.finish_request()), 409, "rotation-incomplete")
+        problem = assert_problem(vault.ask(vault.finish_request()), 409, "rotation-incomplete")
     assert problem["left"] == {"items": 0, "overview": True}
     vault.done(vault.rename_request("a vault"))
     vault.done(vault.finish_request())
@@ -148,10 +150,10 @@ def test_a_finish_is_refused_while_anything_is_left(app, vault):
 
 def test_nothing_is_finished_that_was_not_begun(app, vault):
     with unchanged(app):
-        refused(vault.ask(vault.finish_request()), 409, "conflict")
+        assert_problem(vault.ask(vault.finish_request()), 409, "conflict")
     vault.rotate()
     with unchanged(app):
-        refused(vault.ask(vault.finish_request()), 409, "conflict")
+        assert_problem(vault.ask(vault.finish_request()), 409, "conflict")
 
 
 def test_a_rotation_can_begin_while_another_is_running(app, vault):

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from tests.harness.vault_rows import refused, rows, unchanged
+from tests.harness.vault_rows import assert_problem, rows, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.database.session import transaction
 from vaultr.protocol import sizes
@@ -39,19 +39,21 @@ def test_a_generation_is_the_number_after_the_last(app, vault, generation):
     request = vault.rotation_request()
 
     with unchanged(app):
-        problem = refused(vault.ask(request.but(generation=generation)), 422, "unprocessable")
+        problem = assert_problem(
+            vault.ask(request.but(generation=generation)), 422, "unprocessable"
+        )
 
     assert problem["errors"][0]["pointer"] == "/generation"
     assert problem["generation"] == 1
 
 
-def test_a_number_that_another_rotation_took_meanwhile_has_moved(app, vault):
+def test_generation_taken_by_concurrent_rotation_returns_generation_moved(app, vault):
     other = vault.twin()
     mine, theirs = vault.rotation_request(), other.rotation_request()
     other.done(theirs)
 
     with unchanged(app):
-        assert refused(vault.ask(mine), 409, "generation-moved")["generation"] == 2
+        assert assert_problem(vault.ask(mine), 409, "generation-moved")["generation"] == 2
 
 
 def test_vault_has_at_most_a_thousand_generations(app, vault, monkeypatch):
@@ -60,16 +62,16 @@ def test_vault_has_at_most_a_thousand_generations(app, vault, monkeypatch):
     vault.done(vault.rotation_request())
 
     with unchanged(app):
-        refused(vault.ask(vault.rotation_request()), 409, "quota-exceeded")
+        assert_problem(vault.ask(vault.rotation_request()), 409, "quota-exceeded")
 
 
-def test_a_rotation_over_a_head_that_has_moved_is_refused(app, vault):
+def test_rotation_on_stale_head_is_rejected(app, vault):
     other = vault.twin()
     request = vault.rotation_request()
     other.put()
 
     with unchanged(app):
-        problem = refused(vault.ask(request), 409, "head-moved")
+        problem = assert_problem(vault.ask(request), 409, "head-moved")
 
     assert (problem["revision"], problem["head"]) == (1, b64(other.state.head))
 
@@ -82,9 +84,9 @@ def test_a_rotation_names_exactly_the_machines_that_hold_a_key(app, vault):
 
     with unchanged(app):
         for named in ([], [one], [*request.body["machines"], one | {"id": str(uuid4())}]):
-            problem = refused(vault.ask(request.but(machines=named)), 409, "conflict")
+            problem = assert_problem(vault.ask(request.but(machines=named)), 409, "conflict")
             assert problem["errors"][0]["pointer"] == "/machines"
-        twice = refused(vault.ask(request.but(machines=[one, one])), 422, "unprocessable")
+        twice = assert_problem(vault.ask(request.but(machines=[one, one])), 422, "unprocessable")
     assert twice["errors"][0]["pointer"] == "/machines/1/id"
 
     vault.done(request)
@@ -94,27 +96,27 @@ def test_a_rotation_names_exactly_the_machines_that_hold_a_key(app, vault):
 
 
 @pytest.mark.parametrize("text", ["", "my keys", b64(b"my keys" * 20), b64(bytes(145)), "Ab=="])
-def test_a_wrap_that_cannot_be_sealed_is_refused(app, vault, text):
+def test_unsealed_wrap_is_rejected(app, vault, text):
     machine = uuid4()
     give_key(app, vault, machine)
     request = vault.rotation_request([machine])
     wraps = [request.body["machines"][0] | {"sealed_key": text}]
 
     with unchanged(app):
-        own = refused(vault.ask(request.but(sealed_key=text)), 422, "not-sealed")
-        of_machine = refused(vault.ask(request.but(machines=wraps)), 422, "not-sealed")
+        own = assert_problem(vault.ask(request.but(sealed_key=text)), 422, "not-sealed")
+        of_machine = assert_problem(vault.ask(request.but(machines=wraps)), 422, "not-sealed")
 
     assert [fault["pointer"] for fault in own["errors"]] == ["/sealed_key"]
     assert [fault["pointer"] for fault in of_machine["errors"]] == ["/machines/0/sealed_key"]
 
 
-def test_another_accounts_vault_is_rotated_by_nobody_else(app, vault, as_bob):
-    stranger = vault.twin(as_bob)
+def test_rotation_of_another_accounts_vault_is_not_found(app, vault, as_bob):
+    anonymous = vault.twin(as_bob)
 
     with unchanged(app):
-        refused(stranger.ask(stranger.rotation_request()), 404, "vault-not-found")
-        refused(stranger.ask(stranger.finish_request()), 404, "vault-not-found")
-        refused(as_bob.get(f"{vault.path}/rotation"), 404, "vault-not-found")
+        assert_problem(anonymous.ask(anonymous.rotation_request()), 404, "vault-not-found")
+        assert_problem(anonymous.ask(anonymous.finish_request()), 404, "vault-not-found")
+        assert_problem(as_bob.get(f"{vault.path}/rotation"), 404, "vault-not-found")
 
 
 def test_only_a_fresh_proof_begins_a_rotation(app, vault, as_ann):
@@ -122,7 +124,7 @@ def test_only_a_fresh_proof_begins_a_rotation(app, vault, as_ann):
         factories.grow_stale(as_ann.session.id)
 
     with unchanged(app):
-        refused(vault.ask(vault.rotation_request()), 403, "step-up-required")
-        refused(vault.ask(vault.repair_request()), 403, "step-up-required")
+        assert_problem(vault.ask(vault.rotation_request()), 403, "step-up-required")
+        assert_problem(vault.ask(vault.repair_request()), 403, "step-up-required")
     (row,) = rows(app, VAULTS)
     assert (row.generation, bool(row.rotating)) == (1, False)

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.harness.vault_rows import refused, unchanged
+from tests.harness.vault_rows import assert_problem, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import SealBroken
@@ -47,7 +47,7 @@ def test_a_malformed_rotation_is_pointed_at(app, vault, changes, at):
     body = spoilt(vault.rotation_request(), changes)
 
     with unchanged(app):
-        problem = refused(
+        problem = assert_problem(
             vault.client.post(f"{vault.path}/rotation", json=body), 400, "bad-request"
         )
 
@@ -63,7 +63,9 @@ def test_a_malformed_entry_is_pointed_at(app, vault, path, member, value):
     body = {"entry": {name: one for name, one in entry.items() if one is not GONE}}
 
     with unchanged(app):
-        problem = refused(vault.client.post(f"{vault.path}/{path}", json=body), 400, "bad-request")
+        problem = assert_problem(
+            vault.client.post(f"{vault.path}/{path}", json=body), 400, "bad-request"
+        )
 
     assert [fault["pointer"] for fault in problem["errors"]] == [f"/entry/{member}"]
 
@@ -77,8 +79,10 @@ def test_what_is_no_rotation_has_no_route(app, vault):
             ("get", "repair"),
         ):
             answer = getattr(vault.client, method)(f"{vault.path}/{path}")
-            refused(answer, 405, "method-not-allowed")
-        refused(vault.client.post(f"{vault.path}/rotation/cancel", json={}), 404, "not-found")
+            assert_problem(answer, 405, "method-not-allowed")
+        assert_problem(
+            vault.client.post(f"{vault.path}/rotation/cancel", json={}), 404, "not-found"
+        )
 
 
 def test_foreign_wrap_is_stored_and_opens_for_no_client(app, vault, as_ann):
@@ -94,19 +98,19 @@ def test_foreign_wrap_is_stored_and_opens_for_no_client(app, vault, as_ann):
 
 
 @pytest.mark.parametrize("begun", [0, 1, 2])
-def test_steps_out_of_order_are_refused_at_any_point(app, vault, begun):
+def test_rotation_steps_out_of_order_are_rejected(app, vault, begun):
     item_id = vault.put()
     for _ in range(begun):
         vault.done(vault.rotation_request())
 
     with unchanged(app):
         slug = "rotation-incomplete" if begun else "conflict"
-        refused(vault.ask(vault.finish_request()), 409, slug)
+        assert_problem(vault.ask(vault.finish_request()), 409, slug)
         request = vault.rotation_request()
-        refused(vault.ask(request.but(generation=begun + 3)), 422, "unprocessable")
-        refused(vault.ask(request.but(generation=begun + 1)), 422, "unprocessable")
+        assert_problem(vault.ask(request.but(generation=begun + 3)), 422, "unprocessable")
+        assert_problem(vault.ask(request.but(generation=begun + 1)), 422, "unprocessable")
         put = vault.put_request(item_id) if not begun else vault.twin().put_request(item_id)
-        refused(vault.ask(put.but(generation=vault.generation + 1)), 422, "unprocessable")
+        assert_problem(vault.ask(put.but(generation=vault.generation + 1)), 422, "unprocessable")
 
 
 def test_a_removed_id_comes_back_under_no_keys(app, vault):
@@ -115,7 +119,7 @@ def test_a_removed_id_comes_back_under_no_keys(app, vault):
     vault.rotate()
 
     with unchanged(app):
-        refused(vault.ask(vault.put_request(item_id)), 409, "conflict")
+        assert_problem(vault.ask(vault.put_request(item_id)), 409, "conflict")
         batch = vault.batch_request(("put", uuid4()), ("put", item_id))
-        problem = refused(vault.ask(batch), 409, "conflict")
+        problem = assert_problem(vault.ask(batch), 409, "conflict")
     assert problem["errors"][0]["pointer"] == "/changes/1"

@@ -122,7 +122,7 @@ def test_a_hundred_wrong_codes_in_a_row_lock(app, client, ann, set_to, count):
     assert hashes() - before == wrong
 
 
-def test_a_code_is_used_up_whatever_it_was_used_for(client, ann):
+def test_code_cannot_be_used_again_for_another_purpose(client, ann):
     code = ann.phone.code()
     assert login(client, totp=code).status_code == 200
 
@@ -181,10 +181,10 @@ def test_recovery_code_use_is_counted_recorded_and_mailed(app, client, ann):
     assert left(ann) == 7
     used = [e for e in factories.events(app) if e["out"] == "ok:used"]
     assert [(e["typ"], e["obj"]["left"]) for e in used] == [("factor.codes", n) for n in (9, 8, 7)]
-    [letter, *_] = [one for one in outbox.emails(app) if one.kind == "recovery-code-used"]
-    assert letter.notice
-    assert "9 of ten are left" in letter.text
-    assert not any(code in letter.text + letter.html for code in ann.codes)
+    [email_message, *_] = [one for one in outbox.emails(app) if one.kind == "recovery-code-used"]
+    assert email_message.notice
+    assert "9 of ten are left" in email_message.text
+    assert not any(code in email_message.text + email_message.html for code in ann.codes)
 
 
 def test_failed_login_does_not_consume_recovery_code(app, client, ann, monkeypatch):

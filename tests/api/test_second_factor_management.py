@@ -31,7 +31,7 @@ def events_of(app, kind):
 
 
 def subjects(app):
-    return [letter.subject for letter in outbox.emails(app)]
+    return [email_message.subject for email_message in outbox.emails(app)]
 
 
 def test_a_factor_counts_once_its_first_code_was_right(app, as_ann):
@@ -188,7 +188,7 @@ def test_a_factor_that_was_never_confirmed_can_be_removed(app, as_ann):
     assert outbox.emails(app) == []
 
 
-def test_renewed_codes_void_the_old_ones(app, as_ann):
+def test_renewal_invalidates_old_recovery_codes(app, as_ann):
     _, old = confirmed(as_ann)
 
     new = as_ann.post(CODES).json["recovery_codes"]

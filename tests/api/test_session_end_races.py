@@ -23,7 +23,7 @@ def recovery_key():
     return {"verifier": b64(verifier), "sealed": b64(factories.sealed(32)), "epoch": 1}
 
 
-ASKED = {
+REQUESTED = {
     "delete": lambda client: client.delete(f"{AUTH}/account"),
     "address": lambda client: client.post(f"{AUTH}/email", json={"email": "x@example.org"}),
     "recovery key": lambda client: client.put(f"{AUTH}/recovery-key", json=recovery_key()),
@@ -76,11 +76,11 @@ def app(postgres_app):
     return postgres_app
 
 
-@pytest.mark.parametrize("what", ASKED)
+@pytest.mark.parametrize("what", REQUESTED)
 def test_nothing_of_an_ended_session_happens_after_its_end(app, as_ann, what):
     finished = sa.delete(Session).where(Session.account_id == as_ann.account_id)
 
-    assert while_it_waits(app, as_ann, ASKED[what], finished) == 401
+    assert while_it_waits(app, as_ann, REQUESTED[what], finished) == 401
 
     with app.app_context(), transaction() as work:
         assert work.get(Account, as_ann.account_id).epoch == 1
@@ -90,13 +90,13 @@ def test_nothing_of_an_ended_session_happens_after_its_end(app, as_ann, what):
 def test_nothing_of_an_old_epoch_happens_after_new_credentials(app, as_ann, what):
     mine = sa.update(Account).where(Account.id == as_ann.account_id)
 
-    assert while_it_waits(app, as_ann, ASKED[what], mine.values(epoch=2)) == 401
+    assert while_it_waits(app, as_ann, REQUESTED[what], mine.values(epoch=2)) == 401
 
 
 def test_login_with_undone_address_opens_no_session(app, as_ann):
     """Undoing a change of address ends all sessions: none may begin behind it."""
-    stranger = app.test_client()
-    stranger.account_id = as_ann.account_id
+    anonymous = app.test_client()
+    anonymous.account_id = as_ann.account_id
     with app.app_context(), transaction() as work:
         email = work.get(Account, as_ann.account_id).email
     renamed = sa.update(Account).where(Account.id == as_ann.account_id)
@@ -104,4 +104,4 @@ def test_login_with_undone_address_opens_no_session(app, as_ann):
     def sign_in(client):
         return client.post(f"{AUTH}/login", json=factories.login(email))
 
-    assert while_it_waits(app, stranger, sign_in, renamed.values(email="x@example.org")) == 401
+    assert while_it_waits(app, anonymous, sign_in, renamed.values(email="x@example.org")) == 401

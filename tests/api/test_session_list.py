@@ -77,7 +77,7 @@ def test_pages_hold_every_session_once(app, as_ann):
     assert len(found) == 5
 
 
-def test_a_cursor_of_another_account_is_refused(app, as_ann, as_bob):
+def test_session_cursor_of_another_account_is_rejected(app, as_ann, as_bob):
     another(app)
     cursor = as_ann.get(SESSIONS, query_string={"limit": 1}).json["next_cursor"]
 

@@ -35,7 +35,7 @@ def session(app):
         return factories.session()
 
 
-def test_a_refresh_gives_tokens_of_the_same_session(app, client, session):
+def test_refresh_returns_tokens_of_the_same_session(app, client, session):
     renewed = refresh(client, session.refresh_token)
 
     assert renewed.status_code == 200
@@ -56,7 +56,7 @@ def test_refresh_tokens_are_stored_as_hashes_and_nonces(app, client, session):
     assert second == hmac.digest(first, nonce, "sha256")
 
 
-def test_a_lost_answer_can_be_asked_for_again(client, session):
+def test_refresh_after_lost_response_returns_the_same_tokens(client, session):
     first = refresh(client, session.refresh_token)
 
     again = refresh(client, session.refresh_token)
@@ -113,7 +113,7 @@ def test_a_reuse_is_recorded_and_mailed(app, client, session):
 @pytest.mark.parametrize(
     "token", ["", "x", "A" * 43, b64(bytes(range(31))), b64(bytes(range(32))), "é"]
 )
-def test_what_was_never_a_token_is_refused_without_a_trace(app, client, session, token):
+def test_malformed_refresh_token_is_rejected_without_event(app, client, session, token):
     response = refresh(client, token)
 
     assert response.status_code == 401

@@ -63,15 +63,15 @@ def test_email_shows_code_and_link_on_own_line(app, client):
     body = factories.signup("ann@example.org")
     client.post(SIGNUP, json=body)
 
-    (letter,) = emails(app, "ann@example.org")
+    (email_message,) = emails(app, "ann@example.org")
     code = hashlib.sha256(UUID(body["account_id"]).bytes).hexdigest()[:8]
     (token,) = tokens(app)
-    assert code in letter.text
-    assert code in letter.html
-    assert f"\nhttp://localhost/verify-email?token={token}\n" in letter.text
-    assert f'href="http://localhost/verify-email?token={token}"' in letter.html
-    assert token not in letter.subject
-    assert "ann" not in letter.subject
+    assert code in email_message.text
+    assert code in email_message.html
+    assert f"\nhttp://localhost/verify-email?token={token}\n" in email_message.text
+    assert f'href="http://localhost/verify-email?token={token}"' in email_message.html
+    assert token not in email_message.subject
+    assert "ann" not in email_message.subject
 
 
 def test_token_is_stored_hashed_and_key_slowly_hashed(app, client):
@@ -131,7 +131,7 @@ def test_unknown_account_id_creates_nothing(app, client):
     assert (response.status_code, emails(app), rows(app, WaitingSignup)) == (202, [], [])
 
 
-def test_account_id_taken_meanwhile_creates_no_second_account(app, client):
+def test_account_id_taken_before_confirmation_creates_no_account(app, client):
     shared = str(uuid4())
     client.post(SIGNUP, json=factories.signup("ann@example.org", account_id=shared))
     client.post(SIGNUP, json=factories.signup("bob@example.org", account_id=shared))
@@ -154,7 +154,7 @@ def test_five_signups_wait_per_address_and_sixth_replaces_oldest(app, client, se
     assert confirm(client, received[5]).status_code == 204
 
 
-def test_signups_beyond_the_limit_of_mails_void_none_that_waits(app, client, set_to):
+def test_signups_over_email_limit_keep_pending_signups_valid(app, client, set_to):
     set_to(app, limit_mail="2/3600")
     bodies = [factories.signup() for _ in range(9)]
     for body in bodies:

@@ -42,7 +42,7 @@ def test_addresses_that_people_have_are_taken(client, email):
         {"alg": "argon2i"}, {"alg": "ARGON2ID"},
     ],
 )  # fmt: skip
-def test_a_cost_out_of_bounds_is_refused(app, client, kdf):
+def test_kdf_cost_out_of_bounds_is_rejected(app, client, kdf):
     body = factories.signup()
 
     response = client.post(SIGNUP, json=body | {"kdf": body["kdf"] | kdf})
@@ -54,7 +54,7 @@ def test_a_cost_out_of_bounds_is_refused(app, client, kdf):
 
 
 @pytest.mark.parametrize("salt", [b"", b"s" * 31, b"s" * 33, b"s" * 32])
-def test_a_salt_that_protects_nobody_is_refused(client, salt):
+def test_weak_salt_is_rejected(client, salt):
     response = client.post(SIGNUP, json=factories.signup(salt=b64(salt)))
 
     assert response.status_code == 422
@@ -69,7 +69,7 @@ def test_a_salt_that_protects_nobody_is_refused(client, salt):
         ({"profile": {"revision": 1, "sealed": b64(b"\x01" * 145)}}, "/profile/sealed"),
     ],
 )
-def test_what_cannot_be_ciphertext_is_refused(app, client, part, pointer):
+def test_unsealed_value_is_rejected(app, client, part, pointer):
     response = client.post(SIGNUP, json=factories.signup(**part))
 
     assert response.status_code == 422

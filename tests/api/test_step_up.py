@@ -108,7 +108,7 @@ def test_parallel_step_ups_are_tried_exactly_to_the_limit(app, as_ann):
     assert sorted(at_once(guess, 8)) == [403] * 5 + [429] * 3
 
 
-def test_strangers_at_the_login_use_up_no_step_up(client, as_ann):
+def test_failed_logins_consume_no_step_up_attempts(client, as_ann):
     for _ in range(6):
         client.post("/api/v1/auth/login", json=factories.login(key=b"w" * 32))
 

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.harness.vault_rows import reads, refused, unchanged
+from tests.harness.vault_rows import assert_problem, reads, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.sizes import PAGE_BYTES
@@ -137,13 +137,13 @@ def test_nothing_new_is_304_and_recorded_nowhere(app, as_ann, vault):
     tag = {"If-None-Match": f'"{b64(vault.state.head)}"'}
 
     known = as_ann.get(f"{vault.path}/sync?since=9", headers=tag)
-    unasked = as_ann.get(f"{vault.path}/sync?since=9")
+    unrequested = as_ann.get(f"{vault.path}/sync?since=9")
 
     assert (known.status_code, known.data) == (304, b"")
     assert known.headers["ETag"] == tag["If-None-Match"]
-    assert (unasked.status_code, unasked.headers["ETag"]) == (200, known.headers["ETag"])
-    assert (unasked.json["items"], unasked.json["entries"]) == ([], [])
-    assert unasked.json["head_entry"]["n"] == 9
+    assert (unrequested.status_code, unrequested.headers["ETag"]) == (200, known.headers["ETag"])
+    assert (unrequested.json["items"], unrequested.json["entries"]) == ([], [])
+    assert unrequested.json["head_entry"]["n"] == 9
     assert reads(app) == []
 
 
@@ -154,7 +154,9 @@ def test_a_tag_counts_only_when_since_is_the_revision(as_ann, vault):
 
     for query, headers in (("", tag), ("?since=8", tag), ("?since=9", other)):
         assert as_ann.get(f"{vault.path}/sync{query}", headers=headers).status_code == 200
-    refused(as_ann.get(f"{vault.path}/sync", headers={"If-None-Match": "*"}), 400, "bad-request")
+    assert_problem(
+        as_ann.get(f"{vault.path}/sync", headers={"If-None-Match": "*"}), 400, "bad-request"
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,12 +166,12 @@ def test_beyond_the_revision_is_a_moved_head(app, as_ann, vault, query):
     lived_in(vault)
 
     with unchanged(app):
-        plain = refused(as_ann.get(f"{vault.path}/sync?{query}"), 409, "head-moved")
+        plain = assert_problem(as_ann.get(f"{vault.path}/sync?{query}"), 409, "head-moved")
         headers = {"If-None-Match": f'"{b64(vault.state.head)}"'}
         tagged = as_ann.get(f"{vault.path}/sync?{query}", headers=headers)
 
     assert (plain["revision"], plain["head"]) == (9, b64(vault.state.head))
-    refused(tagged, 409, "head-moved")
+    assert_problem(tagged, 409, "head-moved")
     assert reads(app) == []
 
 
@@ -181,7 +183,7 @@ def test_beyond_the_revision_is_a_moved_head(app, as_ann, vault, query):
 def test_a_sync_takes_only_what_it_knows(as_ann, vault, query):
     lived_in(vault)
 
-    refused(as_ann.get(f"{vault.path}/sync?{query}"), 400, "bad-request")
+    assert_problem(as_ann.get(f"{vault.path}/sync?{query}"), 400, "bad-request")
 
 
 def test_a_page_ends_early_at_four_mebibytes(app, vault):

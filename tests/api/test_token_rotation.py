@@ -114,13 +114,13 @@ def test_refresh_limit_holds_from_all_addresses_together(app, session):
     answers = at_once(lambda _: refresh(app.test_client(), session.refresh_token), 12)
 
     assert sorted(one.status_code for one in answers) == [200] * 6 + [429] * 6
-    refused = [one for one in answers if one.status_code == 429]
-    assert {one.json["type"] for one in refused} == {"urn:vaultr:problem:rate-limited"}
-    assert all(int(one.headers["Retry-After"]) > 0 for one in refused)
+    rejected = [one for one in answers if one.status_code == 429]
+    assert {one.json["type"] for one in rejected} == {"urn:vaultr:problem:rate-limited"}
+    assert all(int(one.headers["Retry-After"]) > 0 for one in rejected)
     assert [event["out"] for event in session_events(app)] == ["ok"] * 6
 
 
-def test_a_refused_refresh_leaves_its_token_good(app, client, session, time_machine):
+def test_rejected_refresh_keeps_its_token_valid(app, client, session, time_machine):
     token = session.refresh_token
     for _ in range(6):
         token = refresh(client, token).json["refresh_token"]
@@ -162,7 +162,7 @@ def test_parallel_refreshes_get_one_successor(app, session):
     assert outcomes == ["ok"] * 6
 
 
-def test_a_session_that_ends_meanwhile_is_not_refreshed(app, client, session):
+def test_session_that_ends_during_refresh_gets_no_tokens(app, client, session):
     """The row is locked by whoever ends it, and gone when the refresh gets its turn."""
     bearer = {"Authorization": f"Bearer {session.access_token}"}
 

@@ -254,7 +254,7 @@ def test_request_without_valid_token_is_anonymous(client, header):
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_genuine_token_of_no_session_is_a_stranger_too(client, app):
+def test_signed_token_without_session_returns_401(client, app):
     with app.app_context():
         token = access_tokens.sign(uuid4(), uuid4(), 1)
 

@@ -119,15 +119,15 @@ def test_failed_inner_part_spoils_the_whole_transaction():
 
 
 def test_an_error_at_commit_leaves_the_session_usable():
-    def refuse(_session):
+    def reject(_session):
         raise RuntimeError
 
-    sa.event.listen(db.session, "before_commit", refuse)
+    sa.event.listen(db.session, "before_commit", reject)
     try:
         with pytest.raises(RuntimeError):
             keep("a")
     finally:
-        sa.event.remove(db.session, "before_commit", refuse)
+        sa.event.remove(db.session, "before_commit", reject)
 
     keep("b")
     assert stored_names() == {"b"}
@@ -183,11 +183,13 @@ def test_loaded_rows_can_be_used_afterwards_without_query():
 
     with reading() as session:
         row = session.get(Fact, "a")
-    asked = []
-    sa.event.listen(db.engine, "before_cursor_execute", lambda *provided: asked.append(provided))
+    requested = []
+    sa.event.listen(
+        db.engine, "before_cursor_execute", lambda *provided: requested.append(provided)
+    )
 
     assert row.value == b"1"
-    assert asked == []
+    assert requested == []
     assert sa.inspect(row).detached
 
 

@@ -195,7 +195,7 @@ def test_unlocking_is_recorded(app, run):
 
 
 @pytest.mark.parametrize("who", ["nobody@example.org", str(UUID(int=1)), "ann", "", "%"])
-def test_whoever_does_not_exist_is_not_unlocked(app, run, who):
+def test_unlock_of_unknown_account_exits_1(app, run, who):
     done = run("unlock", who)
 
     assert (done.exit_code, done.stdout) == (1, "")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.harness import audit_failures
-from tests.harness.vault_rows import everything, reads, refused, unchanged
+from tests.harness.vault_rows import assert_problem, everything, reads, unchanged
 from tests.harness.vault_writer import VAULTS, Writer
 
 
@@ -24,7 +24,7 @@ def test_no_detail_leaves_without_its_event(app, as_ann, vault, obstacle):
         overviews = [as_ann.get(f"{vault.path}/items"), as_ann.get(f"{item}/versions")]
 
     for answer in answers:
-        refused(answer, 503, "audit-unavailable")
+        assert_problem(answer, 503, "audit-unavailable")
         assert answer.headers["Retry-After"]
     assert [answer.status_code for answer in overviews] == [200, 200]
     before = reads(app)  # a read that was recorded in part, and rejected, may be among them
@@ -51,7 +51,7 @@ def test_no_write_is_done_without_its_event(app, as_ann, vault, obstacle):
         answers.append(as_ann.delete(vault.path))
 
     for answer in answers:
-        refused(answer, 503, "audit-unavailable")
+        assert_problem(answer, 503, "audit-unavailable")
     assert vault.send(requests[0]).status_code == 201
 
 
@@ -62,7 +62,7 @@ def test_no_rotation_ends_without_its_event(app, vault, obstacle):
     request = vault.finish_request()
 
     with unchanged(app), app.app_context(), audit_failures.put(obstacle):
-        refused(vault.ask(request), 503, "audit-unavailable")
+        assert_problem(vault.ask(request), 503, "audit-unavailable")
 
     assert vault.send(request).status_code == 200
 

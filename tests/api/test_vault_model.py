@@ -76,8 +76,8 @@ class Life(RuleBasedStateMachine):
         made = self._steps([step], length)
         op, item_id, *text = made[0]
         if len(made) > 1:  # restored under old keys, which is rejected alone
-            refused = self.vault.ask(self.vault.move_request(op, item_id))
-            assert refused.json["type"].endswith(":generation-moved")
+            rejected = self.vault.ask(self.vault.move_request(op, item_id))
+            assert rejected.json["type"].endswith(":generation-moved")
             self._send(self.vault.batch_request(*made))
         elif op == "put":
             self._send(self.vault.put_request(item_id, *text))
@@ -130,7 +130,7 @@ class Life(RuleBasedStateMachine):
         assert again.json["head"] == first.json["head"]
 
     @rule()
-    def is_refused(self):
+    def write_is_rejected(self):
         request = self.vault.repair_request()
         answer = self.vault.ask(request.but(entry={"prev": b64(bytes(32)), "mac": b64(bytes(32))}))
         assert answer.status_code == 409

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tests import factories
 from tests.harness.app_fixtures import signed_in
 from tests.harness.threads import at_once
-from tests.harness.vault_rows import refused, rows
+from tests.harness.vault_rows import assert_problem, rows
 from tests.harness.vault_writer import VAULTS, NoPage, Writer
 from vaultr.auth.models import Account
 from vaultr.database.session import transaction
@@ -217,11 +217,11 @@ def test_an_account_can_go_while_it_is_written_to(app, vault, writers):
     assert {answer.status_code for answer in answers} <= {201, 401, 404}
     for table in (TABLE, ITEMS, VERSIONS, ENTRIES):
         assert rows(app, table) == []
-    refused(vault.client.get(vault.path), 401, "unauthenticated")
+    assert_problem(vault.client.get(vault.path), 401, "unauthenticated")
 
 
 def rebased_or_gone(device):
     try:
         return rebased(device, device.put_request)
-    except NoPage as refused:
-        return refused.response
+    except NoPage as rejected:
+        return rejected.response

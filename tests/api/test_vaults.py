@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from tests.harness.vault_rows import refused, rows, unchanged
+from tests.harness.vault_rows import assert_problem, rows, unchanged
 from tests.harness.vault_writer import VAULTS, Writer
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import first_head
@@ -68,20 +68,20 @@ def test_the_list_has_ones_own_vaults_in_pages(app, as_ann, as_bob):
     assert second["next_cursor"] is None
 
 
-def test_a_cursor_of_another_account_or_made_up_is_refused(app, as_ann, as_bob):
+def test_foreign_or_forged_vault_cursor_is_rejected(app, as_ann, as_bob):
     for client in (as_ann, as_bob):
         Writer(client).create()
         Writer(client).create()
     of_bob = as_bob.get(f"{VAULTS}?limit=1").json["next_cursor"]
 
     for cursor in (of_bob, "AAAA", "x", of_bob[:-1]):
-        refused(as_ann.get(f"{VAULTS}?cursor={cursor}"), 400, "bad-request")
+        assert_problem(as_ann.get(f"{VAULTS}?cursor={cursor}"), 400, "bad-request")
 
 
-def test_an_id_that_is_taken_is_refused_to_everybody(app, as_ann, as_bob, vault):
+def test_taken_vault_id_is_rejected_for_every_account(app, as_ann, as_bob, vault):
     with unchanged(app):
-        refused(as_ann.post(VAULTS, json=vault.creation()), 409, "vault-exists")
-        refused(as_bob.post(VAULTS, json=vault.creation()), 409, "vault-exists")
+        assert_problem(as_ann.post(VAULTS, json=vault.creation()), 409, "vault-exists")
+        assert_problem(as_bob.post(VAULTS, json=vault.creation()), 409, "vault-exists")
 
 
 @pytest.mark.parametrize("member", ["sealed_key", "overview"])
@@ -92,7 +92,7 @@ def test_what_cannot_be_sealed_makes_no_vault(app, as_ann, member, text):
     body = Writer(as_ann).creation() | {member: text}
 
     with unchanged(app):
-        problem = refused(as_ann.post(VAULTS, json=body), 422, "not-sealed")
+        problem = assert_problem(as_ann.post(VAULTS, json=body), 422, "not-sealed")
 
     assert [fault["pointer"] for fault in problem["errors"]] == [f"/{member}"]
 
@@ -103,7 +103,7 @@ def test_an_account_has_no_more_vaults_than_its_quota(app, as_ann, as_bob, set_t
     Writer(as_ann).create()
 
     with unchanged(app):
-        refused(as_ann.post(VAULTS, json=Writer(as_ann).creation()), 409, "quota-exceeded")
+        assert_problem(as_ann.post(VAULTS, json=Writer(as_ann).creation()), 409, "quota-exceeded")
 
     Writer(as_bob).create()
 
@@ -151,11 +151,11 @@ def test_a_rename_sent_again_is_answered_as_the_first_time(app, vault):
         ({"name": "x"}, 400, "bad-request"),
     ],
 )
-def test_a_rename_is_refused_by_name_and_changes_nothing(app, vault, spoilt, status, slug):
+def test_invalid_rename_returns_its_problem_and_changes_nothing(app, vault, spoilt, status, slug):
     request = vault.rename_request("another name").but(**spoilt)
 
     with unchanged(app):
-        refused(vault.ask(request), status, slug)
+        assert_problem(vault.ask(request), status, slug)
 
 
 def test_a_vault_of_another_account_is_not_found(app, as_ann, as_bob):
@@ -172,7 +172,7 @@ def test_a_vault_of_another_account_is_not_found(app, as_ann, as_bob):
         absent = [as_ann.get(f"{VAULTS}/{uuid4()}{place}") for place in places]
 
     for answer in (*answers, *absent):
-        problem = refused(answer, 404, "vault-not-found")
+        problem = assert_problem(answer, 404, "vault-not-found")
         assert {"type", "title", "status", "detail", "request_id"} == problem.keys()
 
 
@@ -180,18 +180,20 @@ def test_missing_vault_is_reported_before_invalid_body(as_ann):
     stray = Writer(as_ann)
     bare = {"headers": {}, "overview": "plain", "entry": {"n": 9}}
 
-    refused(stray.ask(stray.put_request().but(**bare)), 404, "vault-not-found")
-    refused(stray.ask(stray.rename_request("x").but(overview="plain")), 404, "vault-not-found")
+    assert_problem(stray.ask(stray.put_request().but(**bare)), 404, "vault-not-found")
+    assert_problem(
+        stray.ask(stray.rename_request("x").but(overview="plain")), 404, "vault-not-found"
+    )
 
 
 def test_ids_in_another_form_are_no_path(as_ann):
     wrong = str(uuid4()).upper()
 
-    refused(as_ann.get(f"{VAULTS}/{wrong}"), 404, "not-found")
-    refused(as_ann.get(f"{VAULTS}/{uuid4().hex}/items"), 404, "not-found")
+    assert_problem(as_ann.get(f"{VAULTS}/{wrong}"), 404, "not-found")
+    assert_problem(as_ann.get(f"{VAULTS}/{uuid4().hex}/items"), 404, "not-found")
 
 
-def test_strangers_and_dead_sessions_are_refused_whatever_they_send(app, client, vault):
+def test_anonymous_and_dead_session_get_401_for_any_body(app, client, vault):
     item_id = vault.put()
     paths = [
         vault.path,
@@ -207,8 +209,8 @@ def test_strangers_and_dead_sessions_are_refused_whatever_they_send(app, client,
         for asks in (client, vault.client):
             other = vault.twin(asks)
             for response in [asks.get(path) for path in paths] + [other.ask(one) for one in writes]:
-                refused(response, 401, "unauthenticated")
-            refused(asks.get(f"{vault.path}/sync?since=x"), 401, "unauthenticated")
+                assert_problem(response, 401, "unauthenticated")
+            assert_problem(asks.get(f"{vault.path}/sync?since=x"), 401, "unauthenticated")
 
 
 def test_wrap_is_stored_for_its_holder_with_role(app, as_ann, vault):

@@ -45,7 +45,7 @@ def test_the_button_confirms_without_any_script(app, client, token):
 
 
 @pytest.mark.parametrize("data", [{"token": ""}, {"token": "nonsense"}, {"x": "y"}])
-def test_a_wrong_token_gets_a_page_that_says_so(app, client, data):
+def test_wrong_token_shows_an_error_page(app, client, data):
     response = client.post(PAGE, data=data)
 
     assert (response.status_code, response.mimetype) == (400, "text/html")
@@ -63,7 +63,7 @@ def test_page_has_no_script_and_page_headers(client):
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_what_stands_in_the_link_is_shown_as_text(client):
+def test_link_parameters_are_escaped(client):
     response = client.get(PAGE, query_string={"token": '"><b>x</b>'})
 
     assert "<b>x" not in response.text
@@ -76,7 +76,7 @@ def test_a_link_without_token_has_no_button(client):
     assert "<button" not in response.text
 
 
-def test_a_form_larger_than_ours_is_refused(client):
+def test_oversized_form_is_rejected(client):
     response = client.post(PAGE, data={"token": "x" * 5000})
 
     assert response.status_code == 413

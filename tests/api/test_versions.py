@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from tests.harness.vault_rows import reads, refused, rows
+from tests.harness.vault_rows import assert_problem, reads, rows
 from tests.harness.vault_writer import Writer
 from vaultr.protocol.encoding import unb64
 from vaultr.protocol.entries import content_of_hashes
@@ -91,7 +91,7 @@ def test_versions_come_in_pages(app, vault):
     assert seen == [[5, 4], [3, 2], [1]]
     other = vault.put()
     first = versions(vault, item_id, limit=2).json["next_cursor"]
-    refused(versions(vault, other, cursor=first), 400, "bad-request")
+    assert_problem(versions(vault, other, cursor=first), 400, "bad-request")
 
 
 def test_versions_of_old_generations_stay(app, vault):
@@ -112,21 +112,21 @@ def test_trashed_item_keeps_versions_and_removed_one_has_none(app, vault):
     assert len(versions(vault, item_id).json["versions"]) == 2
     vault.move("remove", item_id)
 
-    refused(versions(vault, item_id), 404, "item-not-found")
-    refused(version(vault, item_id, 1), 404, "item-not-found")
+    assert_problem(versions(vault, item_id), 404, "item-not-found")
+    assert_problem(version(vault, item_id, 1), 404, "item-not-found")
 
 
 def test_missing_version_is_404_without_event(app, vault, as_bob):
     item_id = vault.put()
     theirs = vault.twin(as_bob)
 
-    refused(version(vault, item_id, 2), 404, "not-found")
-    refused(version(vault, uuid4(), 1), 404, "item-not-found")
-    refused(versions(vault, uuid4()), 404, "item-not-found")
-    refused(version(theirs, item_id, 1), 404, "vault-not-found")
-    refused(versions(theirs, item_id), 404, "vault-not-found")
+    assert_problem(version(vault, item_id, 2), 404, "not-found")
+    assert_problem(version(vault, uuid4(), 1), 404, "item-not-found")
+    assert_problem(versions(vault, uuid4()), 404, "item-not-found")
+    assert_problem(version(theirs, item_id, 1), 404, "vault-not-found")
+    assert_problem(versions(theirs, item_id), 404, "vault-not-found")
     for form in ("0", "01", "-1", "1.0", "x", "99999999999999999", "9999999999999999", "%31 "):
-        refused(version(vault, item_id, form), 404, "not-found")
+        assert_problem(version(vault, item_id, form), 404, "not-found")
     assert reads(app) == []
 
 

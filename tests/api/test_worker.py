@@ -15,7 +15,7 @@ from vaultr.ops import job_locks, worker
 from vaultr.ops.worker import Job, Runner
 
 pytestmark = pytest.mark.both_databases
-LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+EMAIL_MESSAGE = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_mail_is_there_within_a_second_in_development(time_limit, app, inline)
     def send():
         before = len(files(app))
         with app.app_context():
-            service.send(LETTER, "ann@example.org")
+            service.send(EMAIL_MESSAGE, "ann@example.org")
         until(lambda: len(files(app)) > before)
 
     assert quickest(send, within=time_limit(1)) < time_limit(1)
@@ -113,7 +113,7 @@ def test_job_repeats_immediately_while_more_is_left(app):
 def test_the_command_does_what_is_due_and_ends(app):
     before = len(files(app))
     with app.app_context():
-        service.send(LETTER, "ann@example.org")
+        service.send(EMAIL_MESSAGE, "ann@example.org")
 
     result = app.test_cli_runner().invoke(args=["worker", "--once", "--only", "outbox"])
 

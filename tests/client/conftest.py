@@ -9,9 +9,9 @@ import pytest
 from tests.client.devices import Device
 from tests.client.interleaved_commands import crossed_at_steps, quick
 from tests.client.local_server import Site
-from tests.client.lying_proxy import Proxy
 from tests.client.owners import owner
 from tests.client.rotation_cases import fill
+from tests.client.tampering_proxy import Proxy
 from tests.client.world import World
 from vaultr.client.crypto import primitives
 

@@ -94,7 +94,7 @@ class Device:
         """Run a command that must succeed, and return its JSON output."""
         return json.loads(self.done(*words, "--json", **more))
 
-    def refused(self, code, *words, **more):
+    def fails(self, code, *words, **more):
         """Run a command that must exit with ``code`` and print nothing on stdout; return stderr."""
         result = self.types(*words, **more)
         assert result.returncode == code, (words, result.returncode, result.stdout, result.stderr)

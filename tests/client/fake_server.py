@@ -98,10 +98,10 @@ class FakeServer(FakeAccounts, FakeMachines, FakeKeeping):
                     status, shown, etag = (*answer, None, None)[:3]
                     return status, copy.deepcopy(shown), etag
             raise ServiceError("not-found")
-        except ServiceError as refusal:
-            status = STATUS_OF[refusal.slug]
-            problem = {"type": f"urn:vaultr:problem:{refusal.slug}", "status": status}
-            return status, problem | {"detail": refusal.slug} | refusal.members, None
+        except ServiceError as rejection:
+            status = STATUS_OF[rejection.slug]
+            problem = {"type": f"urn:vaultr:problem:{rejection.slug}", "status": status}
+            return status, problem | {"detail": rejection.slug} | rejection.members, None
 
     def _signed_in(self, request):
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")

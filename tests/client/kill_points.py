@@ -51,8 +51,8 @@ def killed(world, act, number, *, done):
 def killed_at(world, act, method, ending):
     """Do ``act`` and be killed once the first request to such a path was answered."""
 
-    def after(asked, path, status, body):
-        if asked == method and path.endswith(ending):
+    def after(requested, path, status, body):
+        if requested == method and path.endswith(ending):
             raise Killed
         return status, body
 

@@ -8,8 +8,8 @@ from vaultr.protocol.encoding import b64, unb64
 def answering(world, method, ending, change):
     """Change each answer of 2xx to one route."""
 
-    def tamper(asked, path, status, body):
-        if asked == method and path.endswith(ending) and status < 300 and body is not None:
+    def tamper(requested, path, status, body):
+        if requested == method and path.endswith(ending) and status < 300 and body is not None:
             return status, change(copy.deepcopy(body))
         return status, body
 

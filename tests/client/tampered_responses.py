@@ -99,7 +99,7 @@ class Story:
     def run_tampered(self, tamper):
         """Run all actions, or stop at the first `VaultrError`; raise any other exception."""
         number = iter(range(1000))
-        self.world.server.tamper = lambda *asked: tamper(next(number), *asked)
+        self.world.server.tamper = lambda *requested: tamper(next(number), *requested)
         try:
             with self.device("laptop") as laptop:
                 self._acts(laptop)
@@ -124,11 +124,11 @@ class Story:
         shutil.rmtree(self._folder)
 
 
-def twisted(number, path, chance):
+def tampered_at(number, path, chance):
     """Twist one place of the answer of this number, in a way that ``chance`` chooses."""
 
-    def tamper(asked, method, where, status, body):
-        if asked != number or body is None:
+    def tamper(requested, method, where, status, body):
+        if requested != number or body is None:
             return status, body
         try:
             value = body

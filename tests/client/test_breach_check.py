@@ -48,7 +48,7 @@ def test_only_five_digits_of_each_hash_are_sent(world, ranges):
     assert world.server.requests == [("GET", f"/api/v1/breach/{text[:5]}", b"")]
 
 
-def test_absent_and_malformed_ranges_give_different_errors(world, ranges):
+def test_absent_and_malformed_ranges_raise_different_errors(world, ranges):
     laptop = world.again()
 
     with pytest.raises(BreachesUnavailable):
@@ -79,14 +79,14 @@ def test_breach_file_finds_passwords_and_sends_nothing(device, breach_file):
     assert "Old site" in one.stdout
     assert "hunter2" not in one.stdout + all_items.stdout
     device.done("rm", "Old site", "--forever", "--yes")
-    assert "name a list" in device.refused(2, "breach-check", "--offline")
+    assert "name a list" in device.fails(2, "breach-check", "--offline")
     assert device.types("breach-check", "--breach-file", breach_file).returncode == 0
 
 
 def test_master_password_in_the_file_is_rejected_and_nothing_sent(tmp_path, breach_file):
     new = Device(tmp_path / "home", NOBODY, password=BREACHED)
 
-    message = new.refused(1, "signup", "--email", "a@example.org", "--breach-file", breach_file)
+    message = new.fails(1, "signup", "--email", "a@example.org", "--breach-file", breach_file)
 
     assert "list of breached passwords" in message
     assert BREACHED not in message
@@ -97,5 +97,5 @@ def test_wrong_breach_file_is_reported_before_the_password(tmp_path, device):
 
     new = Device(tmp_path / "home", NOBODY)
     for each, words in ((new, ("signup", "--email", "a@example.org")), (device, ("passwd",))):
-        message = each.refused(1, *words, "--breach-file", str(file), password=None)
+        message = each.fails(1, *words, "--breach-file", str(file), password=None)
         assert "not a list of SHA-1 hashes" in message

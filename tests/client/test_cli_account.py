@@ -20,7 +20,7 @@ def test_new_device_without_secret_key_exits_1_before_sending(tmp_path):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         device = Device(tmp_path / "new", url)
 
-        message = device.refused(1, "login", "--email", device.email)
+        message = device.fails(1, "login", "--email", device.email)
 
         assert "secret key" in message
         with pytest.raises(BlockingIOError):
@@ -28,30 +28,30 @@ def test_new_device_without_secret_key_exits_1_before_sending(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["short", "A" * 43, "!" * 43])
-def test_another_secret_key_is_refused_and_not_repeated(account, site, tmp_path, key):
+def test_wrong_secret_key_is_rejected_and_not_printed(account, site, tmp_path, key):
     device = Device(tmp_path / "new", site.url, account.email)
 
-    message = device.refused(1, "login", "--email", device.email, secret_key=key)
+    message = device.fails(1, "login", "--email", device.email, secret_key=key)
 
     assert key not in message
 
 
-def test_a_wrong_password_is_refused(account):
-    message = account.refused(1, "list", password="another password entirely")
+def test_wrong_password_is_rejected(account):
+    message = account.fails(1, "list", password="another password entirely")
 
     assert "another password" not in message
 
 
 def test_without_a_password_and_a_terminal_a_command_ends_3(account):
-    message = account.refused(3, "list", password=None)
+    message = account.fails(3, "list", password=None)
 
     assert "vaultr unlock" in message
 
 
-def test_a_folder_of_nobody_says_what_to_do(site, tmp_path):
+def test_folder_without_account_prints_next_step(site, tmp_path):
     device = Device(tmp_path / "empty", site.url)
 
-    message = device.refused(2, "list")
+    message = device.fails(2, "list")
 
     assert "login" in message
 
@@ -59,22 +59,22 @@ def test_a_folder_of_nobody_says_what_to_do(site, tmp_path):
 def test_a_server_that_is_away_ends_4(tmp_path):
     device = Device(tmp_path / "new", NOBODY)
 
-    message = device.refused(4, "signup", "--email", device.email)
+    message = device.fails(4, "signup", "--email", device.email)
 
     assert "127.0.0.1:9" in message
 
 
 def test_other_server_is_rejected_before_anything_is_sent(account):
-    message = account.refused(5, "list", env=[("VAULTR_URL", NOBODY)])
+    message = account.fails(5, "list", env=[("VAULTR_URL", NOBODY)])
 
     assert account.environ["VAULTR_URL"] in message
 
 
-def test_another_address_than_the_folders_is_refused(account):
-    assert "another account" in account.refused(2, "list", "--email", "bob@example.org")
+def test_login_with_another_email_address_is_rejected(account):
+    assert "another account" in account.fails(2, "list", "--email", "bob@example.org")
 
 
-def test_sync_says_where_each_vault_is(account):
+def test_sync_prints_revision_and_head_of_each_vault(account):
     [vault, *_] = account.run_json("sync")
 
     assert set(vault) == {"id", "name", "revision", "head", "received", "removed"}

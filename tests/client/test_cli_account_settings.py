@@ -31,15 +31,15 @@ def test_sessions_are_listed_and_one_of_them_is_ended(site, tmp_path):
     short = listed[0]["id"][:8]
     assert short in first.done("sessions", "list")
     assert first.run_json("sessions", "revoke", short) == {"id": listed[0]["id"], "revoked": True}
-    assert "vaultr login" in other.refused(1, "sync")
+    assert "vaultr login" in other.fails(1, "sync")
     assert len(first.run_json("sessions", "list")) == 1
     unknown = str(UUID(int=7))
-    message = first.refused(1, "sessions", "revoke", unknown)
+    message = first.fails(1, "sessions", "revoke", unknown)
     assert (
         f"You have no active session {unknown}. To list your sessions: vaultr sessions list"
         in message
     )
-    first.refused(2, "sessions", "revoke", "that-one")
+    first.fails(2, "sessions", "revoke", "that-one")
 
 
 def test_logout_all_ends_every_session(site, tmp_path):
@@ -48,13 +48,13 @@ def test_logout_all_ends_every_session(site, tmp_path):
 
     assert first.run_json("logout", "--all") == {"signed_out": True}
 
-    other.refused(1, "sync")
-    first.refused(1, "sync")
+    other.fails(1, "sync")
+    first.fails(1, "sync")
     first.done("login")
     first.done("sync")
 
 
-def test_a_second_factor_is_set_up_asked_for_and_removed(site, tmp_path):
+def test_second_factor_is_set_up_required_and_removed(site, tmp_path):
     first = owner(site, tmp_path, "factor@example.org")
     terminal = Terminal("totp", "add", environ={**first.environ, "TERM": "xterm", "COLUMNS": "120"})
     terminal.answers("Master password: ", first.password)
@@ -75,10 +75,10 @@ def test_a_second_factor_is_set_up_asked_for_and_removed(site, tmp_path):
     phone = Device(tmp_path / "phone", site.url, email=first.email)
     arguments = ("login", "--email", first.email)
     key = first.made["secret_key"]
-    assert "factor" in phone.refused(1, *arguments, secret_key=key).lower()
+    assert "factor" in phone.fails(1, *arguments, secret_key=key).lower()
     phone.done(*arguments, secret_key=key, also={"--totp-fd": code_of(secret, steps=1)})
     phone.done(*arguments, secret_key=key, also={"--totp-fd": codes[0].upper()})
-    phone.refused(1, *arguments, secret_key=key, also={"--totp-fd": codes[0]})
+    phone.fails(1, *arguments, secret_key=key, also={"--totp-fd": codes[0]})
     terminal = Terminal("login", environ={**phone.environ, "TERM": "xterm"})
     terminal.answers("Master password: ", phone.password)
     terminal.answers("TOTP code or recovery code: ", codes[2])
@@ -122,22 +122,22 @@ def test_email_change_needs_both_addresses_and_can_be_undone(site, tmp_path):
     undo = mailed(site, "before@example.org", link("/email/undo"))[-1]
     assert first.run_json("email", "undo", undo, password=None) == {"undone": True}
 
-    first.refused(1, "sync")
+    first.fails(1, "sync")
     first.done("login", "--email", "before@example.org")
     first.done("sync")
-    first.refused(1, "email", "undo", undo, password=None)
+    first.fails(1, "email", "undo", undo, password=None)
 
 
 def test_an_account_is_deleted_only_by_its_name(site, tmp_path):
     first = owner(site, tmp_path, "gone@example.org")
     first.done("add", "note", "--json", stdin='{"overview": {"title": "Kept"}}')
 
-    assert "--confirm" in first.refused(2, "account", "delete")
-    assert "Nothing" in first.refused(1, "account", "delete", "--confirm", "gone@example.com")
+    assert "--confirm" in first.fails(2, "account", "delete")
+    assert "Nothing" in first.fails(1, "account", "delete", "--confirm", "gone@example.com")
     assert first.run_json("account", "delete", "--confirm", "Gone@example.org") == {"deleted": True}
 
-    first.refused(1, "sync")
-    assert "deleted" in first.refused(5, "login")
+    first.fails(1, "sync")
+    assert "deleted" in first.fails(5, "login")
     assert [item["overview"]["title"] for item in first.run_json("list", "--offline")] == ["Kept"]
 
 
@@ -150,7 +150,7 @@ def test_the_mail_of_a_signup_is_sent_again(site, tmp_path):
     assert device.run_json("resend", password=None) == {"sent": True}
 
     tokens = mailed(site, device.email, page, least=2)
-    device.refused(1, "verify", void, password=None)
+    device.fails(1, "verify", void, password=None)
     device.done("verify", next(each for each in tokens if each != void), password=None)
     device.done("login")
-    assert "is waiting" in device.refused(2, "resend", password=None)
+    assert "is waiting" in device.fails(2, "resend", password=None)

@@ -34,17 +34,17 @@ def test_archive_is_private_and_opens_offline(account, archive, device, tmp_path
     assert "kept" not in archive.read_text()
     (item,) = json.loads(out.read_text())["vaults"][0]["items"]
     assert (item["overview"]["title"], item["detail"]["password"]) == ("kept", "two")
-    message = away.refused(
+    message = away.fails(
         1, *words, "-o", str(tmp_path / "x"), password="wrong password 1 2 3",
         secret_key=account.made["secret_key"],
     )  # fmt: skip
     assert "does not open this archive" in message
-    assert "exists already" in device.refused(1, "export", "--all", "-o", str(archive))
+    assert "exists already" in device.fails(1, "export", "--all", "-o", str(archive))
 
 
 @pytest.mark.parametrize("words", [("--dry-run",), ("--yes",), ("--title", "x"), ("--map", "a=b")])
 def test_options_of_other_files_do_not_go_with_archive(device, archive, words):
-    message = device.refused(2, "import", str(archive), *words, password=None)
+    message = device.fails(2, "import", str(archive), *words, password=None)
 
     assert "An archive goes with --vault, --versions, --update" in message
 
@@ -55,7 +55,7 @@ def test_altered_archive_imports_nothing(account, archive, site, tmp_path):
     (altered := tmp_path / "altered.json").write_text(text[:at] + ("A" * 4) + text[at + 4 :])
     also = {"--file-password-fd": account.password}
 
-    message = account.refused(
+    message = account.fails(
         1, "import", str(altered), secret_key=account.made["secret_key"], also=also
     )
 

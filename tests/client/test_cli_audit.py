@@ -81,7 +81,7 @@ def test_script_of_the_documentation_rejects_a_changed_bundle(bundle, tmp_path):
 
 
 def test_export_overwrites_nothing(device, bundle):
-    device.refused(2, "audit", "export", "--out", str(bundle))
+    device.fails(2, "audit", "export", "--out", str(bundle))
 
 
 def test_changed_bundle_exits_5(device, bundle, tmp_path):
@@ -95,10 +95,10 @@ def test_changed_bundle_exits_5(device, bundle, tmp_path):
         path = tmp_path / name
         path.write_text("\n".join(changed) + "\n")
 
-        device.refused(5, "audit", "verify", "--bundle", str(path))
+        device.fails(5, "audit", "verify", "--bundle", str(path))
 
 
 def test_unknown_key_is_not_accepted(device, bundle):
-    message = device.refused(5, "audit", "accept-key", "00" * 32, "--yes")
+    message = device.fails(5, "audit", "accept-key", "00" * 32, "--yes")
 
     assert "Nothing proves" in message

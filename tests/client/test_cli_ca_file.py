@@ -38,7 +38,7 @@ def test_variable_names_the_ca_file(secured, tmp_path):
 
 
 def test_missing_file_in_the_variable_is_reported(secured, tmp_path):
-    message = secured.refused(2, "sync", env=[("VAULTR_CA_FILE", str(tmp_path / "none"))])
+    message = secured.fails(2, "sync", env=[("VAULTR_CA_FILE", str(tmp_path / "none"))])
 
     assert "VAULTR_CA_FILE does not name a file." in message
 
@@ -48,7 +48,7 @@ def test_remembered_file_that_is_gone_can_be_replaced(secured, tmp_path):
     secured.done("signup", "--email", secured.email, "--ca-file", str(file))
     file.rename(moved)
 
-    message = secured.refused(2, "verify", "token0", password=None)
+    message = secured.fails(2, "verify", "token0", password=None)
 
     assert "Name another file: --ca-file" in message
     secured.done("verify", "token0", "--ca-file", str(moved), password=None)

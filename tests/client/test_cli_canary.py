@@ -70,7 +70,7 @@ def test_plant_before_the_email_is_confirmed_names_the_next_step(operator, site,
     words = ("canary", "plant", "--out", str(tmp_path / "other.json"), "--email", "b@example.org")
     operator.done(*words, password=None)
 
-    says = operator.refused(2, *words, password=None)
+    says = operator.fails(2, *words, password=None)
 
     assert "waits for the token in its email: vaultr canary plant TOKEN" in says
 
@@ -107,7 +107,7 @@ def test_missing_marker_fails_open(operator, planted, tmp_path):
     path = tmp_path / "canary.json"
     path.write_text(json.dumps(content))
 
-    says = operator.refused(1, "canary", "open", str(path), password=None)
+    says = operator.fails(1, "canary", "open", str(path), password=None)
 
     assert "These markers cannot be read as the owner: login.lost." in says
 
@@ -125,7 +125,7 @@ def test_unusable_file_is_rejected(operator, planted, tmp_path, words, code, say
     text.write_text("no canary")
     names = {"folder": tmp_path, "planted": operator.file, "text": text}
 
-    printed = operator.refused(
+    printed = operator.fails(
         code, "canary", *(word.format(**names) for word in words), password=None
     )
 
@@ -138,10 +138,10 @@ def test_remove_deletes_the_account_and_keeps_the_file(operator, site, planted):
     operator.done("canary", "remove", str(operator.file), password=None)
 
     assert read_markers(operator.file.read_text()) == before
-    assert "nothing to open" in operator.refused(
+    assert "nothing to open" in operator.fails(
         2, "canary", "open", str(operator.file), password=None
     )
-    assert "removed already" in operator.refused(
+    assert "removed already" in operator.fails(
         2, "canary", "remove", str(operator.file), password=None
     )
     assert list(operator.temporary.iterdir()) == []

@@ -76,7 +76,7 @@ def test_bash_completes_commands_options_and_choices(in_bash):
     assert in_bash("vaultr", "vaults", "r")[0] == "rename"
 
 
-def test_bash_completes_titles_as_one_word_whatever_is_in_them(in_bash):
+def test_bash_completes_titles_with_spaces_as_one_word(in_bash):
     offered = in_bash("vaultr", "show", "zeta")
 
     # What bash inserts is read back by bash as exactly one word.
@@ -151,7 +151,7 @@ def test_locked_device_completes_nothing_silently(typed, account):
 
 @pytest.mark.parametrize("words", ["", "vaultr", "vaultr\nshow\n\xff", "vaultr\n" * 50])
 @pytest.mark.parametrize("place", ["0", "99", "x", "-1"])
-def test_a_shell_that_asks_oddly_gets_no_traceback(typed, words, place):
+def test_malformed_completion_request_prints_no_traceback(typed, words, place):
     environ = {**typed.environ, "_VAULTR_COMPLETE": "bash_complete",
                "COMP_WORDS": words, "COMP_CWORD": place}  # fmt: skip
 

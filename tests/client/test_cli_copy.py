@@ -84,7 +84,7 @@ def test_slow_copy_past_its_time_is_cleared_too(desktop):
     assert desktop.is_cleared()
 
 
-def test_what_was_copied_meanwhile_is_left_alone(desktop):
+def test_newer_clipboard_content_is_not_cleared(desktop):
     desktop.types("copy", "copied", "--clear-after", "1h")
 
     desktop.board.write_text("something else")
@@ -141,7 +141,7 @@ def _waiting(desktop):
 
 
 def test_missing_clipboard_copies_nothing_and_names_programs(copied, tmp_path):
-    message = copied.refused(1, "copy", "copied")
+    message = copied.fails(1, "copy", "copied")
     assert "No desktop session" in message
     assert "over ssh: vaultr copy --osc52" in message
     message = copied.types(
@@ -161,7 +161,7 @@ def test_failing_clipboard_is_reported_without_the_secret(desktop):
 
 
 @pytest.mark.parametrize("after", ["0s", "2h", "30", "soon"])
-def test_a_time_that_makes_no_sense_is_refused(desktop, after):
+def test_invalid_clear_time_is_rejected(desktop, after):
     assert desktop.types("copy", "copied", "--clear-after", after).returncode == 2
     assert not desktop.board.exists()
 
@@ -171,16 +171,16 @@ def test_an_empty_field_is_not_copied(desktop):
     assert not desktop.board.exists()
 
 
-def test_a_terminal_takes_it_only_when_asked_to(copied):
+def test_terminal_clipboard_is_used_only_with_option(copied):
     terminal = Terminal("copy", "copied", "--osc52", environ={**copied.environ, "TERM": "xterm"})
 
     assert terminal.ends() == 0
     sent = base64.b64encode(SECRET.encode()).decode()
     assert f"\x1b]52;c;{sent}\x07" in terminal.shown
     assert "overwrite it" in terminal.shown
-    message = copied.refused(1, "copy", "copied", "--osc52")
+    message = copied.fails(1, "copy", "copied", "--osc52")
     assert "--osc52 needs a terminal. Run it in one" in message
-    copied.refused(2, "copy", "copied", "--osc52", "--clear-after", "5s")
+    copied.fails(2, "copy", "copied", "--osc52", "--clear-after", "5s")
 
 
 def test_the_programs_of_each_desktop_are_known(tmp_path):

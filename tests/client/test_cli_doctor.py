@@ -39,7 +39,7 @@ def test_healthy_device_passes_every_check(device):
     assert found["session"]["said"] == "This device is logged in."
 
 
-def test_people_get_lines_and_no_password_is_asked_for(device):
+def test_doctor_prints_lines_without_password_prompt(device):
     result = device.types("doctor", password=None)
 
     assert (result.returncode, result.stderr) == (0, "")
@@ -147,7 +147,7 @@ def test_wrong_clock_is_reported(tmp_path, seconds, state, code):
     assert found["clock"]["state"] == state
 
 
-def test_a_server_that_is_not_ready_or_degraded_says_so(tmp_path):
+def test_doctor_reports_degraded_or_unready_server(tmp_path):
     with answering(ready=503, body=b'{"ready":false}') as url:
         away = findings(Device(tmp_path / "home", url))
     with answering(body=b'{"ready":true,"degraded":["redis"]}') as url:

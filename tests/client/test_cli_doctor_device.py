@@ -69,7 +69,7 @@ def test_a_device_that_is_signed_out_is_no_failure(pair):
     assert "vaultr login" in found["session"]["advice"]
 
 
-def test_a_locked_device_asks_nothing_and_says_so(account):
+def test_doctor_on_locked_device_prompts_for_nothing(account):
     found = findings(account)
 
     assert found["session"]["state"] == "ok"

@@ -23,7 +23,7 @@ def signed_out(site, tmp_path_factory):
     "words", [("list",), ("show", "Kept"), ("sync",), ("logout", "--all"), ("passwd",)]
 )
 def test_logged_out_device_is_reported_before_prompts(signed_out, words):
-    message = signed_out.refused(1, *words, password=None)
+    message = signed_out.fails(1, *words, password=None)
 
     assert "This device is logged out" in message
     assert "vaultr login" in message
@@ -38,21 +38,21 @@ def test_offline_commands_work_on_logged_out_device(signed_out, tmp_path):
 
 
 def test_unlock_without_account_fails_before_prompt(site, tmp_path):
-    message = Device(tmp_path / "home", site.url).refused(2, "unlock", password=None)
+    message = Device(tmp_path / "home", site.url).fails(2, "unlock", password=None)
 
     assert "belongs to no account" in message
 
 
 @pytest.mark.parametrize("command", ["signup", "login"])
 def test_missing_server_is_reported_before_prompts(tmp_path, command):
-    message = Device(tmp_path / "home", "").refused(2, command, password=None)
+    message = Device(tmp_path / "home", "").fails(2, command, password=None)
 
     assert "--url" in message
     assert "VAULTR_URL" in message
 
 
 def test_signup_on_device_with_account_prompts_nothing(account):
-    message = account.refused(2, "signup", password=None)
+    message = account.fails(2, "signup", password=None)
 
     assert "belongs to account" in message
     assert "VAULTR_DIR" in message
@@ -61,7 +61,7 @@ def test_signup_on_device_with_account_prompts_nothing(account):
 def test_mistyped_vault_name_keeps_vault_without_password_prompt(device):
     device.done("vaults", "add", "Precious", password=None)
 
-    message = device.refused(2, "vaults", "rm", "Precious", "--confirm", "Precioous", password=None)
+    message = device.fails(2, "vaults", "rm", "Precious", "--confirm", "Precioous", password=None)
 
     assert "not the name" in message
     assert "Precious" in device.done("vaults", "list", password=None)
@@ -90,19 +90,19 @@ def test_wrong_password_is_reported_before_new_password_prompt(account):
     ids=" ".join,
 )
 def test_locked_device_ends_3_before_it_reads_anything(account, words):
-    message = account.refused(3, *words, stdin="not read", password=None)
+    message = account.fails(3, *words, stdin="not read", password=None)
 
     assert "This device is locked. Run `vaultr unlock`" in message
 
 
 @pytest.mark.parametrize("words", [("add", "login"), ("import", "-", "--title", "x")])
-def test_device_without_account_says_so_before_it_asks(site, tmp_path, words):
+def test_device_without_account_fails_before_any_prompt(site, tmp_path, words):
     device = Device(tmp_path / "home", site.url)
 
-    assert "belongs to no account" in device.refused(2, *words, stdin="not read", password=None)
+    assert "belongs to no account" in device.fails(2, *words, stdin="not read", password=None)
 
 
-def test_logged_out_device_does_not_ask_for_an_item(signed_out):
+def test_logged_out_device_fails_before_item_prompts(signed_out):
     terminal = Terminal("add", "login", environ={**signed_out.environ, "TERM": "xterm"})
 
     assert terminal.ends() == 1

@@ -70,8 +70,8 @@ def test_a_variable_is_set_while_others_are_removed(device, prod):
         (("--set", "A=9"), 2, "--secret NAME"),
     ],
 )
-def test_what_cannot_be_set_is_refused_and_nothing_is_changed(device, prod, words, code, expected):
-    assert expected in device.refused(code, "edit", "prod", *words, stdin="typed")
+def test_invalid_set_option_is_rejected_and_changes_nothing(device, prod, words, code, expected):
+    assert expected in device.fails(code, "edit", "prod", *words, stdin="typed")
     assert exported(device, prod) == HELD
 
 
@@ -79,7 +79,7 @@ def test_unknown_field_is_rejected_with_valid_names(device):
     stdin = json.dumps({"overview": {"title": "Mail of the set"}})
     item = device.run_json("add", "login", stdin=stdin)
 
-    message = device.refused(2, "edit", item["id"], "--secret", "A", stdin="typed")
+    message = device.fails(2, "edit", item["id"], "--secret", "A", stdin="typed")
 
     assert "Its secret fields: password, totp, password_rule, notes." in message
     device.done("rm", item["id"], "--forever", "--yes")
@@ -105,7 +105,7 @@ def test_variable_changed_on_two_devices_conflicts_by_name(device, other_device,
     seen = device.run_json("show", "prod")["revision"]
     other_device.done("edit", prod["id"], "--secret", "B", stdin="theirs")
 
-    message = device.refused(
+    message = device.fails(
         1, "edit", "prod", "--json", stdin=change({"A": "x", "B": None}, revision=seen)
     )
 

@@ -38,7 +38,7 @@ def test_export_of_all_items_checks_its_options_first(device, tmp_path):
     file = str(tmp_path / "x")
 
     def rejected(*words):
-        return device.refused(2, "export", *words, password=None)
+        return device.fails(2, "export", *words, password=None)
 
     assert "--all needs --format" in rejected("--all", "--seal", "-o", file)
     assert "needs the master password" in rejected("--all", "-o", file)

@@ -23,7 +23,7 @@ def test_invalid_secret_key_is_rejected_before_sending(account, tmp_path, spoil,
     device = Device(tmp_path / "home", "http://127.0.0.1:9", email=account.email)
     key = account.made["secret_key"]
 
-    message = device.refused(1, "login", "--email", account.email, secret_key=spoil(key))
+    message = device.fails(1, "login", "--email", account.email, secret_key=spoil(key))
 
     assert why in message
     assert key[:20] not in message
@@ -47,14 +47,14 @@ def test_rejected_login_names_a_typed_secret_key(account, site, tmp_path):
     device = Device(tmp_path / "home", site.url, email=account.email)
     account.done("kit", str(tmp_path / "kit.html"))
 
-    message = device.refused(1, "login", "--email", account.email, secret_key="A" * 43)
+    message = device.fails(1, "login", "--email", account.email, secret_key="A" * 43)
 
     assert "Check the secret key too: upper and lower case matter" in message
     assert "emergency kit" in message
-    assert "secret key" not in account.refused(1, "login", password="another password entirely")
+    assert "secret key" not in account.fails(1, "login", password="another password entirely")
 
 
-def test_signup_says_how_the_secret_key_gets_on_paper(site, tmp_path):
+def test_signup_explains_how_to_print_the_secret_key(site, tmp_path):
     device = Device(tmp_path / "home", site.url, email="paper@example.org")
 
     assert "`vaultr kit` writes a page to print" in device.done("signup", "--email", device.email)
@@ -64,12 +64,12 @@ def test_invalid_email_is_rejected_before_password_prompt(account, tmp_path):
     device = Device(tmp_path / "home", "http://127.0.0.1:9")
 
     for words in (("signup",), ("login",), ("recover",)):
-        assert "not an email address" in device.refused(2, *words, "--email", "ann.example.org")
-    message = account.refused(2, "email", "change", "ann@", password=None)
+        assert "not an email address" in device.fails(2, *words, "--email", "ann.example.org")
+    message = account.fails(2, "email", "change", "ann@", password=None)
     assert "not an email address" in message
 
 
-def test_an_address_that_is_none_is_asked_for_again(tmp_path):
+def test_invalid_email_address_is_prompted_again(tmp_path):
     terminal = at_terminal(Device(tmp_path / "home", "http://127.0.0.1:9"), "signup")
 
     terminal.answers("Email address: ", "ann")
@@ -111,7 +111,7 @@ def test_first_unlock_asks_again_after_a_wrong_password(site, tmp_path):
 
 @pytest.mark.parametrize("command", ["unlock", "login", "list"])
 def test_unconfirmed_email_is_named_by_every_command(unconfirmed, command):
-    first, *others = unconfirmed.refused(5, command).splitlines()
+    first, *others = unconfirmed.fails(5, command).splitlines()
 
     assert first.startswith("vaultr: The signup from this device does not seem to be confirmed yet")
     assert "vaultr verify TOKEN" in first
@@ -139,7 +139,7 @@ def test_login_with_password_unlocks_until_lock(account, site, tmp_path):
         person.done("list", password=None)
     finally:
         person.done("lock", password=None)
-    person.refused(3, "list", password=None)
+    person.fails(3, "list", password=None)
 
 
 def test_a_script_that_signs_in_leaves_no_process_with_keys(account, site, tmp_path):
@@ -148,7 +148,7 @@ def test_a_script_that_signs_in_leaves_no_process_with_keys(account, site, tmp_p
     result = person.done("login", "--email", account.email, secret_key=account.made["secret_key"])
 
     assert "Next: vaultr unlock" in result
-    person.refused(3, "list", password=None)
+    person.fails(3, "list", password=None)
 
 
 def test_where_no_process_may_keep_keys_a_login_keeps_none(account):
@@ -158,4 +158,4 @@ def test_where_no_process_may_keep_keys_a_login_keeps_none(account):
 
     assert terminal.ends() == 0
     assert "unlock" not in terminal.shown
-    account.refused(3, "list", password=None)
+    account.fails(3, "list", password=None)

@@ -33,7 +33,7 @@ def test_a_password_is_drawn_without_account_and_server(account):
         (("--length", "30", "--unlike", "--no-symbols"), r"[^0O1lI5S2Z8B]{30}"),
     ],
 )
-def test_what_is_drawn_has_the_form_that_was_asked_for(account, words, form):
+def test_generated_password_matches_the_options(account, words, form):
     assert re.fullmatch(form, account.done("generate", *words, password=None).rstrip("\n"))
 
 
@@ -64,8 +64,8 @@ def test_many_are_drawn_at_once_and_none_twice(account):
         ("--separator", ""),
     ],
 )
-def test_what_contradicts_itself_or_is_weak_is_refused(account, words):
-    account.refused(2, "generate", *words, password=None)
+def test_conflicting_or_weak_generator_options_are_rejected(account, words):
+    account.fails(2, "generate", *words, password=None)
 
 
 def test_password_strength_is_shown_to_a_person(account):
@@ -99,13 +99,13 @@ def test_a_code_is_that_of_this_moment(coded):
 
 
 def test_field_without_totp_secret_is_reported(coded):
-    assert "no field totp" in coded.refused(1, "code", "coded without")
-    message = coded.refused(1, "code", "coded", "--field", "password")
+    assert "no field totp" in coded.fails(1, "code", "coded without")
+    message = coded.fails(1, "code", "coded", "--field", "password")
     assert "base32" in message
     assert "not base32!" not in message
 
 
-def test_a_login_gets_a_password_that_nobody_has_typed(coded):
+def test_generate_stores_a_new_password_in_login(coded):
     coded.done("add", "login", "--title", "drawn", "--generate", stdin="")
     first = coded.done("show", "drawn", "--field", "password")
     result = coded.done("edit", "drawn", "--generate")
@@ -116,11 +116,11 @@ def test_a_login_gets_a_password_that_nobody_has_typed(coded):
     assert first != second
     assert second.strip() not in result
     assert len(coded.done("show", "drawn 2", "--field", "password")) == 21
-    coded.refused(2, "add", "note", "--title", "x", "--generate", stdin="text")
-    coded.refused(2, "edit", "drawn", "--generate", "--json", stdin="{}")
+    coded.fails(2, "add", "note", "--title", "x", "--generate", stdin="text")
+    coded.fails(2, "edit", "drawn", "--generate", "--json", stdin="{}")
 
 
-def test_only_the_rest_is_asked_for(account):
+def test_only_missing_fields_are_prompted(account):
     terminal = Terminal("add", "login", "--title", "drawn 3", "--username", "ann", "--generate",
                         environ=account.environ)  # fmt: skip
     terminal.answers("Master password: ", account.password)

@@ -83,14 +83,14 @@ def owner(tmp_path_factory):
 @contextlib.contextmanager
 def answering(port, answer, kind):
     """Answer every connection so, forever where that is the point; return what was asked."""
-    asked, finished = [], threading.Event()
+    requested, finished = [], threading.Event()
 
     def serve(listener):
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = listener.accept()
                 with connection, contextlib.suppress(OSError):
-                    asked.append(connection.recv(65536))
+                    requested.append(connection.recv(65536))
                     connection.sendall(answer)
                     while kind == "endless" and not finished.is_set():
                         connection.sendall(answer[answer.index(b"1000\r\n") :])
@@ -101,7 +101,7 @@ def answering(port, answer, kind):
         thread = threading.Thread(target=serve, args=(listener,))
         thread.start()
         try:
-            yield asked, listener.getsockname()[1]
+            yield requested, listener.getsockname()[1]
         finally:
             finished.set()
             listener.shutdown(socket.SHUT_RDWR)
@@ -114,12 +114,12 @@ def test_an_odd_answer_is_one_error_and_the_copy_stays(owner, kind):
     before = {each: each.read_bytes() for each in (owner.home / "vaultr" / "vaults").iterdir()}
     with answering(0, whole(OK, b"{}"), "") as (elsewhere, port):
         answer = answer.replace(b"{elsewhere}", b"http://127.0.0.1:%d/" % port)
-        with answering(owner.port, answer, kind) as (asked, _):
+        with answering(owner.port, answer, kind) as (requested, _):
             asking = copy.copy(owner)
             asking.program = hurried(kind)
-            message = asking.refused(code, "list")
+            message = asking.fails(code, "list")
 
-    assert asked
+    assert requested
     assert elsewhere == []
     assert message.count("vaultr: ") in (1, 2), "what is wrong, and what can be done"
     assert "Traceback" not in message
@@ -134,10 +134,10 @@ def test_login_at_wrong_server_ends_before_password_is_used(owner, tmp_path, kin
     device = Device(tmp_path / "home", owner.environ["VAULTR_URL"])
     device.program = hurried(kind)
 
-    with answering(owner.port, answer, kind) as (asked, _):
-        device.refused(code, "login", "--email", owner.email, secret_key="A" * 43)
+    with answering(owner.port, answer, kind) as (requested, _):
+        device.fails(code, "login", "--email", owner.email, secret_key="A" * 43)
 
-    assert all(request.startswith(b"POST /api/v1/auth/prelogin ") for request in asked)
+    assert all(request.startswith(b"POST /api/v1/auth/prelogin ") for request in requested)
 
 
 @pytest.mark.parametrize("kind", ["redirect", "HTML", "an error without a problem"])
@@ -146,7 +146,7 @@ def test_web_site_is_reported_as_no_vaultr_server(tmp_path, kind):
     with answering(0, ANSWERS[kind][1], kind) as (_, port):
         url = f"http://127.0.0.1:{port}"
 
-        message = device.refused(5, "signup", "--url", url, "--email", "ann@example.org")
+        message = device.fails(5, "signup", "--url", url, "--email", "ann@example.org")
 
     assert f"{url} is not a Vaultr server" in message
     assert "--url or VAULTR_URL" in message
@@ -161,7 +161,7 @@ def test_a_command_sends_nothing_where_the_certificate_does_not_hold(tmp_path, w
         trusted = [] if wrong == "unknown" else ["--ca-file", str(files[0])]
         environ = {"SSL_CERT_FILE": files[0], "REQUESTS_CA_BUNDLE": files[0],
                    "CURL_CA_BUNDLE": files[0], "PYTHONHTTPSVERIFY": "0"}  # fmt: skip
-        message = device.refused(
+        message = device.fails(
             *(4, "login", "--email", "a@b.example", *trusted),
             secret_key="A" * 43,
             env=[(name, str(file)) for name, file in environ.items()] if wrong == "unknown" else (),

@@ -29,7 +29,7 @@ def shop(device, env):
     device.done("rm", item["id"], "--forever", "--yes")
 
 
-def test_an_import_says_how_the_set_is_called_and_used(device, env, shop):
+def test_import_prints_name_and_use_of_environment_set(device, env, shop):
     _, text = shop
     assert text.stdout == "Imported: shop (3 variables).\n"
     assert "vaultr run --env-set shop -- COMMAND" in text.stderr
@@ -64,7 +64,7 @@ def test_file_changes_existing_set_and_reports_changes(device, env, shop):
     ],
 )
 def test_a_file_that_cannot_go_into_a_set_changes_nothing(device, env, shop, words, code, expected):
-    assert expected in device.refused(code, "import", env("A=9\n"), *words)
+    assert expected in device.fails(code, "import", env("A=9\n"), *words)
     assert device.run_json("export", "shop")["A"] == "1"
 
 
@@ -72,7 +72,7 @@ def test_file_with_title_of_a_set_updates_that_set(device, env, shop):
     item, _ = shop
     words = ("import", env("B=two\nD=4\n"), "--title", "shop")
 
-    message = device.refused(2, *words)
+    message = device.fails(2, *words)
     result = device.types(*words, "--yes")
 
     assert "Use --yes to update it" in message
@@ -81,7 +81,7 @@ def test_file_with_title_of_a_set_updates_that_set(device, env, shop):
     assert device.run_json("export", "shop") == {"A": "1", "B": "two", "C": "3", "D": "4"}
 
 
-def test_update_of_a_set_shows_names_and_asks(device, env, shop):
+def test_update_of_environment_set_lists_names_and_asks_confirmation(device, env, shop):
     environ = {**device.environ, "TERM": "xterm", "COLUMNS": "100"}
     terminal = Terminal("import", env("B=hidden\n"), "--title", "shop", environ=environ)
 
@@ -102,7 +102,7 @@ def test_unchanged_file_needs_no_confirmation(device, env, shop):
 def test_an_export_of_items_goes_into_no_set(device, shop, tmp_path):
     (file := tmp_path / "export.json").write_text(EXPORT)
 
-    message = device.refused(2, "import", str(file), "--into", "shop")
+    message = device.fails(2, "import", str(file), "--into", "shop")
 
     assert "--into needs a dotenv file" in message
 
@@ -117,10 +117,10 @@ def test_duplicate_set_name_is_reported_and_rejected_by_ids(device, env, shop):
     second = next(
         each["id"] for each in device.run_json("list", "shop") if each["id"] != first["id"]
     )
-    refused = device.refused(1, "run", "--env-set", "shop", "--", "true")
-    assert "2 environment sets have the title shop: use an id." in refused
-    assert f"{first['id']}  Personal  shop" in refused
-    assert f"{second}  Personal  shop" in refused
+    rejected = device.fails(1, "run", "--env-set", "shop", "--", "true")
+    assert "2 environment sets have the title shop: use an id." in rejected
+    assert f"{first['id']}  Personal  shop" in rejected
+    assert f"{second}  Personal  shop" in rejected
     assert device.run_json("export", second) == {"A": "1"}
     device.done("rm", second, "--forever", "--yes")
 
@@ -152,7 +152,7 @@ def test_same_set_name_in_two_vaults_needs_vault(device, shop):
     )
 
     assert "will fail. Name the vault too: vaultr://VAULT/SET" in result.stderr
-    message = device.refused(1, "export", "shop")
+    message = device.fails(1, "export", "shop")
     assert "use an id, or vaultr://VAULT/shop." in message
     assert "  Elsewhere  shop" in message
     assert device.run_json("export", "vaultr://Elsewhere/shop") == {"A": "7"}

@@ -45,7 +45,7 @@ def device(unlocked):
 def test_rolled_back_vault_names_both_heads_and_next_step(device):
     newest, device.server.vaults = device.server.vaults, copy.deepcopy(device.old)
 
-    message = device.refused(5, "list", password=None)
+    message = device.fails(5, "list", password=None)
 
     assert re.search(
         r"older state of vault .*: one of your devices saw revision 2 \([0-9a-f]{12}\), "
@@ -78,7 +78,7 @@ def secret_in(file):
     return secret_key_bytes(file.read_text().splitlines()[1])
 
 
-LIES = {
+TAMPERINGS = {
     "another salt": ({"salt": b64(bytes(range(1, 33)))}, "vaultr login --changed"),
     "another cost": (
         {"kdf": {"alg": "argon2id", "m": 131072, "t": 3, "p": 4}},
@@ -89,15 +89,15 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("attack", LIES)
-def test_unusable_login_answer_says_what_to_do(device, attack):
-    change, advice = LIES[attack]
+@pytest.mark.parametrize("attack", TAMPERINGS)
+def test_unusable_login_response_prints_next_step(device, attack):
+    change, advice = TAMPERINGS[attack]
 
     def tamper(method, path, status, body):
         return (status, body | change) if path.endswith("prelogin") else (status, body)
 
     device.server.tamper = tamper
-    message = device.refused(5, "login")
+    message = device.fails(5, "login")
 
     assert "The password was not used" in message
     assert advice in message
@@ -110,11 +110,11 @@ def test_invalid_response_and_wrong_head_exit_5_plainly(device):
         return status, body
 
     device.server.tamper = tamper
-    message = device.refused(5, "list", password=None)
+    message = device.fails(5, "list", password=None)
     assert "sync.through is not a whole number" in message
     assert "This is not a Vaultr server" in message
 
     for vault in device.server.vaults.values():
         vault["head"] = b64(bytes(32))
     device.server.tamper = None
-    assert "two histories" in device.refused(5, "list", password=None)
+    assert "two histories" in device.fails(5, "list", password=None)

@@ -62,7 +62,7 @@ def test_edit_sets_and_removes_custom_fields(device, router):
     ]
 
 
-def test_several_secrets_are_asked_for_at_a_terminal(device):
+def test_terminal_prompts_for_several_secrets(device):
     terminal = at_terminal(
         device, "add", "env_set", "--title", "Typed", "--secret", "A", "--secret", "B"
     )
@@ -87,7 +87,7 @@ def test_several_secrets_are_asked_for_at_a_terminal(device):
     ],
 )
 def test_input_that_cannot_be_used_ends_with_advice(device, words, stdin, message):
-    assert message in device.refused(2, *words, stdin=stdin, password=None)
+    assert message in device.fails(2, *words, stdin=stdin, password=None)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_input_that_cannot_be_used_ends_with_advice(device, words, stdin, messag
     ],
 )
 def test_unknown_fields_in_json_are_rejected(device, document, message):
-    error_text = device.refused(
+    error_text = device.fails(
         2, "add", "login", "--json", stdin=json.dumps(document), password=None
     )
 
@@ -113,7 +113,7 @@ def test_unknown_fields_in_json_are_rejected(device, document, message):
 def test_url_of_an_item_as_server_url_names_address(device):
     words = ("add", "login", "--title", "x", "--url", "https://mail.example", "--generate")
 
-    message = device.refused(5, *words, stdin="", password=None)
+    message = device.fails(5, *words, stdin="", password=None)
 
     assert "use --address" in message
 

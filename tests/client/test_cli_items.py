@@ -37,16 +37,16 @@ def test_an_item_is_named_by_a_title_that_is_unique(device, mail):
 def test_ambiguous_title_is_rejected_and_ids_accepted(device, mail):
     twin = add(device)
 
-    assert "id" in device.refused(1, "show", "Mail")
+    assert "id" in device.fails(1, "show", "Mail")
     assert device.run_json("show", twin["id"])["id"] == twin["id"]
     device.done("rm", twin["id"], "--forever", "--yes")
 
 
-def test_an_item_that_is_not_there_is_refused(device):
-    assert device.refused(1, "show", "Nothing of this name")
+def test_unknown_item_exits_with_error(device):
+    assert device.fails(1, "show", "Nothing of this name")
 
 
-def test_no_secret_is_printed_unless_it_is_asked_for(device, mail):
+def test_secrets_are_printed_only_with_option(device, mail):
     result = [
         device.types("list"),
         device.types("list", "--json"),
@@ -66,7 +66,7 @@ def test_one_field_is_printed_alone(device, mail):
     assert device.done("show", "Mail", "--field", "password") == "hunter2-ü\n"
     assert device.done("show", "Mail", "--field", "username") == "ann\n"
     assert device.run_json("show", "Mail", "--field", "urls") == ["https://mail.example"]
-    assert "no field pin" in device.refused(1, "show", "Mail", "--field", "pin")
+    assert "no field pin" in device.fails(1, "show", "Mail", "--field", "pin")
 
 
 def test_a_revealed_item_is_readable_line_by_line(device, mail):
@@ -117,14 +117,14 @@ def test_what_show_writes_edit_takes_back(device, mail):
     assert device.done("show", "Mail", "--field", "password") == "from show\n"
 
 
-def test_a_stale_revision_is_refused_with_the_fields_that_differ(device, other_device, mail):
+def test_edit_of_stale_revision_names_the_differing_fields(device, other_device, mail):
     seen = device.run_json("show", "Mail", "--reveal")
     other_device.done(
         "edit", mail["id"], "--json", stdin=json.dumps({"detail": {"password": "theirs"}})
     )
 
     stale = {"revision": seen["revision"], "detail": {"password": "ours"}}
-    message = device.refused(1, "edit", mail["id"], "--json", stdin=json.dumps(stale))
+    message = device.fails(1, "edit", mail["id"], "--json", stdin=json.dumps(stale))
 
     assert "detail.password" in message
     assert "vaultr show" in message
@@ -147,7 +147,7 @@ def test_fields_that_are_not_secret_are_set_by_options(device, mail):
 
 
 def test_a_secret_is_no_value_of_an_option(device, mail):
-    message = device.refused(2, "edit", "Mail", "--set", "password=hunter3")
+    message = device.fails(2, "edit", "Mail", "--set", "password=hunter3")
 
     assert "--secret" in message
     assert "hunter3" not in message
@@ -169,11 +169,11 @@ def test_an_item_goes_to_the_trash_and_comes_back(device, mail):
     assert mail["id"] in [item["id"] for item in device.run_json("list")]
 
 
-def test_removing_for_ever_asks_first(device, mail):
-    assert "--yes" in device.refused(2, "rm", "Mail", "--forever")
+def test_permanent_removal_asks_for_confirmation(device, mail):
+    assert "--yes" in device.fails(2, "rm", "Mail", "--forever")
 
     assert device.run_json("rm", "Mail", "--forever", "--yes") == {"removed": True}
-    assert device.refused(1, "show", mail["id"])
+    assert device.fails(1, "show", mail["id"])
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_removing_for_ever_asks_first(device, mail):
     ],
 )
 def test_invalid_item_is_rejected_by_field_without_value(device, stdin, code, expected):
-    message = device.refused(code, "add", "login", "--json", stdin=stdin)
+    message = device.fails(code, "add", "login", "--json", stdin=stdin)
 
     assert expected in message
     assert "hunter2" not in message

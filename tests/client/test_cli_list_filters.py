@@ -58,11 +58,11 @@ def test_show_accepts_a_unique_part_of_a_title(filed):
 
 
 def test_show_in_a_script_does_not_guess_a_secret(filed):
-    assert "no such item" in filed.refused(1, "show", "amm", "--field", "notes", password=None)
-    assert "no such item" in filed.refused(1, "show", "mail", password=None)
+    assert "no such item" in filed.fails(1, "show", "amm", "--field", "notes", password=None)
+    assert "no such item" in filed.fails(1, "show", "mail", password=None)
 
 
-def test_show_on_a_terminal_asks_which_item_is_meant(filed):
+def test_show_prompts_for_one_of_several_matches(filed):
     environ = {**filed.environ, "TERM": "xterm", "COLUMNS": "100"}
     terminal = Terminal("show", "mail", "--field", "notes", environ=environ)
 
@@ -74,4 +74,4 @@ def test_show_on_a_terminal_asks_which_item_is_meant(filed):
 
 
 def test_generate_of_zero_words_is_an_error(filed):
-    assert "words" in filed.refused(2, "generate", "--words", "0", password=None)
+    assert "words" in filed.fails(2, "generate", "--words", "0", password=None)

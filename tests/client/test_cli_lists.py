@@ -19,7 +19,7 @@ def seen(device):
     device.done("rm", item["id"], "--forever", "--yes")
 
 
-def test_in_one_vault_nothing_says_which(site, tmp_path):
+def test_list_of_one_vault_has_no_vault_column(site, tmp_path):
     alone = owner(site, tmp_path, "one-vault@example.org")
     item = add(alone)
 
@@ -30,7 +30,7 @@ def test_in_one_vault_nothing_says_which(site, tmp_path):
     assert "Personal" not in alone.done("show", item["id"])
 
 
-def test_in_several_vaults_a_column_and_a_line_say_which(device, seen):
+def test_list_of_several_vaults_has_a_vault_column(device, seen):
     device.done("vaults", "add", "Cellar")
     other = add(device, "--vault", "Cellar")
 

@@ -74,7 +74,7 @@ def between(site):
 
 
 @pytest.fixture(scope="module")
-def lied_to(site, between, tmp_path_factory):
+def tampered_login(site, between, tmp_path_factory):
     """A device whose server is ``between``."""
     device = Device(
         tmp_path_factory.mktemp("lied") / "home", between.url, email="lied-to@example.org"
@@ -153,28 +153,30 @@ ACTS = {
 
 @pytest.mark.parametrize("name", ACTS)
 @pytest.mark.matrix(6)
-def test_whatever_the_server_answers_the_login_is_as_ever(lied_to, between, name):
+def test_login_ignores_the_response_to_ending_old_session(tampered_login, between, name):
     def login():
         between.ends.clear()
         between.act = ACTS[name]
-        result = lied_to.types("login", "--json")
+        result = tampered_login.types("login", "--json")
         between.act = None
         assert (result.returncode, result.stderr) == (0, "")
-        assert json.loads(result.stdout) == {"email": lied_to.email, "signed_in": True}
+        assert json.loads(result.stdout) == {"email": tampered_login.email, "signed_in": True}
         assert len(between.ends) == 1
 
     assert quickest(login, within=10, rounds=3) < 10
-    lied_to.done("sync")
+    tampered_login.done("sync")
 
 
-def test_a_server_that_goes_away_after_the_login_changes_nothing(lied_to, between):
+def test_a_server_that_goes_away_after_the_login_changes_nothing(tampered_login, between):
     def away(connection):
         between.act = None
         connection.close()
 
     between.act = away
-    shown = lied_to.types("login")
+    shown = tampered_login.types("login")
 
     assert shown.returncode == 0
-    assert f"logged in as {lied_to.email}" in shown.stdout
-    assert len([each for each in lied_to.run_json("sessions", "list") if each["current"]]) == 1
+    assert f"logged in as {tampered_login.email}" in shown.stdout
+    assert (
+        len([each for each in tampered_login.run_json("sessions", "list") if each["current"]]) == 1
+    )

@@ -86,16 +86,16 @@ def test_machine_is_added_listed_edited_and_deleted(owner, tmp_path):
     assert "Replace them: vaultr rotate" not in owner.done("machines", "edit", "build")
     gone = owner.types("machines", "rm", "build", "--rotate")
     assert "Rotated the keys of prod." in gone.stdout, gone.stderr
-    assert "no such machine" in owner.refused(1, "machines", "show", "build")
+    assert "no such machine" in owner.fails(1, "machines", "show", "build")
 
 
 def test_token_appears_on_terminal_or_in_new_file_only(owner, tmp_path):
     file = tmp_path / "token"
     file.write_text("mine")
 
-    without = owner.refused(2, "machines", "add", "x", "--vault", "prod")
-    taken = owner.refused(1, "machines", "add", "x", "--vault", "prod", "--out", str(file))
-    unknown = owner.refused(
+    without = owner.fails(2, "machines", "add", "x", "--vault", "prod")
+    taken = owner.fails(1, "machines", "add", "x", "--vault", "prod", "--out", str(file))
+    unknown = owner.fails(
         1, "machines", "add", "x", "--vault", "None", "--out", str(tmp_path / "n")
     )
     terminal = Terminal("machines", "add", "shown", "--vault", "prod", environ=owner.environ)
@@ -153,7 +153,7 @@ def test_token_may_come_from_a_file(jobs, tmp_path):
     both = job.types("list", env={"VAULTR_TOKEN": "x"})
     assert (both.returncode, "not both" in both.stderr) == (2, True)
     job.environ["VAULTR_TOKEN_FILE"] = str(tmp_path / "none")
-    assert "No such file" in job.refused(1, "list")
+    assert "No such file" in job.fails(1, "list")
 
 
 def test_job_with_write_access_changes_items(jobs, tmp_path):
@@ -171,12 +171,12 @@ def test_job_with_write_access_changes_items(jobs, tmp_path):
 
 
 def test_read_only_job_cannot_write(jobs):
-    message = jobs().refused(1, "add", "note", "--title", "x", stdin="text")
+    message = jobs().fails(1, "add", "note", "--title", "x", stdin="text")
 
     assert "right" in message or "read" in message or "allowed" in message
 
 
-def test_every_other_command_says_that_a_machine_cannot_do_it(jobs):
+def test_other_commands_reject_a_machine_token(jobs):
     job = jobs()
 
     for name, command in vaultr.commands.items():
@@ -193,13 +193,13 @@ def test_token_in_an_argument_is_rejected(jobs):
     token = job.environ["VAULTR_TOKEN"]
 
     for words in (("list", token), ("login", f"--email={token}"), ("run", "--", "echo", token)):
-        message = job.refused(2, *words)
+        message = job.fails(2, *words)
         assert "machines token" in message
         assert token not in message
 
 
 def test_job_uses_the_ca_file_of_its_environment(jobs, tmp_path):
-    message = jobs().refused(2, "list", env=[("VAULTR_CA_FILE", str(tmp_path / "none"))])
+    message = jobs().fails(2, "list", env=[("VAULTR_CA_FILE", str(tmp_path / "none"))])
 
     assert "VAULTR_CA_FILE does not name a file." in message
 
@@ -212,13 +212,13 @@ def test_empty_or_cut_token_ends_2_without_a_request(jobs):
         assert result.returncode == 2, result.stderr
 
 
-def test_error_of_deleted_machine_says_what_to_do(jobs, owner):
+def test_error_of_deleted_machine_prints_next_step(jobs, owner):
     job = jobs(name="short-lived")
     job.done("list")
 
     owner.done("machines", "rm", "short-lived", "--keep-keys")
 
-    assert "vaultr machines token" in job.refused(1, "list")
+    assert "vaultr machines token" in job.fails(1, "list")
 
 
 def test_fallback_uses_the_copy_while_the_server_is_away(jobs):
@@ -231,9 +231,9 @@ def test_fallback_uses_the_copy_while_the_server_is_away(jobs):
     assert away.returncode == 0, away.stderr
     assert "DB_PASSWORD=hunter2" in away.stdout
     assert "The server is unreachable" in away.stderr
-    job.refused(4, "run", "--env-set", "web", "--", "env", env={"VAULTR_URL": NOBODY})
+    job.fails(4, "run", "--env-set", "web", "--", "env", env={"VAULTR_URL": NOBODY})
     memory = jobs()
-    memory.refused(4, *words, env={"VAULTR_URL": NOBODY})
+    memory.fails(4, *words, env={"VAULTR_URL": NOBODY})
 
 
 def test_watching_job_restarts_when_a_value_changes(jobs, owner):

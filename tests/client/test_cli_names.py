@@ -40,14 +40,14 @@ def test_a_set_is_understood_in_another_case(device):
     device.done("edit", "staging", "--secret", "A", stdin="1")
 
     assert device.run_json("export", "STAGING") == {"A": "1"}
-    assert "Similar: Staging." in device.refused(1, "export", "Stagin")
+    assert "Similar: Staging." in device.fails(1, "export", "Stagin")
     device.done("rm", item["id"], "--forever", "--yes")
 
 
 def test_similar_names_are_suggested_without_secrets(device, hub):
-    item = device.refused(1, "show", "GitHup")
-    vault = device.refused(1, "read", "vaultr://Persnal/GitHub/password")
-    field = device.refused(1, "show", "GitHub", "--field", "passwrod")
+    item = device.fails(1, "show", "GitHup")
+    vault = device.fails(1, "read", "vaultr://Persnal/GitHub/password")
+    field = device.fails(1, "show", "GitHub", "--field", "passwrod")
 
     assert "There is no such item. Similar: GitHub." in item
     assert "There is no such vault. Similar: Personal." in vault
@@ -55,13 +55,13 @@ def test_similar_names_are_suggested_without_secrets(device, hub):
     assert "secret of" not in item + vault + field
 
 
-def test_an_exact_title_wins_and_what_fits_twice_is_refused(device, hub):
+def test_exact_title_wins_and_ambiguous_name_is_rejected(device, hub):
     lower = add(device, "github")
 
     assert device.run_json("show", "github")["id"] == lower["id"]
     assert device.done("read", "vaultr://Personal/GitHub/password") == "secret of GitHub\n"
     for words in (("show", "GITHUB"), ("read", "vaultr://Personal/GITHUB/password")):
-        message = device.refused(1, *words)
+        message = device.fails(1, *words)
         assert "2 items are called GITHUB: name one by its id." in message
         assert f"{hub['id']}  Personal  GitHub  ann" in message
         assert f"{lower['id']}  Personal  github" in message
@@ -83,9 +83,9 @@ def test_what_takes_items_away_wants_the_exact_title(device, hub, office):
         ("rm", "github", "--forever", "--yes"),
         ("move", "github", "--to", "Office"),
     ):
-        assert "There is no such item. Similar: GitHub." in device.refused(1, *words)
+        assert "There is no such item. Similar: GitHub." in device.fails(1, *words)
     device.done("rm", "GitHub")
-    assert "Similar: GitHub." in device.refused(1, "restore", "github")
+    assert "Similar: GitHub." in device.fails(1, "restore", "github")
     device.done("restore", "GitHub")
     assert device.run_json("show", hub["id"])["state"] == "active"
 
@@ -102,7 +102,7 @@ def test_what_another_vault_holds_takes_no_reference_over(device, hub, office):
 def test_duplicate_titles_are_distinguished_by_ids_or_vaults(device, hub, office):
     theirs = add(device, "GitHub", "--vault", "Office", username="bob")
 
-    message = device.refused(1, "show", "GitHub")
+    message = device.fails(1, "show", "GitHub")
 
     assert "2 items are called GitHub: name one by its id, or name the vault." in message
     assert f"{hub['id']}  Personal  GitHub  ann" in message
@@ -113,7 +113,7 @@ def test_duplicate_titles_are_distinguished_by_ids_or_vaults(device, hub, office
 def test_foreign_username_cannot_print_extra_lines(device, hub):
     twin = add(device, "GitHub", username="bob\nvaultr: all is well\x1b[2J")
 
-    message = device.refused(1, "show", "GitHub")
+    message = device.fails(1, "show", "GitHub")
 
     assert not any(line.startswith("vaultr: all is well") for line in message.splitlines())
     assert "\x1b" not in message

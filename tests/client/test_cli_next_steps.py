@@ -47,7 +47,7 @@ def test_a_wrong_password_may_be_one_that_was_changed_elsewhere(site, tmp_path):
     other = second(site, tmp_path, first)
     first.done("passwd", "--nobody-knows", also={"--new-password-fd": NEW})
 
-    assert "vaultr login --changed" in other.refused(1, "unlock", password=NEW)
+    assert "vaultr login --changed" in other.fails(1, "unlock", password=NEW)
 
 
 def test_first_command_after_a_change_elsewhere_names_the_login(site, tmp_path):
@@ -55,7 +55,7 @@ def test_first_command_after_a_change_elsewhere_names_the_login(site, tmp_path):
     other = second(site, tmp_path, first)
     first.done("passwd", "--nobody-knows", also={"--new-password-fd": NEW})
 
-    message = other.refused(1, "sync")
+    message = other.fails(1, "sync")
 
     assert "The master password was changed or recovered elsewhere" in message
     assert "vaultr login --changed" in message
@@ -68,7 +68,7 @@ def test_logged_out_device_is_reported_once(leaving):
     person = leaving.with_agent()
     person.done("unlock")
     try:
-        message = person.refused(1, "sync", password=None)
+        message = person.fails(1, "sync", password=None)
     finally:
         person.done("lock", password=None)
 
@@ -76,24 +76,24 @@ def test_logged_out_device_is_reported_once(leaving):
     assert "vaultr login" in message
 
 
-def test_logout_without_server_says_session_continues(leaving):
+def test_offline_logout_warns_that_session_continues(leaving):
     person = leaving.with_agent()
     person.done("unlock")
     leaving.server.close()
 
-    message = person.refused(4, "logout", password=None)
+    message = person.fails(4, "logout", password=None)
 
     assert "the session is still alive" in message
     assert "vaultr sessions revoke" in message
-    assert "locked" in person.refused(3, "list", password=None), "the keys are forgotten"
+    assert "locked" in person.fails(3, "list", password=None), "the keys are forgotten"
 
 
 def test_requested_recovery_removes_no_key(site, tmp_path):
     first = owner(site, tmp_path, "asked-only@example.org")
     paper = first.run_json("recovery-key", "create")["recovery_key"]
     new = Device(tmp_path / "new", site.url, email=first.email)
-    asked = new.done("recover", "--email", first.email, password=None)
-    assert f"vaultr recover --email {first.email} TOKEN" in asked
+    requested = new.done("recover", "--email", first.email, password=None)
+    assert f"vaultr recover --email {first.email} TOKEN" in requested
 
     token = mailed(site, first.email, BARE)[-1]
     assert "If its recovery had started" in new.done("recover", "--cancel", token, password=None)
@@ -129,9 +129,9 @@ def test_account_deletion_names_remaining_device_steps(site, tmp_path):
 )
 @pytest.mark.matrix(3)
 def test_where_the_server_is_away_what_reads_names_the_copy(unreachable, words):
-    assert "Use --offline to read" in unreachable.refused(4, *words, password=None)
+    assert "Use --offline to read" in unreachable.fails(4, *words, password=None)
 
 
 def test_what_writes_names_no_copy_where_the_server_is_away(unreachable):
-    assert "--offline" not in unreachable.refused(4, "rm", "Kept", password=None)
+    assert "--offline" not in unreachable.fails(4, "rm", "Kept", password=None)
     assert len(unreachable.run_json("list", "--offline", password=None)) == 1

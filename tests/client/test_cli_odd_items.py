@@ -73,12 +73,12 @@ def test_locale_without_a_character_does_not_crash(odd):
 def test_an_odd_item_is_shown(odd, name):
     odd.done("show", odd.ids[name], "--reveal", password=None)
     odd.done("show", odd.ids[name], "--reveal", "--json", password=None)
-    odd.refused(1, "show", odd.ids[name], "--field", "none", password=None)
+    odd.fails(1, "show", odd.ids[name], "--field", "none", password=None)
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_a_set_that_no_environment_can_hold_is_refused(odd, name):
-    message = odd.refused(1, "run", "--env-set", name, "--", "true", password=None)
+def test_set_unusable_as_environment_is_rejected(odd, name):
+    message = odd.fails(1, "run", "--env-set", name, "--", "true", password=None)
 
     assert "cannot be an environment" in message
 
@@ -103,7 +103,7 @@ def test_a_prompt_shows_what_is_there_without_obeying_it(odd):
     ("edit", "--set", "username=a"),
 ])  # fmt: skip
 def test_too_deep_nesting_costs_no_other_item(odd, words):
-    message = odd.refused(5, words[0], str(DEEP.id), *words[1:], password=None)
+    message = odd.fails(5, words[0], str(DEEP.id), *words[1:], password=None)
 
     assert "does not open" in message
     listed = odd.run_json("list", password=None)
@@ -122,7 +122,7 @@ def test_deepest_allowed_nesting_is_shown_and_edited(odd):
 def test_what_would_be_nested_too_deep_is_not_written(odd):
     item = {"overview": {"title": "x"}, "detail": {"source": nested(64)}}
 
-    message = odd.refused(1, "add", "login", "--json", stdin=json.dumps(item), password=None)
+    message = odd.fails(1, "add", "login", "--json", stdin=json.dumps(item), password=None)
 
     assert "detail.source is nested more than 64 deep" in message
 
@@ -131,7 +131,7 @@ def test_what_would_be_nested_too_deep_is_not_written(odd):
     ("edit", "--set", "title=a"), ("edit", "--generate"), ("edit", "--secret", "number"),
 ])  # fmt: skip
 def test_item_of_unknown_type_cannot_be_edited(odd, words):
-    message = odd.refused(1, words[0], str(NEWER.id), *words[1:], password=None, stdin="x")
+    message = odd.fails(1, words[0], str(NEWER.id), *words[1:], password=None, stdin="x")
 
     assert "does not know the item type passport" in message
 
@@ -151,10 +151,10 @@ def test_lone_surrogate_reaches_no_clipboard_or_environment(odd, tmp_path):
     env = {"DISPLAY": ":9", "PATH": f"{tmp_path}:{odd.environ['PATH']}"}
     half = odd.ids["half a pair"]
 
-    message = odd.refused(1, "copy", half, password=None, env=env)
+    message = odd.fails(1, "copy", half, password=None, env=env)
     assert "not valid Unicode" in message
     reference = {"A": f"vaultr://Personal/{half}/password"}
-    message = odd.refused(1, "run", "--mask", "--", "true", password=None, env=reference)
+    message = odd.fails(1, "run", "--mask", "--", "true", password=None, env=reference)
     assert "not valid Unicode" in message
 
 

@@ -77,7 +77,7 @@ def test_what_a_terminal_would_obey_is_shown_and_not_done(shown):
         assert "\u202e" not in text
 
 
-def test_secrets_are_shown_only_when_they_are_asked_for(shown):
+def test_secrets_are_shown_only_with_option(shown):
     for words in (("list", "output"), ("show", "output post"), ("show", "output post", "--json")):
         result = shown.types(*words)
         assert "hunter2" not in result.stdout + result.stderr
@@ -118,7 +118,7 @@ def test_cache_age_is_shown_and_limited(shown):
     _put_back(shown, hours=30)
     result = shown.types("list", "output", "--offline")
     assert "1 day old" in result.stderr
-    message = shown.refused(1, "list", "output", "--offline", "--max-age", "12h")
+    message = shown.fails(1, "list", "output", "--offline", "--max-age", "12h")
     assert "The copy on this device is 1 day old." in message
     assert "vaultr sync" in message
     assert note.read_bytes() != stored
@@ -133,15 +133,15 @@ def test_fresh_cache_skips_server_and_old_one_is_updated(shown):
     item = {"overview": {"title": title}, "detail": {}}
     shown.done("add", "login", "--json", stdin=json.dumps(item))
     _put_back(shown, hours=3)
-    asked = shown.run_json("list", title, "--max-age", "2h")
+    requested = shown.run_json("list", title, "--max-age", "2h")
 
-    assert (stored, len(asked)) == ([], 1)
+    assert (stored, len(requested)) == ([], 1)
     assert shown.environ == environ
 
 
 @pytest.mark.parametrize("age", ["12", "h", "1y", "-1h", "1.5h", "", "1h30m"])
-def test_an_age_that_is_none_is_refused(shown, age):
-    assert "a number and s, m, h, d or w" in shown.refused(2, "list", "--max-age", age)
+def test_invalid_max_age_is_rejected(shown, age):
+    assert "a number and s, m, h, d or w" in shown.fails(2, "list", "--max-age", age)
 
 
 def test_an_altered_note_of_the_age_is_an_integrity_error(shown):
@@ -149,7 +149,7 @@ def test_an_altered_note_of_the_age_is_an_integrity_error(shown):
     stored = note.read_bytes()
     note.write_bytes(stored.replace(b"20", b"19"))
     try:
-        assert "synced.json" in shown.refused(5, "list", "--offline")
+        assert "synced.json" in shown.fails(5, "list", "--offline")
     finally:
         note.write_bytes(stored)
 

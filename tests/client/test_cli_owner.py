@@ -46,9 +46,9 @@ def test_a_changed_password_opens_here_and_another_device_follows(site, tmp_path
     }
 
     assert titles(first) == ["Mail"]
-    assert "wrong" in first.refused(1, "list", password=other.password)
-    assert "vaultr login" in other.refused(1, "list")
-    assert "--changed" in other.refused(5, "login", password=NEW)
+    assert "wrong" in first.fails(1, "list", password=other.password)
+    assert "vaultr login" in other.fails(1, "list")
+    assert "--changed" in other.fails(5, "login", password=NEW)
     other.done("login", "--changed", password=NEW)
     other.password = NEW
     assert titles(other) == ["Mail"]
@@ -91,7 +91,7 @@ def test_the_unlock_process_holds_the_new_account_key_after_it(site, tmp_path):
 
 
 def test_passwd_without_terminal_requires_explicit_choice(site, account):
-    message = account.refused(2, "passwd", also={"--new-password-fd": NEW})
+    message = account.fails(2, "passwd", also={"--new-password-fd": NEW})
 
     assert "--others-know" in message
 
@@ -106,7 +106,7 @@ def test_lost_password_is_recovered_on_new_device(site, tmp_path):
     arguments = ("recover", token, "--email", first.email)
     key = {"--recovery-key-fd": paper}
     misread = paper[:-1] + ("B" if paper.endswith("A") else "A")
-    assert "checksum does not match" in new.refused(
+    assert "checksum does not match" in new.fails(
         1, *arguments, also={"--recovery-key-fd": misread}
     )
     waiting = new.run_json(*arguments, also=key)
@@ -122,10 +122,10 @@ def test_lost_password_is_recovered_on_new_device(site, tmp_path):
     assert answer["signed_in"]
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", answer["secret_key"])
     assert new.run_json("show", "Mail", "--reveal")["detail"] == {"password": "of Mail"}
-    assert "vaultr login" in first.refused(1, "sync")
+    assert "vaultr login" in first.fails(1, "sync")
     first.done("login", "--changed", password=NEW, secret_key=answer["secret_key"])
     assert titles(first, password=NEW) == ["Mail"]
-    assert "token" in new.refused(1, *arguments, also=key).lower()
+    assert "token" in new.fails(1, *arguments, also=key).lower()
 
 
 def pass_time(site, *, hours):
@@ -151,7 +151,7 @@ def test_a_recovery_is_ended_from_any_signed_in_device(site, tmp_path):
         "recovery_key_deleted": True,
     }
 
-    thief.refused(1, *arguments, also={"--recovery-key-fd": paper})
+    thief.fails(1, *arguments, also={"--recovery-key-fd": paper})
     assert "started to recover" not in first.types("sync").stderr
 
 
@@ -179,13 +179,13 @@ def test_cancelled_email_leaves_the_recovery_key(site, tmp_path):
     assert result == (
         "The emailed token is invalid; no recovery had started. Your recovery key stays valid.\n"
     )
-    assert "No recovery is running" in first.refused(1, "recover", "--cancel")
+    assert "No recovery is running" in first.fails(1, "recover", "--cancel")
 
 
 def test_unreachable_server_is_reported_before_the_recovery_key(tmp_path):
     device = Device(tmp_path / "home", NOBODY)
 
-    message = device.refused(4, "recover", "A" * 43, "--email", device.email, password=None)
+    message = device.fails(4, "recover", "A" * 43, "--email", device.email, password=None)
 
     assert "Cannot ask for the recovery key" not in message
 
@@ -195,7 +195,7 @@ def test_a_recovery_key_can_be_removed(account):
 
     assert account.run_json("recovery-key", "remove") == {"removed": True}
 
-    account.refused(1, "recovery-key", "remove")
+    account.fails(1, "recovery-key", "remove")
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +223,7 @@ def test_the_kit_is_one_private_page_that_fetches_nothing(account, kit_file):
 def test_existing_kit_is_overwritten_only_with_force(account, kit_file):
     before = kit_file.read_text()
 
-    assert "--force" in account.refused(1, "kit", str(kit_file))
+    assert "--force" in account.fails(1, "kit", str(kit_file))
     assert kit_file.read_text() == before
     assert account.run_json("kit", str(kit_file), "--force") == {"file": str(kit_file)}
 
@@ -241,7 +241,7 @@ def test_misread_kit_differs_from_wrong_key(account, kit_file, tmp_path, spoil):
     device = Device(tmp_path / "home", "", email=account.email)
     text = spoil(kit_text(kit_file))
 
-    message = device.refused(1, "login", "--email", account.email, secret_key=text)
+    message = device.fails(1, "login", "--email", account.email, secret_key=text)
 
     assert "emergency kit" in message
     assert account.made["secret_key"] not in message
@@ -250,6 +250,6 @@ def test_misread_kit_differs_from_wrong_key(account, kit_file, tmp_path, spoil):
 def test_a_kit_is_never_used_with_another_server(account, kit_file, tmp_path):
     device = Device(tmp_path / "home", "http://127.0.0.1:9", email=account.email)
 
-    message = device.refused(5, "login", "--email", account.email, secret_key=kit_text(kit_file))
+    message = device.fails(5, "login", "--email", account.email, secret_key=kit_text(kit_file))
 
     assert "nothing was sent" in message

@@ -16,7 +16,7 @@ import pytest
     ids=" ".join,
 )
 def test_unlocked_device_is_not_asked_to_unlock_again(device, words):
-    message = device.refused(2, *words, password=None)
+    message = device.fails(2, *words, password=None)
 
     assert "--password-fd" in message
     assert "vaultr unlock" not in message

@@ -30,7 +30,7 @@ def test_signup_confirms_password_and_shows_secret_key(site, tmp_path):
     assert "something else" not in terminal.shown
 
 
-def test_login_on_another_device_asks_for_the_secret_key(account, site, tmp_path):
+def test_login_on_new_device_prompts_for_secret_key(account, site, tmp_path):
     device = Device(tmp_path / "home", site.url)
     terminal = at_terminal(device, "login", "--email", account.email)
 
@@ -57,7 +57,7 @@ def test_kit_lines_can_be_pasted_unchanged(account, site, tmp_path):
     assert "key=" not in terminal.shown
 
 
-def test_login_changed_asks_whether_the_secret_key_was_replaced_too(site, tmp_path):
+def test_changed_login_prompts_about_replaced_secret_key(site, tmp_path):
     first = owner(site, tmp_path, "replaced@example.org")
     phone = second(site, tmp_path, first)
     words = ("passwd", "--others-know", "--new-secret-key")
@@ -108,7 +108,7 @@ def test_a_new_secret_is_typed_twice(account):
     assert account.done("show", "Typed twice", "--field", "password") == "new\n"
 
 
-def test_removing_for_ever_is_asked_and_no_means_no(account):
+def test_declined_confirmation_removes_nothing(account):
     document = '{"overview": {"title": "Kept"}}'
     account.done("add", "note", "--json", stdin=document)
 
@@ -146,7 +146,7 @@ def test_a_long_secret_that_is_typed_is_not_shown(account):
     assert noted.split("\n")[:2] == ["first line of it", "and the second one"]
 
 
-def test_passwd_asks_whether_others_know_the_password(site, tmp_path):
+def test_passwd_prompts_whether_password_is_compromised(site, tmp_path):
     first = owner(site, tmp_path, "asked@example.org")
 
     terminal = at_terminal(first, "passwd")

@@ -30,7 +30,7 @@ def test_weak_password_is_reported_after_the_first_entry(site, tmp_path):
     assert "too short" not in terminal.shown
 
 
-def test_wrong_password_at_unlock_is_asked_for_again(account):
+def test_wrong_password_at_unlock_is_prompted_again(account):
     terminal = at_terminal(account, "list")
 
     terminal.answers("Master password: ", "not this one, surely")
@@ -50,7 +50,7 @@ def test_third_wrong_password_ends_the_command(account):
     assert terminal.shown.count("Master password: ") == 3
 
 
-def test_mistyped_recovery_key_is_asked_for_again(site, tmp_path):
+def test_mistyped_recovery_key_is_prompted_again(site, tmp_path):
     device = Device(tmp_path / "home", site.url)
     words = ("recover", "A" * 43, "--email", "nobody@example.org")
     terminal = at_terminal(device, *words)
@@ -92,7 +92,7 @@ def read_until(terminal, text):
     return shown
 
 
-def test_wrong_password_at_login_is_asked_for_again(account, site, tmp_path):
+def test_wrong_password_at_login_is_prompted_again(account, site, tmp_path):
     device = Device(tmp_path / "home", site.url)
     terminal = at_terminal(device, "login", "--email", account.email)
 

@@ -38,7 +38,7 @@ def test_a_command_gets_the_set_in_its_environment(device, sets):
 def test_clashing_sets_fail_without_an_order(device, sets):
     both = ("--env-set", "base", "--env-set", "prod")
 
-    message = device.refused(2, "run", *both, "--", "true")
+    message = device.fails(2, "run", *both, "--", "true")
     result = device.done("run", *both, "--last-wins", "--", "sh", "-c", 'echo "$BASE $BOTH"')
 
     assert "BOTH (in base and prod)" in message
@@ -70,12 +70,12 @@ def test_the_exit_code_passes_through(device, sets, code):
 
 
 def test_unstartable_command_exits_as_in_a_shell(device, sets, tmp_path):
-    assert "No such file" in device.refused(127, "run", "--env-set", "prod", "--", "no-such-cmd")
-    assert "denied" in device.refused(126, "run", "--env-set", "prod", "--", str(tmp_path))
+    assert "No such file" in device.fails(127, "run", "--env-set", "prod", "--", "no-such-cmd")
+    assert "denied" in device.fails(126, "run", "--env-set", "prod", "--", str(tmp_path))
 
 
-def test_a_set_that_is_not_there_is_refused(device, sets):
-    assert "no environment set" in device.refused(1, "run", "--env-set", "other", "--", "true")
+def test_run_with_unknown_set_exits_with_error(device, sets):
+    assert "no environment set" in device.fails(1, "run", "--env-set", "other", "--", "true")
 
 
 def test_options_of_the_command_are_its_own_also_without_dashes(device, sets):
@@ -146,7 +146,7 @@ def test_an_export_with_one_odd_entry_changes_nothing(device, tmp_path):
     file.write_text(make_bitwarden.as_text(export))
     before = device.run_json("sync")
 
-    message = device.refused(1, "import", str(file))
+    message = device.fails(1, "import", str(file))
 
     assert "entry 12: type" in message
     assert [vault["head"] for vault in device.run_json("sync")] == [

@@ -45,7 +45,7 @@ def test_sets_of_several_vaults_are_joined(two_vaults):
 
 
 def test_of_two_sets_of_one_name_the_vault_decides(two_vaults):
-    message = two_vaults.refused(1, "run", "--env-set", "given twice", "--", "true")
+    message = two_vaults.fails(1, "run", "--env-set", "given twice", "--", "true")
     assert "vaultr://VAULT/given twice" in message
 
     named = environ_of(two_vaults, "--env-set", "vaultr://Given/given twice")
@@ -61,7 +61,7 @@ def test_file_mixes_values_and_references_and_overrides_sets(two_vaults, tmp_pat
         'DB="vaultr://Given/given prod/DB_PASSWORD"\nBASE=of the file\n'
     )
 
-    message = two_vaults.refused(
+    message = two_vaults.fails(
         2, "run", "--env-set", "given base", "--env-file", str(file), "--", "true"
     )
     environ = environ_of(
@@ -110,9 +110,7 @@ def test_only_matching_names_are_passed_and_others_cannot_clash(two_vaults):
 
     assert {"BASE", "DB_URL", "DB_PASSWORD"} <= set(environ)
     assert "BOTH" not in environ
-    message = two_vaults.refused(
-        2, "run", "--env-set", "given base", "--only", "db_*", "--", "true"
-    )
+    message = two_vaults.fails(2, "run", "--env-set", "given base", "--only", "db_*", "--", "true")
     assert "--only db_* matches no variable" in message
 
 
@@ -122,7 +120,7 @@ def test_names_get_a_prefix(two_vaults):
     assert environ["APP_BASE"] == "1"
     assert "BASE" not in environ
     for odd in ("1_", "A-", "ü"):
-        two_vaults.refused(2, "run", "--env-set", "given base", "--prefix", odd, "--", "true")
+        two_vaults.fails(2, "run", "--env-set", "given base", "--prefix", odd, "--", "true")
 
 
 def test_clean_environment_passes_only_essential_variables(two_vaults):
@@ -137,7 +135,7 @@ def test_clean_environment_passes_only_essential_variables(two_vaults):
 
 
 def test_set_reference_must_name_a_set(two_vaults):
-    message = two_vaults.refused(1, "run", "--env-set", "vaultr://Given/given%2Fpost", "--", "true")
+    message = two_vaults.fails(1, "run", "--env-set", "vaultr://Given/given%2Fpost", "--", "true")
 
     assert "is not an environment set" in message
 
@@ -149,7 +147,7 @@ def test_offline_run_uses_cache_and_shows_age(two_vaults):
 
     assert (result.returncode, result.stdout) == (0, "1\n")
     assert "Using the copy on this device, less than a minute old." in result.stderr
-    message = two_vaults.refused(
+    message = two_vaults.fails(
         1, "run", "--env-set", "given base", "--offline", "--max-age", "0s", "--", "true"
     )
     assert "The copy on this device is" in message
@@ -171,9 +169,9 @@ def test_export_takes_the_same_sets_and_options(two_vaults):
     assert two_vaults.done(*words, "--format", "kubernetes", "--name", "x").startswith(
         "apiVersion: v1\n"
     )
-    assert "--name" in two_vaults.refused(1, *words, "--format", "kubernetes")
-    two_vaults.refused(2, *words, "--format", "dotenv", "--json")
-    two_vaults.refused(2, *words, "--name", "x")
+    assert "--name" in two_vaults.fails(1, *words, "--format", "kubernetes")
+    two_vaults.fails(2, *words, "--format", "dotenv", "--json")
+    two_vaults.fails(2, *words, "--name", "x")
 
 
 def test_written_file_is_private_and_never_overwritten(two_vaults, tmp_path):
@@ -184,13 +182,13 @@ def test_written_file_is_private_and_never_overwritten(two_vaults, tmp_path):
     two_vaults.done(*words)
     os.umask(before)
     assert place.stat().st_mode & 0o777 == 0o600
-    assert "exists already" in two_vaults.refused(1, *words)
+    assert "exists already" in two_vaults.fails(1, *words)
     place.write_text("old")
     two_vaults.done(*words, "--force")
 
     assert "hunter2 given" in place.read_text()
     assert os.listdir(tmp_path) == ["out.env"]
-    assert "nothing was written" in two_vaults.refused(1, *words[:3], str(tmp_path / "no" / "x"))
+    assert "nothing was written" in two_vaults.fails(1, *words[:3], str(tmp_path / "no" / "x"))
 
 
 def test_read_and_inject_put_values_where_they_are_wanted(two_vaults, tmp_path):

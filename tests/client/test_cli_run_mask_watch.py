@@ -66,8 +66,8 @@ def test_signal_that_ends_command_ends_vaultr_too(beside, option):
 
 @pytest.mark.parametrize("option", ["--mask", "--watch"])
 def test_unstartable_command_exits_as_in_a_shell(beside, option, tmp_path):
-    assert "No such file" in beside.refused(127, *run_words(option), "no-such-command")
-    assert "denied" in beside.refused(126, *run_words(option), str(tmp_path))
+    assert "No such file" in beside.fails(127, *run_words(option), "no-such-command")
+    assert "denied" in beside.fails(126, *run_words(option), str(tmp_path))
 
 
 @pytest.mark.parametrize("option", ["--mask", "--watch"])
@@ -99,7 +99,7 @@ def test_much_output_arrives_whole_and_in_order(beside):
     assert result.stdout == "".join(f"{n}\n" for n in range(200000))
 
 
-def test_output_that_nobody_reads_any_more_ends_the_command(beside):
+def test_command_ends_when_its_output_is_closed(beside):
     program = "while echo x; do :; done"
     with started(beside, *run_words("--mask"), "sh", "-c", program) as process:
         assert process.stdout.readline() == "x\n"
@@ -267,10 +267,10 @@ def _holders(text):
     return found
 
 
-def test_json_and_contradictions_are_refused(beside):
-    beside.refused(2, *run_words("--mask", "--json"), "true")
-    beside.refused(2, *run_words("--watch", "--offline"), "true")
-    beside.refused(2, *run_words("--watch", "--every", "0"), "true")
+def test_conflicting_options_of_run_are_rejected(beside):
+    beside.fails(2, *run_words("--mask", "--json"), "true")
+    beside.fails(2, *run_words("--watch", "--offline"), "true")
+    beside.fails(2, *run_words("--watch", "--every", "0"), "true")
 
 
 def test_plain_file_values_are_visible_and_references_masked(beside, tmp_path):

@@ -47,12 +47,12 @@ def test_several_items_are_trashed_and_restored_in_one_write(device, three):
 
 def test_where_one_is_not_there_none_is_moved(device, three):
     for words in (("rm",), ("rm", "--forever", "--yes")):
-        message = device.refused(1, *words, "One of three", "None of three", "Two of three")
+        message = device.fails(1, *words, "One of three", "None of three", "Two of three")
         assert "There is no such item. Similar:" in message
     assert states(device, three) == ["active"] * 3
 
     device.done("rm", three[0])
-    assert "no such item" in device.refused(1, "restore", three[0], "None of three")
+    assert "no such item" in device.fails(1, "restore", three[0], "None of three")
     assert states(device, three) == ["trash", "active", "active"]
 
 
@@ -73,16 +73,16 @@ def test_items_of_several_vaults_are_moved_together(device, three):
     device.done("vaults", "rm", "Attic", "--confirm", "Attic")
 
 
-def test_several_items_are_removed_for_ever(device, three):
+def test_several_items_are_removed_permanently(device, three):
     assert device.run_json("rm", *three[:2], "--forever", "--yes") == {"removed": True}
 
-    assert device.refused(1, "show", three[0])
-    assert device.refused(1, "show", three[1])
+    assert device.fails(1, "show", three[0])
+    assert device.fails(1, "show", three[1])
     assert states(device, three[2:]) == ["active"]
 
 
 def test_a_version_is_one_of_one_item(device, three):
-    assert "--revision restores a version of one item" in device.refused(
+    assert "--revision restores a version of one item" in device.fails(
         2, "restore", *three, "--revision", "1"
     )
 

@@ -23,7 +23,7 @@ def test_locked_device_shows_what_needs_no_password(account):
     assert "unknown: unlock first" in shown
 
 
-def test_device_without_account_says_how_to_get_one(tmp_path):
+def test_status_without_account_explains_signup(tmp_path):
     shown = Device(tmp_path / "home", "").done("status", password=None)
 
     assert "none: vaultr signup, or vaultr login" in shown

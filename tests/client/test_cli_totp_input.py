@@ -34,8 +34,8 @@ def entry(name, totp):
     }
 
 
-def test_a_secret_that_gives_no_codes_is_refused_in_json(device):
-    message = device.refused(1, "add", "login", "--json", stdin=login("No codes", totp=ODD))
+def test_invalid_totp_secret_in_json_is_rejected(device):
+    message = device.fails(1, "add", "login", "--json", stdin=login("No codes", totp=ODD))
 
     assert "detail.totp: The secret for one-time codes is not base32" in message
     assert "Nothing was saved." in message
@@ -43,14 +43,14 @@ def test_a_secret_that_gives_no_codes_is_refused_in_json(device):
     assert device.run_json("list", "No codes") == []
 
 
-def test_an_edit_takes_only_a_secret_that_gives_codes(device):
+def test_edit_rejects_invalid_totp_secret(device):
     item = device.run_json("add", "login", stdin=login("Codes", totp="JBSWY3DPEHPK3PXP"))
 
     for words, stdin in (
         (("--secret", "totp"), ODD),
         (("--json",), json.dumps({"detail": {"totp": "otpauth://hotp/x?secret=JBSWY3DP"}})),
     ):
-        assert "detail.totp" in device.refused(1, "edit", item["id"], *words, stdin=stdin)
+        assert "detail.totp" in device.fails(1, "edit", item["id"], *words, stdin=stdin)
     device.done("edit", item["id"], "--secret", "totp", stdin="gezd gnbv gy3t qojq\n")
 
     assert device.done("show", "Codes", "--field", "totp") == "gezd gnbv gy3t qojq\n"
@@ -74,7 +74,7 @@ def test_an_item_with_an_odd_secret_can_be_changed_otherwise(device, odd):
     assert device.done("show", "Odd import", "--field", "totp") == f"{ODD}\n"
 
 
-def test_a_secret_that_is_mistyped_is_asked_for_again(account):
+def test_mistyped_totp_secret_is_prompted_again(account):
     terminal = at_terminal(account, "add", "login", "--title", "Typed", "--username", "ann")
 
     terminal.answers("Master password: ", account.password)

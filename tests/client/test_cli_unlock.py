@@ -40,13 +40,13 @@ def test_variable_sets_the_idle_time(locked):
 
 @pytest.mark.parametrize("text", ["soon", "0s", "31d"])
 def test_invalid_idle_time_is_reported_before_the_password(locked, text):
-    message = locked.refused(2, "unlock", password=None, env=[("VAULTR_IDLE", text)])
+    message = locked.fails(2, "unlock", password=None, env=[("VAULTR_IDLE", text)])
 
     assert "VAULTR_IDLE is not a valid time." in message
 
 
 def test_two_lifetimes_are_a_usage_error(locked):
-    message = locked.refused(2, "unlock", "--for", "8h", "--until-logout", password=None)
+    message = locked.fails(2, "unlock", "--for", "8h", "--until-logout", password=None)
 
     assert "Use either --for or --until-logout" in message
 

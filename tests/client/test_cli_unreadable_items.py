@@ -31,7 +31,7 @@ def test_it_is_listed_by_its_id_with_all_others(odd):
     assert f"Cannot open {BROKEN.id}; another client may have written it wrongly." in result.stderr
 
 
-def test_a_list_as_json_says_that_it_does_not_open(odd):
+def test_json_list_marks_unreadable_item(odd):
     result = odd.types("list", "--type", "login", "--json", password=None)
 
     listed = {each["id"]: each for each in json.loads(result.stdout)}
@@ -64,21 +64,21 @@ def test_others_are_shown_read_and_run_by_their_titles(odd):
 def test_reading_an_unopenable_item_reports_it(odd, words):
     odd.done("vaults", "add", "Work", password=None)
 
-    message = odd.refused(5, words[0], str(BROKEN.id), *words[1:], password=None)
+    message = odd.fails(5, words[0], str(BROKEN.id), *words[1:], password=None)
 
     assert str(BROKEN.id) in message
     assert "does not open" in message
 
 
 def test_a_set_that_does_not_open_is_no_environment(odd):
-    message = odd.refused(5, "run", "--env-set", str(BROKEN_SET.id), "--", "true", password=None)
+    message = odd.fails(5, "run", "--env-set", str(BROKEN_SET.id), "--", "true", password=None)
 
     assert f"Item {BROKEN_SET.id} does not open" in message
 
 
 def test_its_empty_title_names_it_nowhere(odd):
-    assert "There is no such item" in odd.refused(1, "show", "", password=None)
-    assert "There is no such item" in odd.refused(1, "rm", "", password=None)
+    assert "There is no such item" in odd.fails(1, "show", "", password=None)
+    assert "There is no such item" in odd.fails(1, "rm", "", password=None)
 
 
 def test_unopenable_item_is_trashed_and_restored_by_id(odd):
@@ -94,7 +94,7 @@ def test_it_is_removed_for_good_by_its_id(odd):
 
 
 def test_rotation_continues_after_unopenable_item_is_trashed(odd):
-    message = odd.refused(1, "rotate", password=PASSWORD)
+    message = odd.fails(1, "rotate", password=PASSWORD)
 
     assert str(BROKEN.id) in message
     assert "vaultr rm" in message

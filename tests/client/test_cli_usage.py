@@ -261,7 +261,7 @@ def test_a_dotenv_file_may_come_by_standard_input(tmp_path):
     assert text.stdout.startswith("Can be imported: prod (2 variables).\n")
 
 
-def test_an_answer_that_nobody_reads_is_no_crash(tmp_path):
+def test_closed_stdout_causes_no_traceback(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
 

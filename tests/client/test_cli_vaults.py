@@ -38,7 +38,7 @@ def test_versions_are_listed_opened_and_brought_back(device, mail):
     assert len(device.run_json("history", "Versions", password=None)) == 3
 
 
-REFUSED = [
+REJECTED = [
     (2, ("history",)),
     (2, ("history", "Versions", "--reveal")),
     (2, ("history", "Versions", "--revision", "0")),
@@ -55,8 +55,8 @@ REFUSED = [
 ]
 
 
-def test_what_cannot_be_done_is_refused_in_plain_words(device, mail):
-    for code, words in REFUSED:
+def test_invalid_vault_commands_fail_without_traceback(device, mail):
+    for code, words in REJECTED:
         result = device.types(*words, password=None)
         assert result.returncode == code, (words, result.stdout, result.stderr)
         assert "Traceback" not in result.stderr
@@ -114,9 +114,9 @@ def test_where_nothing_differs_nothing_is_accepted(device):
     assert "There is nothing to accept" in result.stderr
 
 
-def test_a_locked_device_says_so(account):
+def test_locked_device_exits_with_error(account):
     for words in (("history", "x"), ("move", "x", "--to", "y"), ("rotate",), ("sync", "--accept")):
-        assert "locked" in account.refused(3, *words, password=None)
+        assert "locked" in account.fails(3, *words, password=None)
 
 
 def test_vaults_are_listed_by_their_names_wherever_they_are_shown(device):

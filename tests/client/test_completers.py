@@ -43,7 +43,7 @@ def test_titles_are_offered_from_what_the_device_holds(tabbed):
     assert tabbed() == (["Mail"], 0)
 
 
-def test_no_request_asks_whether_passwd_succeeded(world, tabbed):
+def test_completion_sends_no_request_about_pending_passwd(world, tabbed):
     lost = []
 
     def tamper(method, path, status, body):

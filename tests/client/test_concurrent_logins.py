@@ -91,17 +91,17 @@ def test_a_login_while_a_signup_derives_keeps_its_folder(worlds, monkeypatch):
     assert len(world.sent("POST", "/auth/signup")) == 1
 
 
-def test_a_signup_that_is_refused_takes_back_none_but_itself(tmp_path, derived_at_once):
+def test_rejected_signup_removes_only_its_own_state(tmp_path, derived_at_once):
     server = FakeServer()
     device, other = (
         Vaultr(URL, home=tmp_path, transport=server.transport(), agent=False) for _ in range(2)
     )
-    refused = {"type": "urn:vaultr:problem:kdf-refused", "status": 422}
+    rejected = {"type": "urn:vaultr:problem:kdf-refused", "status": 422}
 
     def cross(method, path):
         server.before = None
         other.signup("bob@example.org", PASSWORD)
-        server.tamper = lambda method, path, status, body: (422, refused)
+        server.tamper = lambda method, path, status, body: (422, rejected)
 
     server.before = cross
     with pytest.raises(Refused):

@@ -15,7 +15,7 @@ def test_expiry_is_set_listed_and_found(device):
 
     listed = device.types("list", "Expiring", "--expiring", "30d")
     found = device.types("health", "--fail-on", "expiring", "--json")
-    wrong = device.refused(2, "health", "--fail-on", "nothing")
+    wrong = device.fails(2, "health", "--fail-on", "nothing")
 
     assert listed.stdout.splitlines()[0].split() == [
         "TITLE",

@@ -84,17 +84,17 @@ def check(server, home, key):
 def test_file_size_limit_leaves_whole_cache(owner, tmp_path, count):
     home = tmp_path / "home"
     key = signed_in(owner, home)
-    refused = 0
+    rejected = 0
     for number in range(count(3, many=50)):
         limit = 2_000 + number * count(12_000, many=797)
         code, result = write(home, key, f"w{number}", limit=limit)
-        refused += code
+        rejected += code
         assert code == 0 or result.startswith("True"), result
         check(owner, home, key)
-    assert refused
+    assert rejected
 
 
-def test_full_disk_after_a_write_says_that_it_is_stored(owner, tmp_path):
+def test_full_disk_after_write_reports_that_server_stored_it(owner, tmp_path):
     home = tmp_path / "home"
     key = signed_in(owner, home)
 

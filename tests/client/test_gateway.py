@@ -182,10 +182,10 @@ def test_outage_is_reported_when_it_begins_and_ends(gateway):
 def test_requests_for_missing_items_share_a_sync(gateway):
     gateway.clock.now += 60
     gateway.source._clock = lambda: gateway.clock.now + next(ticks)
-    ticks, asked, go = itertools.count(step=0.001), [], threading.Event()
+    ticks, requested, go = itertools.count(step=0.001), [], threading.Event()
 
     def wait(_method, _path):
-        asked.append(None)
+        requested.append(None)
         go.wait(60)
 
     gateway.world.server.before = wait
@@ -193,7 +193,7 @@ def test_requests_for_missing_items_share_a_sync(gateway):
 
     with ThreadPoolExecutor(8) as pool:
         found = [pool.submit(gateway.get, "/v1/prod/none/text") for _ in range(8)]
-        until(lambda: asked and sum(each.running() for each in found) == 8)
+        until(lambda: requested and sum(each.running() for each in found) == 8)
         time.sleep(0.2)  # for the others to wait, too
         go.set()
         statuses = {each.result()[0] for each in found}
@@ -288,7 +288,7 @@ def test_callers_file_is_private_and_has_no_token(gateway):
 @pytest.mark.parametrize("text", ["", "[]", '{"callers": [{}]}', '{"callers": [{"name": 1}]}',
     '{"callers":[{"name":"a","token_sha256":"x","allow":[]}]}',
     '{"callers":[{"name":"a","token_sha256":"' + "0" * 64 + '","allow":["prod/*"]}]}'])  # fmt: skip
-def test_malformed_callers_file_serves_nobody(gateway, text):
+def test_malformed_callers_file_rejects_every_request(gateway, text):
     gateway.callers_file.write_text(text)
 
     with pytest.raises(CallersInvalid):

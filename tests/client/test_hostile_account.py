@@ -63,18 +63,18 @@ def held(world):
     return world
 
 
-@pytest.mark.parametrize("asked", [LOGIN, ME])
-def test_another_account_than_the_pinned_one_is_not_opened(held, asked):
-    answering(held, *asked, lambda body: body | {"account": body["account"] | {"id": OTHER_ID}})
+@pytest.mark.parametrize("requested", [LOGIN, ME])
+def test_another_account_than_the_pinned_one_is_not_opened(held, requested):
+    answering(held, *requested, lambda body: body | {"account": body["account"] | {"id": OTHER_ID}})
 
     with pytest.raises(PinMismatch, match=OTHER_ID):
-        held.device("laptop").login(EMAIL, PASSWORD) if asked is LOGIN else held.laptop.sync()
+        held.device("laptop").login(EMAIL, PASSWORD) if requested is LOGIN else held.laptop.sync()
 
     check_unchanged(held)
 
 
-@pytest.mark.parametrize("asked", [LOGIN, ME])
-def test_a_second_account_key_of_one_epoch_is_not_taken(held, asked):
+@pytest.mark.parametrize("requested", [LOGIN, ME])
+def test_a_second_account_key_of_one_epoch_is_not_taken(held, requested):
     account = held.laptop.device.unlocked.account
     inputs = account.known.derivation
     root = keys.derive_root(PASSWORD, inputs.salt, inputs.kdf, held.signup.secret_key)
@@ -86,10 +86,10 @@ def test_a_second_account_key_of_one_epoch_is_not_taken(held, asked):
         inputs.salt,
         account.account_key,
     )
-    answering(held, *asked, with_key_set(account_key={"epoch": 1, "sealed": b64(sealed)}))
+    answering(held, *requested, with_key_set(account_key={"epoch": 1, "sealed": b64(sealed)}))
 
     with pytest.raises(AnswerInvalid, match="same number"):
-        held.device("laptop").login(EMAIL, PASSWORD) if asked is LOGIN else held.laptop.sync()
+        held.device("laptop").login(EMAIL, PASSWORD) if requested is LOGIN else held.laptop.sync()
 
     check_unchanged(held)
 
@@ -115,28 +115,30 @@ def test_identity_keys_do_not_change_under_an_open_account(held):
         held.laptop.sync()
 
 
-@pytest.mark.parametrize("asked", [LOGIN, ME])
-def test_a_second_profile_of_one_revision_is_a_fork(held, asked):
+@pytest.mark.parametrize("requested", [LOGIN, ME])
+def test_a_second_profile_of_one_revision_is_a_fork(held, requested):
     other = resealed(held, lambda document: document["settings"].update(colour="red"))
-    answering(held, *asked, with_key_set(profile=other))
+    answering(held, *requested, with_key_set(profile=other))
 
     with pytest.raises(ChainBroken, match="another content"):
-        held.device("laptop").login(EMAIL, PASSWORD) if asked is LOGIN else held.laptop.sync()
+        held.device("laptop").login(EMAIL, PASSWORD) if requested is LOGIN else held.laptop.sync()
 
     check_unchanged(held)
 
 
-@pytest.mark.parametrize("asked", [LOGIN, ME])
-def test_profile_that_lost_or_rolled_back_vault_is_rollback(held, asked):
+@pytest.mark.parametrize("requested", [LOGIN, ME])
+def test_profile_that_lost_or_rolled_back_vault_is_rollback(held, requested):
     def back(document):
         for noted in document["vaults"].values():
             noted["n"] -= 1
 
     for change in (lambda document: document["vaults"].clear(), back):
-        answering(held, *asked, with_key_set(profile=resealed(held, change, ahead=1)))
+        answering(held, *requested, with_key_set(profile=resealed(held, change, ahead=1)))
 
         with pytest.raises(RolledBack, match="profile"):
-            held.device("laptop").login(EMAIL, PASSWORD) if asked is LOGIN else held.laptop.sync()
+            held.device("laptop").login(
+                EMAIL, PASSWORD
+            ) if requested is LOGIN else held.laptop.sync()
 
         held.server.tamper = None
         check_unchanged(held)
@@ -248,7 +250,7 @@ def test_odd_recovery_codes_are_not_shown(held, codes):
 
 
 @pytest.mark.parametrize("url", [URL, "https://evil.example"])
-def test_a_kit_is_held_against_what_the_server_asks_for(held, url):
+def test_kit_is_checked_against_the_server_parameters(held, url):
     kit = held.laptop.kit()
     salt = {"salt": b64(secrets.token_bytes(32))}
     answering(held, "POST", "/auth/prelogin", lambda body: body | salt)
@@ -259,8 +261,8 @@ def test_a_kit_is_held_against_what_the_server_asks_for(held, url):
     with pytest.raises(PinMismatch):
         device.login(EMAIL, PASSWORD, kit=kit)
 
-    asked = [path for _, path, _ in held.server.requests[before:]]
-    assert asked == (["/auth/prelogin"] if url == URL else [])
+    requested = [path for _, path, _ in held.server.requests[before:]]
+    assert requested == (["/auth/prelogin"] if url == URL else [])
 
 
 def test_server_supplied_session_text_is_only_displayed(held):

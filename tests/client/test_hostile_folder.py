@@ -32,10 +32,10 @@ class Evil(FakeServer):
 
     def __init__(self):
         super().__init__()
-        self.asked = []
+        self.requested = []
 
     def handle(self, request):
-        self.asked.append(request)
+        self.requested.append(request)
         return super().handle(request)
 
 
@@ -62,7 +62,7 @@ def test_server_outside_sealed_profile_gets_no_request(world):
     with pytest.raises(PinMismatch, match="othing was sent to https://evil"):
         again.unlock(PASSWORD)
 
-    assert evil.asked == []
+    assert evil.requested == []
 
 
 def test_no_request_is_sent_during_pending_password_change(world):
@@ -84,7 +84,7 @@ def test_no_request_is_sent_during_pending_password_change(world):
     with pytest.raises(PinMismatch, match="othing was sent to https://evil"):
         again.unlock(NEW)
 
-    assert evil.asked == []
+    assert evil.requested == []
 
 
 def test_a_device_that_was_led_elsewhere_can_be_locked(world):

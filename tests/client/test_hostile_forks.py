@@ -20,12 +20,12 @@ def test_fork_hidden_by_full_sync_is_not_dropped(world):
     world.server.vaults = before
     phone.add("login", *mail("Cloud"))  # another branch, true in itself
     phone.add("login", *mail("Door"))
-    asked = len(world.server.requests)
+    requested = len(world.server.requests)
 
     with pytest.raises(ChainBroken, match="two histories"):
         world.laptop.sync()
 
-    syncs = [path for _, path, _ in world.server.requests[asked:] if path.endswith("/sync")]
+    syncs = [path for _, path, _ in world.server.requests[requested:] if path.endswith("/sync")]
     assert len(syncs) == 1, "a device that holds a head never starts anew by itself"
     assert titles(world.laptop) == ["Bank", "Mail"]
 
@@ -52,7 +52,7 @@ def test_endless_head_moved_ends(world):
     world.laptop.add("login", *mail())
     phone = world.second()
     phone.sync()
-    refused = {"type": "urn:vaultr:problem:head-moved", "status": 409, "revision": 9}
+    rejected = {"type": "urn:vaultr:problem:head-moved", "status": 409, "revision": 9}
     stored = []
 
     def before(method, path):
@@ -67,7 +67,7 @@ def test_endless_head_moved_ends(world):
         world.server.before = world.server.tamper = None
         phone.edit("Mail", detail={"notes": str(len(world.server.requests))})
         world.server.before, world.server.tamper = before, tamper
-        return 409, refused
+        return 409, rejected
 
     world.server.before, world.server.tamper = before, tamper
     with pytest.raises((HeadMoved, EditConflict)):

@@ -113,7 +113,7 @@ def test_other_wraps_than_those_of_the_rotation_are_noticed(rotated, attack):
         rotated.second("tablet").sync()
 
 
-def test_one_key_in_two_generations_is_refused():
+def test_same_key_in_two_generations_is_rejected():
     account, vault, wrap = uuid.uuid4(), uuid.uuid4(), bytes(range(32))
     old, new = VaultKeys.new(), VaultKeys.new()
 

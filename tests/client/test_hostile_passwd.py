@@ -93,7 +93,7 @@ def test_untaken_wraps_are_noticed_before_old_ones_go(held, monkeypatch):
 
 
 @pytest.mark.parametrize("attack", ["hidden", "injected", "other keys", "other vault"])
-def test_lying_list_is_never_wrapped_under_new_account_key(held, attack):
+def test_forged_vault_list_is_not_wrapped_under_new_key(held, attack):
     sent = len(held.sent("PUT", "/auth/credentials"))
     account = held.laptop.device.unlocked.account
     other = VaultKeys.new()
@@ -197,12 +197,12 @@ def test_permanently_rejected_change_keeps_old_password(held, slug, error):
     problem = {"type": f"urn:vaultr:problem:{slug}", "status": status}
     original = held.server._answer
 
-    def refuse(request, path, query):
+    def reject(request, path, query):
         if path == "/auth/credentials":
             return status, problem, None
         return original(request, path, query)
 
-    held.server._answer = refuse
+    held.server._answer = reject
     with pytest.raises(error):
         changes(held, new_key=True)
     del held.server._answer

@@ -73,8 +73,8 @@ def test_writes_over_the_head_in_the_profile_need_no_proof(world):
     laptop.add("login", *mail("Cloud"))
     laptop.close()
 
-    asked = [method for method, _, _ in world.server.requests[before:]]
-    assert asked == ["PUT", "PUT", "PUT"]
+    requested = [method for method, _, _ in world.server.requests[before:]]
+    assert requested == ["PUT", "PUT", "PUT"]
 
 
 def test_profile_seen_by_another_command_is_not_rolled_back(world):
@@ -146,11 +146,11 @@ def test_nothing_is_written_over_a_history_that_the_profile_denies(world):
     assert world.server.vaults == before
 
 
-def refusing(world, body=None):
+def rejecting(world, body=None):
     """Refuse each write of the profile; ``told`` is done before each error."""
     original = world.server._answer
 
-    def refuse(request, path, query):
+    def reject(request, path, query):
         if (request.method, path) == ("PUT", "/auth/profile"):
             if body is not None:
                 body()
@@ -158,12 +158,12 @@ def refusing(world, body=None):
             return 412, problem, None
         return original(request, path, query)
 
-    world.server._answer = refuse
+    world.server._answer = reject
 
 
-def test_profile_conflict_without_newer_one_is_a_lie(world):
+def test_profile_conflict_without_newer_profile_fails_verification(world):
     world.laptop.add("login", *mail())
-    refusing(world)
+    rejecting(world)
 
     with pytest.raises(AnswerInvalid, match="rejected a profile"):
         world.laptop.close()
@@ -176,12 +176,12 @@ def test_endless_profile_conflicts_fail_the_command(world):
 
     def write_first():
         """Make another device write a newer one, as an honest error shows it."""
-        refuse = world.server._answer
+        reject = world.server._answer
         del world.server._answer
         held.write_profile(held.profile.with_deleted(uuid4()), lambda: None)
-        world.server._answer = refuse
+        world.server._answer = reject
 
-    refusing(world, write_first)
+    rejecting(world, write_first)
 
     with pytest.raises(PreconditionFailed):
         world.laptop.close()

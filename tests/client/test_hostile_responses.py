@@ -28,11 +28,11 @@ def test_a_cursor_that_no_address_can_hold_is_not_followed(world, cursor):
 
 
 def test_a_cursor_stays_within_its_own_place_of_the_address(world):
-    asked = []
+    requested = []
 
     def change(body):
-        asked.append(body)
-        return body | {"next_cursor": "#&limit=1/../?x=%0d" if len(asked) == 1 else None}
+        requested.append(body)
+        return body | {"next_cursor": "#&limit=1/../?x=%0d" if len(requested) == 1 else None}
 
     answering(world, "GET", "/vaults", change)
     seen = []
@@ -77,8 +77,8 @@ def test_a_renamed_vault_must_be_answered_with_the_new_name(world):
     ("method", "ending"), [("GET", "/vaults"), ("GET", "/me"), ("PUT", "/profile"), ("PUT", "")]
 )
 def test_an_empty_answer_where_one_is_due_is_an_error(world, method, ending, status):
-    def tamper(asked, path, was, body):
-        fits = asked == method and (path.endswith(ending) if ending else "/items/" in path)
+    def tamper(requested, path, was, body):
+        fits = requested == method and (path.endswith(ending) if ending else "/items/" in path)
         return (status, None) if fits else (was, body)
 
     def use():

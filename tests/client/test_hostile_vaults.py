@@ -148,12 +148,12 @@ def test_a_write_acknowledged_but_dropped_is_noticed(world):
 
 
 def test_false_head_moved_is_noticed(world):
-    def refuse(method, path, status, body):
+    def reject(method, path, status, body):
         if method == "PUT" and "/items/" in path:
             return 409, {"type": "urn:vaultr:problem:head-moved", "status": 409, "revision": 9}
         return status, body
 
-    world.server.tamper = refuse
+    world.server.tamper = reject
     world.server.before = undoing(world)
     with pytest.raises(AnswerInvalid, match="rejected a change"):
         world.laptop.add("login", *mail())
@@ -195,13 +195,13 @@ def test_two_profiles_of_one_revision_are_noticed(world):
 
 
 def test_a_profile_that_is_never_written_makes_the_command_fail(world):
-    def refuse(method, path, status, body):
+    def reject(method, path, status, body):
         if method == "PUT" and path == "/auth/profile":
             return 412, {"type": "urn:vaultr:problem:precondition-failed", "status": 412}
         return status, body
 
     world.laptop.add("login", *mail())
-    world.server.tamper = refuse
+    world.server.tamper = reject
     stored = copy.deepcopy(world.server.account["profile"])
     world.server.before = lambda *_: world.server.account.update(profile=copy.deepcopy(stored))
 
@@ -251,8 +251,8 @@ def test_the_name_of_a_new_vault_cannot_be_spoilt(world):
     def tamper(method, path, status, body):
         if not path.endswith("/sync"):
             return status, body
-        asked = httpx2.Request("GET", "https://vault.example")
-        _, page, _ = world.server.sync(path.split("/")[2], query={}, request=asked)
+        requested = httpx2.Request("GET", "https://vault.example")
+        _, page, _ = world.server.sync(path.split("/")[2], query={}, request=requested)
         page["vault"]["overview"] = flipped(page["vault"]["overview"])
         return 200, page
 

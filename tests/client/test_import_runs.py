@@ -37,7 +37,7 @@ def test_second_import_of_same_entries_adds_nothing(world):
     assert again.differing == ()
 
 
-def test_interrupted_import_says_what_is_stored(world, monkeypatch):
+def test_interrupted_import_reports_what_is_stored(world, monkeypatch):
     monkeypatch.setattr(batches, "CHANGES_PER_BATCH", 2)
     drafts = [Draft("note", {"title": f"Note {n}"}, {"notes": "text"}) for n in range(5)]
 
@@ -67,7 +67,7 @@ def test_interrupt_before_the_first_batch_adds_nothing(world):
     assert titles(world.laptop) == []
 
 
-def test_newer_entry_is_listed_and_updated_only_when_asked(world):
+def test_newer_entry_is_listed_and_updated_only_with_option(world):
     [item] = world.laptop.import_drafts(onepassword()).added
 
     listed = world.laptop.import_drafts(renamed("New name"))
@@ -169,6 +169,6 @@ def test_import_and_undo_with_the_command(device, tmp_path):
     assert (answer["imported"], answer["run"]) == (5, run["id"])
     assert len(run["unchanged"]) == 5
     assert undone == "Moved to the trash: 5 items.\n"
-    assert "--list and --undo take no file" in device.refused(2, "import", "--list", str(file))
-    assert "Name the file" in device.refused(2, "import", "--again")
+    assert "--list and --undo take no file" in device.fails(2, "import", "--list", str(file))
+    assert "Name the file" in device.fails(2, "import", "--again")
     device.done("vaults", "rm", "Moved", "--confirm", "Moved")

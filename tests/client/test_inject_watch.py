@@ -91,7 +91,7 @@ def test_options_that_do_not_fit_exit_2(own_device, tmp_path, monkeypatch, words
     (tmp_path / "plain").write_text("nothing")
     monkeypatch.chdir(tmp_path)
 
-    assert message in own_device.refused(2, "inject", *words)
+    assert message in own_device.fails(2, "inject", *words)
     assert sorted(os.listdir(tmp_path)) == ["app.tmpl", "plain"]
 
 

@@ -196,7 +196,7 @@ def test_two_devices_moving_one_item_move_it_once(two):
     assert where(two.laptop) == {"Personal": ["Bank", "Door"], "Work": ["Mail"]}
 
 
-def test_a_full_vault_refuses_before_anything_left_its_own(two):
+def test_move_into_full_vault_fails_before_any_removal(two):
     def full(method, path, status, body):
         if method == "PUT" and "/items/" in path:
             return 409, {"type": "urn:vaultr:problem:quota-exceeded", "status": 409}

@@ -144,7 +144,7 @@ def test_new_token_opens_the_cache_and_old_one_is_rejected(owner, as_machine, tm
     assert machine_id.revision == 2
 
 
-def test_rotation_gives_machines_the_new_keys(world, owner, as_machine, tmp_path):
+def test_rotation_wraps_new_keys_for_machines(world, owner, as_machine, tmp_path):
     token = added(owner)
     with as_machine(token, tmp_path / "ci") as machine:
         machine.items()

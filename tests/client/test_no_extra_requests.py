@@ -69,8 +69,8 @@ class Watched(Device):
 
     def __init__(self, home, url, email):
         super().__init__(home, url, email=email)
-        self.asked = home.parent / "asked"
-        self.environ["ASKED"] = str(self.asked)
+        self.requested = home.parent / "asked"
+        self.environ["ASKED"] = str(self.requested)
         self.program = (sys.executable, "-c", WATCHED)
         self.typed = set()
 
@@ -79,7 +79,7 @@ class Watched(Device):
         return super().types(*words, **more)
 
     def heard(self):
-        return [json.loads(line) for line in self.asked.read_text().splitlines()]
+        return [json.loads(line) for line in self.requested.read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def _of_machines(folder):
     )  # fmt: skip
 
 
-def test_all_commands_ask_only_documented_routes_of_the_one_server(owner, site, tmp_path):
+def test_commands_use_only_documented_routes_of_one_server(owner, site, tmp_path):
     for words in _everything(tmp_path):
         owner.types(*words, password=words[0] not in ("lock", "generate", "completion"))
 
@@ -167,10 +167,10 @@ def test_all_commands_ask_only_documented_routes_of_the_one_server(owner, site, 
     }
     assert others == set()
     assert _programs(heard) <= {"vaultr.client.sdk.agent_process", "true"}
-    asked = {tuple(provided) for name, provided in heard if name == "request"}
-    assert {each for each in asked if not _is_documented(site, *each)} == set()
-    assert len({_path(url) for _, url in asked}) > 20
-    assert not [each for each in asked if "evil" in each[1]]
+    requested = {tuple(provided) for name, provided in heard if name == "request"}
+    assert {each for each in requested if not _is_documented(site, *each)} == set()
+    assert len({_path(url) for _, url in requested}) > 20
+    assert not [each for each in requested if "evil" in each[1]]
 
 
 def test_no_command_was_left_out(owner, tmp_path):

@@ -95,7 +95,7 @@ def _is_ready(port):
 
 
 @pytest.mark.long
-def test_plain_install_gives_a_working_client(wheel, tmp_path):
+def test_plain_install_has_a_working_client(wheel, tmp_path):
     """With pip and an index, as anybody would do it."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"

@@ -105,7 +105,7 @@ def test_new_account_key_rewraps_all_and_records_due_rotations(world):
         assert held.profile.keys_due(vault_id, 1)
 
 
-def test_another_device_follows_when_its_owner_says_so(world):
+def test_other_device_follows_after_login_changed(world):
     world.laptop.add("login", *mail())
     phone = world.second()
     phone.sync()
@@ -174,7 +174,7 @@ def test_impossible_change_is_rejected_before_sending(world, old, new, error):
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_concurrent_command_continues_or_asks_to_unlock(world, new_key):
+def test_concurrent_command_continues_or_requires_unlock(world, new_key):
     other = world.device("laptop")
     other.device.unlocked = world.kept.on(other)
 
@@ -188,7 +188,7 @@ def test_concurrent_command_continues_or_asks_to_unlock(world, new_key):
         assert titles(other) == ["Mail"]
 
 
-def test_a_second_factor_is_asked_for(world):
+def test_passwd_prompts_for_second_factor(world):
     world.server.totp = "123456"
 
     with pytest.raises(SecondFactorRequired):
@@ -231,12 +231,12 @@ def test_a_lost_answer_is_repeated_and_read_back(world, new_key):
 
 
 def test_rejected_change_leaves_old_password_and_nothing_pending(world, monkeypatch):
-    def refuse(*_, **__):
+    def reject(*_, **__):
         raise ServiceError("rate-limited")
 
     world.laptop.add("login", *mail())
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    monkeypatch.setattr(world.server, "_replace", refuse)
+    monkeypatch.setattr(world.server, "_replace", reject)
     with pytest.raises(RateLimited):
         world.laptop.change_password(PASSWORD, NEW, new_key=True)
 

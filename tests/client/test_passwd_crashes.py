@@ -119,7 +119,7 @@ def test_killed_outcome_checks_change_nothing(first_world, tmp_path, count):
         check_goes_on(world, "laptop", password)
 
 
-def test_untaken_change_is_voided_before_it_is_dropped(first_world, tmp_path):
+def test_unstored_change_is_invalidated_before_it_is_deleted(first_world, tmp_path):
     """The request may be on its way still, when its client is long dead."""
     world = begun(first_world, tmp_path / "late")
     sent = []

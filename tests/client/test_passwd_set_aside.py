@@ -45,13 +45,13 @@ def interrupted(request, worlds):
 
 def test_new_key_waits_for_lost_writes_to_be_replayed(interrupted):
     world = interrupted
-    asked = len(world.sent("PUT", "/auth/credentials"))
+    requested = len(world.sent("PUT", "/auth/credentials"))
     laptop = unlocked(world, "laptop", PASSWORD)
 
-    with pytest.raises(AcceptanceBegun) as refused:
+    with pytest.raises(AcceptanceBegun) as rejected:
         laptop.change_password(PASSWORD, NEW, new_key=True)
-    assert "vaultr sync --accept" in refused.value.advice
-    assert len(world.sent("PUT", "/auth/credentials")) == asked
+    assert "vaultr sync --accept" in rejected.value.advice
+    assert len(world.sent("PUT", "/auth/credentials")) == requested
 
     laptop.accept_on()
     laptop.change_password(PASSWORD, NEW, new_key=True)

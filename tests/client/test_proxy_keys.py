@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.client.lying_proxy import secrets_of
+from tests.client.tampering_proxy import secrets_of
 from tests.client.world import EMAIL, PASSWORD
 from vaultr.client.crypto.keys import secret_key_text
 from vaultr.client.crypto.recovery_key import RecoveryKey
@@ -82,7 +82,7 @@ def test_new_device_rejects_withheld_oldest_keys(proxy):
     assert "did not return version 1 of them" in result.err
 
 
-def test_recovery_ignores_the_cost_that_prelogin_asks_for(proxy):
+def test_recovery_ignores_kdf_cost_of_prelogin(proxy):
     token, paper = lost_password(proxy)
     proxy.change(
         "POST",
@@ -95,7 +95,7 @@ def test_recovery_ignores_the_cost_that_prelogin_asks_for(proxy):
     assert proxy.server.account["kdf"] == Kdf.RECOMMENDED.to_json()
 
 
-def test_login_through_a_relay_says_what_the_relay_received(proxy):
+def test_login_through_relay_reports_what_it_received(proxy):
     relay = proxy.url.replace("127.0.0.1", "localhost")
 
     result = proxy.types(

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.client.lying_proxy import Proxy
 from tests.client.server_attacks import flipped
+from tests.client.tampering_proxy import Proxy
 from tests.client.test_proxy_numbers import HUGE, MEMORY_BYTES, numbers_in, replaced
 from tests.client.test_proxy_reconciliation import ITEM, forge_last_entry
 from tests.client.world import EMAIL, PASSWORD
@@ -29,7 +29,7 @@ KEPT = {"first Bank"}  # the password that no command changes
 
 
 @pytest.fixture(scope="module")
-def lying(derived_at_once, tmp_path_factory):
+def tampering_proxy(derived_at_once, tmp_path_factory):
     """A vault of two generations, and a recovery whose waiting time is over."""
     proxy = Proxy(tmp_path_factory.mktemp("model"))
     with proxy.opened() as laptop:
@@ -217,7 +217,7 @@ def check_new_device(proxy):
     tablet.device.drop()
 
 
-LIES = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 50)), min_size=1, max_size=2)
+TAMPERINGS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 50)), min_size=1, max_size=2)
 
 
 def explore(proxy, examples):
@@ -231,7 +231,7 @@ def explore(proxy, examples):
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.sampled_from(sorted(COMMANDS)), LIES)
+    @given(st.sampled_from(sorted(COMMANDS)), TAMPERINGS)
     def attempt(scenario, attacks):
         check(proxy, scenario, attacks)
 
@@ -247,13 +247,13 @@ def explore(proxy, examples):
         ("recovers", [("hide_keys", 0)]),
     ],
 )
-def test_one_lie_of_each_kind_loses_nothing(lying, scenario, attacks):
-    check(lying, scenario, attacks)
+def test_one_lie_of_each_kind_loses_nothing(tampering_proxy, scenario, attacks):
+    check(tampering_proxy, scenario, attacks)
 
 
 @pytest.mark.long
-def test_random_lies_lose_nothing_and_are_never_believed(lying):
-    explore(lying, 300)
+def test_random_tampering_loses_nothing_and_is_never_accepted(tampering_proxy):
+    explore(tampering_proxy, 300)
 
 
 def vouch_for_anything(patch):
@@ -286,10 +286,12 @@ def trust_the_keys_that_come(patch):
         (trust_the_keys_that_come, "made keys unreadable"),
     ],
 )
-def test_model_finds_the_attack_when_its_defence_is_undone(lying, monkeypatch, undo, violation):
+def test_model_finds_the_attack_when_its_defence_is_undone(
+    tampering_proxy, monkeypatch, undo, violation
+):
     undo(monkeypatch)
 
     with pytest.raises((AssertionError, MemoryError, OverflowError)) as found:
-        explore(lying, 300)
+        explore(tampering_proxy, 300)
 
     assert re.search(violation, f"{type(found.value).__name__} {found.value}")

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from tests.client import typed_commands
-from tests.client.lying_proxy import Proxy
+from tests.client.tampering_proxy import Proxy
 from tests.client.typed_commands import COMMANDS
 
 HUGE = 2**53 - 1
@@ -90,8 +90,8 @@ def check_huge(proxy, command, step):
     for method, ending, place in places(proxy, command)[::step]:
         proxy.restore()
 
-        def tamper(asked, path, status, body, at=(method, ending), place=place):
-            if route(asked, path) == at and body is not None:
+        def tamper(requested, path, status, body, at=(method, ending), place=place):
+            if route(requested, path) == at and body is not None:
                 return status, replaced(copy.deepcopy(body), place, HUGE)
             return status, body
 

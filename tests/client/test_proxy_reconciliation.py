@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from tests.client.lying_proxy import secrets_of
 from tests.client.server_attacks import flipped
+from tests.client.tampering_proxy import secrets_of
 from tests.client.world import PASSWORD, mail
 from vaultr.client.reconciliation.accept import NotShown
 from vaultr.protocol.encoding import b64
@@ -73,12 +73,12 @@ def test_write_while_a_rotation_is_due_begins_it_or_fails(proxy):
     n = proxy.vault()["revision"]
     proxy.reject("POST", "/rotation")
 
-    refused = proxy.types("add", "login", "--json", stdin=ITEM, password=NEW)
+    rejected = proxy.types("add", "login", "--json", stdin=ITEM, password=NEW)
     edited = proxy.types("edit", "Mail", "--json", stdin=ITEM, password=NEW)
 
-    assert (refused.code, edited.code) == (1, 1)
-    assert "Nothing was written. The keys of vault Personal must be replaced first" in refused.err
-    assert "vaultr rotate" in refused.err
+    assert (rejected.code, edited.code) == (1, 1)
+    assert "Nothing was written. The keys of vault Personal must be replaced first" in rejected.err
+    assert "vaultr rotate" in rejected.err
     assert proxy.vault()["revision"] == n
     proxy.be_honest()
     added = proxy.types("add", "login", "--json", stdin=ITEM, password=NEW)
@@ -92,9 +92,9 @@ def test_rename_fails_if_due_rotation_cannot_begin(proxy):
         laptop.change_password(PASSWORD, NEW, new_key=True)
     proxy.reject("POST", "/rotation")
 
-    refused = proxy.types("vaults", "rename", "Personal", "Mine", password=NEW)
+    rejected = proxy.types("vaults", "rename", "Personal", "Mine", password=NEW)
 
-    assert refused.code == 1
+    assert rejected.code == 1
     assert proxy.vault()["overview_revision"] == 0
 
 

@@ -41,7 +41,7 @@ def silent(proxy, monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["lock", "logout"])
-def test_keys_are_forgotten_before_a_silent_server_is_asked(silent, command):
+def test_lock_forgets_keys_before_contacting_the_server(silent, command):
     finished = []
     typing = threading.Thread(
         target=lambda: finished.append(silent.types(command, password=None)), daemon=True
@@ -102,7 +102,7 @@ def test_timed_out_request_is_not_retried():
     assert len(sent) == 1
 
 
-def test_lost_responses_are_asked_for_within_ninety_seconds(monkeypatch):
+def test_request_with_lost_responses_ends_within_ninety_seconds(monkeypatch):
     now = [1000.0]
     clock = SimpleNamespace(monotonic=lambda: now[0])
     monkeypatch.setattr(http_transport, "time", clock)
@@ -127,7 +127,7 @@ def test_lost_responses_are_asked_for_within_ninety_seconds(monkeypatch):
     assert 1080 < now[0] < 1125  # the third attempt began before the limit; no fourth was made
 
 
-def test_command_says_what_it_waits_for_after_two_seconds(proxy):
+def test_slow_command_prints_what_it_waits_for(proxy):
     reported = threading.Event()
     proxy.server.before = lambda *_: reported.wait(20)
     seen = []

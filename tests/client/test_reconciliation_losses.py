@@ -119,7 +119,7 @@ def secrets_of_copy(device):
     return {item.title for item in device.items(offline=True)}
 
 
-def test_items_that_nobody_can_open_are_not_vouched_for(world):
+def test_unreadable_items_are_not_vouched_for(world):
     vault = half_restored(world)
     stray = copy.deepcopy(next(iter(vault["items"].values())))
     stray["id"] = "3f2b1f6e-7a39-4b7e-9a53-0d7e6c1f2a44"

@@ -53,7 +53,7 @@ def test_newer_content_replaces_older_content_of_same_revision(edited):
     assert secrets_of(edited.second()) == WHOLE
 
 
-def refused_write(world, title, password):
+def rejected_write(world, title, password):
     """Seal another content for the revision of an item's last put, as a rejected write was."""
     account = world.laptop.device.unlocked
     (vault,) = account.reader.vaults()
@@ -66,7 +66,7 @@ def refused_write(world, title, password):
 
 
 def test_content_outside_log_does_not_replace_logged_content(edited):
-    change = refused_write(edited, "Mail", "refused")
+    change = rejected_write(edited, "Mail", "refused")
     _, held = shown(edited, "Mail")
     show_sealed(held, change)
     assert "another content with the same revision 2" in hows(edited.laptop)

@@ -133,7 +133,7 @@ def test_recovery_key_is_bound_to_account_and_checked(lost):
         started(lost)
 
 
-def test_a_weak_password_is_refused_and_nothing_is_sent(lost):
+def test_weak_recovery_password_is_rejected_before_any_request(lost):
     with pytest.raises(WeakPassword):
         lost.device("new").complete_recovery(started(lost), "short")
 

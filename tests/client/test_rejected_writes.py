@@ -10,7 +10,7 @@ from vaultr.client.items.schemas import Draft
 REQUESTS_MOST = 200
 
 
-def refusing(world, slug, status, *, but=None):
+def rejecting(world, slug, status, *, but=None):
     """Refuse each write to a vault, and do none; but those whose path has ``but``."""
     seen, honest = [], world.server._answer
 
@@ -29,13 +29,13 @@ def refusing(world, slug, status, *, but=None):
 
 
 @pytest.fixture(params=[("item-not-found", 404), ("in-trash", 409)], ids=lambda each: each[0])
-def refusal(request):
+def rejection(request):
     """How the server rejects."""
     return request.param
 
 
-def test_an_import_ends(world, refusal):
-    refusing(world, *refusal)
+def test_an_import_ends(world, rejection):
+    rejecting(world, *rejection)
 
     with pytest.raises((InTrash, ItemNotFound)) as finished:
         world.laptop.add_many([Draft("login", *mail(str(n))) for n in range(3)])
@@ -43,11 +43,11 @@ def test_an_import_ends(world, refusal):
     assert finished.value.__notes__ == ["0 of 3 items were added."]
 
 
-def test_a_move_ends_and_its_item_stays(world, refusal):
+def test_a_move_ends_and_its_item_stays(world, rejection):
     world.laptop.add("login", *mail())
     world.laptop.create_vault("Work")
     honest = world.server._answer
-    refusing(world, *refusal)
+    rejecting(world, *rejection)
 
     with pytest.raises((InBoth, ItemNotFound)):
         world.laptop.move("Mail", to="Work")
@@ -56,10 +56,10 @@ def test_a_move_ends_and_its_item_stays(world, refusal):
     assert [each.title for each in world.laptop.items()] == ["Mail"]
 
 
-def test_a_move_whose_item_cannot_be_trashed_ends(world, refusal):
+def test_a_move_whose_item_cannot_be_trashed_ends(world, rejection):
     world.laptop.add("login", *mail())
     work = world.laptop.create_vault("Work")
-    seen = refusing(world, *refusal, but=str(work.id))
+    seen = rejecting(world, *rejection, but=str(work.id))
 
     with pytest.raises((InTrash, ItemNotFound)):
         world.laptop.move("Mail", to="Work")
@@ -67,8 +67,8 @@ def test_a_move_whose_item_cannot_be_trashed_ends(world, refusal):
     assert seen
 
 
-def test_a_rotation_ends(filled, refusal):
-    refusing(filled, *refusal)
+def test_a_rotation_ends(filled, rejection):
+    rejecting(filled, *rejection)
 
     with pytest.raises((InTrash, ItemNotFound)):
         filled.laptop.rotate()

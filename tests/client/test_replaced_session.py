@@ -27,11 +27,11 @@ def live(world):
     return {each["id"] for each in world.server.sessions.values()}
 
 
-def asked_to_end(world):
-    asked = world.server.requests
+def session_end_requests(world):
+    requested = world.server.requests
     return [
         path.removeprefix("/auth/sessions/")
-        for verb, path, _ in asked
+        for verb, path, _ in requested
         if (verb, path.rpartition("/")[0]) == ("DELETE", "/auth/sessions")
     ]
 
@@ -53,8 +53,8 @@ def test_previous_session_ends_and_other_devices_stay(world):
     assert before not in live(world)
     assert other in live(world)
     assert len(live(world)) == 2
-    assert asked_to_end(world)[0] == before
-    assert len(asked_to_end(world)) == 2
+    assert session_end_requests(world)[0] == before
+    assert len(session_end_requests(world)) == 2
     assert titles(phone) == []
 
 
@@ -65,7 +65,7 @@ def test_ending_request_is_last_and_from_new_session(world):
     assert len(live(world)) == 1
 
 
-def test_the_time_that_its_answer_tells_is_not_believed(world):
+def test_server_time_of_session_end_response_is_ignored(world):
     now = world.server.clock()
 
     def tamper(method, _path):
@@ -74,7 +74,7 @@ def test_the_time_that_its_answer_tells_is_not_believed(world):
     world.server.before = tamper
     device = login(world)
 
-    assert len(asked_to_end(world)) == 1
+    assert len(session_end_requests(world)) == 1
     reported = device.device.unlocked.account.session.server_time()
     assert reported == now.replace(microsecond=0)
 
@@ -87,7 +87,7 @@ def test_it_is_the_one_that_was_refreshed_since(world):
 
     login(world)
 
-    assert asked_to_end(world) == [before]
+    assert session_end_requests(world) == [before]
     assert before not in live(world)
 
 
@@ -97,7 +97,7 @@ def test_a_first_login_and_one_after_a_logout_end_nothing(world):
 
     login(world)
 
-    assert asked_to_end(world) == []
+    assert session_end_requests(world) == []
 
 
 def test_a_login_that_fails_ends_nothing(world):
@@ -108,7 +108,7 @@ def test_a_login_that_fails_ends_nothing(world):
         login(world)
 
     world.server.tamper = None
-    assert asked_to_end(world) == []
+    assert session_end_requests(world) == []
     assert before < live(world)
     assert world.laptop.items() == []
 
@@ -122,7 +122,7 @@ def test_rolled_back_server_is_checked_and_nothing_ended(world):
     with pytest.raises(RolledBack):
         login(world)
 
-    assert asked_to_end(world) == []
+    assert session_end_requests(world) == []
 
 
 def test_unstorable_login_ends_no_session(world, monkeypatch):
@@ -133,7 +133,7 @@ def test_unstorable_login_ends_no_session(world, monkeypatch):
     with pytest.raises(Exception, match="No space"):
         login(world)
 
-    assert asked_to_end(world) == []
+    assert session_end_requests(world) == []
 
 
 def test_kill_before_it_leaves_logged_in_device(world, monkeypatch):
@@ -210,7 +210,7 @@ def test_an_id_that_is_no_uuid_is_not_sent(world, session_id):
 
     login(world)
 
-    assert asked_to_end(world) == []
+    assert session_end_requests(world) == []
 
 
 def test_a_session_of_another_account_is_not_ended(world):
@@ -218,7 +218,7 @@ def test_a_session_of_another_account_is_not_ended(world):
 
     login(world)
 
-    assert asked_to_end(world) == []
+    assert session_end_requests(world) == []
 
 
 def test_same_session_returned_again_is_not_ended(world):
@@ -228,7 +228,7 @@ def test_same_session_returned_again_is_not_ended(world):
 
     login(world)
 
-    assert asked_to_end(world) == []
+    assert session_end_requests(world) == []
 
 
 def test_a_session_file_that_was_altered_is_replaced_as_ever(world, tmp_path):
@@ -237,7 +237,7 @@ def test_a_session_file_that_was_altered_is_replaced_as_ever(world, tmp_path):
     device = login(world)
 
     assert device.items() == []
-    assert asked_to_end(world) == []
+    assert session_end_requests(world) == []
 
 
 @pytest.mark.parametrize("new_key", [False, True])
@@ -249,10 +249,10 @@ def test_a_changed_password_ends_all_others_itself(world, new_key):
 
     login(world, "phone", NEW, changed=True)
 
-    assert asked_to_end(world) == []
+    assert session_end_requests(world) == []
     assert len(live(world)) == 2
     login(world, "phone", NEW)
-    assert len(asked_to_end(world)) == 1
+    assert len(session_end_requests(world)) == 1
     assert len(live(world)) == 2
 
 
@@ -268,7 +268,7 @@ def test_a_change_whose_answer_was_lost_leaves_one_session_too(world):
 
     login(world, password=NEW)
 
-    assert len(asked_to_end(world)) == 1
+    assert len(session_end_requests(world)) == 1
     assert len(live(world)) == 1
 
 
@@ -282,7 +282,7 @@ def test_a_recovery_ends_all_sessions_itself(world):
 
     login(world, password=NEW)
 
-    assert asked_to_end(world) == []
+    assert session_end_requests(world) == []
     assert len(live(world)) == 1
 
 
@@ -291,4 +291,4 @@ def test_unknown_server_gets_no_request(world, tmp_path):
 
     login(world, secret_key=world.signup.secret_key)
 
-    assert asked_to_end(world) == []
+    assert session_end_requests(world) == []

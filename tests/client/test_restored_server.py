@@ -72,7 +72,7 @@ def test_restored_dump_is_explained_accepted_and_lossless(at, tmp_path, unlocked
 
     dump.restore()
 
-    assert "older profile" in laptop.refused(5, "list")
+    assert "older profile" in laptop.fails(5, "list")
     assert "first Ship" in laptop.done("show", "Ship", "--field", "password", "--offline")
     assert "review these differences first" in laptop.types("sync", "--accept").stderr.lower()
     explained = laptop.types("sync", "--explain")

@@ -25,8 +25,8 @@ class Owner:
         self._folder = folder
         self.laptop = self.device("laptop")
         self.signup = self.laptop.signup(EMAIL, PASSWORD)
-        self.letter = self.last_letter()
-        self.laptop.verify(re.search(r"token=([\w-]+)", self.letter.text).group(1))
+        self.email_message = self.last_email()
+        self.laptop.verify(re.search(r"token=([\w-]+)", self.email_message.text).group(1))
         self.laptop.login(EMAIL, PASSWORD)
 
     def device(self, name):
@@ -38,7 +38,7 @@ class Owner:
         device.login(EMAIL, PASSWORD, secret_key=self.signup.secret_key)
         return device
 
-    def last_letter(self):
+    def last_email(self):
         with self._app.app_context():
             newest = sa.select(Mail).order_by(Mail.created_at.desc())
             row = db.session.scalars(newest).first()
@@ -51,17 +51,17 @@ def owner(app, tmp_path):
 
 
 def test_the_mail_shows_the_code_of_the_signup(owner):
-    assert owner.signup.code in owner.letter.text
+    assert owner.signup.code in owner.email_message.text
 
 
 def test_a_token_confirms_once(owner):
-    token = re.search(r"token=([\w-]+)", owner.letter.text).group(1)
+    token = re.search(r"token=([\w-]+)", owner.email_message.text).group(1)
 
     with pytest.raises(TokenInvalid):
         owner.laptop.verify(token)
 
 
-def test_a_wrong_password_is_refused(owner):
+def test_wrong_password_is_rejected(owner):
     with pytest.raises(CredentialsInvalid):
         owner.device("phone").login(
             EMAIL, "another long password", secret_key=owner.signup.secret_key

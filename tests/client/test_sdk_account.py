@@ -32,7 +32,7 @@ def test_signup_shows_secret_key_and_sends_no_secret(world):
     }
 
 
-def test_a_weak_master_password_is_refused_before_anything_is_sent(tmp_path):
+def test_weak_master_password_is_rejected_before_any_request(tmp_path):
     server = FakeServer()
     device = Vaultr(URL, home=tmp_path, transport=server.transport(), agent=False)
 
@@ -67,14 +67,14 @@ def test_a_new_device_without_the_secret_key_sends_nothing(world):
     assert len(world.server.requests) == before
 
 
-def test_a_wrong_password_is_refused_by_the_server_at_login(world):
+def test_login_with_wrong_password_is_rejected_by_server(world):
     with pytest.raises(CredentialsInvalid):
         world.device("phone").login(
             EMAIL, "another long password", secret_key=world.signup.secret_key
         )
 
 
-def test_a_wrong_password_does_not_unlock_and_asks_nobody(world):
+def test_unlock_with_wrong_password_sends_no_request(world):
     again = world.device("laptop")
     before = len(world.server.requests)
 
@@ -108,7 +108,7 @@ def test_the_cache_answers_without_the_server(world):
         assert again.item("Mail", offline=True).detail == {"password": "hunter2"}
 
 
-def test_nothing_readable_lies_in_the_folder(world, tmp_path):
+def test_client_folder_contains_no_plaintext(world, tmp_path):
     world.laptop.add("login", *mail())
     world.laptop.close()
     access = next(iter(world.server.sessions.values()))["access"]
@@ -119,7 +119,7 @@ def test_nothing_readable_lies_in_the_folder(world, tmp_path):
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_a_void_access_token_is_renewed_once(world):
+def test_invalid_access_token_is_renewed_once(world):
     for session in world.server.sessions.values():
         session["access"] = "void"
 
@@ -127,7 +127,7 @@ def test_a_void_access_token_is_renewed_once(world):
     assert len(world.sent("POST", "/auth/refresh")) == 1
 
 
-def test_ended_session_asks_to_log_in_and_keeps_cache(world):
+def test_ended_session_requires_login_and_keeps_cache(world):
     world.laptop.add("login", *mail())
     world.server.sessions.clear()
 
@@ -153,13 +153,13 @@ def test_logout_ends_the_session_and_keeps_pins_and_cache(world):
 
 
 def test_logout_ends_session_without_profile_write(world):
-    def refuse(method, path, status, body):
+    def reject(method, path, status, body):
         if method == "PUT" and path == "/auth/profile":
             return 200, {"revision": 99}
         return status, body
 
     world.laptop.add("login", *mail())
-    world.server.tamper = refuse
+    world.server.tamper = reject
     with pytest.raises(AnswerInvalid):
         world.laptop.logout()
 
@@ -167,7 +167,7 @@ def test_logout_ends_session_without_profile_write(world):
     assert not world.laptop.unlocked
 
 
-def test_an_account_without_a_secret_key_says_so_itself(tmp_path):
+def test_login_without_secret_key_works_if_account_has_none(tmp_path):
     server = FakeServer()
     first = Vaultr(URL, home=tmp_path / "a", transport=server.transport(), agent=False)
     assert first.signup(EMAIL, PASSWORD, secret_key=False).secret_key is None
@@ -179,7 +179,7 @@ def test_an_account_without_a_secret_key_says_so_itself(tmp_path):
     assert second.items() == []
 
 
-def test_a_signup_that_the_server_refuses_leaves_nothing_waiting(tmp_path):
+def test_rejected_signup_leaves_nothing_pending(tmp_path):
     server = FakeServer()
     problem = {"type": "urn:vaultr:problem:kdf-refused", "status": 422}
     server.tamper = lambda method, path, status, body: (422, problem)

@@ -73,7 +73,7 @@ def test_logout_ends_it_too(home, server):
     assert not Vaultr(home=home).unlocked
 
 
-def test_agent_off_starts_and_asks_no_process(home, monkeypatch):
+def test_agent_off_starts_no_process(home, monkeypatch):
     with Vaultr(home=home) as device:
         device.unlock(PASSWORD, keep=True)
     monkeypatch.setenv("VAULTR_AGENT", "off")

@@ -180,7 +180,7 @@ def test_trash_restore_and_remove(world):
     assert world.second().items(state="any") == []
 
 
-def test_trash_of_an_item_that_changed_meanwhile_is_refused(world):
+def test_trash_of_changed_item_is_rejected(world):
     world.laptop.add("login", *mail())
     phone = world.second()
 

@@ -182,8 +182,8 @@ def test_nothing_new_is_a_304_and_writes_no_profile(world):
 
     world.laptop.sync()
 
-    asked = [path.rpartition("/")[2] for _, path, _ in world.server.requests[before:]]
-    assert asked == ["me", "vaults", "sync"]
+    requested = [path.rpartition("/")[2] for _, path, _ in world.server.requests[before:]]
+    assert requested == ["me", "vaults", "sync"]
 
 
 def test_item_changed_during_confirmation_is_not_removed(world):

@@ -64,7 +64,7 @@ def test_vaults_named_alike_are_distinguished_by_ids(two):
 # Deleting
 
 
-def test_account_without_vault_says_how_to_create_one(world):
+def test_account_without_vault_explains_how_to_create_one(world):
     world.laptop.delete_vault("Personal", confirm="Personal")
 
     with pytest.raises(VaultNotFound, match=r"has no vault\. Create one: vaultr vaults add NAME"):
@@ -136,7 +136,9 @@ def test_a_vault_listed_though_deleted_is_never_opened(world):
     assert world.laptop.items() == []
     assert world.second().items() == []
 
-    assert ("DELETE", f"/vaults/{vault_id}") in [asked[:2] for asked in world.server.requests]
+    assert ("DELETE", f"/vaults/{vault_id}") in [
+        requested[:2] for requested in world.server.requests
+    ]
     assert any("deleted" in notice for notice in world.laptop.notices)
     assert world.server.vaults == {}, "and no first vault is made in its place"
 

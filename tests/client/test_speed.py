@@ -102,13 +102,13 @@ def test_list_of_10000_cached_items_is_fast(full):
 
 @pytest.mark.long
 def test_delta_sync_adds_little_time(full):
-    offline, asked = pairs(
+    offline, requested = pairs(
         lambda: full.done("list", "--offline", password=None),
         lambda: full.done("list", password=None),
         rounds=7,
     )
 
-    assert statistics.median(asked) - statistics.median(offline) < 0.3
+    assert statistics.median(requested) - statistics.median(offline) < 0.3
 
 
 @pytest.mark.long
@@ -129,7 +129,7 @@ def test_unlocking_takes_the_derivation_and_two_tenths_of_a_second(device, count
 
 
 @pytest.mark.parametrize("words", [("unlock",), ("list", "--offline"), ("vaults", "list")])
-def test_only_what_asks_a_server_loads_what_can_ask_one(device, words):
+def test_only_commands_that_contact_server_import_httpx(device, words):
     device.done("sync", password=None)
     telling = copy.copy(device)
     telling.program = (device.program[0], "-X", "importtime", *device.program[1:])

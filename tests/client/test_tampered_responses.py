@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.client.tampered_responses import Story, answers_of, places, twisted
+from tests.client.tampered_responses import Story, answers_of, places, tampered_at
 from tests.client.world import mail
 from vaultr.protocol.problems import STATUS_OF
 
@@ -56,13 +56,11 @@ def test_one_changed_value_is_rejected_or_changes_nothing(story, name, count):
         path = chance.choice(list(places(answers[number][1])))
 
         one = story(acts, is_new=is_new)
-        one.check(done=one.run_tampered(twisted(number, path, chance)))
+        one.check(done=one.run_tampered(tampered_at(number, path, chance)))
 
 
 @pytest.mark.parametrize("acts", [writing, keeping])
-def test_one_answer_of_another_status_is_refused_or_changes_nothing(
-    story, acts, count, monkeypatch
-):
+def test_wrong_status_is_rejected_or_changes_nothing(story, acts, count, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     chance = random.Random(6)
     answers = answers_of(story(acts, is_new=False))
@@ -73,8 +71,8 @@ def test_one_answer_of_another_status_is_refused_or_changes_nothing(
     for _ in range(count(15, many=600)):
         number, other = chance.randrange(len(answers)), chance.choice(others)
 
-        def tamper(asked, method, where, status, body, number=number, other=other):
-            return other if asked == number else (status, body)
+        def tamper(requested, method, where, status, body, number=number, other=other):
+            return other if requested == number else (status, body)
 
         one = story(acts, is_new=False)
         one.check(done=one.run_tampered(tamper))

@@ -11,7 +11,7 @@ PASSWORD = "amber-lantern-quilt-7-harbour"
 SECRET = "tundra violet gravel"
 TOTP = "otpauth://totp/Harbour?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 WEAK = "harbour-2019"
-ASKED = ("Master password: ", PASSWORD)
+REQUESTED = ("Master password: ", PASSWORD)
 # As the old password manager exported it, with a password that two sites share.
 EXPORT = {
     "encrypted": False,
@@ -64,7 +64,7 @@ def _signs_up(recording, site):
     token = site.token(of=EMAIL)
     recording.hides(token, "TOKEN")
     recording.types("verify", token)
-    recording.types("login", "--email", EMAIL, "--device-name", "laptop", answers=[ASKED])
+    recording.types("login", "--email", EMAIL, "--device-name", "laptop", answers=[REQUESTED])
     return key
 
 
@@ -125,7 +125,7 @@ def _adds_a_device(recording, phone, key):
     )
     recording.types(
         *("login", "--email", EMAIL, "--device-name", "desktop"),
-        answers=[ASKED, ("Secret key", key)],
+        answers=[REQUESTED, ("Secret key", key)],
         device=phone,
     )
     recording.says("Change the login there:")
@@ -142,7 +142,7 @@ def _gives_access_to_a_job(recording, tmp_path):
     )
     token = tmp_path / "ci.token"
     recording.types(
-        "machines", "add", "ci", "--vault", "Personal", "--out", str(token), answers=[ASKED]
+        "machines", "add", "ci", "--vault", "Personal", "--out", str(token), answers=[REQUESTED]
     )
     recording.says("The job needs no login and no password:")
     job = Device(tmp_path / "job", recording.device.environ["VAULTR_URL"])
@@ -173,4 +173,6 @@ def _looks_after_it(recording, site):
     recording.types("doctor")
     recording.says("Lock the device when you leave it:")
     recording.types("lock")
-    recording.types("list", "wiki", answers=[("Master password: ", "not this one, surely"), ASKED])
+    recording.types(
+        "list", "wiki", answers=[("Master password: ", "not this one, surely"), REQUESTED]
+    )

@@ -95,7 +95,7 @@ def test_a_server_whose_clock_is_ahead_has_nothing_removed(trashed):
     assert in_trash(trashed.laptop) == ["Mail"]
 
 
-def test_missing_server_time_removes_nothing_and_says_so(trashed, own_clock):
+def test_missing_server_time_removes_nothing_and_warns(trashed, own_clock):
     own_clock(31)
     trashed.laptop.device.unlocked.account.session.server_time = lambda: None
 
@@ -105,7 +105,7 @@ def test_missing_server_time_removes_nothing_and_says_so(trashed, own_clock):
     assert any("not by the server's" in notice for notice in trashed.laptop.notices)
 
 
-def test_what_another_device_restores_meanwhile_is_not_removed(trashed, own_clock):
+def test_item_restored_on_another_device_is_not_purged(trashed, own_clock):
     phone = trashed.second_by_key()
     phone.sync()
     own_clock(31)

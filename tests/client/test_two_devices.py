@@ -216,10 +216,10 @@ def check_recovered(world, name, changed, recovered):
         return
     assert isinstance(recovered, PreconditionFailed | TokenInvalid), repr(recovered)
     if name == "new":  # a device of nobody: without the secret key nothing leaves it
-        asked = len(world.sent("POST", "/auth/login"))
+        requested = len(world.sent("POST", "/auth/login"))
         with pytest.raises(SecretKeyNeeded):
             world.device(name).login(EMAIL, NEW)
-        assert len(world.sent("POST", "/auth/login")) == asked
+        assert len(world.sent("POST", "/auth/login")) == requested
         world.device(name).login(EMAIL, NEW, secret_key=world.signup.secret_key)
         assert not world.device(name).change_is_pending
     check_sound(world, NEW, wrong=[PASSWORD, THIRD])
@@ -261,13 +261,13 @@ def test_lost_recovery_response_sends_no_password_alone(worlds):
     world.server.lose = [("POST", "/recover/complete")] * 4
     with pytest.raises(ServerUnreachable):
         recovering(world, "new")()
-    asked = len(world.sent("POST", "/auth/login"))
+    requested = len(world.sent("POST", "/auth/login"))
     answering(world, "POST", "/auth/prelogin", lambda body: body | {"salt": b64(bytes(range(32)))})
 
     with pytest.raises(SecretKeyNeeded):
         world.device("new").login(EMAIL, THIRD)
 
-    assert len(world.sent("POST", "/auth/login")) == asked
+    assert len(world.sent("POST", "/auth/login")) == requested
     world.server.tamper = None
     world.device("new").login(EMAIL, THIRD)
     assert titles(unlocked(world, "new", THIRD)) == []

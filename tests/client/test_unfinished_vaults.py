@@ -21,7 +21,7 @@ def names(device):
     return sorted(each.name for each in device.vaults())
 
 
-def test_one_that_was_rotated_meanwhile_is_gone_on_with(half_made):
+def test_concurrently_rotated_vault_is_completed(half_made):
     phone = half_made.second_by_key()
     phone.add("login", *mail(), vault="Work")
     phone.rotate("Work")
@@ -31,7 +31,7 @@ def test_one_that_was_rotated_meanwhile_is_gone_on_with(half_made):
     assert secrets_of(half_made.laptop) == {"Mail": "hunter2"}
 
 
-def test_one_that_was_deleted_meanwhile_is_not_made_again(half_made):
+def test_concurrently_deleted_vault_is_not_created_again(half_made):
     phone = half_made.second_by_key()
     phone.sync()
     phone.delete_vault("Work", confirm="Work")

@@ -14,7 +14,7 @@ from vaultr.protocol.entries import Entry, Op, item_content
 
 
 @pytest.fixture
-def refused(world):
+def rejected(world):
     """An owner, one of whose writes came too late; the server kept what it rejected."""
     laptop = world.laptop
     world.item = laptop.add("login", *mail("Mail", "first"))
@@ -91,13 +91,13 @@ def show(world):
 
 
 @pytest.fixture(params=["seen", "old"])
-def device(refused, request):
+def device(rejected, request):
     """A device that saw the head of each revision, and one that came later."""
-    return refused.laptop if request.param == "seen" else refused.second_by_key("new")
+    return rejected.laptop if request.param == "seen" else rejected.second_by_key("new")
 
 
-def test_a_put_that_was_refused_is_no_version(refused, device):
-    n = show(refused)
+def test_rejected_put_creates_no_version(rejected, device):
+    n = show(rejected)
 
     with pytest.raises(IntegrityError, match="not written by one of your devices"):
         device.version("Mail", n)
@@ -107,24 +107,24 @@ def test_a_put_that_was_refused_is_no_version(refused, device):
         device.bring_back("Mail", n)
 
 
-def test_versions_in_the_log_are_shown_to_every_device(refused, device):
+def test_versions_in_the_log_are_shown_to_every_device(rejected, device):
     found = [device.version("Mail", each.revision) for each in device.history("Mail")]
 
     assert [each.detail["password"] for each in found] == ["last", "refused", "first"]
 
 
-def test_log_with_rejected_put_leads_to_other_head(refused):
-    device = refused.second_by_key("new")
+def test_log_with_rejected_put_leads_to_other_head(rejected):
+    device = rejected.second_by_key("new")
     device.sync()
-    n = show(refused)
-    showing = refused.server.tamper
+    n = show(rejected)
+    showing = rejected.server.tamper
 
     def tamper(method, path, status, body):
         if path.endswith("/sync") and body:
-            reported = refused.version["entry"]
+            reported = rejected.version["entry"]
             body["entries"] = [reported if each["n"] == n else each for each in body["entries"]]
         return showing(method, path, status, body)
 
-    refused.server.tamper = tamper
+    rejected.server.tamper = tamper
     with pytest.raises(IntegrityError, match="does not lead to what this device has"):
         device.history("Mail")

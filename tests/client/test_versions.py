@@ -106,7 +106,7 @@ def test_edit_between_sync_and_list_is_no_alarm(edited):
     assert [each.revision for each in edited.laptop.history("Post")] == [4, 3, 2, 1]
 
 
-LIES = {
+TAMPERINGS = {
     "another overview": lambda one, others: one.update(overview=others[1]["overview"]),
     "another detail": lambda one, others: one.update(detail=others[1]["detail"]),
     "both of another version": lambda one, others: one.update(
@@ -123,7 +123,7 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("attack", LIES)
+@pytest.mark.parametrize("attack", TAMPERINGS)
 @pytest.mark.parametrize("revision", [1, 3])
 def test_version_not_matching_its_entry_is_rejected(edited, attack, revision):
     other = edited.laptop.add("login", *mail("Other"))
@@ -132,7 +132,7 @@ def test_version_not_matching_its_entry_is_rejected(edited, attack, revision):
     others = [*copy.deepcopy(stored), edited.server.entry_of(vault["id"], other.revision)]
 
     def change(body):
-        LIES[attack](body, others)
+        TAMPERINGS[attack](body, others)
         return body
 
     answering(edited, "GET", f"/versions/{revision}", change)

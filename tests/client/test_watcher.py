@@ -26,10 +26,10 @@ def test_briefly_busy_server_does_not_end_the_watch(world, monkeypatch, slug, st
     monkeypatch.setattr(watcher, "_wait", wait)
     monkeypatch.setattr(watcher, "_send", arguments.append)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    refusals = iter(range(4))  # as often as one request is sent
+    rejections = iter(range(4))  # as often as one request is sent
 
     def tamper(method, path, value, body):
-        if next(refusals, None) is None:
+        if next(rejections, None) is None:
             return value, body
         return status, {"type": f"urn:vaultr:problem:{slug}", "status": status}
 

@@ -73,8 +73,8 @@ class World:
 
     def sent(self, method, ending):
         """Return the bodies of all requests to one route."""
-        asked = self.server.requests
-        return [body for verb, path, body in asked if verb == method and path.endswith(ending)]
+        requested = self.server.requests
+        return [body for verb, path, body in requested if verb == method and path.endswith(ending)]
 
 
 class StoredKey:

@@ -79,7 +79,7 @@ class Owner:
             session = factories.session(factories.account(f"owner{number}@example.org"))
         self.writer = Writer(Http(url, session))
         self.acknowledged = []
-        self.refused = []
+        self.rejected = []
         self.broken = 0
         self.slowest = 0.0
 
@@ -99,7 +99,7 @@ class Owner:
             if response.status_code < 300:
                 self.acknowledged.append(request.path)
                 return True
-            self.refused.append(response.status_code)
+            self.rejected.append(response.status_code)
             if once:
                 return False
             assert response.status_code == 503, response.data

@@ -117,13 +117,13 @@ def mallory(pod):
 def abuse(pod, mallory, users, seconds):
     """Run a stranger and an account who send whatever they can for so long."""
     owned, empty, sessions, stale = mallory
-    stranger = hostile_requests.of_stranger(pod.app, [one.email for one in users])
+    anonymous = hostile_requests.of_stranger(pod.app, [one.email for one in users])
     account = hostile_requests.of_account(pod.app, owned, sessions[0], stale, MALLORY)
     vaults = [[str(one.id), str(one.author_id)] for one in empty]
     tokens = [one.access_token for one in sessions]
     with contextlib.ExitStack() as stack:
         abusers = [
-            stack.enter_context(Abuser(Plan(pod.server.port, STRANGER, seconds, stranger))),
+            stack.enter_context(Abuser(Plan(pod.server.port, STRANGER, seconds, anonymous))),
             stack.enter_context(
                 Abuser(Plan(pod.server.port, ACCOUNT, seconds, account, 32, tokens, vaults))
             ),
@@ -146,10 +146,10 @@ def test_stranger_and_account_exhaust_nothing(pod, mallory, quiet, seconds, time
     with pod_memory.Memory(pod.server.process.pid, every=0.5) as memory:
         loaded = Users(users, forgetful, pod.server.url)
         with abuse(pod, mallory, users, seconds) as abusers, loaded:
-            stranger, account = (one.seen() for one in abusers)
+            anonymous, account = (one.seen() for one in abusers)
     took = time.monotonic() - began
     before, during = unloaded.record, loaded.record
-    found = figures(before, during, (stranger, account), memory)
+    found = figures(before, during, (anonymous, account), memory)
     (tmp_path / "figures.json").write_text(json.dumps(found, indent=2))
 
     assert (before.failures(), during.failures()) == ([], [])
@@ -164,7 +164,7 @@ def test_stranger_and_account_exhaust_nothing(pod, mallory, quiet, seconds, time
     assert {name: n for name, n in grown.items() if n > most[name] + theirs} == {}
     assert pod.redis.dbsize() - keys <= growth.most_keys(pod.settings) + 2 * theirs
     assert pod.redis.info("memory")["used_memory"] < REDIS_BYTES
-    for seen in (stranger, account):
+    for seen in (anonymous, account):
         assert statuses(seen)[429] > 0
         assert statuses(seen)[500] == 0
 

@@ -40,7 +40,7 @@ def printed(environ, code):
 
 
 @pytest.mark.long
-def test_million_pending_events_stop_nobody(postgres_url, tmp_path):
+def test_million_pending_events_block_no_writer(postgres_url, tmp_path):
     wanted = int(os.environ.get("TEST_AUDIT_EVENTS", "1000000"))
     url = servers.fresh_database(postgres_url)
     limits = {"AUDIT_LAG_WARN": "1", "AUDIT_LAG_DEGRADED": "1", "AUDIT_LAG_REFUSE": "1"}

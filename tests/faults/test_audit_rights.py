@@ -163,13 +163,13 @@ def test_revoked_insert_rejects_changes_and_commits_nothing(migrated, tmp_path, 
     client, path = app.test_client(), "/api/v1/auth/logout"
     run(migrated, f"REVOKE INSERT ON {table} FROM {rights.APP}")
     try:
-        refused = client.post(path, headers=session.headers)
+        rejected = client.post(path, headers=session.headers)
     finally:
         run(migrated, f"GRANT INSERT ON {table} TO {rights.APP}")
     done = client.post(path, headers=session.headers)
     with app.app_context():
         db.engine.dispose()
 
-    assert refused.status_code == 503
-    assert refused.json["type"] == "urn:vaultr:problem:audit-unavailable"
+    assert rejected.status_code == 503
+    assert rejected.json["type"] == "urn:vaultr:problem:audit-unavailable"
     assert done.status_code == 204

@@ -152,17 +152,17 @@ def test_a_lost_answer_leaves_exactly_one_key_that_opens(owner, count):
 
 def test_other_sessions_are_dead_on_every_worker_immediately(owner):
     client, others = owner.signed_in(), [owner.signed_in() for _ in range(4)]
-    assert {one.status_code for one in asked_everywhere(others)} == {200}
+    assert {one.status_code for one in requested_everywhere(others)} == {200}
     key, body = owner.next_keys(rewrap=False)
 
     assert client.put(CREDENTIALS, json=body).status_code == 204
 
-    assert {one.status_code for one in asked_everywhere(others)} == {401}
+    assert {one.status_code for one in requested_everywhere(others)} == {401}
     assert client.get(f"{AUTH}/me").status_code == 401
     assert owner.settle(key) == 1
 
 
-def asked_everywhere(clients):
+def requested_everywhere(clients):
     """Ask so often, and so much at once, that every worker is asked about every session."""
     return [
         answer

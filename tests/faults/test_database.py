@@ -189,19 +189,19 @@ def test_with_everything_away_health_answers_and_ready_names_it(
 
 @pytest.mark.long
 def test_readiness_is_found_out_once_a_second(server, client, monkeypatch):
-    asked = []
-    monkeypatch.setattr(readiness, "_database", lambda: asked.append(1) or ([], ()))
+    requested = []
+    monkeypatch.setattr(readiness, "_database", lambda: requested.append(1) or ([], ()))
     second, stored = readiness._CACHE_SECONDS, server.extensions["health.readiness"]
     monkeypatch.setattr(readiness, "_CACHE_SECONDS", 600.0)  # no test is so slow
 
     answers = in_threads(5, lambda: server.test_client().get("/api/ready").data)
 
     assert answers == [b'{"ready":true,"degraded":[]}'] * 5
-    assert len(asked) == 1
+    assert len(requested) == 1
     assert second == 1.0
     stored.at -= 600.05
     client.get("/api/ready")
-    assert len(asked) == 2
+    assert len(requested) == 2
 
 
 def test_without_a_free_connection_it_is_busy(time_limit, own_postgres, url, tmp_path):

@@ -87,10 +87,12 @@ def test_without_json_the_worst_comes_last(server):
     assert lines[-2].startswith("BAD   proxy")
 
 
-@pytest.mark.parametrize("asked", ["", "0.", "1.ab", "x", "9" * 40 + ".x", f"{2**40}.", "é.x"])
-def test_caller_without_keys_learns_no_address(right, asked):
+@pytest.mark.parametrize("requested", ["", "0.", "1.ab", "x", "9" * 40 + ".x", f"{2**40}.", "é.x"])
+def test_caller_without_keys_learns_no_address(right, requested):
     request = urllib.request.Request(f"{right.url}/api/health")
-    request.add_unredirected_header(client_address.REQUEST_HEADER, asked.encode().decode("latin-1"))
+    request.add_unredirected_header(
+        client_address.REQUEST_HEADER, requested.encode().decode("latin-1")
+    )
     with urllib.request.urlopen(request) as answer:
         assert answer.headers[client_address.RESPONSE_HEADER] is None
         assert answer.read() == b'{"status":"healthy"}'

@@ -19,7 +19,7 @@ print(*at_once(lambda _: app.test_client().get("/api/v1/openapi.json").status_co
 
 
 def test_all_first_requests_for_the_api_document_succeed(tmp_path):
-    asked = subprocess.run(
+    requested = subprocess.run(
         [sys.executable, "-c", ASKING],
         cwd=ROOT,
         env=app_fixtures.environ_for(tmp_path, LOG_LEVEL="ERROR"),
@@ -27,4 +27,4 @@ def test_all_first_requests_for_the_api_document_succeed(tmp_path):
         text=True,
     )
 
-    assert asked.stdout.split() == ["200"] * 16 + ["1"], asked.stdout + asked.stderr
+    assert requested.stdout.split() == ["200"] * 16 + ["1"], requested.stdout + requested.stderr

@@ -41,13 +41,13 @@ def app_beside(server, home, **more):
         db.engine.dispose()
 
 
-def until_refused(owners):
+def until_rejected(owners):
     """Write until nothing more goes in; what is rejected is rejected as unavailable, in time."""
     until = time.monotonic() + 60
     for one in owners.all:
         while one.write(once=True):
             assert time.monotonic() < until
-    return {status for one in owners.all for status in one.refused}
+    return {status for one in owners.all for status in one.rejected}
 
 
 def grow(url):
@@ -88,9 +88,9 @@ def test_full_postgresql_rejects_writes_and_keeps_reading(own_postgres, disk, tm
             grow(url)
         small.fill(psutil.Process(own_postgres._process.pid), psutil.Process(server.process.pid))
 
-        refused = until_refused(owners)
+        rejected = until_rejected(owners)
 
-        assert refused <= ({503} if small.mounted else {500, 503})
+        assert rejected <= ({503} if small.mounted else {500, 503})
         assert not small.mounted or '"cause": "DiskFull"' in server.printed()
         assert owners.all[0].writer.client.get("/api/v1/vaults").status_code == 200
         assert server.get("/api/ready")[0] == 200
@@ -115,9 +115,9 @@ def test_full_sqlite_rejects_writes_and_keeps_reading(disk, tmp_path):
         owners.all[0].write()
         small.fill(psutil.Process(server.process.pid))
 
-        refused = until_refused(owners)
+        rejected = until_rejected(owners)
 
-        assert refused <= {503}
+        assert rejected <= {503}
         assert owners.all[0].writer.client.get("/api/v1/vaults").status_code == 200
         small.make_room()
         owners.all[0].writer.sync()

@@ -84,7 +84,7 @@ def test_forty_parallel_guesses_with_frozen_redis_hash_five_times(server, own_re
 
 
 @pytest.mark.long
-def test_a_worker_that_was_restarted_gives_no_new_guesses(server, own_redis, numbers):
+def test_restarted_worker_grants_no_new_guesses(server, own_redis, numbers):
     own_redis.freeze()
     answers = guesses_until_five(server, 10, [])
     assert answers.count(401) == ALLOWED

@@ -90,9 +90,9 @@ def test_worker_killed_in_change_leaves_neither_key_nor_change(site, count):
         with psycopg2.connect(site.database) as holder, ThreadPoolExecutor(1) as pool:
             with holder.cursor() as cursor:
                 cursor.execute("SELECT 1 FROM accounts FOR UPDATE")
-            asked = pool.submit(site.post, vault, key)
+            requested = pool.submit(site.post, vault, key)
             _kill(_worker_that_waits(site))
-            assert asked.result()[0] is None
+            assert requested.result()[0] is None
             holder.rollback()
 
         status, replayed, _ = site.post(vault, key)
@@ -111,7 +111,7 @@ def test_twins_on_several_workers_are_done_once(site, count):
         assert site.vaults() == before + 1
 
 
-def test_a_lost_answer_is_asked_for_again(site, count):
+def test_lost_response_is_replayed(site, count):
     for _ in range(count(20, many=200)):
         vault, key, before = new_vault(), uuid4().hex, site.vaults()
 

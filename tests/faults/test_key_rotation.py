@@ -189,8 +189,8 @@ def test_a_rotation_under_traffic_loses_no_valid_token(site):
             for name in KEY_SETS:
                 assert site.flask_keys("rotate", name, *step).exit_code == 0
             site.reload()
-        refused = site.flask_keys("retire", "JWT_SECRET", old)
-        assert (refused.exit_code, "with a live token" in refused.output) == (1, True)
+        rejected = site.flask_keys("retire", "JWT_SECRET", old)
+        assert (rejected.exit_code, "with a live token" in rejected.output) == (1, True)
 
         until = time.monotonic() + PATIENCE_SECONDS
         while old in traffic.signed_by() and not traffic.bad:

@@ -87,7 +87,7 @@ def test_metrics_of_killed_worker_stay_and_its_files_go(server, port):
 
 
 @pytest.mark.long
-def test_unfilled_metrics_file_disturbs_nobody(server, port):
+def test_empty_metrics_file_breaks_no_scrape(server, port):
     [folder] = [
         one for one in folders() if str(one) in open_files(psutil.Process(server.process.pid))
     ]
@@ -115,10 +115,10 @@ def test_metrics_port_responds_while_all_threads_are_busy(time_limit, server, po
 
 @pytest.mark.parametrize("path", ["/", "/api/health", "/metrics/..", "/api/v1/auth/me"])
 def test_nothing_else_is_on_that_port(server, port, path):
-    with pytest.raises(urllib.error.HTTPError) as refused:
+    with pytest.raises(urllib.error.HTTPError) as rejected:
         scraped(port, path)
 
-    with refused.value as answer:
+    with rejected.value as answer:
         assert (answer.code, answer.read()) == (404, b"only /metrics is here\n")
 
 
@@ -146,7 +146,7 @@ def test_silent_connection_blocks_no_other(server, port):
         one.close()
 
 
-def test_whatever_is_asked_there_are_no_more_series_than_stated(server, port):
+def test_requests_create_no_undocumented_metric_series(server, port):
     for number in range(150):
         server.get(f"/api/v1/nowhere/{number}")
         server.get(f"/api/v1/vaults/00000000-0000-4000-8000-{number:012}")
@@ -215,9 +215,9 @@ def test_every_alert_and_dashboard_query_finds_existing_metrics(tmp_path):
         one.get(DOCUMENT)
         one.get("/api/v1/vaults")
         one.get("/api/ready")
-        asked = set().union(*map(names_in, queries().values()))
+        requested = set().union(*map(names_in, queries().values()))
         # What has labels that nobody has used yet has no samples, but is announced.
-        wait_for(lambda: asked <= shown(port))
+        wait_for(lambda: requested <= shown(port))
 
 
 def shown(port):
@@ -226,7 +226,7 @@ def shown(port):
 
 
 @pytest.mark.long
-def test_statsd_receives_metrics_and_its_outage_disturbs_nobody(tmp_path):
+def test_statsd_receives_metrics_and_its_outage_fails_no_request(tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.settimeout(60)

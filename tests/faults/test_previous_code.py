@@ -77,7 +77,7 @@ def test_previous_code_serves_on_the_new_schema(old_code, environ, tmp_path, mon
             owners.wait_for_more(count(20, many=2000))
             sign_in_and_out(app, old.url)
         owners.check(app)
-        assert [one.refused for one in owners.all] == [[]] * 3
+        assert [one.rejected for one in owners.all] == [[]] * 3
         assert [line for line in old.logged("request") if line["status"] >= 500] == []
     finally:
         old.stop()
@@ -98,8 +98,8 @@ def sign_in_and_out(app, url):
     """Do what else an owner does, as far as code of any version must be able to."""
     with app.app_context():
         account = factories.account("ann@example.org")
-        stranger = factories.session(account)
-    client = Http(url, stranger)
+        anonymous = factories.session(account)
+    client = Http(url, anonymous)
     opened = client.post("/api/v1/auth/login", json=factories.login())
     # The token of a session beside it must not be in the way of signing in.
     assert opened.status_code == 200, opened.data
@@ -145,7 +145,7 @@ def test_migration_waits_for_the_last_commit(clone):
 
 
 @pytest.mark.long
-def test_in_a_shallow_history_it_says_what_to_do(clone, tmp_path):
+def test_shallow_clone_prints_what_to_do(clone, tmp_path):
     root, _ = clone
     shallow = tmp_path / "shallow"
     subprocess.run(
@@ -157,7 +157,7 @@ def test_in_a_shallow_history_it_says_what_to_do(clone, tmp_path):
 
 
 @pytest.mark.long
-def test_outside_of_a_clone_it_says_so(tmp_path, monkeypatch):
+def test_missing_git_history_is_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     (tmp_path / "migrations" / "versions").mkdir(parents=True)
     (tmp_path / "migrations" / "versions" / "0001_a.py").write_text("")

@@ -147,7 +147,7 @@ def test_back_again_it_is_found_without_any_request(server, client, own_redis, c
     assert statuses(client, 9) == [200] * 8 + [429]
 
 
-def test_ready_says_degraded_for_a_while_and_then_not_ready(tmp_path, own_redis, monkeypatch):
+def test_readiness_is_degraded_first_and_then_not_ready(tmp_path, own_redis, monkeypatch):
     monkeypatch.setattr("vaultr.health.readiness._database", lambda: ([], []))
     with sample_routes.server(tmp_path, REDIS_URL=own_redis.url, READY_REDIS_GRACE="600") as app:
         client = app.test_client()

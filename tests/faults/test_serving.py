@@ -236,7 +236,7 @@ def test_bind_accepts_ipv4_and_ipv6_with_or_without_port(tmp_path, bind, listens
 
 
 @pytest.mark.long
-def test_a_greeting_tells_where_things_are(tmp_path):
+def test_startup_message_lists_the_addresses(tmp_path):
     home = {"VAULTR_HOME": str(tmp_path), "VAULTR_ENV": "development"}
     sent = {**home, "SMTP_HOST": "localhost", "REDIS_URL": "redis://cache"}
 

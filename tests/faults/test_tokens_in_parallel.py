@@ -113,7 +113,7 @@ def test_of_many_uses_on_several_workers_one_succeeds(site, count, made):
 def test_many_starts_on_several_workers_begin_one_wait(site):
     site.fresh()
     account_id = account_recovery.with_recovery_key(site.app)
-    token = account_recovery.asked(site.app)
+    token = account_recovery.requested(site.app)
 
     assert site.at_once(account_recovery.START, proof(token, account_id)) == [200] * AT_ONCE
 

@@ -78,11 +78,11 @@ def hour(tmp_path_factory, postgres_url, redis_url, collector):
     site.start()
     try:
         site.secret_key = _keeps_a_secret(home, site)
-        asked(site, "/api/v1/vaults", traceparent=OURS, **{"X-Request-Id": "ours-1"})
-        asked(site, "/api/v1/vaults", traceparent=UNSAMPLED, **{"X-Request-Id": "unsampled-1"})
-        _sends_what_nobody_may_tell(site)
+        requested(site, "/api/v1/vaults", traceparent=OURS, **{"X-Request-Id": "ours-1"})
+        requested(site, "/api/v1/vaults", traceparent=UNSAMPLED, **{"X-Request-Id": "unsampled-1"})
+        _send_marked_requests(site)
         for number in range(40):
-            asked(site, "/api/v1/openapi.json", **{"X-Request-Id": f"many-{number}"})
+            requested(site, "/api/v1/openapi.json", **{"X-Request-Id": f"many-{number}"})
         assert collector.spans == []
     finally:
         site.stop()
@@ -100,7 +100,7 @@ def _keeps_a_secret(home, site):
     return re.search(r"^Secret key: (\S{43})$", shown, re.M)[1]
 
 
-def asked(site, path, method="GET", body=None, **headers):
+def requested(site, path, method="GET", body=None, **headers):
     connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)
     connection.request(method, path, body, headers)
     answer = connection.getresponse()
@@ -109,7 +109,7 @@ def asked(site, path, method="GET", body=None, **headers):
     return answer.status
 
 
-def _sends_what_nobody_may_tell(site):
+def _send_marked_requests(site):
     sent = {
         "Authorization": f"Bearer {PLANTED['bearer']}",
         "Cookie": f"__Host-vaultr_access={PLANTED['cookie']}",
@@ -127,7 +127,7 @@ def _sends_what_nobody_may_tell(site):
     )
     for path in (*paths, "/api/v1/auth/login", "/api/v1/auth/signup"):
         for method in ("GET", "POST", PLANTED["path"][2:]):
-            assert asked(site, path, method, body, **sent) >= 400
+            assert requested(site, path, method, body, **sent) >= 400
 
 
 def by_request(collector, request_id):
@@ -237,7 +237,7 @@ def test_exported_traces_contain_no_secret_address_or_body(hour, collector):
 
 
 @pytest.mark.long
-def test_the_worker_tells_of_its_jobs_until_it_ends(tmp_path, postgres_url, redis_url):
+def test_worker_exports_spans_of_its_jobs_until_exit(tmp_path, postgres_url, redis_url):
     url, port = servers.fresh_database(postgres_url), free_port()
     with (
         collecting() as mine,

@@ -12,9 +12,9 @@ from tests.harness.timing import quickest
 from tests.harness.trace_collector import collecting
 
 
-def test_missing_collector_disturbs_nobody(tmp_path):
+def test_missing_collector_fails_no_request(tmp_path):
     with collecting() as mine:
-        mine.refusing = True
+        mine.rejecting = True
         for number, url in enumerate(
             (mine.url, "http://127.0.0.1:9", "http://no-such-host.invalid")
         ):
@@ -44,7 +44,7 @@ def without_otel(home):
 
 
 @pytest.mark.long
-def test_without_extra_the_server_runs_and_says_what_to_install(tmp_path):
+def test_missing_otel_extra_logs_what_to_install(tmp_path):
     more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "WEB_CONCURRENCY": "1"}
     with running(tmp_path, PYTHONPATH=without_otel(tmp_path), **more) as server:
         assert server.get("/api/v1/openapi.json")[0] == 200
@@ -92,12 +92,12 @@ def doctor_on(server, **more):
 
 
 @pytest.mark.long
-def test_doctor_tells_whether_spans_reach_the_collector(tmp_path):
+def test_doctor_reports_whether_spans_reach_the_collector(tmp_path):
     with collecting() as mine, running(tmp_path, WEB_CONCURRENCY="1") as server:
         named = {"OTEL_EXPORTER_OTLP_ENDPOINT": mine.url}
         assert doctor_on(server) == []
         assert doctor_on(server, **named) == [("ok", "the collector accepts spans")]
-        mine.refusing = True
+        mine.rejecting = True
         away = [("problem", "the collector does not accept spans")]
         assert doctor_on(server, **named) == away
         assert doctor_on(server, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") == away

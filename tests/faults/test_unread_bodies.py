@@ -63,7 +63,7 @@ def test_reused_connections_lose_no_request(server, count):
 
 
 @pytest.mark.parametrize(("size", "expected"), [(200_000, True), (2 * BODY_BYTES, False)])
-def test_response_says_whether_the_connection_stays_open(server, size, expected):
+def test_response_announces_whether_connection_stays_open(server, size, expected):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("POST", "/api/v1/auth/prelogin", b"x" * size, {"Content-Type": "text/plain"})
 

@@ -17,7 +17,7 @@ from vaultr.mail import service
 from vaultr.mail.message import Email
 
 ROOT = Path(__file__).parents[2]
-LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+EMAIL_MESSAGE = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
 
 @pytest.fixture(params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)])
@@ -42,7 +42,7 @@ def write_emails(environ, count):
     app = app_fixtures.built(environ)
     with app.app_context():
         for number in range(count):
-            service.send(LETTER, f"user{number}@example.org")
+            service.send(EMAIL_MESSAGE, f"user{number}@example.org")
         db.engine.dispose()
     return app
 
@@ -77,7 +77,7 @@ def test_a_worker_that_is_killed_keeps_no_lock(environ):
         hanging.kill()
         hanging.communicate()
     with app.app_context():
-        service.send(LETTER, "late@example.org")
+        service.send(EMAIL_MESSAGE, "late@example.org")
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         worker(environ | {"SMTP_PORT": str(port)}, "--once").communicate(timeout=60)
@@ -98,7 +98,7 @@ def _wait(happened):
 
 
 @pytest.mark.long
-def test_a_worker_tells_what_it_does_but_not_to_whom(environ):
+def test_worker_logs_jobs_without_recipients(environ):
     write_emails(environ, 1)
     with mail_servers.running(Inbox()) as port:
         output, _ = worker(environ | {"SMTP_PORT": str(port)}, "--once").communicate(timeout=60)

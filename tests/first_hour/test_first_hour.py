@@ -106,14 +106,14 @@ def _stores_a_login(laptop, transcript):
     added = {"overview": {"title": "Harbour mail", "username": "ann"}}
     added["detail"] = {"password": _edited()[2]}
     done = laptop.types("add", "login", "--json", stdin=json.dumps(added), password=False)
-    asked = _asked(json.loads(done.stdout)["id"])
-    transcript.ran((), asked, typed="vaultr add login --title 'Harbour mail' --username ann")
+    requested = _prompts(json.loads(done.stdout)["id"])
+    transcript.ran((), requested, typed="vaultr add login --title 'Harbour mail' --username ann")
     laptop.shows("list", "harbour", password=False)
     laptop.shows("show", "Harbour mail", password=False)
     transcript.says("`show --field password` prints the password, and `copy` copies it.")
 
 
-def _asked(item_id):
+def _prompts(item_id):
     """Return what a terminal would show, where the test hands the item over as JSON."""
     shown = ("Password (empty for none):", "TOTP secret (empty for none):")
     shown = (*shown, f"Added: Harbour mail ({item_id})")

@@ -51,7 +51,7 @@ def test_a_line_that_only_shows_the_default_shows_that(name):
     } == {}
 
 
-def test_the_example_of_development_is_what_nothing_set_gives(tmp_path):
+def test_development_example_equals_the_defaults(tmp_path):
     home = {"VAULTR_HOME": str(tmp_path)}
     shown = {key: value for key, (value, _) in lines("development").items() if value}
 
@@ -60,7 +60,7 @@ def test_the_example_of_development_is_what_nothing_set_gives(tmp_path):
     assert settings == Settings.from_environ(home)
 
 
-def test_the_example_of_production_lacks_only_the_keys():
+def test_production_example_is_complete_except_for_keys():
     provided = {key: value for key, (value, default) in lines("production").items() if not default}
     empty = {key for key, value in provided.items() if not value}
 

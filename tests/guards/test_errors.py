@@ -11,7 +11,7 @@ from vaultr.errors import ServiceError
 from vaultr.protocol.problems import SLUGS, statuses_of
 
 
-def refusals():
+def service_errors():
     """List all errors of the server, in any module."""
     for module in pkgutil.walk_packages(vaultr.__path__, "vaultr."):
         if module.name.endswith(".errors") and not module.name.startswith("vaultr.client"):
@@ -28,7 +28,7 @@ def descendants(kind):
 def test_every_error_has_known_slug_and_status(sqlite_app):
     wrong = {
         kind.__name__: (kind.slug, status_of(kind))
-        for kind in refusals()
+        for kind in service_errors()
         if kind.slug not in SLUGS or status_of(kind) not in statuses_of(kind.slug)
     }
 
@@ -36,8 +36,8 @@ def test_every_error_has_known_slug_and_status(sqlite_app):
 
 
 def test_every_error_describes_itself_in_a_sentence(sqlite_app):
-    silent = [kind.__name__ for kind in refusals() if not (kind.__doc__ or "").strip()]
-    unfinished = [kind.__name__ for kind in refusals() if not str(kind()).endswith(".")]
+    silent = [kind.__name__ for kind in service_errors() if not (kind.__doc__ or "").strip()]
+    unfinished = [kind.__name__ for kind in service_errors() if not str(kind()).endswith(".")]
 
     assert silent == []
     assert unfinished == []
@@ -45,14 +45,14 @@ def test_every_error_describes_itself_in_a_sentence(sqlite_app):
 
 def test_a_slug_means_one_thing_in_a_feature(sqlite_app):
     names = defaultdict(set)
-    for kind in refusals():
+    for kind in service_errors():
         if kind.__base__.__module__ != kind.__module__:  # a special case of an error beside it
             names[kind.__module__, kind.slug, status_of(kind)].add(kind.__name__)
 
     assert {key: kinds for key, kinds in names.items() if len(kinds) > 1} == {}
 
 
-def test_a_view_names_only_refusals_of_its_own(sqlite_app):
+def test_view_lists_only_its_own_errors(sqlite_app):
     """Errors that every route may return (401, 429, 400 and so on) are not declared."""
     for view in sqlite_app.view_functions.values():
         contract = contract_of(view)

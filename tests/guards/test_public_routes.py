@@ -69,12 +69,12 @@ def test_the_public_endpoints_are_the_ones_named_here(sqlite_app):
 
 
 @pytest.mark.parametrize("token", [None, "rubbish", "a.b.c"])
-def test_every_closed_endpoint_answers_a_stranger_with_401(sqlite_app, token):
+def test_every_protected_endpoint_returns_401_without_authentication(sqlite_app, token):
     app_fixtures.empty(sqlite_app)
-    stranger = sqlite_app.test_client()
+    anonymous = sqlite_app.test_client()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     answers = {
-        f"{method} {path}": stranger.open(path, method=method, headers=headers, data=b"{").status
+        f"{method} {path}": anonymous.open(path, method=method, headers=headers, data=b"{").status
         for name, method, path, _ in routes(sqlite_app)
         if name not in PUBLIC
     }

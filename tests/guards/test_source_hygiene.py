@@ -19,7 +19,7 @@ def test_no_file_contains_a_local_machine_path():
     assert _lines_that(MACHINE.search) == []
 
 
-def test_no_file_speaks_of_work_left_undone():
+def test_no_file_contains_unfinished_work_markers():
     assert _lines_that(UNDONE.search) == []
 
 

@@ -44,7 +44,7 @@ def test_step_up_is_required_by_exactly_the_listed_operations(sqlite_app):
     assert asking == STEP_UP
 
 
-def test_what_asks_for_a_fresh_proof_is_closed_to_strangers(sqlite_app):
+def test_step_up_operations_require_authentication(sqlite_app):
     open_ones = {
         way
         for way, view in ways_in(sqlite_app)

@@ -29,11 +29,15 @@ def with_recovery_key(app, email=ANN):
 
 def mailed(app, email=ANN):
     """Return the tokens that were mailed for recovery, the oldest first."""
-    found = [letter.text for letter in emails(app, email) if letter.kind == "recover"]
+    found = [
+        email_message.text
+        for email_message in emails(app, email)
+        if email_message.kind == "recover"
+    ]
     return [TOKEN.search(text)[1] for text in found]
 
 
-def asked(app, email=ANN):
+def requested(app, email=ANN):
     """Ask to recover an account; return the token that is mailed."""
     assert app.test_client().post(RECOVER, json={"email": email}).status_code == 202
     return mailed(app, email)[-1]
@@ -47,7 +51,7 @@ def proof(token, account_id, **more):
 def begun(app, email=ANN):
     """Ask, and start; return the account's id and the token."""
     account_id = with_recovery_key(app, email)
-    token = asked(app, email)
+    token = requested(app, email)
     assert app.test_client().post(START, json=proof(token, account_id)).status_code == 200
     return account_id, token
 

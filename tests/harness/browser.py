@@ -63,9 +63,9 @@ class Browser:
         :raises Refused: it could not be done.
         """
         self._number += 1
-        asked = {"id": self._number, "method": method, "params": parameters}
-        asked |= {"sessionId": session} if session else {}
-        data = json.dumps(asked).encode() + b"\0"
+        requested = {"id": self._number, "method": method, "params": parameters}
+        requested |= {"sessionId": session} if session else {}
+        data = json.dumps(requested).encode() + b"\0"
         while data:
             data = data[os.write(self._to, data) :]
         while (text := self.next())["id"] != self._number:

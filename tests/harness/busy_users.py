@@ -144,8 +144,8 @@ class User:
     def log_in(self):
         """Log in, and end that session again."""
         body = factories.login(self.email, device_id=self.device_id)
-        stranger = self._client(Credentials(), self.client.record)
-        answer = stranger.post("/api/v1/auth/login", json=body)
+        anonymous = self._client(Credentials(), self.client.record)
+        answer = anonymous.post("/api/v1/auth/login", json=body)
         if answer.status_code == 200:
             token = {"Authorization": f"Bearer {answer.json['access_token']}"}
             self._client(Credentials(token), self.client.record).post("/api/v1/auth/logout")
@@ -188,23 +188,23 @@ class Forgetful:
         number = len(self._people)
         source = f"127.0.2.{number % 200 + 1}"
         client = Measured(self._url, session, source, record)
-        stranger = Measured(self._url, Credentials(), source, record)
-        token = self._emailed(stranger, account_recovery.RECOVER, {"email": email}, TOKEN)
-        stranger.post(account_recovery.START, json=account_recovery.proof(token, account_id))
+        anonymous = Measured(self._url, Credentials(), source, record)
+        token = self._emailed(anonymous, account_recovery.RECOVER, {"email": email}, TOKEN)
+        anonymous.post(account_recovery.START, json=account_recovery.proof(token, account_id))
         client.request("DELETE", account_recovery.RECOVER)
         newcomer = f"newcomer{number}@example.org"
-        token = self._emailed(stranger, SIGNUP, factories.signup(newcomer), LINK)
-        stranger.post("/api/v1/auth/verify-email", json={"token": token})
-        stranger.post("/api/v1/auth/login", json=factories.login(newcomer))
+        token = self._emailed(anonymous, SIGNUP, factories.signup(newcomer), LINK)
+        anonymous.post("/api/v1/auth/verify-email", json={"token": token})
+        anonymous.post("/api/v1/auth/login", json=factories.login(newcomer))
 
     def _emailed(self, client, path, body, pattern):
         """Send a request that is answered by an email; return the token in it."""
-        asked = time.monotonic()
+        requested = time.monotonic()
         answer = client.post(path, json=body)
         if answer.status_code != 202:
             raise ConnectionError("recorded as a failure")
         token, when = self._inbox.wait_for(body["email"], pattern)
-        client.record.email_seconds.append(when - asked)
+        client.record.email_seconds.append(when - requested)
         return token
 
 

@@ -80,8 +80,8 @@ def write_until_gone(writer):
     while True:
         try:
             response = rebased(writer, writer.put_request)
-        except NoPage as refused:
-            response = refused.response
+        except NoPage as rejected:
+            response = rejected.response
         statuses.add(response.status_code)
         if response.status_code >= 300:
             return statuses

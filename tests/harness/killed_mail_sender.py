@@ -23,7 +23,7 @@ from vaultr.mail.message import Email
 from vaultr.settings.model import Settings
 
 OURS = str(Path(vaultr.mail.__file__).parent)
-LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+EMAIL_MESSAGE = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
 
 class Fate:
@@ -59,7 +59,7 @@ def main():
         last, finished = 1, False
         while not finished:
             with transaction():
-                service.send(LETTER, f"{last}@example.org")
+                service.send(EMAIL_MESSAGE, f"{last}@example.org")
             db.session.remove()
             db.engine.dispose()
             finished = child(lambda last=last: (sys.settrace(Fate(last)), delivery_job.run()))

@@ -47,9 +47,9 @@ class Machine:
     @classmethod
     def created(cls, owner, *grants, **more):
         """Create a machine by its owner's client, which must work."""
-        asked = body(*grants, **more)
-        machine = cls(owner.application, asked["id"])
-        response = owner.post(MACHINES, json=asked | {"auth_key": b64(machine.auth_key)})
+        requested = body(*grants, **more)
+        machine = cls(owner.application, requested["id"])
+        response = owner.post(MACHINES, json=requested | {"auth_key": b64(machine.auth_key)})
         assert response.status_code == 201, response.json
         return machine
 

@@ -20,7 +20,7 @@ class _Handler(BaseHTTPRequestHandler):
     """Takes ``GET http://host/path``; a tunnel (CONNECT) is written down, and rejected."""
 
     def do_GET(self):
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         parts = urlsplit(self.path)
         if parts.hostname not in HERE:
             self.send_error(502)
@@ -39,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def do_CONNECT(self):
-        self.server.asked.append(f"{self.command} {self.path}")
+        self.server.requested.append(f"{self.command} {self.path}")
         with contextlib.suppress(BrokenPipeError):
             self.send_error(502)
 
@@ -54,11 +54,11 @@ class _Handler(BaseHTTPRequestHandler):
 def recording() -> Iterator[tuple[str, list[str]]]:
     """Yield a proxy's ``host:port``, and the growing list of what it was asked for."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.asked = []
+        server.requested = []
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"127.0.0.1:{server.server_address[1]}", server.asked
+            yield f"127.0.0.1:{server.server_address[1]}", server.requested
         finally:
             server.shutdown()
             thread.join()

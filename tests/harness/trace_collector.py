@@ -33,7 +33,7 @@ class Collector:
     def __init__(self):
         self._heard = []
         self.bodies = []
-        self.refusing = False
+        self.rejecting = False
 
     @property
     def spans(self):
@@ -64,9 +64,9 @@ def collecting():
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            if not stored.refusing:
+            if not stored.rejecting:
                 stored.take(body)
-            self.send_response(503 if stored.refusing else 200)
+            self.send_response(503 if stored.rejecting else 200)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -51,7 +51,7 @@ def reads(app):
     return [e["obj"]["items"] for e in factories.events(app) if e["typ"] == "item.read"]
 
 
-def refused(response, status, slug):
+def assert_problem(response, status, slug):
     """Return whether this is that error."""
     reported = (response.status_code, response.json["type"].removeprefix("urn:vaultr:problem:"))
     assert reported == (status, slug), response.json

@@ -165,14 +165,14 @@ class Certificate(_Resource, CloudFormationModel):
 def _also(model, attributes):
     """Make a model of moto answer for attributes that it does not know."""
     known = getattr(model, "get_cfn_attribute", None)
-    asked = model.has_cfn_attr
+    requested = model.has_cfn_attr
 
     def answer(self, attribute):
         return attributes[attribute](self) if attribute in attributes else known(self, attribute)
 
     model.get_cfn_attribute = answer
     model.has_cfn_attr = classmethod(
-        lambda _, attribute: attribute in attributes or asked(attribute)
+        lambda _, attribute: attribute in attributes or requested(attribute)
     )
 
 

@@ -39,7 +39,7 @@ class Load:
             stored = connection is not None
             connection = connection or self._connected()
             try:
-                outcome = _asked(connection, self._path)
+                outcome = _requested(connection, self._path)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 connection = None
@@ -58,7 +58,7 @@ class Load:
         return http.client.HTTPSConnection("127.0.0.1", self._port, timeout=30, context=_ANY)
 
 
-def _asked(connection, path):
+def _requested(connection, path):
     connection.request("GET", path, headers={"Host": HOST})
     answer = connection.getresponse()
     answer.read()

@@ -157,10 +157,10 @@ def test_sequencer_task_writes_state_and_anchors(site, cloud, values, tmp_path):
 
 def _connections(site, role):
     """Return how many connections a role of the database has now."""
-    asked = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
+    requested = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
     with contextlib.closing(psycopg2.connect(site.postgres.url)) as connection:
         cursor = connection.cursor()
-        cursor.execute(asked, (role,))
+        cursor.execute(requested, (role,))
         return cursor.fetchone()[0]
 
 

@@ -90,7 +90,7 @@ def test_repository_in_the_stack_is_immutable(cloud):
     assert found["imageTagMutability"] == "IMMUTABLE"
 
 
-def test_plan_without_changes_says_so(cloud):
+def test_plan_without_changes_reports_none(cloud):
     done = cloud.run("stacks", "plan", "--parameters", cloud.given)
 
     assert done.returncode == 0, tools.output_of(done)

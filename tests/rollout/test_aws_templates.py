@@ -181,7 +181,7 @@ def test_sending_user_may_send_from_one_address_only():
 # --- traffic (T2, P4, I9) ------------------------------------------------------------------
 
 
-def test_load_balancer_speaks_only_tls_with_the_certificate():
+def test_load_balancer_accepts_only_tls_with_the_certificate():
     [listener] = resources("app", "ElasticLoadBalancingV2::Listener").values()
     [certificate] = resources("app", "CertificateManager::Certificate").values()
 
@@ -267,7 +267,7 @@ def test_error_alarm_is_five_percent_over_ten_minutes():
     assert periods == {300}
 
 
-def test_missing_heartbeats_are_alarms():
+def test_missing_heartbeat_triggers_an_alarm():
     for name in (
         "Heartbeat",
         "WorkerGone",
@@ -279,7 +279,7 @@ def test_missing_heartbeats_are_alarms():
         assert alarms()[name]["TreatMissingData"] == "breaching", name
 
 
-def test_every_alarm_tells_somebody_and_every_own_metric_is_emitted():
+def test_every_alarm_has_an_action_and_emitted_metrics():
     emitted = {
         change["MetricName"]
         for one in resources("app", "Logs::MetricFilter").values()

@@ -11,7 +11,7 @@ import yaml
 from tests.rollout import tools
 from tests.rollout.fake_kubectl import Cluster
 
-REFUSED, FAILED, DONE = 2, 1, 0
+REJECTED, FAILED, DONE = 2, 1, 0
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_release_deploys_its_image_although_values_pin_another(cluster, tmp_path
 def test_release_with_tag_and_digest_is_rejected(cluster):
     done = cluster.run("release", "green", "--tag", "1", "--digest", f"sha256:{'a' * 64}")
 
-    assert done.returncode == REFUSED
+    assert done.returncode == REJECTED
     assert "usage:" in done.stderr
 
 
@@ -68,7 +68,7 @@ def test_colour_that_does_not_serve_the_api_gets_no_users(cluster, status):
 
     done = cluster.run("switch", "green")
 
-    assert done.returncode == REFUSED
+    assert done.returncode == REJECTED
     assert f"answered {status}" in done.stderr
     assert cluster.live == "blue"
     assert not any("patch" in call for call in cluster.state["calls"])
@@ -132,7 +132,7 @@ def test_colour_that_owns_shared_objects_is_not_retired(cluster):
     done = cluster.run("retire", "blue", HOLD_SECONDS="0")
     again = cluster.run("release", "blue", "--tag", "1.2.4", HOLD_SECONDS="0")
 
-    assert done.returncode == REFUSED
+    assert done.returncode == REJECTED
     assert "owns the Service" in done.stderr
     assert again.returncode == DONE
     assert {"service.create=true", "service.colour=green"} <= {*cluster.changes[-1]}
@@ -159,10 +159,10 @@ def test_users_are_led_over_and_a_rollback_leads_them_back(cluster):
         (["retire", "blue"], "users are on blue"),
     ],
 )
-def test_what_would_harm_is_refused_before_any_change(cluster, arguments, reason):
+def test_unsafe_release_is_rejected_before_any_change(cluster, arguments, reason):
     done = cluster.run(*arguments)
 
-    assert done.returncode == REFUSED
+    assert done.returncode == REJECTED
     assert reason in done.stderr
     assert cluster.changes == []
 
@@ -175,16 +175,16 @@ def test_missing_service_or_colour_changes_nothing(tmp_path):
 
         done = cluster.run("release", "green", "--tag", "1")
 
-        assert done.returncode == REFUSED
+        assert done.returncode == REJECTED
         assert "Service" in done.stderr
         assert cluster.changes == []
 
 
-def test_without_the_programs_it_says_so(cluster):
+def test_missing_programs_are_reported(cluster):
     done = cluster.run("status", PATH="/usr/bin:/bin")
 
-    assert done.returncode in (REFUSED, 127)
-    if done.returncode == REFUSED:
+    assert done.returncode in (REJECTED, 127)
+    if done.returncode == REJECTED:
         assert "kubectl is not on PATH" in done.stderr
 
 
@@ -192,7 +192,7 @@ def test_without_the_programs_it_says_so(cluster):
 def test_wrong_call_explains_the_correct_one(cluster, arguments):
     done = cluster.run(*arguments)
 
-    assert done.returncode == REFUSED
+    assert done.returncode == REJECTED
     assert "usage:" in done.stderr
     assert cluster.state["calls"] == []
 
@@ -220,10 +220,10 @@ def test_previous_colour_stays_for_the_hold_time(cluster):
     over = cluster.run("release", "blue", "--tag", "1.2.4")
     gone = cluster.run("retire", "blue", HOLD_SECONDS="0")
 
-    assert (stored.returncode, over.returncode, gone.returncode) == (REFUSED, REFUSED, DONE)
+    assert (stored.returncode, over.returncode, gone.returncode) == (REJECTED, REJECTED, DONE)
     assert "rollback" in stored.stderr
     assert cluster.state["pods"]["blue"] == 0
-    assert cluster.run("rollback").returncode == REFUSED
+    assert cluster.run("rollback").returncode == REJECTED
 
 
 def test_failing_switch_is_reverted_during_watch(cluster):
@@ -237,7 +237,7 @@ def test_failing_switch_is_reverted_during_watch(cluster):
     assert cluster.live == "blue"
 
 
-def test_reverted_switch_leads_nobody_to_failed_colour(cluster):
+def test_reverted_switch_routes_no_request_to_failed_colour(cluster):
     """Its mended release is not kept waiting either."""
     cluster.run("release", "green", "--tag", "1.2.3")
     before = cluster.state["annotations"]
@@ -265,7 +265,7 @@ def test_interrupted_switch_is_reverted_during_watch(cluster):
     assert cluster.live == "blue"
 
 
-def test_failed_revert_says_where_users_are(cluster):
+def test_failed_revert_reports_the_active_colour(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.change(on_switch=f"{_break_green(cluster, fails=['--patch'])} #")
 
@@ -338,7 +338,7 @@ def test_second_of_two_parallel_switches_is_rejected(cluster):
     assert cluster.live == "blue"
 
 
-def test_status_says_where_users_are_and_where_a_rollback_leads(cluster):
+def test_status_shows_active_colour_and_rollback_target(cluster):
     before = json.loads(cluster.run("status", "--json").stdout)
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.run("switch", "green")

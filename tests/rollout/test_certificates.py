@@ -82,7 +82,7 @@ def database(postgres, certificate, authority):
     return f"{url}?sslmode=verify-full&sslrootcert={authority.file}"
 
 
-def test_a_database_with_its_own_certificate_is_asked_over_tls(tmp_path, folder, good, postgres):
+def test_database_with_own_ca_is_used_over_tls(tmp_path, folder, good, postgres):
     url = database(postgres, good, good)
 
     with app_with(tmp_path, DATABASE_URL=url), db.engine.connect() as connection:
@@ -91,9 +91,7 @@ def test_a_database_with_its_own_certificate_is_asked_over_tls(tmp_path, folder,
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_database_whose_certificate_does_not_hold_is_asked_nothing(
-    tmp_path, folder, good, postgres, wrong
-):
+def test_database_with_invalid_certificate_gets_no_query(tmp_path, folder, good, postgres, wrong):
     url = database(postgres, *shown(folder, good, wrong))
 
     with (
@@ -181,15 +179,15 @@ def test_authorities_of_redis_come_from_a_setting(tmp_path, folder, good, wrong,
 
 
 @pytest.mark.parametrize("change", ["no-password", "no-tls"])
-def test_a_redis_takes_nobody_in_clear_or_without_the_password(folder, good, change):
+def test_redis_rejects_plaintext_and_missing_password(folder, good, change):
     with counters(folder, good) as url:
         whole = f"{url}?ssl_ca_certs={good.file}"
         wrong = {
             "no-password": whole.replace(":s3cret@", ""),
             "no-tls": url.replace("rediss", "redis"),
         }
-        with redis.Redis.from_url(wrong[change]) as stranger, pytest.raises(redis.RedisError):
-            stranger.ping()
+        with redis.Redis.from_url(wrong[change]) as anonymous, pytest.raises(redis.RedisError):
+            anonymous.ping()
         with redis.Redis.from_url(whole) as ours:
             assert ours.ping()
 
@@ -201,7 +199,7 @@ def test_a_redis_takes_nobody_in_clear_or_without_the_password(folder, good, cha
 def test_mail_server_with_bad_certificate_gets_no_mail(tmp_path, folder, good, wrong):
     certificate, authority = shown(folder, good, wrong)
     inbox = Inbox()
-    letter = Email("verify-email", "Hello", "text", "<p>text</p>")
+    email_message = Email("verify-email", "Hello", "text", "<p>text</p>")
     with mail_servers.running(inbox, starttls=certificate) as port:
         known = {
             "SMTP_HOST": "localhost",
@@ -209,6 +207,6 @@ def test_mail_server_with_bad_certificate_gets_no_mail(tmp_path, folder, good, w
             "SMTP_CA_FILE": str(authority.file),
         }
         with app_with(tmp_path, **known), pytest.raises((ssl.SSLError, smtplib.SMTPException)):
-            sender.send(letter, to="ann@example.org", with_id="<1@v.example>")
+            sender.send(email_message, to="ann@example.org", with_id="<1@v.example>")
 
     assert inbox.messages == []

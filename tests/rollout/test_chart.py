@@ -106,7 +106,7 @@ def test_checkov_finds_nothing_in_what_is_rendered(name, tmp_path):
         (["--set-json", 'networkPolicy.ingressFrom=[{"podSelektor":{}}]'], "ingressFrom"),
     ],
 )  # fmt: skip
-def test_values_that_would_fail_later_are_refused_by_name(flags, about):
+def test_invalid_chart_values_are_rejected_by_name(flags, about):
     values = tools.CHART / "ci" / "default-values.yaml"
 
     done = tools.template("--values", str(values), *flags)
@@ -127,7 +127,7 @@ def test_chart_settings_equal_the_server_settings(pytestconfig):
     assert schema["properties"]["settings"] == settings_of_chart.settings_schema()
 
 
-def test_every_object_of_the_schema_refuses_unknown_values():
+def test_chart_schema_rejects_unknown_values():
     schema = json.loads((tools.CHART / "values.schema.json").read_text())
 
     assert _open_objects(schema, "") == []
@@ -231,14 +231,14 @@ def test_two_colours_coexist_and_one_owns_the_service():
     assert of_kind(green, "Service", "web") == of_kind(green, "Ingress") == []
 
 
-def test_probes_ask_what_they_are_for():
+def test_probes_use_the_right_endpoints():
     container = pod_spec(of_kind(rendered("default"), "Deployment", "web")[0])[1]["containers"][0]
 
-    asked = {
+    requested = {
         probe: container[probe]["httpGet"]["path"]
         for probe in ("startupProbe", "livenessProbe", "readinessProbe")
     }
-    assert asked == {
+    assert requested == {
         "startupProbe": "/api/health",
         "livenessProbe": "/api/health",
         "readinessProbe": "/api/ready",

@@ -90,9 +90,9 @@ def test_gateway_pod_has_the_security_settings_of_the_chart():
 def test_gateway_probes_ask_over_tls():
     container = pod_spec(deployment())[1]["containers"][0]
 
-    asked = {name: container[name]["httpGet"] for name in container if name.endswith("Probe")}
-    assert {one["scheme"] for one in asked.values()} == {"HTTPS"}
-    assert {name: one["path"] for name, one in asked.items()} == {
+    requested = {name: container[name]["httpGet"] for name in container if name.endswith("Probe")}
+    assert {one["scheme"] for one in requested.values()} == {"HTTPS"}
+    assert {name: one["path"] for name, one in requested.items()} == {
         "startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz",
     }  # fmt: skip
 

@@ -62,8 +62,8 @@ def serves(server, app, email):
     """Sign in, write and read as an owner does, on this server's own time."""
     with app.app_context():
         account = factories.account(email)
-    stranger = type("Stranger", (), {"headers": {}, "account_id": account.id})
-    opened = Http(server.url, stranger).post("/api/v1/auth/login", json=factories.login(email))
+    anonymous = type("Stranger", (), {"headers": {}, "account_id": account.id})
+    opened = Http(server.url, anonymous).post("/api/v1/auth/login", json=factories.login(email))
     assert opened.status_code == 200, opened.data
     headers = {"Authorization": f"Bearer {opened.json['access_token']}"}
     session = type("SignedIn", (), {"headers": headers, "account_id": account.id})

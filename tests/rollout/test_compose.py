@@ -106,13 +106,13 @@ def test_proxy_resolves_unreachable_server_again(services, site, tmp_path):
     program.chmod(0o755)
     environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
 
-    def asked(port):
+    def requested(port):
         command = test[1].replace("$$", "$").replace("127.0.0.1/80", f"127.0.0.1/{port}")
         return subprocess.run(["sh", "-c", command], env=environ, capture_output=True).returncode
 
-    assert asked(site.edge_http) == 0
+    assert requested(site.edge_http) == 0
     assert not (tmp_path / "calls").exists()
-    assert asked(1) == 1
+    assert requested(1) == 1
     assert (tmp_path / "calls").read_text() == "-s reload\n"
 
 
@@ -210,7 +210,7 @@ def test_the_services_answer_through_the_edge(site):
     assert json.loads(body) == {"ready": True, "degraded": []}
 
 
-def test_the_worker_says_that_it_lives(site):
+def test_worker_writes_its_heartbeat(site):
     done = site.command("worker", "flask", "check")
 
     assert done.returncode == 0, tools.output_of(done)
@@ -258,12 +258,12 @@ def test_a_wrong_password_opens_no_database(site):
         psycopg2.connect(re.sub(r":[^:@]+@", ":wrong@", url))
 
 
-def test_redis_takes_nobody_without_the_password(site):
+def test_redis_rejects_connection_without_password(site):
     url = (site.secrets / "redis_url").read_text()
 
-    stranger = redis.Redis.from_url(re.sub(r"//.*@", "//", url))
-    with stranger, pytest.raises(redis.AuthenticationError):
-        stranger.ping()
+    anonymous = redis.Redis.from_url(re.sub(r"//.*@", "//", url))
+    with anonymous, pytest.raises(redis.AuthenticationError):
+        anonymous.ping()
     with redis.Redis.from_url(url) as ours:
         assert ours.ping()
         with pytest.raises(redis.exceptions.NoPermissionError):

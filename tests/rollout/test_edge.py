@@ -36,7 +36,7 @@ def _shake_hands(site, version, *, old=False):
 
 
 @pytest.mark.filterwarnings("ignore:.*TLSv1_1 is deprecated")
-def test_old_tls_is_refused_and_new_tls_is_taken(site):
+def test_old_tls_is_rejected_and_new_tls_accepted(site):
     assert _shake_hands(site, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
     assert _shake_hands(site, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
     with pytest.raises((ssl.SSLError, ConnectionResetError)):
@@ -60,7 +60,7 @@ def test_the_same_handshake_works_where_old_tls_is_allowed(site):
         site.stop("lax")
 
 
-def test_plain_http_to_the_api_is_refused_and_not_redirected(site):
+def test_plain_http_to_api_is_rejected_without_redirect(site):
     status, body, headers = site.ask(site.http, "/api/v1/auth/prelogin", method="POST", body={})
 
     assert status == 403
@@ -139,7 +139,7 @@ def test_proxy_without_server_answers_503_with_retry_after(site):
 
 def test_forged_headers_change_no_address_scheme_or_host(site):
     """Who spells his address again each time gets no attempt more."""
-    refused = []
+    rejected = []
     for number in range(30):
         forged = {
             "X-Forwarded-For": f"10.9.{number}.1", "X-Forwarded-Proto": "http",
@@ -159,10 +159,10 @@ def test_forged_headers_change_no_address_scheme_or_host(site):
             scheme="https",
             headers=forged,
         )
-        refused.append(status)
+        rejected.append(status)
 
-    assert refused[:20] == [401] * 20  # LIMIT_LOGIN_ADDRESS
-    assert refused[20:] == [429] * 10
+    assert rejected[:20] == [401] * 20  # LIMIT_LOGIN_ADDRESS
+    assert rejected[20:] == [429] * 10
 
 
 def test_no_token_is_written_to_any_log(site):

@@ -143,7 +143,7 @@ def test_what_is_not_there_is_a_problem_too(edge, path):
 
 
 @pytest.mark.parametrize("line", ["TRACE / HTTP/1.1", "GET /%00 HTTP/1.1", "GET / HTTP/9.9"])
-def test_without_tls_the_same_is_refused_in_the_same_way(edge, line):
+def test_edge_without_tls_rejects_malformed_request_lines(edge, line):
     with socket.create_connection(("127.0.0.1", edge.http), timeout=10) as connection:
         connection.sendall(f"{line}\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))

@@ -67,10 +67,10 @@ def test_server_runs_within_pod_limits_and_exits_cleanly(image, trying):
 
 def test_the_same_image_migrates_works_and_takes_commands(image, trying):
     migrated = containers.once(image, "flask", "db", "upgrade", environ=trying)
-    asked = containers.once(image, "flask", "check", environ=trying)
+    requested = containers.once(image, "flask", "check", environ=trying)
 
     assert migrated.returncode == 0, tools.output_of(migrated)
-    assert asked.returncode == 0, tools.output_of(asked)
+    assert requested.returncode == 0, tools.output_of(requested)
 
 
 def test_a_new_database_makes_a_migrated_container_ready(image, trying):

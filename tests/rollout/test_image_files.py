@@ -47,14 +47,14 @@ def test_the_build_context_holds_the_server_and_nothing_else():
 
 
 def test_secrets_that_lie_about_stay_out_of_the_build_context():
-    lying_about = [
+    stray_files = [
         ".env", "vaultr/.env", "vaultr/production.env", ".git/config", "secrets/jwt_secret",
         "vaultr/server.pem", "migrations/tls.key", "var/vaultr.sqlite3", "vaultr/x.sqlite3-wal",
         "tests/conftest.py", "deploy/x", "vaultr/__pycache__/app.cpython-313.pyc", "mail/1.eml",
         "config/production.env", "nested/wsgi.py",
     ]  # fmt: skip
 
-    assert _context(lying_about) == []
+    assert _context(stray_files) == []
 
 
 def _tracked():

@@ -76,9 +76,9 @@ def network():
         network.address = network.addresses["Database"]
         with (folder / "data" / "pg_hba.conf").open("a") as rules:
             rules.write("host all all 10.78.0.0/24 trust\n")
-        nobody = pwd.getpwnam("nobody")
+        unreachable = pwd.getpwnam("nobody")
         command = network.on(
-            "Database", "setpriv", "--reuid", nobody.pw_uid, "--regid", nobody.pw_gid,
+            "Database", "setpriv", "--reuid", unreachable.pw_uid, "--regid", unreachable.pw_gid,
             "--clear-groups", programs / "postgres", "-D", folder / "data", "-p", PORT,
             "-c", f"listen_addresses={network.address}", "-c", "unix_socket_directories=",
         )  # fmt: skip

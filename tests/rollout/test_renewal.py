@@ -83,7 +83,7 @@ def test_a_pair_that_does_not_belong_together_changes_nothing(site, tmp_path):
     assert shown(site) == before
 
 
-def test_without_a_renewal_it_says_what_it_needs(site):
+def test_missing_renewed_lineage_is_reported(site):
     environ = {name: text for name, text in os.environ.items() if name != "RENEWED_LINEAGE"}
 
     done = subprocess.run([HOOK], env=environ, capture_output=True, text=True)

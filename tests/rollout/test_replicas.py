@@ -122,7 +122,7 @@ def test_a_pod_that_dies_takes_no_read_with_it(site, victim):
     assert load.answered > 50
 
 
-def test_without_redis_the_pods_go_on_and_say_so(site, app):
+def test_pods_without_redis_serve_and_report_degraded(site, app):
     who = _account(app, "away@example.org")
     site.redis.freeze()
     try:

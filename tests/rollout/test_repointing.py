@@ -30,8 +30,10 @@ def _ask(site, statement, *values):
 
 
 def _users(site, database):
-    asked = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'vaultr_app' AND datname = %s"
-    [(count,)] = _ask(site, asked, database)
+    requested = (
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'vaultr_app' AND datname = %s"
+    )
+    [(count,)] = _ask(site, requested, database)
     return count
 
 

@@ -76,7 +76,7 @@ def test_tables_that_a_restore_brought_are_opened_to_the_server(database, tmp_pa
             _run(_as(database, APP), statement)
 
 
-def test_a_password_that_is_missing_or_short_is_refused(database, tmp_path):
+def test_missing_or_short_role_password_is_rejected(database, tmp_path):
     for password in ("", "short"):
         done = _roles(database, tmp_path, password=password)
 
@@ -91,8 +91,8 @@ def test_a_role_that_had_too_many_rights_loses_them(server, tmp_path):
 
     assert _roles(url, tmp_path).returncode == 0
 
-    asked = f"SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = '{APP}'"
-    assert _run(server.url, asked) == [(False,)]
+    requested = f"SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = '{APP}'"
+    assert _run(server.url, requested) == [(False,)]
     servers.drop_database(url)
 
 

@@ -9,7 +9,7 @@ def keep_quiet_about_a_removal(answers, sample):
     answers[0]["removed"].clear()
 
 
-def remove_one_that_nobody_removed(answers, sample):
+def report_a_removal_without_entry(answers, sample):
     answers[0]["items"] = [each for each in answers[0]["items"] if each["id"] != str(IDS[1])]
     answers[0]["removed"].append({"id": str(IDS[1]), "revision": 6})
 
@@ -42,7 +42,7 @@ def leave_out_an_entry(answers, sample):
     answers[0]["entries"].pop(2)
 
 
-def leave_out_an_entry_and_number_anew(answers, sample):
+def leave_out_an_entry_and_renumber(answers, sample):
     answers[0]["entries"].pop(2)
     for n, entry in enumerate(answers[0]["entries"], 6):
         entry["n"] = n
@@ -60,7 +60,7 @@ def reorder_two_entries(answers, sample):
     entries[1], entries[2] = entries[2], entries[1]
 
 
-def reorder_two_entries_and_link_anew(answers, sample):
+def reorder_two_entries_and_relink(answers, sample):
     reorder_two_entries(answers, sample)
     for n, entry in enumerate(answers[0]["entries"], 6):
         entry["n"] = n
@@ -86,7 +86,7 @@ def show_an_empty_vault(answers, sample):
 
 ABOUT_A_DELTA = (
     keep_quiet_about_a_removal,
-    remove_one_that_nobody_removed,
+    report_a_removal_without_entry,
     remove_one_at_the_revision_of_the_rename,
     show_another_revision_of_a_removal,
     change_the_revision,
@@ -94,10 +94,10 @@ ABOUT_A_DELTA = (
     claim_another_generation_of_the_name,
     leave_out_the_last_entry,
     leave_out_an_entry,
-    leave_out_an_entry_and_number_anew,
+    leave_out_an_entry_and_renumber,
     repeat_an_entry,
     reorder_two_entries,
-    reorder_two_entries_and_link_anew,
+    reorder_two_entries_and_relink,
     show_the_last_entry_of_before,
     go_back_to_revision_5,
     show_the_full_set_instead,

@@ -108,10 +108,10 @@ def used_for(agent, *, seconds, idle_seconds):
     began = last = time.monotonic()
     while last - began < seconds:
         time.sleep(0.3)
-        asked, key = time.monotonic(), agent.account_key()
+        requested, key = time.monotonic(), agent.account_key()
         if time.monotonic() - last < idle_seconds:
             assert key == KEY
-            last = asked
+            last = requested
         else:
             agent.start(KEY, Lifetime.idle(idle_seconds))
             began = last = time.monotonic()
@@ -192,7 +192,7 @@ def test_a_folder_that_others_may_enter_is_not_used(tmp_path, runtime, monkeypat
     assert AgentClient(tmp_path).start(KEY) is False
 
 
-def test_an_environment_that_says_off_allows_no_agent(monkeypatch):
+def test_agent_is_not_allowed_when_set_to_off(monkeypatch):
     monkeypatch.setenv("VAULTR_AGENT", "off")
 
     assert not agent_client.agent_allowed()

@@ -37,7 +37,7 @@ def known_log():
     return state, {1: keys}
 
 
-def test_a_log_gives_the_known_answers(known_log):
+def test_log_matches_the_test_vectors(known_log):
     state, keys = known_log
     assert state.head.hex() == LOG["head_0"]
 
@@ -93,7 +93,7 @@ def test_an_entry_carries_four_fields_as_a_request_needs_them(sample):
 
 
 @pytest.mark.parametrize(
-    ("change", "refusal"),
+    ("change", "rejection"),
     [
         (Change.put(IDS[2], "login", b"", b""), InTrash),
         (Change.trash(IDS[2]), InTrash),
@@ -103,8 +103,8 @@ def test_an_entry_carries_four_fields_as_a_request_needs_them(sample):
         (Change.remove(IDS[4]), ItemNotFound),
     ],
 )
-def test_invalid_write_is_rejected_before_sending(sample, change, refusal):
-    with pytest.raises(refusal):
+def test_invalid_write_is_rejected_before_sending(sample, change, rejection):
+    with pytest.raises(rejection):
         append.prepare(sample.ann.state, [change], keys=sample.ann.keys, author_id=ACCOUNT)
 
 
@@ -156,7 +156,7 @@ def test_the_answer_to_a_batch_names_every_item_in_order(sample):
         {"revision": 15},
         {"head": b64(bytes(32))},
     ):
-        with pytest.raises(StateMismatch, match=r"computed \(14 "):
+        with pytest.raises(StateMismatch, match=r"computed \(revision 14 "):
             receipts.check_batch(batch, answer | attack)
 
 

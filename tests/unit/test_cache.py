@@ -139,7 +139,7 @@ def test_a_full_disk_leaves_the_vault_as_it_was(cache, tmp_path, monkeypatch):
     assert Cache(Folder(tmp_path)).load(VAULT) == stored
 
 
-def test_what_else_lies_among_the_vaults_is_left_alone(cache, tmp_path):
+def test_unknown_files_beside_vaults_are_not_removed(cache, tmp_path):
     cache.save(*vault([b"a" * 64]))
     strays = [tmp_path / "vaults" / name for name in ("notes.vault", f"{VAULT} copy.vault", "x")]
     for stray in strays:

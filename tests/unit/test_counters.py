@@ -78,7 +78,7 @@ def test_counter_with_changed_window_starts_again(seconds):
     assert after == Slots(now // (seconds * 1000), hits=1)
 
 
-def test_slightly_slow_clock_gives_no_second_count():
+def test_slightly_slow_clock_starts_no_second_window():
     rate, now = Rate(6, 60), 28_000_000 * 60_000
 
     _, window = count_one(Slots(number=28_000_000, hits=6), rate, now - 5)
@@ -113,15 +113,15 @@ def test_waiting_as_advised_is_enough(limit, seconds, steps, cost):
     assert window.allowed or cost > limit or memory.take([Count("k", rate, cost)])[0].allowed
 
 
-def test_asking_counts_nothing_and_tells_when_one_more_fits():
+def test_reading_a_counter_counts_nothing():
     clock = Clock()
     memory, rate = MemoryCounters(clock), Rate(2, 10)
     memory.take([Count("k", rate, 2)])
 
-    asked = [memory.take([Count("k", rate, 0)])[0] for _ in range(3)]
-    clock.now += asked[0].reset * 1000
+    requested = [memory.take([Count("k", rate, 0)])[0] for _ in range(3)]
+    clock.now += requested[0].reset * 1000
 
-    assert {(window.allowed, window.remaining) for window in asked} == {(True, 0)}
+    assert {(window.allowed, window.remaining) for window in requested} == {(True, 0)}
     assert memory.take([Count("k", rate)])[0].allowed
 
 
@@ -202,10 +202,10 @@ def test_refund_names_its_slot_on_every_counter(backend):
     slot = backend.take([once])[0].slot
 
     backend.take(refund_of([replace(once, slot=slot - 2)]))
-    refused = backend.take([once])[0].allowed
+    rejected = backend.take([once])[0].allowed
     backend.take(refund_of([replace(once, slot=slot)]))
 
-    assert (refused, backend.take([once])[0].allowed) == (False, True)
+    assert (rejected, backend.take([once])[0].allowed) == (False, True)
 
 
 def test_excess_refund_adds_no_allowance(backend):

@@ -16,7 +16,7 @@ PROMISED = {
 }
 
 
-def test_the_limits_are_the_promised_ones(tmp_path):
+def test_default_limits_match_the_documentation(tmp_path):
     settings = Settings.from_environ({"VAULTR_HOME": str(tmp_path / "home")})
 
     assert {name: getattr(settings, f"limit_{name}") for name in PROMISED} == PROMISED

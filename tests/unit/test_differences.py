@@ -24,9 +24,9 @@ def test_two_equal_sets_have_no_difference(sample):
 def test_rollback_is_explained_item_by_item(sample):
     shown = pages.gather(VAULT, sample.old.sync(), since=0)
 
-    told_of = {str(each.item_id): each.how for each in explain(sample.ann.state, shown)[2:]}
+    reported = {str(each.item_id): each.how for each in explain(sample.ann.state, shown)[2:]}
 
-    assert told_of == {
+    assert reported == {
         str(IDS[1]): "older content: revision 2, this device has 6",
         str(IDS[2]): "active, on this device in the trash",
         str(IDS[3]): "revision 4, this device has 9",

@@ -47,13 +47,13 @@ def test_two_lists_of_parts_never_encode_alike(one, other):
 
 
 @pytest.mark.parametrize("number", [-1, 2**64])
-def test_an_integer_that_does_not_fit_eight_bytes_is_refused(number):
+def test_integer_over_eight_bytes_is_rejected(number):
     with pytest.raises(ValueError, match="8 bytes"):
         lp(number)
 
 
 @pytest.mark.parametrize("part", [True, None, 1.0, ["a"]])
-def test_what_is_no_part_is_refused(part):
+def test_length_prefix_rejects_unsupported_types(part):
     with pytest.raises(TypeError):
         lp(part)
 
@@ -76,12 +76,12 @@ def test_each_value_has_one_form_only(text):
 @pytest.mark.parametrize(
     "text", ["A", "AB", "AAB", "AA==", "A A", "AA\n", "AA+A", "AA/A", "ÄAAA", "AA=", None, 7, b"AA"]
 )
-def test_another_form_of_base64_is_refused(text):
+def test_non_canonical_base64_is_rejected(text):
     with pytest.raises(ValueError, match="base64url"):
         unb64(text)
 
 
-def test_a_value_of_another_size_is_refused():
+def test_value_of_wrong_size_is_rejected():
     assert unb64_exactly(b64(bytes(32)), 32) == bytes(32)
 
     with pytest.raises(ValueError, match="not 32 bytes"):

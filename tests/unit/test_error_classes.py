@@ -32,17 +32,19 @@ def test_a_wrong_key_is_another_status_at_a_step_up():
     ],
 )
 def test_error_arrives_as_class_of_its_slug(slug, kind):
-    refusal = errors.error_from_problem(slug, 409, {"detail": "No.", "revision": 7, "status": 409})
+    rejection = errors.error_from_problem(
+        slug, 409, {"detail": "No.", "revision": 7, "status": 409}
+    )
 
-    assert isinstance(refusal, kind)
-    assert (refusal.slug, refusal.status, str(refusal)) == (slug, 409, "No.")
-    assert refusal.members == {"revision": 7}
+    assert isinstance(rejection, kind)
+    assert (rejection.slug, rejection.status, str(rejection)) == (slug, 409, "No.")
+    assert rejection.members == {"revision": 7}
 
 
-def test_a_failed_precondition_tells_the_stored_revision():
-    refusal = errors.error_from_problem("precondition-failed", 412, {"revision": 7})
+def test_failed_precondition_contains_the_stored_revision():
+    rejection = errors.error_from_problem("precondition-failed", 412, {"revision": 7})
 
-    assert refusal.revision == 7
+    assert rejection.revision == 7
 
 
 @pytest.mark.parametrize(

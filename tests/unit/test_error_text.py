@@ -62,7 +62,7 @@ def test_control_characters_are_removed():
     [(1, "1 s"), (119, "119 s"), (120, "2 min"), (840, "14 min"), (841, "15 min")],
 )
 @pytest.mark.parametrize("slug", ["rate-limited", "locked"])
-def test_note_says_how_long_to_wait(slug, seconds, text):
+def test_note_contains_the_waiting_time(slug, seconds, text):
     assert message_and_notes(slug, retry_after=seconds)[1] == [f"Try again in {text}."]
 
 

@@ -115,7 +115,7 @@ def test_keepass_xml_rejects_a_control_character_by_title():
         documents.writer_of("keepass-xml")(contents(broken))
 
 
-def test_csv_export_escapes_formulas_and_says_so():
+def test_csv_export_escapes_formulas_and_warns():
     written = documents.writer_of("csv")(contents())
 
     rows = list(csv.DictReader(io.StringIO(written.text)))

@@ -139,23 +139,23 @@ def test_docker_env_file_has_single_line_values():
 
 
 @pytest.mark.parametrize("value", ["a\nb", "\n", "a\r", "x" * 65536])
-def test_what_docker_cannot_hold_is_refused_by_name_alone(value):
-    with pytest.raises(NotExpressible, match="SECRET") as refused:
+def test_docker_export_rejects_invalid_value_by_name(value):
+    with pytest.raises(NotExpressible, match="SECRET") as rejected:
         plain("docker", {"GOOD": "1", "SECRET": value})
 
-    assert value not in str(refused.value)
+    assert value not in str(rejected.value)
 
 
 @pytest.mark.parametrize(
     "name", [None, "", "Prod", "a_b", "-a", "a-", "a..b", "a" * 254, "ü", "a\nb", "x/y"]
 )
-def test_a_name_that_kubernetes_does_not_take_is_refused(name):
+def test_invalid_kubernetes_name_is_rejected(name):
     with pytest.raises(NotExpressible, match="--name"):
         written("kubernetes", {"A": "1"}, Place(name))
 
 
 @pytest.mark.parametrize("namespace", ["", "a.b", "A", "-", "a" * 64])
-def test_a_namespace_that_kubernetes_does_not_take_is_refused(namespace):
+def test_invalid_kubernetes_namespace_is_rejected(namespace):
     with pytest.raises(NotExpressible, match="namespace"):
         written("kubernetes", {"A": "1"}, Place("x", namespace))
 

@@ -20,7 +20,7 @@ def gateway(status, **headers):
     return lambda: httpx2.Response(status, headers=html, content=b"<html>")
 
 
-def test_a_gateway_that_asks_to_wait_is_obeyed():
+def test_retry_after_of_a_gateway_is_respected():
     server = Server(gateway(503, **{"Retry-After": "2"}), gateway(429), answer())
 
     server.transport().send("GET", "/x")

@@ -63,7 +63,7 @@ def test_password_strength_is_shown_in_bits():
         PasswordRule(lower=False, upper=False, digits=False, symbols="5"),
     ],
 )
-def test_a_rule_that_no_password_fits_is_refused(rule):
+def test_impossible_password_rule_is_rejected(rule):
     with pytest.raises(UsageError):
         password(rule)
 
@@ -109,7 +109,7 @@ def test_passphrase_strength_is_shown_in_bits():
         PhraseRule(separator="-" * 9),
     ],
 )
-def test_a_rule_that_makes_no_good_passphrase_is_refused(rule):
+def test_weak_passphrase_rule_is_rejected(rule):
     with pytest.raises(UsageError):
         passphrase(rule)
 

@@ -28,7 +28,7 @@ def test_parallel_hashes_never_exceed_the_slots():
     assert most == 2
 
 
-def test_whoever_finds_the_queue_full_is_turned_away_at_once(time_limit):
+def test_full_queue_rejects_immediately(time_limit):
     gate, release = HashGate(slots=1, places=2, wait_seconds=60), threading.Event()
     waiting = [threading.Thread(target=gate.run, args=(release.wait,)) for _ in range(3)]
     for thread in waiting:
@@ -36,9 +36,9 @@ def test_whoever_finds_the_queue_full_is_turned_away_at_once(time_limit):
     until(lambda: gate._inside == 3)
 
     def ask():
-        with pytest.raises(Busy) as refused:
+        with pytest.raises(Busy) as rejected:
             gate.run(lambda: None)
-        assert refused.value.headers["Retry-After"] == "1"
+        assert rejected.value.headers["Retry-After"] == "1"
 
     assert quickest(ask, within=time_limit(0.5)) < time_limit(0.5)
     release.set()
@@ -46,7 +46,7 @@ def test_whoever_finds_the_queue_full_is_turned_away_at_once(time_limit):
         thread.join()
 
 
-def test_whoever_waits_for_a_second_is_turned_away(time_limit):
+def test_wait_over_one_second_is_rejected(time_limit):
     gate, release, done = HashGate(slots=1, places=2), threading.Event(), []
     first = threading.Thread(target=gate.run, args=(release.wait,))
     first.start()
@@ -100,7 +100,7 @@ def test_name_that_has_its_place_waits_beside_the_queue():
     assert (gate._beside, gate._taken) == (0, {})
 
 
-def test_name_that_waits_keeps_nobody_else_out():
+def test_waiting_name_does_not_block_other_names():
     gate, release, done = HashGate(slots=1, places=1, wait_seconds=60), threading.Event(), []
     names = [{"s:1": 1}, {"s:1": 1}]
     own = [threading.Thread(target=gate.run, args=(release.wait, one)) for one in names]

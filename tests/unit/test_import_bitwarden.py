@@ -192,7 +192,7 @@ def test_the_known_answer_of_a_protected_export_opens():
 
 
 @pytest.mark.parametrize("cost", [{"iterations": 5_000}, {"argon2": (16, 2, 1)}])
-def test_a_protected_export_gives_what_the_plain_one_gives(cost, export, drafts):
+def test_protected_export_imports_the_same_items(cost, export, drafts):
     document = protect(make_bitwarden.as_text(export), "pässword 🔐", **cost)
 
     assert read(document, lambda: "pässword 🔐") == drafts
@@ -204,7 +204,7 @@ def test_wrong_file_password_is_reported():
     assert "password of this file is wrong" in problem
 
 
-def test_a_protected_export_that_was_changed_is_refused():
+def test_altered_protected_export_is_rejected():
     document = protect(json.dumps(plain(entry())), "secret")
     data = document["data"]
     flipped = "A" if data[60] != "A" else "B"

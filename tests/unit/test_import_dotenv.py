@@ -15,9 +15,9 @@ def variables(text):
 
 def problems(text):
     data = text if isinstance(text, bytes) else text.encode()
-    with pytest.raises(ImportProblems) as refused:
+    with pytest.raises(ImportProblems) as rejected:
         dotenv.read(data, title="prod")
-    return [str(problem) for problem in refused.value.problems]
+    return [str(problem) for problem in rejected.value.problems]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_unclosed_quote_is_reported_by_line(text):
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"# only\n# comments\n", b"\xef\xbb\xbf"])
-def test_a_file_without_variables_is_refused(data):
+def test_dotenv_file_without_variables_is_rejected(data):
     assert len(problems(data)) == 1
 
 
@@ -125,7 +125,7 @@ def test_utf_16_is_named():
     assert "UTF-16" in problems("A=1\n".encode("utf-16"))[0]
 
 
-def test_nul_is_refused_by_the_name_of_its_variable():
+def test_nul_in_value_is_rejected_by_variable_name():
     assert problems("A=x\0y\n") == ["line 1: A holds a NUL, which no variable can"]
 
 

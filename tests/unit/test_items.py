@@ -5,9 +5,9 @@ from vaultr.client.vaults.plaintext import encode
 
 
 def faults_of(kind, overview, detail):
-    with pytest.raises(ItemInvalid) as refused:
+    with pytest.raises(ItemInvalid) as rejected:
         check(kind, overview, detail)
-    return dict(refused.value.faults)
+    return dict(rejected.value.faults)
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
@@ -58,7 +58,7 @@ def test_error_names_its_field(kind, overview, detail, where):
 
 
 @pytest.mark.parametrize("name", ["1A", "A-B", "A B", "", "ü", "A=B", "A\n"])
-def test_a_variable_that_no_shell_can_name_is_refused(name):
+def test_invalid_variable_name_is_rejected(name):
     faults = faults_of("env_set", {"title": "prod"}, {"variables": {name: "x"}})
 
     assert list(faults) == ["detail.variables[1]"]
@@ -73,16 +73,16 @@ def test_secret_in_overview_is_rejected(kind, name):
 
 
 def test_all_errors_are_reported_together_without_values():
-    with pytest.raises(ItemInvalid) as refused:
+    with pytest.raises(ItemInvalid) as rejected:
         check("login", {"urls": "hunter2"}, {"password": ["hunter2"], "totp": {"hunter2": 1}})
 
-    assert len(refused.value.faults) == 4
-    assert "hunter2" not in str(refused.value)
-    assert "hunter2" not in repr(refused.value)
+    assert len(rejected.value.faults) == 4
+    assert "hunter2" not in str(rejected.value)
+    assert "hunter2" not in repr(rejected.value)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800", object(), {"\udfff": 1}])
-def test_what_is_no_json_in_unicode_is_refused(value):
+def test_invalid_json_or_unicode_is_rejected(value):
     assert "detail.extra" in faults_of("note", {"title": "a"}, {"extra": value})
 
 

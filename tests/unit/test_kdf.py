@@ -56,13 +56,13 @@ def test_a_cost_on_a_bound_is_taken(change):
         {"extra": 1},
     ],
 )
-def test_a_cost_outside_the_bounds_is_refused(change):
+def test_kdf_cost_outside_bounds_is_rejected(change):
     with pytest.raises(UnsafeKdf):
         kdf_of(GOOD | change)
 
 
 @pytest.mark.parametrize("value", [None, [], "argon2id", {}, {"alg": "argon2id"}])
-def test_what_is_no_cost_is_refused(value):
+def test_malformed_kdf_cost_is_rejected(value):
     with pytest.raises(UnsafeKdf):
         kdf_of(value)
 

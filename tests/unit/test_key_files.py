@@ -143,7 +143,7 @@ def test_invalid_key_set_is_rejected_and_unchanged(tmp_path, text, expected):
     assert (path.read_text() if path.exists() else None) == text
 
 
-def test_without_any_place_it_says_what_to_name(monkeypatch):
+def test_missing_target_prints_the_needed_option(monkeypatch):
     monkeypatch.delenv(NAME, raising=False)
 
     done = run("rotate", NAME)
@@ -180,7 +180,7 @@ def test_a_clock_that_goes_back_makes_no_key_the_older():
     )
 
 
-def test_of_parallel_rotations_one_announces_and_the_others_are_refused(folder):
+def test_only_one_of_parallel_key_rotations_succeeds(folder):
     place, reported = Place(NAME, folder / "jwt_secret"), []
 
     def announce():

@@ -24,7 +24,7 @@ def no_hash(monkeypatch):
 
 
 @pytest.mark.parametrize("case", KNOWN["cases"])
-def test_derivations_give_the_known_answers(case):
+def test_derivations_match_the_test_vectors(case):
     secret_key = bytes.fromhex(case["secret_key"]) if case["secret_key"] else None
 
     root = keys.derive_root(KNOWN["password"], SALT, kdf_of(KNOWN["kdf"]), secret_key)
@@ -81,18 +81,18 @@ def test_unsafe_salts_stop_before_the_password_is_used(no_hash, salt):
 
 
 @pytest.mark.parametrize("size", [0, 16, 31, 33])
-def test_a_secret_key_of_another_size_is_refused(no_hash, size):
+def test_secret_key_of_wrong_size_is_rejected(no_hash, size):
     with pytest.raises(ValueError, match="32 bytes"):
         keys.derive_root("correct horse", SALT, Kdf.RECOMMENDED, bytes(size))
 
 
 def test_non_text_password_is_rejected_without_repeating_it(no_hash):
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError) as rejected:
         keys.derive_root("hunter2\udc80", SALT, Kdf.RECOMMENDED, None)
 
-    assert "hunter2" not in str(refused.value)
-    assert refused.value.__cause__ is None
-    assert refused.value.__suppress_context__
+    assert "hunter2" not in str(rejected.value)
+    assert rejected.value.__cause__ is None
+    assert rejected.value.__suppress_context__
 
 
 def test_account_key_opens_only_with_its_inputs():
@@ -184,11 +184,11 @@ def test_a_secret_key_reads_back_from_its_text():
 
 
 @pytest.mark.parametrize("text", ["", "hunter2", b64(bytes(31)), b64(bytes(33)), "=" * 43])
-def test_what_is_no_secret_key_is_refused_and_not_repeated(text):
-    with pytest.raises(ValueError, match="secret key") as refused:
+def test_malformed_secret_key_is_rejected_and_not_printed(text):
+    with pytest.raises(ValueError, match="secret key") as rejected:
         keys.secret_key_bytes(text)
 
-    assert text == "" or text not in str(refused.value)
+    assert text == "" or text not in str(rejected.value)
 
 
 def test_account_code_is_a_hash_prefix():

@@ -45,11 +45,11 @@ def test_lines_and_spaces_do_not_matter():
 
 def test_every_misread_character_is_noticed_and_not_repeated():
     chance = random.Random(4)
-    for place, letter in enumerate(KIT.text):
-        other = chance.choice([each for each in "abcXYZ059-_.;=," if each != letter])
-        with pytest.raises(NotAKit) as refused:
+    for place, email_message in enumerate(KIT.text):
+        other = chance.choice([each for each in "abcXYZ059-_.;=," if each != email_message])
+        with pytest.raises(NotAKit) as rejected:
             read_kit(KIT.text[:place] + other + KIT.text[place + 1 :])
-        assert "kkkk" not in str(refused.value)
+        assert "kkkk" not in str(rejected.value)
 
 
 @pytest.mark.parametrize(

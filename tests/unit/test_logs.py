@@ -112,7 +112,7 @@ def test_non_text_log_record_is_named_by_logger(line):
     assert line(record)["event"] == "foreign"
 
 
-def test_what_gunicorn_says_between_requests_belongs_to_none(line, origin):
+def test_gunicorn_log_between_requests_has_no_request_id(line, origin):
     record = logging.makeLogRecord({"name": "gunicorn.error", "msg": "Invalid request"})
 
     assert line(record)["request_id"] == "-"

@@ -15,7 +15,7 @@ def pieces_of(data, draw):
     return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
-def test_a_secret_is_covered_wherever_it_stands():
+def test_secret_is_masked_at_every_position():
     mask = Mask(["hunter2"])
 
     assert through(mask, [b"hunter2 a hunter2hunter2"]) == MASK + b" a " + MASK
@@ -76,7 +76,7 @@ def test_a_value_that_is_no_secret_by_its_length_stays():
     assert through(Mask([]), [b"1 on abc 1"]) == b"1 on abc 1"
 
 
-def test_the_mask_tells_nothing_of_the_length():
+def test_mask_hides_the_length():
     assert through(Mask(["abcd"]), [b"abcd"]) == through(Mask(["x" * 5000]), [b"x" * 5000])
 
 

@@ -76,7 +76,7 @@ def test_the_fields_that_differ_are_named():
     lambda value: value, lambda value: [value], lambda value: {"more": value},
     lambda value: [{"name": "flag", "value": value}], lambda value: {"more": {"list": [value]}},
 ])  # fmt: skip
-def test_what_json_tells_apart_is_another_value_however_deep(was, wanted, within):
+def test_values_of_different_json_types_count_as_changed(was, wanted, within):
     base, provided = {"field": within(was)}, {"field": within(wanted)}
 
     new = merge(base, provided, base, prefix="detail")

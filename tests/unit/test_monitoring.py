@@ -35,7 +35,7 @@ def test_each_alert_has_runbook_heading_and_severity(alert):
     assert "for" in alert
 
 
-def test_the_runbook_speaks_of_no_alert_that_there_is_not():
+def test_runbook_describes_only_existing_alerts():
     named = set(re.findall(r"\bVaultr[A-Z]\w+", RUNBOOK))
 
     assert named == {one["alert"] for one in metric_queries.alerts()}
@@ -56,17 +56,17 @@ def test_every_query_uses_existing_metrics():
 
 
 def test_every_number_is_in_an_alert_or_on_a_dashboard():
-    asked = " ".join(metric_queries.queries().values())
+    requested = " ".join(metric_queries.queries().values())
 
-    assert [one.name for one in metrics.all_metrics() if one.name not in asked] == []
+    assert [one.name for one in metrics.all_metrics() if one.name not in requested] == []
 
 
-def test_recorded_ratios_are_known_before_they_are_asked_for():
-    asked = set(
+def test_rules_use_only_recorded_series_that_exist():
+    requested = set(
         re.findall(r"vaultr:[\w:]+", " ".join(one["expr"] for one in metric_queries.rules()))
     )
 
-    assert asked <= {one["record"] for one in metric_queries.rules() if "record" in one}
+    assert requested <= {one["record"] for one in metric_queries.rules() if "record" in one}
 
 
 def test_dashboards_are_whole():

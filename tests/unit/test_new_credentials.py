@@ -43,7 +43,7 @@ def test_memory_and_passes_never_fall(before, after):
     assert drawn(before).derivation.kdf == after
 
 
-def test_salt_and_epoch_are_new_and_the_pins_say_so():
+def test_new_credentials_update_salt_epoch_and_pins():
     one, two = drawn(), drawn(secret_key=b"s" * 32)
 
     assert one.epoch == 5

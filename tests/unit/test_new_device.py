@@ -51,7 +51,7 @@ def show_the_set_of_before_under_the_newest_entry(answers, sample):
     answers[0].update(items=sample.old.sync()[0]["items"], removed=[])
 
 
-def show_entries_nobody_asked_for(answers, sample):
+def show_unrequested_entries(answers, sample):
     answers[0]["entries"] = sample.server.sync(5)[0]["entries"]
 
 
@@ -72,7 +72,7 @@ ABOUT_A_FULL_SET = (
     claim_a_name_of_newer_keys,
     show_an_older_last_entry,
     show_the_set_of_before_under_the_newest_entry,
-    show_entries_nobody_asked_for,
+    show_unrequested_entries,
     skip_a_page,
 )
 
@@ -140,7 +140,7 @@ def test_new_vault_contradicting_profile_is_rejected(sample):
     assert short_head(empty.head) in str(caught.value)
 
 
-def test_revision_0_in_the_profile_says_nothing(sample):
+def test_revision_0_in_profile_is_ignored(sample):
     ann, empty = Device.with_new_vault()
 
     assert Device().sync(empty, known=ann.state.waypoint) == ann.state

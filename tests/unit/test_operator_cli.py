@@ -14,9 +14,9 @@ from vaultr.operator_cli import command, json_option, show
 @click.option("--refuse", is_flag=True)
 @json_option
 @command
-def ask(*, refuse, as_json):
+def ask(*, reject, as_json):
     """Ask."""
-    if refuse:
+    if reject:
         raise Conflict("The vault is being moved.")
     show({"waits": engine.deadline.get()}, as_json=as_json, lines=lambda: ["It waits."])
 

@@ -100,7 +100,7 @@ def test_file_that_is_no_list_of_hashes_is_rejected(content, tmp_path):
         BreachFile(file)
 
 
-def test_expired_item_says_so():
+def test_expired_item_is_reported():
     [one] = findings([item(1, "A", {}, expires_on="2026-05-31")], LIMITS)
 
     assert one.message == f"expired on {date(2026, 5, 31)}"

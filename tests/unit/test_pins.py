@@ -21,7 +21,7 @@ ANSWER = {
 }
 
 
-def test_a_prelogin_answer_gives_what_the_password_is_used_with():
+def test_prelogin_response_has_the_kdf_inputs():
     assert read_prelogin(ANSWER) == DERIVATION
 
 
@@ -37,7 +37,7 @@ def test_a_prelogin_answer_gives_what_the_password_is_used_with():
         {"salt": b64(bytes(range(16)))},
     ],
 )
-def test_unsafe_inputs_are_refused(attack):
+def test_unsafe_kdf_inputs_are_rejected(attack):
     with pytest.raises(UnsafeParameters):
         read_prelogin(ANSWER | attack)
 
@@ -45,7 +45,7 @@ def test_unsafe_inputs_are_refused(attack):
 @pytest.mark.parametrize(
     "attack", [{"account_id": "1"}, {"salt": "!"}, {"kdf": None}, {"auth_scheme": None}]
 )
-def test_an_answer_of_another_form_is_refused(attack):
+def test_malformed_prelogin_response_is_rejected(attack):
     with pytest.raises(AnswerInvalid):
         read_prelogin(ANSWER | attack)
 
@@ -122,6 +122,6 @@ def test_pins_read_back_and_hold_no_salt():
         ({"kdf": {"alg": "argon2id", "m": 8, "t": 1, "p": 1}}, UnsafeParameters),
     ],
 )
-def test_pins_of_another_form_are_refused(change, error):
+def test_malformed_pins_are_rejected(change, error):
     with pytest.raises(error):
         Pins.from_json(PINS.to_json() | change)

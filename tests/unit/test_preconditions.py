@@ -10,19 +10,19 @@ from vaultr.wire.preconditions import Precondition
 app = Flask("conditional")
 
 
-def asked(function, **headers):
+def requested(function, **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     with app.test_request_context("/", headers=named):
         return function()
 
 
-def test_a_write_says_what_it_believes_is_stored():
-    assert asked(precondition) == Precondition()
-    assert not asked(precondition).is_set
-    assert asked(precondition, If_Match='"0"') == Precondition(revision=0)
-    assert asked(precondition, If_Match=' "9007199254740991" ').revision == 9007199254740991
-    assert asked(precondition, If_None_Match="*") == Precondition(absent=True)
-    assert asked(precondition, If_None_Match="*").is_set
+def test_write_parses_its_precondition():
+    assert requested(precondition) == Precondition()
+    assert not requested(precondition).is_set
+    assert requested(precondition, If_Match='"0"') == Precondition(revision=0)
+    assert requested(precondition, If_Match=' "9007199254740991" ').revision == 9007199254740991
+    assert requested(precondition, If_None_Match="*") == Precondition(absent=True)
+    assert requested(precondition, If_None_Match="*").is_set
 
 
 @pytest.mark.parametrize(
@@ -43,34 +43,34 @@ def test_a_write_says_what_it_believes_is_stored():
     ],
 )
 def test_a_write_takes_one_quoted_revision(value):
-    with pytest.raises(BadRequest) as refusal:
-        asked(precondition, If_Match=value)
+    with pytest.raises(BadRequest) as rejection:
+        requested(precondition, If_Match=value)
 
-    assert [fault.pointer for fault in refusal.value.errors] == ["/headers/If-Match"]
+    assert [fault.pointer for fault in rejection.value.errors] == ["/headers/If-Match"]
 
 
 @pytest.mark.parametrize("value", ['"7"', "", "**", '*, "7"', 'W/"7"'])
 def test_write_accepts_star_only_for_new_items(value):
     with pytest.raises(BadRequest):
-        asked(precondition, If_None_Match=value)
+        requested(precondition, If_None_Match=value)
 
 
-def test_a_write_says_one_thing():
+def test_write_with_two_preconditions_is_rejected():
     with pytest.raises(BadRequest):
-        asked(precondition, If_Match='"7"', If_None_Match="*")
+        requested(precondition, If_Match='"7"', If_None_Match="*")
 
 
-def test_a_read_says_what_it_has():
-    assert asked(known_tag) is None
-    assert asked(known_tag, If_None_Match='"7"') == "7"
-    assert asked(known_tag, If_None_Match='"aB-_9"') == "aB-_9"
+def test_read_parses_if_none_match():
+    assert requested(known_tag) is None
+    assert requested(known_tag, If_None_Match='"7"') == "7"
+    assert requested(known_tag, If_None_Match='"aB-_9"') == "aB-_9"
 
 
 @pytest.mark.parametrize("value", ["*", "7", '"7", "8"', '""', '"a b"', '"' + "a" * 65 + '"'])
 def test_a_read_takes_one_strong_tag(value):
     with pytest.raises(BadRequest):
-        asked(known_tag, If_None_Match=value)
+        requested(known_tag, If_None_Match=value)
 
 
 def test_weak_tag_of_a_read_is_compared_weakly():
-    assert asked(known_tag, If_None_Match='W/"7"') == "7"
+    assert requested(known_tag, If_None_Match='W/"7"') == "7"

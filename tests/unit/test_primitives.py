@@ -17,7 +17,7 @@ def raw(case, *names):
 
 
 @pytest.mark.parametrize("case", known_answers.cases("aes_gcm"))
-def test_aes_gcm_gives_the_answers_of_nist(case):
+def test_aes_gcm_matches_nist_vectors(case):
     key, nonce, aad, sealed = raw(case, "key", "nonce", "aad", "sealed")
 
     if case["plaintext"] is None:
@@ -37,7 +37,7 @@ def test_aes_gcm_takes_no_other_size_of_key_or_nonce(key, nonce):
 
 
 @pytest.mark.parametrize("case", known_answers.cases("hkdf"))
-def test_hkdf_gives_the_answers_of_rfc_5869(case):
+def test_hkdf_matches_rfc_5869(case):
     ikm, salt, info, prk, okm = raw(case, "ikm", "salt", "info", "prk", "okm")
 
     assert primitives.hkdf(ikm, salt, info, case["length"]) == okm
@@ -45,7 +45,7 @@ def test_hkdf_gives_the_answers_of_rfc_5869(case):
 
 
 @pytest.mark.parametrize("case", known_answers.cases("x25519"))
-def test_x25519_gives_the_answers_of_rfc_7748(case):
+def test_x25519_matches_rfc_7748(case):
     scalar, u = raw(case, "scalar", "u")
     is_public = u == b"\x09" + bytes(31) and case["rounds"] == 1
     public = primitives.x25519_public(scalar) if is_public else None
@@ -59,14 +59,14 @@ def test_x25519_gives_the_answers_of_rfc_7748(case):
 
 
 @pytest.mark.parametrize("case", PLAIN_ARGON2)
-def test_argon2id_gives_the_known_answers(case):
+def test_argon2id_matches_the_test_vectors(case):
     password, salt, out = raw(case, "password", "salt", "out")
     kdf = Kdf("argon2id", case["m"], case["t"], case["p"])
 
     assert primitives.argon2id(password, salt, kdf, len(out)) == out
 
 
-def test_argon2id_gives_the_answer_of_rfc_9106():
+def test_argon2id_matches_rfc_9106():
     password, salt, secret, ad, out = raw(RFC_ARGON2, "password", "salt", "secret", "ad", "out")
     ffi = low_level.ffi
     answer = ffi.new("uint8_t[]", len(out))

@@ -127,21 +127,21 @@ def test_a_change_leaves_the_profile_before_it_as_it_was(profile):
         {"vaults": {str(A): {"n": 1, "head": b64(bytes(32)), "generation": 0}}},
     ],
 )
-def test_what_is_no_profile_is_refused(profile, change):
+def test_malformed_profile_is_rejected(profile, change):
     odd = written(replace(profile, document=profile.document | change), 4)
 
     with pytest.raises(AnswerInvalid):
         open_profile(WRAP, ACCOUNT, 4, odd.sealed)
 
 
-def test_what_is_no_json_is_refused():
+def test_profile_that_is_not_json_is_rejected():
     sealed = seal(WRAP, aad.profile(ACCOUNT, 1), b'{"v": 1, "v": 1}')
 
     with pytest.raises(AnswerInvalid):
         open_profile(WRAP, ACCOUNT, 1, sealed)
 
 
-def test_a_profile_of_a_newer_client_says_to_update(profile):
+def test_profile_of_newer_client_requires_an_update(profile):
     newer = written(replace(profile, document=profile.document | {"v": 2}), 4)
 
     with pytest.raises(ProfileTooNew, match="Update Vaultr"):
@@ -172,7 +172,7 @@ def test_a_lower_revision_of_the_profile_is_a_rollback(profile):
         accept_profile(profile, written(profile, 2))
 
 
-def test_the_same_revision_with_other_bytes_is_refused(profile):
+def test_same_revision_with_other_bytes_is_rejected(profile):
     with pytest.raises(ChainBroken, match="another content"):
         accept_profile(profile, written(profile, 3))
 
@@ -188,7 +188,7 @@ def test_the_same_revision_with_other_bytes_is_refused(profile):
         (B, {}, RolledBack),
     ],
 )
-def test_a_later_profile_that_has_lost_something_is_refused(profile, vault_id, noted, error):
+def test_newer_profile_without_known_entries_is_rejected(profile, vault_id, noted, error):
     vaults = dict(profile.document["vaults"])
     del vaults[str(vault_id)]
     if noted is not None:
@@ -227,7 +227,7 @@ def test_what_one_device_deleted_stays_deleted_in_a_merge(profile):
     assert merge_profiles(theirs, written(mine, 5)).vaults[A] is DELETED
 
 
-def test_a_merge_of_two_histories_is_refused(profile):
+def test_merge_of_forked_histories_is_rejected(profile):
     mine = profile.with_head(A, head(9))
     theirs = written(profile.with_head(A, head(9, mark=1)), 4)
 

@@ -59,10 +59,10 @@ def test_any_one_digit_misread_is_noticed():
 
 @pytest.mark.parametrize("typed", ["", "x", KEY.text[:-1], KEY.text + "A", "9" * 56, "Ä" * 56])
 def test_what_is_no_recovery_key_is_not_repeated(typed):
-    with pytest.raises(NotARecoveryKey) as refused:
+    with pytest.raises(NotARecoveryKey) as rejected:
         RecoveryKey.read(typed)
 
-    assert len(typed) < 2 or typed not in str(refused.value)
+    assert len(typed) < 2 or typed not in str(rejected.value)
 
 
 def test_proof_and_sealing_key_are_derived_separately_per_account():

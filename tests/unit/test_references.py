@@ -49,7 +49,7 @@ def test_a_whole_item_is_named_without_a_field():
         ("vaultr://a/b?as=code/c", "as=code"),
     ],
 )
-def test_what_is_no_reference_is_refused_with_its_reason(text, expected):
+def test_malformed_reference_is_rejected_with_reason(text, expected):
     with pytest.raises(UsageError, match=expected.replace("?", r"\?")):
         Reference.parse(text)
 
@@ -73,10 +73,10 @@ ITEMS = {
 }
 
 
-def resolver(asked=None):
+def resolver(requested=None):
     def find(vault, item):
-        if asked is not None:
-            asked.append((vault, item))
+        if requested is not None:
+            requested.append((vault, item))
         if (vault, item) not in ITEMS:
             raise ItemNotFound("item-not-found", 404, "There is no such item.")
         return ITEMS[vault, item]
@@ -100,7 +100,7 @@ def test_a_field_is_found_as_show_finds_it(field, value):
     assert resolver().value(Reference("Personal", "Mail", field)) == value
 
 
-def test_a_code_is_computed_where_it_is_asked_for():
+def test_reference_to_totp_returns_a_code():
     code = resolver().value(Reference("Personal", "Mail", "totp", as_code=True))
 
     assert len(code) == 6
@@ -122,14 +122,14 @@ def test_missing_value_is_reported_with_its_reference(reference):
 
 
 def test_an_item_is_opened_once_for_all_its_references():
-    asked = []
-    reads = resolver(asked)
+    requested = []
+    reads = resolver(requested)
 
     assert [reads.value(Reference("Personal", "Mail", f)) for f in ("password", "PIN")] == [
         "hunter2",
         "0007",
     ]
-    assert asked == [("Personal", "Mail")]
+    assert requested == [("Personal", "Mail")]
 
 
 def test_template_values_are_not_expanded_again():

@@ -17,7 +17,7 @@ def test_remaining_time_ends_with_the_current_interval(seconds, left):
 
 
 @pytest.mark.parametrize("work", [0.0, 0.002, 0.013])
-def test_an_answer_waits_for_its_beat(work, monkeypatch):
+def test_response_time_is_rounded_up_to_a_step(work, monkeypatch):
     slept = []
     monkeypatch.setattr(response_timing.time, "sleep", slept.append)
     clock = iter([100.0, 100.0 + work])
@@ -33,11 +33,11 @@ def test_an_answer_waits_for_its_beat(work, monkeypatch):
 
 
 def test_error_response_waits_too():
-    def refuse():
+    def reject():
         raise ZeroDivisionError
 
     began = time.monotonic()
     with pytest.raises(ZeroDivisionError):
-        response_timing.round_response_time(refuse)()
+        response_timing.round_response_time(reject)()
 
     assert time.monotonic() - began >= STEP_SECONDS

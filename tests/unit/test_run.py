@@ -61,18 +61,18 @@ def test_sets_are_joined_in_their_order():
 def test_name_in_two_sets_fails_naming_both_without_values():
     sets = [("a", {"X": "hunter2"}), ("b", {"X": "hunter2", "Y": "1"}), ("c", {"Y": "2"})]
 
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError) as rejected:
         merge_sets(sets)
 
-    assert "X (in a and b), Y (in b and c)" in str(refused.value)
-    assert "hunter2" not in str(refused.value)
+    assert "X (in a and b), Y (in b and c)" in str(rejected.value)
+    assert "hunter2" not in str(rejected.value)
 
 
-def test_the_set_named_later_wins_where_that_was_asked():
+def test_later_set_overrides_earlier_with_option():
     assert merge_sets([("a", {"X": "1"}), ("b", {"X": "2"})], last_wins=True) == {"X": "2"}
 
 
-def test_the_set_stands_over_what_was_there():
+def test_environment_set_overrides_the_environment():
     assert build_environment({"A": "ü"}, {b"A": b"old", b"B": b"\xff"}) == {
         b"A": "ü".encode(),
         b"B": b"\xff",
@@ -93,7 +93,7 @@ def test_secrets_of_this_client_do_not_reach_the_child():
     assert sorted(stored) == [b"HOME", b"VAULTR_OWN", b"VAULTR_URL"]
 
 
-def test_values_arrive_as_they_are_whatever_the_locale():
+def test_values_are_passed_unchanged_in_every_locale():
     values = {"A": "ü 🔐\n'\"$x", "B": "", "_c": "x" * 50_000}
     show = "import os, sys; sys.stdout.buffer.write(repr(os.environb.copy()).encode())"
 

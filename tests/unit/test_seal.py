@@ -19,7 +19,7 @@ ACCOUNT = UUID(bytes=bytes(range(16)))
 
 
 @pytest.mark.parametrize("case", SEALS)
-def test_sealing_gives_the_known_answers(case):
+def test_sealing_matches_the_test_vectors(case):
     key, salt, bound, plaintext = (
         bytes.fromhex(case[name]) for name in ("key", "salt", "aad", "plaintext")
     )
@@ -38,7 +38,7 @@ def test_opening_reads_the_known_answers(case):
     assert is_sealed(sealed)
 
 
-def test_the_known_bindings_are_what_the_functions_give():
+def test_associated_data_matches_the_test_vectors():
     salt = bytes(range(32))
 
     assert aad.account_key(ACCOUNT, 1, Kdf.RECOMMENDED, salt).hex() == SEALS[0]["aad"]

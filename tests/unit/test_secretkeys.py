@@ -93,7 +93,7 @@ def test_a_keyring_can_be_left_alone(desktop, monkeypatch, store):
     assert store.secret_key(ACCOUNT) == KEY
 
 
-def test_a_keyring_that_refuses_leaves_the_key_to_the_file(desktop, store):
+def test_failing_keyring_falls_back_to_the_file(desktop, store):
     desktop.locked = True
 
     store.keep_secret_key(ACCOUNT, KEY)

@@ -47,7 +47,7 @@ def test_a_sealed_value_keeps_to_its_purpose():
         ring(OLD).open("factor", sealed)
 
 
-def test_sealing_twice_gives_two_values():
+def test_sealing_twice_returns_different_values():
     assert ring(OLD).seal("letter", b"hello") != ring(OLD).seal("letter", b"hello")
 
 

@@ -23,9 +23,9 @@ def home(tmp_path):
 
 
 def problems(variables):
-    with pytest.raises(InvalidSettings) as refusal:
+    with pytest.raises(InvalidSettings) as rejection:
         Settings.from_environ(variables)
-    return refusal.value.problems
+    return rejection.value.problems
 
 
 def named(variables):
@@ -76,12 +76,12 @@ def test_a_complete_production_has_its_own_defaults():
 
 
 def test_production_lists_all_that_is_missing_in_one_message():
-    with pytest.raises(InvalidSettings) as refusal:
+    with pytest.raises(InvalidSettings) as rejection:
         Settings.from_environ({"VAULTR_ENV": "production"})
 
     needed = set(PRODUCTION) - {"VAULTR_ENV", "CHECKPOINT_KEY"}
-    assert refusal.value.problems == sorted(f"{name}: required" for name in needed)
-    assert all(f"  - {name}: required" in str(refusal.value) for name in needed)
+    assert rejection.value.problems == sorted(f"{name}: required" for name in needed)
+    assert all(f"  - {name}: required" in str(rejection.value) for name in needed)
 
 
 def test_wrong_missing_and_conflicting_settings_are_reported_together():
@@ -345,7 +345,7 @@ def test_a_slip_in_the_environment_makes_no_files(home, tmp_path):
     assert not (tmp_path / "home").exists()
 
 
-def test_every_setting_says_what_it_is():
+def test_every_setting_has_a_description():
     silent = [name for name, field in Settings.model_fields.items() if not field.description]
 
     assert silent == []

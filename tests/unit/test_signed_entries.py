@@ -84,7 +84,7 @@ def test_impossible_signed_entry_is_rejected(sample, op, item_id):
         {"op": append.Op.REMOVE, "item_id": IDS[0], "content_revision": 1},
     ],
 )
-def test_a_signed_entry_of_another_form_is_refused(sample, fields):
+def test_malformed_signed_entry_is_rejected(sample, fields):
     signed = sign_last(sample, sample.ann, **fields)
 
     with pytest.raises(ChainBroken, match="is not a valid"):
@@ -107,7 +107,7 @@ def test_a_signed_restore_cannot_bring_an_older_content_back(sample):
         sample.held.judge(announced(sample.server.sync(5), signed))
 
 
-def test_an_entry_that_vouches_for_another_set_is_refused(sample):
+def test_entry_that_vouches_for_another_set_is_rejected(sample):
     total = sample.ann.state.total + 1
     signed = sign_last(sample, sample.ann, vouch=vouch(sample.ann.keys[1].lk, VAULT, 13, total))
 
@@ -148,7 +148,7 @@ def test_a_generation_rises_by_its_own_entry_only(sample):
         sample.held.judge(announced(sample.server.sync(5), signed))
 
 
-def test_a_new_generation_without_its_keys_is_refused(sample):
+def test_new_generation_without_its_keys_is_rejected(sample):
     sample.ann.write(sample.server, Change.rotate_begin())
     answers = sample.server.sync(5)
     answers[0]["vault"]["keys"].pop()

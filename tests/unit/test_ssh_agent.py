@@ -110,15 +110,15 @@ def test_signature_by_the_agent_is_verified_by_ssh_keygen(kind, serve, keys, tmp
     assert checked.returncode == 0, checked.stdout
 
 
-def test_refused_confirmation_signs_nothing_and_names_the_key(keys):
-    asked = []
+def test_declined_confirmation_signs_nothing_and_names_the_key(keys):
+    requested = []
     key = primitives.ssh_key(keys["ed25519"][0], None)
-    agent = SshAgent([Identity(key, "laptop")], confirm=lambda name: bool(asked.append(name)))
+    agent = SshAgent([Identity(key, "laptop")], confirm=lambda name: bool(requested.append(name)))
 
     response = agent.respond(b"\x0d" + text(key.public) + text(b"data") + bytes(4))
 
     assert response == FAILURE
-    assert asked == ["laptop"]
+    assert requested == ["laptop"]
 
 
 def test_keys_are_gone_after_their_lifetime(keys):

@@ -34,7 +34,7 @@ def emitter_to(listener):
     return Emitter(f"127.0.0.1:{listener.getsockname()[1]}")
 
 
-def test_counts_are_summed_gauges_say_the_last_and_timings_each(listener):
+def test_statsd_sums_counts_keeps_last_gauge_and_each_timing(listener):
     emitter = emitter_to(listener)
     for _ in range(3):
         emitter.count("vaultr.logins.ok", 1)

@@ -114,7 +114,7 @@ def test_what_a_kill_left_unfinished_is_swept(folder):
     assert sorted(os.listdir(folder.path)) == ["device.json", "device.key", "lock"]
 
 
-def test_the_lock_keeps_other_processes_out_until_they_give_up(folder, monkeypatch):
+def test_lock_blocks_other_processes_until_their_timeout(folder, monkeypatch):
     holding = (
         "import sys, time; from pathlib import Path\n"
         "from vaultr.client.storage.private_folder import Folder\n"

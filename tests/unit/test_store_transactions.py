@@ -56,7 +56,7 @@ def killing(monkeypatch, left):
         monkeypatch.setattr(folder_module, name, counted(getattr(folder_module, name)))
 
 
-def begin_anew(home):
+def start_over(home):
     for name in BEFORE.keys() | AFTER.keys():
         (home / name).unlink(missing_ok=True)
     for name, value in BEFORE.items():
@@ -66,7 +66,7 @@ def begin_anew(home):
 def test_kill_at_any_point_leaves_old_or_new_files(home, monkeypatch):
     seen, finished = [], False
     while not finished:
-        begin_anew(home)
+        start_over(home)
         killing(monkeypatch, left=len(seen) + 1)
         try:
             replace_all(Folder(home))

@@ -17,10 +17,10 @@ from vaultr.wire import field_types, strict_json
 DEEP = 32
 
 
-def refused(data):
-    with pytest.raises(BadRequest) as refusal:
+def rejected(data):
+    with pytest.raises(BadRequest) as rejection:
         strict_json.parse(data)
-    return refusal.value
+    return rejection.value
 
 
 def nested(opening, closing, depth):
@@ -106,15 +106,15 @@ def test_a_whole_float_is_an_integer():
         pytest.param(b'\xef\xbb\xbf{"a":1}', id="byte order mark"),
     ],
 )
-def test_everything_else_is_refused(data):
-    refusal = refused(data)
+def test_invalid_json_is_rejected(data):
+    rejection = rejected(data)
 
-    assert refusal.slug == "bad-request"
-    assert refusal.errors == ()
+    assert rejection.slug == "bad-request"
+    assert rejection.errors == ()
 
 
 def test_error_repeats_nothing_of_the_body():
-    assert "hunter2" not in refused(b'{"hunter2": hunter2}').detail
+    assert "hunter2" not in rejected(b'{"hunter2": hunter2}').detail
 
 
 def test_ten_thousand_keys_are_read_and_no_more():
@@ -122,14 +122,14 @@ def test_ten_thousand_keys_are_read_and_no_more():
         return json.dumps([{f"k{n}": n for n in range(keys - 1)}, {"a": 1}]).encode()
 
     assert len(strict_json.parse(body(10_000))) == 2
-    assert refused(body(10_001)).detail == "The body has too many keys."
+    assert rejected(body(10_001)).detail == "The body has too many keys."
     assert len(strict_json.parse(body(10_001), max_keys=200_000)) == 2
 
 
 @pytest.mark.parametrize("part", [b"0,", b"[],", b"{},", b'"",'])
 def test_values_without_keys_are_bounded_too(part):
     """16 MiB of them would keep a worker busy for seconds."""
-    refused(b"[" + part * 40_000 + b"0]")
+    rejected(b"[" + part * 40_000 + b"0]")
 
 
 @given(st.recursive(st.none() | st.booleans() | st.text() | st.integers(), st.lists, max_leaves=20))
@@ -238,13 +238,13 @@ def test_each_type_reads_its_one_form():
     ],
     ids=str,
 )
-def test_another_form_is_refused(value):
+def test_malformed_value_is_rejected(value):
     with pytest.raises(ValidationError):
         Sent.model_validate(value)
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 7, True])
-def test_another_top_level_type_is_refused(body):
+def test_other_top_level_type_is_rejected(body):
     with pytest.raises(ValidationError):
         Sent.model_validate(body)
 
@@ -271,9 +271,16 @@ class Asked(field_types.Page):
 
 
 def test_a_query_is_text_from_which_numbers_are_read():
-    asked = Asked.model_validate({"limit": "200", "since": "0", "known": "7", "dry_run": "true"})
+    requested = Asked.model_validate(
+        {"limit": "200", "since": "0", "known": "7", "dry_run": "true"}
+    )
 
-    assert (asked.limit, asked.since, asked.known, asked.dry_run) == (200, 0, 7, True)
+    assert (requested.limit, requested.since, requested.known, requested.dry_run) == (
+        200,
+        0,
+        7,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -289,6 +296,6 @@ def test_a_query_is_text_from_which_numbers_are_read():
     ],
     ids=str,
 )
-def test_another_form_in_a_query_is_refused(query):
+def test_malformed_query_value_is_rejected(query):
     with pytest.raises(ValidationError):
         Asked.model_validate(query)

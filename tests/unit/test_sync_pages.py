@@ -29,30 +29,30 @@ def test_pages_fold_into_what_the_server_shows(sample):
 
 
 def test_pages_may_be_fetched_as_they_are_read(sample):
-    asked = []
+    requested = []
 
     def fetched():
         for page in sample.server.sync(5, limit=2):
-            asked.append(page["through"])
+            requested.append(page["through"])
             yield page
 
     gather(VAULT, fetched(), since=5)
 
-    assert asked == [7, 9, 11, 12]
+    assert requested == [7, 9, 11, 12]
 
 
-def test_a_bad_page_is_the_last_that_is_asked_for(sample):
-    asked = []
+def test_no_page_is_fetched_after_an_invalid_one(sample):
+    requested = []
 
     def fetched():
         for page in sample.server.sync(5, limit=2):
-            asked.append(page["through"])
+            requested.append(page["through"])
             yield page | {"through": page["through"] - 2}
 
     with pytest.raises(AnswerInvalid):
         gather(VAULT, fetched(), since=5)
 
-    assert asked == [7]
+    assert requested == [7]
 
 
 def test_no_page_is_no_answer():
@@ -60,7 +60,7 @@ def test_no_page_is_no_answer():
         gather(VAULT, [], since=0)
 
 
-def test_a_page_after_the_last_is_refused(sample):
+def test_page_after_the_last_is_rejected(sample):
     page = sample.server.sync(5)[0]
 
     with pytest.raises(AnswerInvalid, match="after its end"):

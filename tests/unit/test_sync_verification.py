@@ -97,7 +97,7 @@ def test_no_field_of_an_entry_can_be_changed(sample, name, value, relink):
             sample.held.judge(answers)
 
 
-def test_pages_out_of_order_are_refused(sample):
+def test_pages_out_of_order_are_rejected(sample):
     pages = sample.server.sync(5, limit=3)
 
     with pytest.raises(IntegrityError):
@@ -107,12 +107,12 @@ def test_pages_out_of_order_are_refused(sample):
 def test_pages_that_lead_nowhere_end(sample):
     page = sample.server.sync(5, limit=3)[0]
 
-    def forever():
+    def endless_pages():
         while True:
             yield copy.deepcopy(page)
 
     with pytest.raises(IntegrityError):
-        sample.held.judge(forever())
+        sample.held.judge(endless_pages())
 
 
 def test_a_server_that_goes_back_between_two_pages_is_caught(sample):

@@ -96,7 +96,7 @@ def test_an_address_has_one_form(url, origin):
         "http://2130706433",
     ],
 )
-def test_another_address_is_refused(url):
+def test_server_address_of_another_form_is_rejected(url):
     with pytest.raises(UsageError):
         origin_of(url)
 
@@ -140,7 +140,7 @@ def test_an_answer_is_its_status_its_object_and_its_etag():
         lambda: httpx2.Response(409, headers=PROBLEM, content=b'{"type":"about:x y","status":409}'),
     ],
 )
-def test_an_answer_that_no_vaultr_server_gives_is_invalid(odd):
+def test_response_of_another_server_is_invalid(odd):
     server = Server(odd)
 
     with pytest.raises(AnswerInvalid):
@@ -152,18 +152,18 @@ def test_an_answer_that_no_vaultr_server_gives_is_invalid(odd):
 def test_error_arrives_as_class_of_its_slug():
     server = Server(problem("head-moved", 409, revision=7, head="abc", detail="it\x1b[31m moved"))
 
-    with pytest.raises(HeadMoved) as refused:
+    with pytest.raises(HeadMoved) as rejected:
         server.transport().send("POST", "/x", {})
 
-    assert refused.value.members["revision"] == 7
-    assert str(refused.value) == "The server rejected the request: it [31m moved"
+    assert rejected.value.members["revision"] == 7
+    assert str(rejected.value) == "The server rejected the request: it [31m moved"
 
 
 def test_unknown_slug_of_newer_server_is_still_an_error():
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Refused) as rejected:
         Server(problem("something-new", 418)).transport().send("GET", "/x")
 
-    assert refused.value.status == 418
+    assert rejected.value.status == 418
 
 
 def test_lost_response_is_retried_with_same_bytes_if_safe():
@@ -220,10 +220,10 @@ def test_too_long_wait_is_reported_immediately():
 
     server = Server(for_an_hour)
 
-    with pytest.raises(RateLimited) as refused:
+    with pytest.raises(RateLimited) as rejected:
         server.transport().send("GET", "/x")
 
-    assert refused.value.members["retry_after"] == 3600
+    assert rejected.value.members["retry_after"] == 3600
     assert server.waited == []
 
 
@@ -240,11 +240,11 @@ def test_error_that_waiting_cannot_fix_is_reported_immediately(slug):
 def test_server_text_is_quoted_as_server_text():
     server = Server(problem("conflict", 409, detail="Log in at https://evil.example"))
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Refused) as rejected:
         server.transport().send("GET", "/x")
 
-    assert str(refused.value) == "The server rejected the request: Log in at https://evil.example"
-    assert refused.value.detail == "Log in at https://evil.example"
+    assert str(rejected.value) == "The server rejected the request: Log in at https://evil.example"
+    assert rejected.value.detail == "Log in at https://evil.example"
 
 
 MIB = 1 << 20
@@ -273,13 +273,13 @@ def test_response_size_is_limited_by_route(path, mib):
     def padded(size):
         return lambda _: answer(content=b'{"a":"' + b"j" * (size - 8) + b'"}')()
 
-    def asked(size):
+    def requested(size):
         carrier = httpx2.MockTransport(padded(size))
         return Transport("https://vault.example", transport=carrier).send("GET", path)
 
-    assert asked(mib * MIB).size == mib * MIB
+    assert requested(mib * MIB).size == mib * MIB
     with pytest.raises(AnswerInvalid, match=f"over {mib * MIB} bytes"):
-        asked(mib * MIB + 1)
+        requested(mib * MIB + 1)
 
 
 @pytest.mark.parametrize("part", [b"{},", b"[],", b"1,", b'{"a":{"b":1}},'])

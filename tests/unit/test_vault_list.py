@@ -107,12 +107,12 @@ def test_unlisted_deleted_vault_is_accepted(sample, known):
     assert (found.deleted, found.open) == ((), {})
 
 
-def test_a_vault_listed_twice_is_refused(sample, known):
+def test_vault_listed_twice_is_rejected(sample, known):
     with pytest.raises(AnswerInvalid, match="twice"):
         check_list(known, [listed(sample.server)] * 2, {})
 
 
-def test_a_vault_that_nobody_wrote_to_has_its_first_head(sample):
+def test_unwritten_vault_has_its_first_head(sample):
     vault_id = sample.server.vault_id
     profile = new_profile(PINS).with_head(vault_id, Waypoint(0, first_head(vault_id), 1))
     new = listed(sample.server, revision=0, head=b64(first_head(vault_id)))
@@ -127,10 +127,10 @@ class Listing:
 
     def __init__(self, vaults, size):
         self.page = Answer(200, {"vaults": vaults, "next_cursor": "more"}, None, size)
-        self.asked = 0
+        self.requested = 0
 
     def send(self, method, path):
-        self.asked += 1
+        self.requested += 1
         return self.page
 
 
@@ -140,7 +140,7 @@ def test_a_list_without_end_is_ended_by_its_pages():
     with pytest.raises(AnswerInvalid, match="no end"):
         list(ask_list(sender))
 
-    assert sender.asked == 100
+    assert sender.requested == 100
 
 
 def test_a_list_that_fills_the_memory_is_ended():
@@ -149,7 +149,7 @@ def test_a_list_that_fills_the_memory_is_ended():
     with pytest.raises(AnswerInvalid, match="no end"):
         list(ask_list(sender))
 
-    assert sender.asked == 3
+    assert sender.requested == 3
 
 
 def test_list_page_has_at_most_the_requested_rows(sample):

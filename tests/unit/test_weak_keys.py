@@ -21,10 +21,10 @@ PRODUCTION = {
 
 def named(**changed):
     """Return which settings are rejected; the values are in no sentence."""
-    with pytest.raises(InvalidSettings) as refusal:
+    with pytest.raises(InvalidSettings) as rejection:
         Settings.from_environ(PRODUCTION | changed)
-    assert not any(value and value in str(refusal.value) for value in changed.values())
-    return [problem.partition(":")[0] for problem in refusal.value.problems]
+    assert not any(value and value in str(rejection.value) for value in changed.values())
+    return [problem.partition(":")[0] for problem in rejection.value.problems]
 
 
 def key(data):
@@ -56,12 +56,12 @@ def test_a_drawn_set_is_taken():
         "k1:not base64url",
     ],
 )
-def test_what_was_not_drawn_is_refused_by_name(name, value):
+def test_low_entropy_key_is_rejected_by_name(name, value):
     assert named(**{name: value}) == [name]
 
 
 @pytest.mark.parametrize("name", KEY_SETS)
-def test_one_key_for_two_purposes_is_refused(name):
+def test_one_key_for_two_purposes_is_rejected(name):
     other = next(one for one in KEY_SETS if one != name)
 
     assert len(named(**{name: KEYS[other]})) == 1
@@ -74,7 +74,7 @@ def test_key_listed_as_old_in_another_set_is_rejected():
 
 
 @pytest.mark.parametrize("name", KEY_SETS)
-def test_a_key_that_was_drawn_for_development_is_refused(name):
+def test_development_key_is_rejected_in_production(name):
     assert named(**{name: generate_keys("dev")[name]}) == [name]
 
 

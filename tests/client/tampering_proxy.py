@@ -93,8 +93,8 @@ class Proxy:
     def change(self, method, ending, attack):
         """Make ``lie(body)`` change the body of each successful response to a route."""
 
-        def tamper(asked, path, status, body):
-            if asked == method and path.endswith(ending) and status < 300 and body is not None:
+        def tamper(requested, path, status, body):
+            if requested == method and path.endswith(ending) and status < 300 and body is not None:
                 return status, attack(copy.deepcopy(body))
             return status, body
 
@@ -104,11 +104,11 @@ class Proxy:
         """Reject each request to a route with 422, and do nothing of what it asks."""
         server, then = self.server, []
 
-        def before(asked, path):
-            if asked == method and path.endswith(ending) and when():
+        def before(requested, path):
+            if requested == method and path.endswith(ending) and when():
                 then.append(copy.deepcopy((server.vaults, server.account)))
 
-        def tamper(asked, path, status, body):
+        def tamper(requested, path, status, body):
             if not then:
                 return status, body
             server.vaults, server.account = then.pop()
