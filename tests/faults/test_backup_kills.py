@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.harness import backups, servers
-from vaultr.backup import create, restore, retention, scratch, storage, verify
+from vaultr.backup import create, restore, retention, scratch, sealing, storage, verify
 from vaultr.backup.folder import Folder
 from vaultr.backup.programs import Loader
 from vaultr.database import engine
@@ -73,6 +73,48 @@ def test_killed_create_leaves_only_whole_backups(app, place, pytestconfig):
     name = create.create(settings, location).name
 
     assert verify.inspect(settings, location, name)
+
+
+@pytest.mark.parametrize(
+    "number", [2, *(pytest.param(number, marks=pytest.mark.long) for number in (1, 3))]
+)
+def test_create_killed_inside_a_write_leaves_no_backup(app, place, monkeypatch, number):
+    settings, location, left = current_settings(), Folder(place), [number]
+    write = sealing._Watched.write
+
+    def die_inside(target, data):
+        left[0] -= 1
+        if left[0] == 0:
+            write(target, data[: len(data) // 2])
+            target.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return write(target, data)
+
+    monkeypatch.setattr(sealing._Watched, "write", die_inside)
+
+    killed = killed_at(10**9, app, lambda: create.create(settings, location), place)
+
+    assert killed
+    assert location.list() == []
+    [partial] = place.iterdir()
+    assert partial.name.endswith(".partial")
+    monkeypatch.undo()
+
+
+def test_killed_mark_of_verification_is_not_taken_for_one(app, place, example, monkeypatch):
+    path, location = example.in_folder(place), Folder(place)
+
+    def die_inside(descriptor):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(os, "fsync", die_inside)
+    killed = killed_at(10**9, app, lambda: location.mark_verified(path.name, {}), place)
+    monkeypatch.undo()
+
+    assert killed
+    assert [one.verified for one in location.list()] == [False]
+    location.mark_verified(path.name, {})
+    assert [one.verified for one in location.list()] == [True]
 
 
 def test_killed_prune_keeps_the_newest_and_can_be_repeated(app, place, pytestconfig):

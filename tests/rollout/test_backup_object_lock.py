@@ -1,0 +1,97 @@
+"""Backups in a bucket with object lock, which moto plays: `prune` keeps what is locked."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.harness import backups
+from tests.rollout import aws
+from vaultr.backup import storage
+from vaultr.backup.bucket import Bucket
+
+pytestmark = pytest.mark.usefixtures("migrated_to_newest")
+LOCKED, OPEN = "locked-backups", "open-backups"
+OLD = ("vaultr-20200101T000000Z-000001.tar.age", "vaultr-20200102T000000Z-000002.tar.age")
+
+
+@pytest.fixture(scope="module")
+def moto(tmp_path_factory):
+    """A moto with two buckets; one locks each new object for a day."""
+    region = {"CreateBucketConfiguration": {"LocationConstraint": aws.REGION}}
+    retention = {"Mode": "COMPLIANCE", "Days": 1}
+    with aws.Cloud(tmp_path_factory.mktemp("moto")) as cloud:
+        cloud.call("s3", "create_bucket", Bucket=OPEN, **region)
+        cloud.call("s3", "create_bucket", Bucket=LOCKED, ObjectLockEnabledForBucket=True, **region)
+        cloud.call(
+            "s3",
+            "put_object_lock_configuration",
+            Bucket=LOCKED,
+            ObjectLockConfiguration={
+                "ObjectLockEnabled": "Enabled",
+                "Rule": {"DefaultRetention": retention},
+            },
+        )
+        yield cloud
+
+
+@pytest.fixture
+def flask(app, moto, example, tmp_path, set_to, monkeypatch):
+    """Run a command of `flask backup` on one of the buckets."""
+    for name, value in moto.environ.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    keys = {"recipient": example.recipient, "identity": example.identity}
+    with backups.commands(app, tmp_path, set_to, monkeypatch, **keys) as run:
+
+        def on(bucket, *words):
+            set_to(app, backup_location=f"s3://{bucket}/{tmp_path.name}")
+            return run(*words)
+
+        yield on
+
+
+def put_old(bucket, prefix):
+    """Store two old backups and a new one, which always stays."""
+    new = storage.new_name(datetime.now(UTC), sealed=True)
+    for name in (*OLD, new):
+        Bucket(bucket, prefix).write(name, lambda target: target.write(b"a backup"))
+    return new
+
+
+@pytest.mark.parametrize("bucket", [OPEN, LOCKED])
+def test_backup_in_bucket_is_made_and_drilled(flask, bucket):
+    backups.fill()
+
+    made = flask(bucket, "create")
+    drilled = flask(bucket, "drill", "--json")
+    listed = json.loads(flask(bucket, "list", "--json").stdout)
+
+    assert made.exit_code == 0, made.output
+    assert drilled.exit_code == 0, drilled.output
+    assert {"name": made.stdout.strip(), "verified": True}.items() <= listed[-1].items()
+
+
+def test_prune_removes_from_an_open_bucket(flask, tmp_path):
+    new = put_old(OPEN, tmp_path.name)
+
+    pruned = flask(OPEN, "prune", "--keep-days", "30", "--keep-monthly", "0")
+
+    assert pruned.exit_code == 0, pruned.output
+    assert [f"{name} removed" in pruned.stdout for name in OLD] == [True, True]
+    assert [one["name"] for one in json.loads(flask(OPEN, "list", "--json").stdout)] == [new]
+
+
+def test_prune_keeps_locked_backups_and_says_so(flask, moto, tmp_path):
+    put_old(LOCKED, tmp_path.name)
+
+    pruned = flask(LOCKED, "prune", "--keep-days", "30", "--keep-monthly", "0")
+
+    assert pruned.exit_code == 0, pruned.output
+    says = [f"{name} is still locked, and stays" in pruned.stdout for name in OLD]
+    assert says == [True, True]
+    assert "0 removed" in pruned.stdout
+    kept = {one["name"] for one in json.loads(flask(LOCKED, "list", "--json").stdout)}
+    assert set(OLD) <= kept
+    versions = moto.call("s3", "list_object_versions", Bucket=LOCKED)
+    assert "DeleteMarkers" not in versions
