@@ -52,6 +52,7 @@ bench: .venv/.tests ## Measure ratios to a baseline server
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.audit
 	@$(BIN)/python -m bench.deployment
+	@$(BIN)/python -m bench.backups
 
 check-rollout: .venv/.tests tools ## Test image, compose, chart, edge and blue-green with the real programs
 	@$(BIN)/python -m pytest --rollout tests/rollout
