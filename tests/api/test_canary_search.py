@@ -1,21 +1,24 @@
 """`flask canary search`: it passes on a clean server, and finds a leak in any sink."""
 
 import base64
+import contextlib
 import gzip
 import json
+import sqlite3
 import zlib
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 import redis
 import sqlalchemy as sa
 
-from tests.harness import backups
+from tests.harness import app_fixtures, backups
 from vaultr.audit.models import AuditEvent
 from vaultr.backup import create, sinks
 from vaultr.backup.folder import Folder
 from vaultr.backup.marker_search import Search
-from vaultr.database.session import transaction
+from vaultr.database.session import db, transaction
 from vaultr.protocol.canary import FORMAT, Marker, to_json
 from vaultr.settings.model import current_settings
 
@@ -124,6 +127,25 @@ def test_leak_in_plain_text_is_found_in_dump_and_backup(search, places):
     assert code == 1
     found = by_sink(answer)
     assert [sink for sink in found if found[sink]] == ["database", "dump", "backup"]
+
+
+def test_deleted_row_of_sqlite_is_found_in_its_file(sqlite_app):
+    app_fixtures.empty(sqlite_app)
+    with sqlite_app.app_context():
+        backups.fill()
+        with transaction() as session:
+            session.execute(sa.update(AuditEvent).values(detail=LEAK.encode()))
+        path = Path(db.engine.url.database)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA secure_delete = OFF")  # some builds of SQLite turn it on
+            connection.execute("DELETE FROM audit_event")
+            connection.commit()
+
+        found = found_by("database", sinks.Places(None))
+        folder = path.parent
+
+    assert found == {"login.password"}
+    assert not list(folder.glob(".vaultr-search-*"))
 
 
 def leaking_email():

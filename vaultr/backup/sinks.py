@@ -9,6 +9,7 @@ import email.policy
 import json
 import os
 import sqlite3
+import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,13 +57,10 @@ class Places:
 
 
 def database(settings: Settings, _places: Places, feed: Feed) -> str:
-    """Read every value of every table and, with SQLite, the raw file with its deleted rows."""
+    """Read every value of every table and, with SQLite, every page, free ones too."""
     url = settings.database_url.get_secret_value()
     if url.startswith("sqlite"):
-        path = Path(str(sa.make_url(url).database))
-        for file in (path, path.with_name(f"{path.name}-wal")):
-            if file.exists():
-                _read_file(file, feed)
+        _read_pages(Path(str(sa.make_url(url).database)), feed)
     with scratch.connected(url) as connection:
         streamed = connection.execution_options(stream_results=True, max_row_buffer=_ROWS)
         for name in sa.inspect(connection).get_table_names():
@@ -70,6 +68,19 @@ def database(settings: Settings, _places: Places, feed: Feed) -> str:
             for row in streamed.exec_driver_sql(f"SELECT * FROM {quoted}"):  # nosec B608 - a name of the catalog
                 feed(b"\n".join(_bytes_of(value) for value in row) + b"\n")
     return "every row of every table"
+
+
+def _read_pages(database: Path, feed: Feed) -> None:
+    """Read a copy of the file: who closes the file itself would end the locks of its process."""
+    with tempfile.TemporaryDirectory(prefix=".vaultr-search-", dir=database.parent) as folder:
+        copy = Path(folder) / database.name
+        copy.touch(0o600)
+        with (
+            contextlib.closing(sqlite3.connect(database)) as source,
+            contextlib.closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+        _read_file(copy, feed)
 
 
 def _bytes_of(value: Any) -> bytes:
