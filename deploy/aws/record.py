@@ -35,6 +35,11 @@ class Record:
         return self.values.get("before")
 
     @property
+    def begun(self):
+        """Return whether a release recorded what ran before, and no rollback ended it."""
+        return bool(self.before) and not self.values.get("rolled_back")
+
+    @property
     def snapshot(self):
         return self.path.read_text("utf-8").strip() if self.path.exists() else None
 
@@ -64,7 +69,11 @@ class Record:
         self._save(self._identity(options))
 
     def remember(self, before):
-        self._save({"before": before})
+        self._save({"before": before, "rolled_back": False})
+
+    def end(self):
+        """Note that what ran before runs again; the same release would begin again."""
+        self._save({"rolled_back": True})
 
     def _save(self, values):
         self.values |= values

@@ -163,6 +163,25 @@ def test_rollback_needs_no_silent_alarm_and_no_migration(cloud, tmp_path, by):
     assert _migrations(cloud) == tasks
 
 
+def test_release_after_its_rollback_checks_the_alarms_again(cloud, tmp_path):
+    _release(cloud, "0.2.0", tmp_path / "first")
+    _release(cloud, "0.3.0", tmp_path / "record")
+    cloud.run("release", "rollback", RECORD, tmp_path / "record")
+
+    with _ringing(cloud):
+        stopped = _release(cloud, "0.3.0", tmp_path / "record")
+    done = _release(cloud, "0.3.0", tmp_path / "record")
+    elsewhere = cloud.run(
+        "release", "rollback", RECORD, tmp_path / "record", "--name", "other-prod"
+    )
+
+    assert stopped.returncode == 2, tools.output_of(stopped)
+    assert done.returncode == 0, tools.output_of(done)
+    assert _running(cloud) == {"0.3.0"}
+    assert elsewhere.returncode == 2, tools.output_of(elsewhere)
+    assert "is the record of vaultr-prod. Add --name vaultr-prod" in elsewhere.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "about"),
     [
