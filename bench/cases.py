@@ -11,6 +11,7 @@ import argon2.low_level
 import psutil
 
 from bench import load
+from bench.client_tools import ClientTools
 from bench.growth import FEW, MANY, Growth
 from bench.load import Connection, request
 from bench.machine_access import MachineAccess
@@ -51,6 +52,7 @@ class Bench:
         self._growth = Growth(beside, self._ann, seconds)
         self._machines = MachineAccess(beside, self._small, seconds)
         self._signing = Signing(beside, self._ann, seconds)
+        self._tools = ClientTools(beside)
 
     def cases(self) -> list[Case]:
         """Return all cases."""
@@ -70,6 +72,19 @@ class Bench:
             Case("item read by a machine / by a session", "≥ 1", self.machine_reads),
             Case("p99 of reads in a login storm / unloaded", "≤ 3", self.reads_in_a_storm),
             *self._growing(),
+            *self._client_tools(),
+        ]
+
+    def _client_tools(self) -> list[Case]:
+        tools = self._tools
+        return [
+            Case("10,000 entries of 1PUX / json.loads", "≤ 3", tools.parse),
+            Case("import of 10,000 / batches of the SDK", "≤ 1.2", tools.imports),
+            Case("the same by the command, in seconds", "< 60", tools.import_seconds),
+            Case("its memory, in MiB", "< 200", lambda: tools.import_mebibytes),
+            Case("health of 10,000 items / opening them", "≤ 2", tools.health),
+            Case("ssh-keygen by our agent / by OpenSSH's", "≤ 2", tools.signatures),
+            Case("git-credential get / vaultr read", "≤ 1.5", tools.credentials),
         ]
 
     def _growing(self) -> list[Case]:

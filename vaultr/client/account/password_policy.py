@@ -13,11 +13,11 @@ LEAST_WORDS: Final = 5
 PASSWORD_RULE: Final = f"at least {LEAST_CHARACTERS} characters or {LEAST_WORDS} different words"
 # zxcvbn's highest score: more than 10^10 guesses. Argon2id makes each guess expensive as well.
 _LEAST_SCORE: Final = 4
-_LEAST_DIFFERENT: Final = 5
+LEAST_DIFFERENT: Final = 5
 # zxcvbn compares parts of all lengths, so that its time grows quickly; it rejects longer inputs.
 _MEASURED_CHARACTERS: Final = 72
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
-_AROUND: Final = "0123456789!@#$%^&*()-_=+.,?/ "
+EDGE_CHARACTERS: Final = "0123456789!@#$%^&*()-_=+.,?/ "
 _SUGGESTION: Final = "Add some words that do not belong together, or run vaultr generate --words 6."
 
 
@@ -70,11 +70,11 @@ def password_strength(password: str, email: str = "") -> PasswordStrength:
     measured = _measure(text, personal)
     feedback, score = measured["feedback"], int(measured["score"])
     reason, suggestions = str(feedback["warning"]), [*map(str, feedback["suggestions"])]
-    if len(set(text.casefold())) < _LEAST_DIFFERENT:
+    if len(set(text.casefold())) < LEAST_DIFFERENT:
         score, reason = 0, "It has fewer than 5 different characters."
-    elif _is_run(text):
+    elif is_run(text):
         score, reason = 0, "It is a run of neighbouring characters."
-    elif _is_common(core := text.strip(_AROUND), personal):
+    elif _is_common(core := text.strip(EDGE_CHARACTERS), personal):
         score = min(score, 1)
         reason = "It is a common password" + ("." if core == text else " with digits around it.")
     if score >= _LEAST_SCORE:
@@ -90,7 +90,7 @@ def _is_common(core: str, personal: list[str]) -> bool:
     return len(parts) == 1 and parts[0]["pattern"] != "bruteforce"
 
 
-def _is_run(text: str) -> bool:
+def is_run(text: str) -> bool:
     """Check whether most characters are next to the one before, as in ``112233445566``."""
     near = [abs(ord(after) - ord(before)) <= 1 for before, after in itertools.pairwise(text)]
     return sum(near) >= 0.8 * len(near)

@@ -13,6 +13,7 @@ CUSTOM: Final = "custom field"
 NOT_STORED: Final = "attachments are not stored"
 TRASH: Final = "it is in the trash"
 _MILLISECONDS: Final = 1000
+_OFFSET: Final = len("+00:00")
 
 
 class Entry:
@@ -134,7 +135,7 @@ def time_of(seconds: object) -> str | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
         return None
     try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+        return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:-_OFFSET]}Z"
     except (OverflowError, ValueError, OSError):
         return None
 

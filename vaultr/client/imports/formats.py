@@ -1,7 +1,9 @@
 """The table of all formats that can be imported, and how each file is recognised."""
 
+import contextlib
+import gc
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -28,12 +30,27 @@ class Format:
     title: str
     module: str
 
-    @property
-    def read(self) -> Read:
-        """Return the function that reads a file; its module is imported only now."""
+    def read(self, file: ImportFile) -> Reading:
+        """Read a file; the module of the format is imported only now."""
         module = import_module(f"vaultr.client.imports.{self.module}")
         function: Read = module.read_file
-        return function
+        with _without_collection():
+            return function(file)
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keep the garbage collector from walking through a million values that have no cycles.
+
+    That took a fifth of the time of reading 10,000 entries.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 _ALL: Final = (

@@ -28,12 +28,13 @@ class Members:
     def text(self, name: str) -> str | None:
         """Take a text; a number counts as one."""
         value = self._left.pop(name, None)
+        if isinstance(value, str):
+            return value or None
         if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
-        if value is not None and not isinstance(value, str):
+            return str(value)
+        if value is not None:
             self.odd(name, "must be text")
-            return None
-        return value or None
+        return None
 
     def text_or_flag(self, name: str) -> str | None:
         """Take a text; true and false count as the texts "true" and "false"."""
@@ -110,9 +111,13 @@ class Members:
 
     def all_within(self, name: str) -> "list[Members]":
         """Take a list of objects."""
+        values = self.values(name)
+        if not values:
+            return []
+        path = self._path(name)
         return [
-            Members(each, f"{self._path(name)}[{number}]", self.faults)
-            for number, each in enumerate(self.values(name), start=1)
+            Members(each, f"{path}[{number}]", self.faults)
+            for number, each in enumerate(values, start=1)
         ]
 
     def forget(self, name: str) -> None:

@@ -69,6 +69,8 @@ _ADDRESS: Final = {
 _HIDDEN: Final = frozenset({"concealed", "totp", "creditCardNumber", "sshKey"})
 _MODES: Final = {"default": "domain", "host": "host", "never": "never"}
 _HUNDRED: Final = 100
+# What 1Password computes from the rest of an overview.
+_COMPUTED: Final = frozenset({"subtitle", "ps", "pbe", "pgrng", "icons", "watchtowerExclusions"})
 
 
 def read_file(file: ImportFile) -> Reading:
@@ -136,9 +138,7 @@ def _draft(item: Members, vault: str | None, report: Report) -> Draft | None:
 
 
 def _more(overview: Members) -> dict[str, Any]:
-    for name in ("subtitle", "ps", "pbe", "pgrng", "icons", "watchtowerExclusions"):
-        overview.forget(name)  # computed by 1Password from the rest
-    return overview.rest()
+    return {name: value for name, value in overview.rest().items() if name not in _COMPUTED}
 
 
 def _urls(entry: Entry, overview: Members) -> None:

@@ -8,7 +8,12 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from vaultr.client.errors import VaultrError
-from vaultr.client.vaults.plaintext import NESTING_MOST, encode, is_nested_deep
+from vaultr.client.vaults.plaintext import (
+    NESTING_MOST,
+    encode,
+    is_nested_deep,
+    may_be_nested_deep,
+)
 from vaultr.protocol.sealed import OVERHEAD, padded_size
 from vaultr.protocol.sizes import ITEM_BYTES
 
@@ -207,21 +212,38 @@ def _faults(type: str, overview: Part, detail: Part) -> Found:
         if not isinstance(value, dict):
             yield part, "must be an object"
             return
-    yield from _part_faults("overview", overview, schema.overview)
-    yield from _part_faults("detail", detail, schema.detail)
+    encoded = [_encoded(part) for part in (overview, detail)]
+    yield from _part_faults("overview", overview, schema.overview, encoded[0])
+    yield from _part_faults("detail", detail, schema.detail, encoded[1])
     if "title" not in overview:
         yield "overview.title", "is missing"
     for name in overview:
         if name not in schema.overview and (name in schema.detail or name in SECRET_ANYWHERE):
             yield f"overview.{name}", "is secret and belongs in detail"
-    if sealed_bytes(overview, detail) > ITEM_BYTES:
+    if _sealed_size(encoded) > ITEM_BYTES:
         yield "item", f"is larger than {ITEM_BYTES // 1024} KiB when encrypted"
 
 
-def _part_faults(part: str, value: Part, known: Mapping[str, Check]) -> Found:
+def _part_faults(
+    part: str, value: Part, known: Mapping[str, Check], encoded: bytes | None
+) -> Found:
     for name, each in value.items():
         if name in known:
             yield from known[name](f"{part}.{name}", each)
+    if encoded is None or may_be_nested_deep(encoded):
+        yield from _json_faults(part, value)
+
+
+def _encoded(part: Part) -> bytes | None:
+    """Return a part as it is sealed; None if it is not JSON in Unicode."""
+    try:
+        return encode(part)
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _json_faults(part: str, value: Part) -> Found:
+    for name, each in value.items():
         try:
             encode({name: each})
         except (TypeError, ValueError, RecursionError):
@@ -237,11 +259,13 @@ def _printable(name: str) -> str:
 
 def sealed_bytes(overview: Part, detail: Part) -> int:
     """Return the size of an item on the server in bytes; 0 if it cannot be encoded as JSON."""
-    try:
-        sizes = [len(encode(part)) for part in (overview, detail)]
-    except (TypeError, ValueError, RecursionError):
+    return _sealed_size([_encoded(part) for part in (overview, detail)])
+
+
+def _sealed_size(encoded: list[bytes | None]) -> int:
+    if None in encoded:
         return 0
-    return sum(padded_size(4 + size) + OVERHEAD for size in sizes)
+    return sum(padded_size(4 + len(part or b"")) + OVERHEAD for part in encoded)
 
 
 def date_of(value: object) -> date | None:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from vaultr.client.account.password_policy import password_strength
+from vaultr.client.account.strong_passwords import is_surely_strong
 from vaultr.client.items.schemas import date_of
 from vaultr.client.password_health.breach_file import digest_of
 from vaultr.client.vaultr_client import Item
@@ -44,7 +45,7 @@ def findings(
     :param breached: returns how often a password's SHA-1 hash is in a list of breached passwords.
     """
     listed = [item for item in items if item.detail is not None]
-    judge = cache(lambda password: password_strength(password).score)
+    judge = cache(_score)
     passwords = [(item, text) for item in listed if (text := password_of(item))]
     found = [*_reused(passwords), *_weak(passwords, judge), *_old(passwords, limits)]
     found += [*_expiring(listed, limits), *_without_factor(passwords)]
@@ -54,6 +55,11 @@ def findings(
             for item, count in breaches(listed, breached)
         ]
     return sorted(found, key=lambda each: (KINDS.index(each.kind), each.item.title.casefold()))
+
+
+def _score(password: str) -> int:
+    """Return the strength of a password; 3 if it is surely strong, since more changes nothing."""
+    return _WEAK_BELOW if is_surely_strong(password) else password_strength(password).score
 
 
 def password_of(item: Item) -> str:

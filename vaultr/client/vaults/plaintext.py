@@ -8,6 +8,7 @@ from vaultr.client.errors import SealBroken
 
 # More than any item needs, and far below the recursion limit of the code that walks it.
 NESTING_MOST: Final = 64
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def encode(part: Mapping[str, Any]) -> bytes:
@@ -15,7 +16,7 @@ def encode(part: Mapping[str, Any]) -> bytes:
 
     :raises ValueError: NaN, an infinity, or text that is not Unicode (a lone surrogate).
     """
-    return json.dumps(part, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(part).encode()
 
 
 def name_bytes(name: str) -> bytes:
@@ -34,9 +35,14 @@ def object_in(data: bytes, what: str) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise SealBroken(f"{what} can be decrypted, but is not a JSON object.")
-    if data.count(b"{") + data.count(b"[") > NESTING_MOST and is_nested_deep(value):
+    if may_be_nested_deep(data) and is_nested_deep(value):
         raise SealBroken(f"{what} can be decrypted, but is nested too deeply to display.")
     return value
+
+
+def may_be_nested_deep(data: bytes) -> bool:
+    """Check whether JSON has enough brackets for more than :data:`NESTING_MOST` levels."""
+    return data.count(b"{") + data.count(b"[") > NESTING_MOST
 
 
 def is_nested_deep(part: object) -> bool:
