@@ -51,8 +51,9 @@ def test_page_lists_every_value_of_the_schema(pytestconfig):
     note = (
         "\nYou can set the pod values, from `podLabels` to `containerSecurityContext`, at the top"
         " for all workloads, and again for one\nworkload in `web`, `worker`, `sequencer`,"
-        " `gateway`, `migration`, `cronJobs`, each cron job, and `test`. Lists of both places\nare added, maps"
-        " are merged, and other values of the workload replace those at the top.\n\n"
+        " `gateway`, `migration`, `cronJobs`, each cron job, and `test`."
+        " Lists of both places\nare added, maps are merged, and other values of the workload"
+        " replace those at the top.\n\n"
     )
     wanted = f"{head}{mark}{note}{table()}"
     if pytestconfig.getoption("--write-docs"):
