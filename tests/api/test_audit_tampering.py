@@ -1,5 +1,6 @@
 """The detection matrix: what somebody with all rights to the database does, and what finds it."""
 
+import contextlib
 import json
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 import time_machine
 
 from tests import factories
-from tests.harness import audit_failures, audit_log
+from tests.harness import app_fixtures, audit_failures, audit_log
 from tests.harness.audit_tampering import (
     ANN,
     BOB,
@@ -183,6 +184,53 @@ def test_writer_whose_events_vanish_is_found_by_the_self_audit(log):
     self_audit.run()
 
     assert self_audit.missing_events() == 1
+
+
+@contextlib.contextmanager
+def dropped_after_insert(condition):
+    """Delete new events that meet a condition, after PostgreSQL has reported them as inserted."""
+    change(
+        "CREATE OR REPLACE FUNCTION dropped() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF EXISTS (SELECT FROM audit_event WHERE event_id = NEW.event_id AND {condition}) THEN"
+        " DELETE FROM audit_event WHERE event_id = NEW.event_id;"
+        " DELETE FROM audit_pending WHERE event_id = NEW.event_id;"
+        " END IF; RETURN NULL; END $$"
+    )
+    change(
+        "CREATE TRIGGER dropped AFTER INSERT ON audit_pending FOR EACH ROW"
+        " EXECUTE FUNCTION dropped()"
+    )
+    try:
+        yield
+    finally:
+        change("DROP TRIGGER dropped ON audit_pending")
+
+
+def test_event_dropped_by_a_late_trigger_is_found(postgres_app):
+    app_fixtures.empty(postgres_app)
+    with postgres_app.app_context():
+        record(ANN)
+        with dropped_after_insert(f"sub = '{BOB}'"):
+            record(BOB)
+        assert checks() == set()
+        record(ANN)
+
+        assert checks() == {"writer"}
+
+
+def test_writer_dropped_by_trigger_is_found_by_self_audit(postgres_app):
+    """The verifier sees no trace of it: the documentation says so."""
+    app_fixtures.empty(postgres_app)
+    with postgres_app.app_context():
+        record(ANN)
+        audit_log.sequence_all()
+        transaction_hooks.pool().forget()
+        with dropped_after_insert("true"):
+            record(ANN)
+
+        assert checks(cross=True) == set()
+        self_audit.run()
+        assert self_audit.missing_events() == 2  # the start of the writer, and its event
 
 
 def test_forged_event_without_the_mac_key_is_found(log):

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from types import SimpleNamespace
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from vaultr.client.errors import error_from_problem
 from vaultr.database.session import db, transaction
 from vaultr.protocol import notes
 from vaultr.protocol.encoding import b64
+from vaultr.request_context import Actor
 from vaultr.settings.types import Keys
 
 NEW = b"new-key-of-a-test-log-0123456789"
@@ -89,6 +90,31 @@ def test_heads_of_own_vaults_are_compared(user):
         verify(user, heads=lambda _vault, _since: {1: b"x" * 32})
 
 
+def published(user, *, key=b"k" * 32, by=None):
+    """Verify the log after an account has published a key for the user."""
+    actor = Actor(by or user.account_id, uuid4(), epoch=1)
+    with user.app.app_context():
+        with transaction():
+            service.record(
+                Event.KEY_PUBLISH, account_id=user.account_id, actor=actor,
+                obj={"kind": "keys", "signing": b64(key)},
+            )  # fmt: skip
+        audit_log.sequence_all()
+        checkpoints.forget()
+    verifier = Verifier(user.verifier._session, user.account_id, {"signing": b"k" * 32})
+    return verifier.verify(None, no_heads)
+
+
+def test_own_published_keys_are_accepted(user):
+    assert published(user).events
+
+
+@pytest.mark.parametrize("foreign", [{"key": b"x" * 32}, {"by": UUID(int=9)}], ids=["key", "by"])
+def test_keys_published_by_others_are_found(user, foreign):
+    with pytest.raises(AuditInvalid, match="that are not yours"):
+        published(user, **foreign)
+
+
 def test_another_history_is_a_contradiction_with_both_notes(user):
     pinned = verify(user).pinned
     other = replace(pinned.checkpoint, root=b"x" * 32)
@@ -98,6 +124,8 @@ def test_another_history_is_a_contradiction_with_both_notes(user):
         verify(user, replace(pinned, checkpoint=other))
 
     assert len(raised.value.notes) == 2
+    assert all(note in str(raised.value) for note in raised.value.notes)
+    assert raised.value.exit_code == 5
 
 
 def test_header_of_another_history_is_a_contradiction(user):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+import sqlalchemy as sa
 from psycopg2 import sql
 
 from tests import factories
@@ -80,6 +81,16 @@ def test_migration_leaves_exactly_the_listed_rights(migrated, role):
     listed = {(right.table, right.name) for right in rights.of(role)}
 
     assert granted(migrated, role) == listed
+
+
+@pytest.mark.parametrize("role", [rights.APP, rights.SEQUENCER])
+def test_own_roles_have_no_excess_rights(migrated, role):
+    engine = sa.create_engine(as_role(migrated, role).replace("://", "+psycopg2://"))
+    with engine.connect() as connection:
+        excess = rights.excess(connection, role)
+    engine.dispose()
+
+    assert excess == []
 
 
 def test_roles_file_lists_the_same_rights():
