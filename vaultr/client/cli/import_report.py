@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vaultr.client.vaultr_client import ImportRun
 
 _KEY_FILE_BYTES = 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,13 @@ def read(options: GlobalOptions, file: Path, file_options: FileOptions) -> "Read
 
 
 def _content_of(file: Path, most: int) -> bytes:
+    """Return a file's content, of at most ``most`` bytes and one more."""
+    data = bytearray()
     with file.open("rb") as source:
-        return source.read(most + 1)
+        # Piece by piece: reading `most` bytes takes as much memory, however small the file is.
+        while len(data) <= most and (piece := source.read(min(_PIECE_BYTES, most + 1 - len(data)))):
+            data += piece
+    return bytes(data)
 
 
 def _title(file: Path, title: str | None, *, needed: bool) -> str:
