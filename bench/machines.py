@@ -72,6 +72,7 @@ def unlimited() -> dict[str, str]:
     limits = {f"LIMIT_{name}": PLENTY for name in names.split()}
     return {
         **limits,
+        "PARALLEL_REQUESTS": "1000",
         "QUOTA_ITEMS": "1000000",
         "QUOTA_VAULTS": "100",
         "QUOTA_MACHINES": "1000",

@@ -8,7 +8,7 @@ import time_machine
 
 from tests.harness import audit_failures, audit_log
 from vaultr import clock
-from vaultr.audit import denied_requests, queries, service
+from vaultr.audit import denied_requests, service
 from vaultr.audit.events import ACTIONS, Event
 from vaultr.audit.models import AuditEvent
 from vaultr.database.session import transaction
@@ -92,8 +92,8 @@ def test_every_type_and_family_can_be_chosen_and_no_other(app, as_ann):
     assert as_ann.get(f"{URL}?action=ite").status_code == 400
 
 
-def test_events_of_a_machine_are_found_page_by_page(app, as_ann, monkeypatch):
-    monkeypatch.setattr(queries, "SCANNED", 3)
+def test_events_of_a_machine_are_found_page_by_page(app, as_ann, set_to):
+    set_to(app, audit_page_events=3)
     machine, events = uuid4(), []
     for number in range(10):
         events += record(app, as_ann.account_id, Event.ITEM_READ)

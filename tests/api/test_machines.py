@@ -1,6 +1,5 @@
 """Machines as their owner creates, shows, changes and deletes them."""
 
-from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -12,11 +11,10 @@ from tests.harness.outbox import emails
 from tests.harness.vault_rows import rows
 from tests.harness.vault_writer import Writer
 from vaultr import clock
-from vaultr.machines import changes, listing, service
+from vaultr.machines import changes, service
 from vaultr.machines.models import MACHINES as MACHINE_ROWS
 from vaultr.protocol.encoding import b64
 from vaultr.vault.models import VAULT_KEYS
-from vaultr.wire.page_size import rows_that_fit
 
 KEY = {"auth_key": b64(b"k" * 32)}
 
@@ -123,12 +121,12 @@ def test_repeated_creation_with_key_returns_first_response(as_ann, vault):
     assert error_of(as_ann.post(MACHINES, json=requested))[:2] == (409, "conflict")
 
 
-def test_machines_are_listed_page_by_page(as_ann, vault, monkeypatch):
+def test_machines_are_listed_page_by_page(app, as_ann, vault, set_to):
     ids = sorted(Machine.created(as_ann, grant(vault)).id for _ in range(3))
 
     first = as_ann.get(f"{MACHINES}?limit=2").json
     second = as_ann.get(f"{MACHINES}?limit=2&cursor={first['next_cursor']}").json
-    monkeypatch.setattr(listing, "rows_that_fit", partial(rows_that_fit, most=300))
+    set_to(app, page_bytes=300)
     short = as_ann.get(MACHINES).json
 
     assert [one["id"] for one in first["machines"] + second["machines"]] == ids

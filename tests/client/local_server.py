@@ -37,6 +37,7 @@ class Site:
             "LIMIT_REFRESH": "1000/60",
             "LIMIT_WRITES": "10000/60",
             "LIMIT_HASHES": "1000/60",
+            "PARALLEL_REQUESTS": "1000",
         }
 
     def __enter__(self):

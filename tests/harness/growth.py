@@ -5,7 +5,6 @@ import math
 import sqlalchemy as sa
 
 from vaultr.database.session import db, transaction
-from vaultr.ratelimit.middleware import SESSIONS_OF_ACCOUNT
 
 # The audit log's own rows: writers that start, checkpoints (one a second), sums of denied requests
 # (by reason and network, in each minute of each process).
@@ -24,7 +23,7 @@ def most_rows(settings, seconds):
     """Return the most rows that each table may gain in ``seconds``; docs/performance.md has it."""
     minutes = math.ceil(seconds / 60) + 1
     reads, writes = (
-        SESSIONS_OF_ACCOUNT * rate.count * minutes * 60 / rate.seconds
+        settings.account_factor * rate.count * minutes * 60 / rate.seconds
         for rate in (settings.limit_reads, settings.limit_writes)
     )
     changes = min(100 * writes, settings.quota_vaults * settings.limit_changes.count)

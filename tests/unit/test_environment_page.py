@@ -3,7 +3,9 @@
 import re
 
 from tests.guards import source_tree
+from vaultr.auth import login_throttle
 from vaultr.ops.settings_commands import described
+from vaultr.protocol import sizes
 from vaultr.settings.types import KEY_SETS
 
 PAGE = source_tree.ROOT / "docs" / "environment-variables.md"
@@ -29,6 +31,30 @@ lists them in groups.
 | name | default | needed in production | secret | what it is |
 | --- | --- | --- | --- | --- |
 """
+MIB = 1024 * 1024
+HOURS = login_throttle.LONGEST_LOCK.days * 24
+TAIL = f"""
+## Limits that are no settings
+
+Clients are built for the sizes of the wire format. A server with larger ones would store what they
+reject, and one with smaller ones would reject what they send:
+
+- A body has at most {sizes.BODY_BYTES // MIB} MiB, a batch or a rewrap
+  {sizes.BATCH_BODY_BYTES // MIB} MiB. A batch has at most {sizes.CHANGES_PER_BATCH:,} changes.
+- A key wrap has at most {sizes.KEY_WRAP_BYTES:,} bytes; those of today have 145.
+- A vault has at most {sizes.GENERATIONS_PER_VAULT:,} generations of keys. An item keeps
+  {sizes.VERSIONS_PER_ITEM} versions.
+- A page has at most {sizes.LIST_LIMIT_MOST} rows, of a sync {sizes.SYNC_LIMIT_MOST:,}. PAGE_BYTES
+  may be lower than {sizes.PAGE_BYTES // MIB} MiB, and not higher.
+
+A lockout follows {login_throttle.FAILURES_IN_A_ROW} failures in a row. It lasts 15 minutes and
+doubles up to {HOURS} hours. A mistyped setting could open every account to guesses, so only
+LIMIT_LOGIN_ACCOUNT and LIMIT_LOGIN_ADDRESS can be changed.
+
+Some limits are shares of settings. A client address without a session gets half of
+PARALLEL_REQUESTS. It gets two places of the hash queue (LOGIN_QUEUE), and at most a third. While a
+process reads one large body, one more may wait. With four threads LOGIN_QUEUE is three.
+"""
 KEYS = ", ".join(f"`{name}`" for name in KEY_SETS)
 
 
@@ -40,7 +66,7 @@ def row(one):
 
 
 def test_the_page_is_what_the_settings_say(pytestconfig):
-    page = HEAD % KEYS + "".join(row(one) for one in described())
+    page = HEAD % KEYS + "".join(row(one) for one in described()) + TAIL
     if pytestconfig.getoption("--write-docs"):
         PAGE.write_text(page)
 

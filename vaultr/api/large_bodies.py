@@ -16,7 +16,6 @@ from vaultr.app_state import AppSlot
 from vaultr.errors import Busy
 from vaultr.settings.model import Settings
 
-WAIT_SECONDS: Final = 1.0
 FIRST_BYTES: Final = 4096
 PIECE_BYTES: Final = 64 * 1024
 # Set in the WSGI environment: the rest of the body will not arrive, so the connection ends.
@@ -29,7 +28,7 @@ class Turns:
     Threads that wait cannot serve others, so any further request is rejected without waiting.
     """
 
-    def __init__(self, wait_seconds: float = WAIT_SECONDS) -> None:
+    def __init__(self, wait_seconds: float) -> None:
         self._wait_seconds = wait_seconds
         self._reading, self._waiting = threading.Lock(), threading.Lock()
 
@@ -59,7 +58,7 @@ _SECONDS: Final = AppSlot[float]("api.large_body_seconds")
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Make the place of ``app``."""
-    _TURNS.set(app, Turns())
+    _TURNS.set(app, Turns(settings.large_body_wait_seconds))
     _SECONDS.set(app, settings.large_body_seconds)
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,6 +10,7 @@ from sqlalchemy.orm import Session
 from vaultr.audit.events import ACTIONS
 from vaultr.audit.models import AuditEvent
 from vaultr.database.session import reading
+from vaultr.settings.model import current_settings
 from vaultr.wire.page_size import rows_that_fit
 
 # Microseconds since 1970, and the id.
@@ -18,7 +18,6 @@ Position = tuple[int, str]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-SCANNED: Final = 2_000  # events that one page looks at to find those of a machine
 _FIELDS_BYTES = 400  # of an event in a response, besides its body
 
 
@@ -37,20 +36,23 @@ def events_of(
 ) -> tuple[list[AuditEvent], Position | None]:
     """Return a page of an account's events, newest first, and the position of its end.
 
-    The page ends at ``limit``, at `PAGE_BYTES`, or after `SCANNED` events of which the others are
-    not of the machine: it may be short or empty, and the position says where to go on.
+    The page ends at ``limit``, at PAGE_BYTES, or after AUDIT_PAGE_EVENTS events of which the
+    others are not of the machine: it may be short or empty, and the position says where to go on.
 
     :param after: the position of the end of the page before.
     """
-    first = _first(account_id, wanted, after, limit + 1 if wanted.machine is None else SCANNED)
+    settings = current_settings()
+    most = settings.audit_page_events
+    first = _first(account_id, wanted, after, limit + 1 if wanted.machine is None else most)
     query = sa.select(AuditEvent).join(first, AuditEvent.event_id == first.c.event_id)
     if wanted.machine is not None:
         query = query.where(AuditEvent.act == str(wanted.machine))
     query = query.order_by(AuditEvent.t.desc(), AuditEvent.event_id.desc()).limit(limit + 1)
     with reading() as session:
         rows = list(session.scalars(query))
-        last = None if wanted.machine is None else _last_scanned(session, first)
-    shown = rows[: rows_that_fit(_json_bytes(row) for row in rows[:limit])]
+        last = None if wanted.machine is None else _last_scanned(session, first, most)
+    sizes = (_json_bytes(row) for row in rows[:limit])
+    shown = rows[: rows_that_fit(sizes, settings.page_bytes)]
     if len(shown) < len(rows):
         return shown, _position(shown[-1].t, shown[-1].event_id)
     return rows, last
@@ -75,10 +77,10 @@ def _first(account_id: UUID, wanted: Wanted, after: Position | None, count: int)
     return ordered.limit(count).subquery()
 
 
-def _last_scanned(session: Session, first: "sa.Subquery") -> Position | None:
+def _last_scanned(session: Session, first: "sa.Subquery", most: int) -> Position | None:
     """Return the position of the last event that was looked at, if there may be more."""
     oldest = sa.select(first).order_by(first.c.time, first.c.event_id).limit(1)
-    if session.scalar(sa.select(sa.func.count()).select_from(first)) != SCANNED:
+    if session.scalar(sa.select(sa.func.count()).select_from(first)) != most:
         return None
     row = session.execute(oldest).one()
     return _position(row.time, row.event_id)

@@ -315,6 +315,7 @@ def _append(
     tree.append(session, epoch, edge, batch.leaves, ends)
     subjects.write(session, ends)
     _remove_pending(session, batch.done)
+    metrics.AUDIT_SEQUENCED.inc(len(batch.leaves))
     for gap in batch.gaps:
         _record_gap(gap)
     if not batch.more and only is None and not batch.gaps:

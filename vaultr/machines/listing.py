@@ -18,6 +18,7 @@ from vaultr.machines.responses import (
     MachineView,
 )
 from vaultr.request_context import Actor
+from vaultr.settings.model import current_settings
 from vaultr.vault import service as vault
 from vaultr.vault.service import Grant
 from vaultr.wire.page_size import rows_that_fit
@@ -28,7 +29,7 @@ def list_machines(
 ) -> tuple[list[MachineView], UUID | None]:
     """Return one page of an account's machines, and the id after which the next page starts.
 
-    A page ends at 4 MiB of wraps, but has at least one machine.
+    A page ends at PAGE_BYTES of wraps, but has at least one machine.
     """
     chosen = sa.select(MACHINES).where(MACHINES.c.account_id == actor.account_id)
     if after is not None:
@@ -36,7 +37,8 @@ def list_machines(
     with reading(snapshot=True) as work:
         rows = work.execute(chosen.order_by(MACHINES.c.id).limit(limit + 1)).all()
         sizes = vault.grant_bytes(work, [row.id for row in rows])
-        page = rows[: rows_that_fit(sizes.get(row.id, 0) for row in rows[:limit])]
+        in_order = (sizes.get(row.id, 0) for row in rows[:limit])
+        page = rows[: rows_that_fit(in_order, current_settings().page_bytes)]
         grants = vault.grants_of(work, [row.id for row in page])
     views = [_view(row, grants[row.id]) for row in page]
     return views, page[-1].id if len(page) < len(rows) else None

@@ -251,6 +251,9 @@ AUDIT_LAG = GaugeMetric(
     "vaultr_audit_lag_seconds", "Age of the oldest event that no checkpoint covers"
 )
 AUDIT_HALTED = GaugeMetric("vaultr_audit_halted", "1 while the sequencer signs no checkpoints")
+AUDIT_SEQUENCED = CounterMetric(
+    "vaultr_audit_sequenced_total", "Audit events that were added to a tree"
+)
 AUDIT_FAULTS = CounterMetric(
     "vaultr_audit_faults_total",
     "Faulty events that were sequenced with a finding",

@@ -12,7 +12,7 @@ else, so that a flood costs no SQL.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from flask import Flask, Response, g, request
 
@@ -30,9 +30,6 @@ from vaultr.settings.model import Settings, current_settings
 from vaultr.settings.types import Rate
 
 View = TypeVar("View", bound=Callable[..., Any])
-
-# All sessions of an account together get this many times what one session gets.
-SESSIONS_OF_ACCOUNT: Final = 3
 
 
 def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]) -> None:
@@ -103,7 +100,9 @@ def _count() -> None:
         return
     claims = authentication.claims()
     if claims is None:
-        parallel.take_of_address(request_context.current_origin().address)
+        # Browsers load pages and their assets together, and both are sent in no time.
+        if current_contract() is not None:
+            parallel.take_of_address(request_context.current_origin().address)
         if _counts_later():
             g.uncounted = True
         else:
@@ -139,7 +138,7 @@ def _keys(claims: Claims) -> tuple[str, str]:
 
 def _counts(claims: Claims, rate: Rate, cost: int = 1) -> list[Count]:
     by_session, by_account = _keys(claims)
-    by_all = Rate(rate.count * SESSIONS_OF_ACCOUNT, rate.seconds)
+    by_all = Rate(rate.count * current_settings().account_factor, rate.seconds)
     return [Count(by_session, rate, cost), Count(by_account, by_all, cost)]
 
 

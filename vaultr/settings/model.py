@@ -104,14 +104,12 @@ class Settings(BaseModel):
     parallel_requests: int | None = Field(
         default=None,
         ge=1,
-        description="Requests of an account that a worker answers together, and half as many of an"
-        " address without a session; default: half the threads.",
+        description="Requests of an account at a time in a worker; default: half the threads.",
     )
     login_queue: int | None = Field(
         default=None,
         ge=1,
-        description="Logins of each worker that may wait for a hash; default: half the threads, or"
-        " 3 of 4.",
+        description="Logins of each worker that may wait for a hash; default: half the threads.",
     )
     login_wait_seconds: int = Field(
         default=1, ge=1, le=60, description="How long a login may wait for its hash."
@@ -247,17 +245,27 @@ class Settings(BaseModel):
         default=Rate(10, 60), description="Password hashes for the sessions of an account."
     )
     limit_writes: Rate = Field(
-        default=Rate(600, 60), description="By session or machine; three times that by account."
+        default=Rate(600, 60), description="By session or machine; by account: ACCOUNT_FACTOR."
     )
     limit_reads: Rate = Field(
-        default=Rate(3000, 60), description="By session or machine; three times that by account."
+        default=Rate(3000, 60), description="By session or machine; by account: ACCOUNT_FACTOR."
+    )
+    account_factor: int = Field(
+        default=3, ge=1, description="Multiplies LIMIT_WRITES and LIMIT_READS for an account."
     )
     limit_anonymous: Rate = Field(default=Rate(600, 60), description="By client address.")
     limit_changes: Rate = Field(default=Rate(100_000, 86_400), description="By vault.")
     large_body_seconds: int = Field(
-        default=10,
-        ge=1,
-        description="To receive a body above 1 MiB; then its sender loses its place.",
+        default=10, ge=1, description="To receive a body above 1 MiB; then it is rejected."
+    )
+    large_body_wait_seconds: int = Field(
+        default=1, ge=1, le=60, description="How long a body above 1 MiB may wait for its turn."
+    )
+    page_bytes: int = Field(
+        default=sizes.PAGE_BYTES, ge=2**17, le=sizes.PAGE_BYTES, description="Bytes of a page."
+    )
+    audit_page_events: int = Field(
+        default=2_000, ge=200, description="Events that a page looks at to find a machine's."
     )
     quota_sessions: int = Field(default=50, ge=1, description="Live sessions of an account.")
     quota_refreshes: int = Field(
@@ -274,14 +282,10 @@ class Settings(BaseModel):
         default=sizes.VAULT_BYTES, ge=1024, description="Maximum sealed bytes of a vault."
     )
     quota_vaults: int = Field(
-        default=sizes.VAULTS_PER_ACCOUNT,
-        ge=1,
-        description="Maximum number of vaults of an account.",
+        default=sizes.VAULTS_PER_ACCOUNT, ge=1, description="Vaults of an account."
     )
     quota_machines: int = Field(
-        default=sizes.MACHINES_PER_ACCOUNT,
-        ge=1,
-        description="Maximum number of machines of an account.",
+        default=sizes.MACHINES_PER_ACCOUNT, ge=1, description="Machines of an account."
     )
 
     @classmethod

@@ -18,8 +18,8 @@ from vaultr.audit.events import Event
 from vaultr.audit.inline_insert import Prepared
 from vaultr.database.session import postgresql, transaction
 from vaultr.database.sql import Statement, per_database
-from vaultr.protocol.sizes import PAGE_BYTES
 from vaultr.request_context import Actor
+from vaultr.settings.model import current_settings
 from vaultr.vault import access, row_json
 from vaultr.vault.access import Access
 from vaultr.vault.errors import ItemNotFound
@@ -138,7 +138,7 @@ def list_items(
     """
     filters = {name: value for name, value in chosen.items() if value is not None}
     statement = _list(access.of(actor), "type" in filters, "after" in filters)
-    page = {"limit": limit + 1, "bytes": PAGE_BYTES}
+    page = {"limit": limit + 1, "bytes": current_settings().page_bytes}
     values = access.parameters(actor, vault_id=vault_id, **page, **filters)
     found = statement.alone(values)
     access.check(found[0])

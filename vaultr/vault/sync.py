@@ -13,8 +13,8 @@ from vaultr.database.session import transaction
 from vaultr.database.sql import Statement, per_database
 from vaultr.errors import BadRequest, FieldError
 from vaultr.protocol.encoding import b64
-from vaultr.protocol.sizes import PAGE_BYTES
 from vaultr.request_context import Actor
+from vaultr.settings.model import current_settings
 from vaultr.vault import row_json
 from vaultr.vault.change_rules import Quota
 from vaultr.vault.errors import HeadMoved
@@ -87,7 +87,7 @@ def _find(connection: sa.Connection, vault_id: UUID, query: SyncQuery, vault: An
     most = min(vault.revision, before + query.limit) if query.since else vault.revision
     span = {"vault_id": vault_id, "before": before, "most": most, "limit": query.limit}
     removed = _removed().run(connection, span).all()
-    items = _items().run(connection, {**span, "bytes": PAGE_BYTES}).all()
+    items = _items().run(connection, {**span, "bytes": current_settings().page_bytes}).all()
     found = _truncate(_PageRows(most, items, removed), query.limit)
     if not query.since:
         return found

@@ -15,6 +15,7 @@ from vaultr.database.sql import Statement, per_database
 from vaultr.errors import Unauthenticated
 from vaultr.protocol.entries import first_head
 from vaultr.request_context import Actor
+from vaultr.settings.model import current_settings
 from vaultr.vault import access
 from vaultr.vault.access import OWNER
 from vaultr.vault.change_rules import Quota, check_sealed, check_wraps
@@ -133,7 +134,7 @@ def list_vaults(
         rows = session.execute(chosen).all()
         wraps = _wrap_bytes(session, actor, [row.id for row in rows])
         sizes = (len(row.overview) + wraps.get(row.id, 0) for row in rows[:limit])
-        shown = rows[: rows_that_fit(sizes)]
+        shown = rows[: rows_that_fit(sizes, current_settings().page_bytes)]
         views = _views(session, actor, shown, quota)
     return views, views[-1].id if len(rows) > len(shown) else None
 

@@ -8,8 +8,8 @@ from vaultr.audit.service import record
 from vaultr.database.session import transaction
 from vaultr.database.sql import Statement, per_database
 from vaultr.errors import NotFound
-from vaultr.protocol.sizes import PAGE_BYTES
 from vaultr.request_context import Actor
+from vaultr.settings.model import current_settings
 from vaultr.vault import access, fast_reads, row_json
 from vaultr.vault.access import Access
 from vaultr.vault.errors import ItemNotFound
@@ -28,7 +28,7 @@ def list_versions(
     :raises ItemNotFound: no such item exists.
     """
     place = {"before": MAX_INTEGER if before is None else before, "limit": limit + 1}
-    place["bytes"] = PAGE_BYTES
+    place["bytes"] = current_settings().page_bytes
     values = access.parameters(actor, vault_id=vault_id, item_id=item_id, **place)
     found = _list(access.of(actor)).alone(values)
     access.check(found[0])

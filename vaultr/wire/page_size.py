@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 
-from vaultr.protocol.sizes import PAGE_BYTES
 
-
-def rows_that_fit(sizes: Iterable[int], most: int = PAGE_BYTES) -> int:
+def rows_that_fit(sizes: Iterable[int], most: int) -> int:
     """Return how many of the first rows fit in a page; one always does.
 
     :param sizes: the bytes of each row, in the order of the page.
+    :param most: the bytes of a page.
     """
     total, count = 0, 0
     for size in sizes:
