@@ -24,8 +24,9 @@ from tests.harness.abusers import Abuser, Plan
 from tests.harness.busy_users import Forgetful, TimedInbox, User, Users
 from tests.harness.timing import until
 from vaultr.database.session import db
+from vaultr.protocol.sizes import BODY_BYTES
 
-MEMORY_MIB = 512
+MEMORY_MIB, HOSTILE_MIB = 512, 400
 REDIS_BYTES = 32 << 20
 POD = {"WEB_CONCURRENCY": "2", "WEB_THREADS": "4", "BACKGROUND": "process"}
 POD |= {"PARALLEL_REQUESTS": "2"}  # the default for four threads, which other tests raise
@@ -167,6 +168,26 @@ def test_stranger_and_account_exhaust_nothing(pod, mallory, quiet, seconds, time
     for seen in (anonymous, account):
         assert statuses(seen)[429] > 0
         assert statuses(seen)[500] == 0
+
+
+@pytest.mark.long
+def test_sixteen_hostile_requests_take_bounded_memory(pod, mallory):
+    owned, _, sessions, stale = mallory
+    found = hostile_requests.of_account(pod.app, owned, sessions[0], stale, MALLORY)
+    costly = [one for one in found if one.padding > BODY_BYTES or "limit=" in one.path]
+    tokens = [one.access_token for one in sessions]
+
+    peaks = {}
+    for one in costly:
+        plan = Plan(pod.server.port, ACCOUNT, 0, [one], 16, tokens)
+        memory = pod_memory.Memory(pod.server.process.pid, every=0.02)
+        with Abuser(plan) as abuser, memory:
+            abuser.start()
+            abuser.seen()
+        peaks[one.path] = memory.peak_mib
+
+    assert {path: peak for path, peak in peaks.items() if peak > HOSTILE_MIB} == {}
+    assert pod.running() == pod.processes
 
 
 def statuses(seen):
