@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import hashlib
 import http.server
 import json
 import os
@@ -198,7 +199,7 @@ def test_locked_helpers_answer_as_git_and_docker_expect(device):
 
 
 @pytest.mark.long
-def test_skopeo_logs_in_through_our_helper(device, tmp_path):
+def test_skopeo_logs_in_and_pulls_through_our_helper(device, tmp_path):
     skopeo, registry = shutil.which("skopeo"), shutil.which("docker-registry")
     assert skopeo, "skopeo is missing: install Debian's skopeo (make tools)"
     assert registry, "docker-registry is missing: install Debian's docker-registry (make tools)"
@@ -232,13 +233,44 @@ def test_skopeo_logs_in_through_our_helper(device, tmp_path):
             place = f"127.0.0.1:{port}"
             login = run("login", "--tls-verify=false", "-u", "ann", "--password-stdin", place,
                         stdin="pulled\n")  # fmt: skip
-            listed = run("list-tags", "--tls-verify=false", f"docker://{place}/none")
+            copy = ("copy", "--preserve-digests", "--src-tls-verify=false",
+                    "--dest-tls-verify=false")  # fmt: skip
+            pushed = run(*copy, f"oci:{image(tmp_path / 'made')}:1", f"docker://{place}/app:1")
+            pulled = run(*copy, f"docker://{place}/app:1", f"oci:{tmp_path / 'pulled'}:1")
         finally:
             process.terminate()
 
     assert login.returncode == 0, login.stderr
-    assert "unauthorized" not in listed.stderr
+    assert (pushed.returncode, pulled.returncode) == (0, 0), (pushed.stderr, pulled.stderr)
+    made, got = (json.loads((tmp_path / each / "index.json").read_text())["manifests"][0]["digest"]
+                 for each in ("made", "pulled"))  # fmt: skip
+    assert made == got
     assert "docker" in device.run_json("show", place)["overview"]["tags"]
+
+
+def image(folder):
+    """Write an image of one empty layer as an OCI layout; return its folder."""
+    (blobs := folder / "blobs" / "sha256").mkdir(parents=True)
+
+    def blob(data, kind):
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        named = f"application/vnd.oci.image.{kind}"
+        return {"mediaType": named, "digest": f"sha256:{digest}", "size": len(data)}
+
+    empty = bytes(10_240)  # a tar archive without files
+    rootfs = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(empty).hexdigest()}"]}
+    about = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}
+    config = blob(json.dumps(about).encode(), "config.v1+json")
+    layers = [blob(empty, "layer.v1.tar")]
+    manifest = {"schemaVersion": 2, "config": config, "layers": layers}
+    manifest["mediaType"] = "application/vnd.oci.image.manifest.v1+json"
+    listed = blob(json.dumps(manifest).encode(), "manifest.v1+json")
+    listed["annotations"] = {"org.opencontainers.image.ref.name": "1"}
+    index = {"schemaVersion": 2, "manifests": [listed]}
+    (folder / "index.json").write_text(json.dumps(index))
+    (folder / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
+    return folder
 
 
 def _free_port():
