@@ -15,6 +15,10 @@ from tests.rollout.compose_processes import HOST, Site
 from tests.rollout.load import Load
 
 HOOK = tools.ROOT / "deploy" / "certbot" / "deploy-hook"
+# All clients have one address.
+SERVER = {
+    "WEB_CONCURRENCY": "1", "LIMIT_ANONYMOUS": "1000000/60", "PARALLEL_REQUESTS": "1000",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +26,7 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("renewal")
     folder.chmod(0o755)
     with Site(folder) as site:
-        site.start("app1", WEB_CONCURRENCY="1", LIMIT_ANONYMOUS="1000000/60")
+        site.start("app1", **SERVER)
         site.https, _ = site.edge()
         yield site
 

@@ -15,7 +15,11 @@ from vaultr.database.session import db
 from vaultr.protocol.encoding import b64
 from vaultr.settings.model import Settings
 
-POD = {"WEB_CONCURRENCY": "2", "LIMIT_ANONYMOUS": "1000000/60", "LIMIT_LOGIN_ADDRESS": "1000/60"}
+# All clients have one address.
+POD = {
+    "WEB_CONCURRENCY": "2", "LIMIT_ANONYMOUS": "1000000/60", "LIMIT_LOGIN_ADDRESS": "1000/60",
+    "PARALLEL_REQUESTS": "1000",
+}  # fmt: skip
 OVER_HTTPS = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "10.1.2.3"}
 
 

@@ -11,7 +11,11 @@ from tests.rollout.fake_kubectl import Cluster
 from tests.rollout.load import Load
 
 CLIENTS = 16
-POD = {"WEB_CONCURRENCY": "1", "LIMIT_ANONYMOUS": "1000000/60", "DRAIN_SECONDS": "2"}
+# All clients have one address.
+POD = {
+    "WEB_CONCURRENCY": "1", "LIMIT_ANONYMOUS": "1000000/60", "DRAIN_SECONDS": "2",
+    "PARALLEL_REQUESTS": "1000",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
