@@ -27,6 +27,11 @@ loglevel = "warning"
 logger_class = gunicorn_hooks.JsonLog
 
 
+def on_starting(_server):
+    """Exit with one sentence if the port is taken, where a person started the server."""
+    gunicorn_hooks.check_port(_settings)
+
+
 def when_ready(server):
     """Print what is running, limit stalled connections, drain after SIGTERM."""
     gunicorn_hooks.begin(server, _settings)

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -102,6 +103,25 @@ def greeting(settings: Settings) -> str:
         "  Production needs VAULTR_ENV=production, DATABASE_URL, REDIS_URL, BASE_URL, SMTP_HOST\n"
         "  and keys: `flask keys generate` prints them, `flask check` lists missing settings."
     )
+
+
+def check_port(settings: Settings) -> None:
+    """Check in development that the port is free; in production gunicorn waits for it.
+
+    :raises SystemExit: another program listens on it.
+    """
+    host, _, port = address(settings).rpartition(":")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    if settings.production:
+        return
+    try:
+        socket.create_server((host.strip("[]"), int(port)), family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            other = int(port) % 65535 + 1
+            raise SystemExit(
+                f"Another program uses port {port}. Use another one: make run PORT={other}"
+            ) from None
 
 
 def begin(server: Any, settings: Settings) -> None:
