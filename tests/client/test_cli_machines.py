@@ -170,6 +170,18 @@ def test_job_with_write_access_changes_items(jobs, tmp_path):
     job.done("rm", "from ci", "imported")
 
 
+def test_job_with_write_access_restores_an_earlier_version(jobs):
+    job = jobs("prod:write")
+    document = {"overview": {"title": "rolled"}, "detail": {"password": "first"}}
+    created = json.loads(job.done("add", "login", "--json", stdin=json.dumps(document)))
+    job.done("edit", "rolled", "--json", stdin=json.dumps({"detail": {"password": "second"}}))
+
+    job.done("restore", "rolled", "--revision", str(created["revision"]))
+
+    assert job.run_json("show", "rolled", "--reveal")["detail"]["password"] == "first"
+    job.done("rm", "rolled", "--forever", "--yes")
+
+
 def test_read_only_job_cannot_write(jobs):
     message = jobs().fails(1, "add", "note", "--title", "x", stdin="text")
 

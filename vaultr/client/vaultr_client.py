@@ -245,6 +245,7 @@ class Vaultr:
         self.trash_many = items.trash_many
         self.restore = items.restore
         self.restore_many = items.restore_many
+        self.bring_back = items.bring_back
         self.remove = items.remove
         self.remove_many = items.remove_many
 
@@ -262,7 +263,6 @@ class Vaultr:
         self.rotate = vaults.rotate
         self.history = vaults.history
         self.version = vaults.version
-        self.bring_back = vaults.bring_back
         self.move = vaults.move
         self.copy = vaults.copy
         self.resume_move = vaults.resume_move

@@ -11,6 +11,7 @@ from vaultr.client.items.state_changes import move_all
 from vaultr.client.log.entries import ItemState
 from vaultr.client.sdk.open_vaults import OpenVaults, VaultDevice
 from vaultr.client.vaults.reader import ANY_STATE, Item
+from vaultr.client.vaults.write_intents import Move, PlannedChange, RawPut
 from vaultr.protocol.entries import Op
 
 _ACTIVE: Final[tuple[ItemState, ...]] = ("active",)
@@ -206,6 +207,28 @@ class ItemOperations:
     def restore_many(self, refs: Sequence[str], *, vault: str | None = None) -> list[Item]:
         """Take items out of the trash; in one write, as :meth:`trash_many`."""
         return self._change_state(Op.RESTORE, refs, vault)
+
+    def bring_back(self, ref: str, revision: int, *, vault: str | None = None) -> Item:
+        """Write the content of a version again, and take the item out of the trash.
+
+        :raises NoSuchVersion: the server does not keep this revision.
+        :raises EditConflict: somebody edited the item in the meantime.
+        """
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=False)
+        chosen = unlocked.chosen(vault)
+        home, item = unlocked.finder.find(ref, chosen, _ACTIVE, else_in=_TRASH)
+        version = unlocked.history.version(home, item.id, revision)
+        changes: list[PlannedChange] = []
+        if item.state == "trash":
+            changes.append(Move(Op.RESTORE, item.id, seen=item.content_revision))
+        elif version.is_current:
+            return item
+        if not version.is_current:
+            seen = item.content_revision
+            changes.append(RawPut(item.id, version.type, version.parts, seen=seen))
+        written = unlocked.writer.write(home.id, changes)
+        return unlocked.reader.item(written, item.id)
 
     def remove(self, ref: str, *, vault: str | None = None) -> None:
         """Delete an item permanently, with its versions."""

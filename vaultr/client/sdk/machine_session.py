@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
@@ -52,10 +52,14 @@ class OpenMachine:
         self.writer = Writer(access, self.vaults)
 
     @cached_property
+    def history(self) -> History:
+        """Earlier versions of items."""
+        return History(self._access.session, self.vaults)
+
+    @cached_property
     def editor(self) -> Editor:
         """Adds and edits items."""
-        history = partial(History, self._access.session, self.vaults)
-        return Editor(self.reader, self.writer, history, self.notices.append)
+        return Editor(self.reader, self.writer, lambda: self.history, self.notices.append)
 
     @property
     def notices(self) -> list[str]:

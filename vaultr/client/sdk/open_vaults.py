@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from vaultr.client.items.edit import Editor
+from vaultr.client.items.history import History
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.item_search import Finder
 from vaultr.client.vaults.reader import Item, Reader
@@ -30,6 +31,11 @@ class OpenVaults(Protocol):
     @property
     def editor(self) -> Editor:
         """Adds and edits items."""
+        ...
+
+    @property
+    def history(self) -> History:
+        """Earlier versions of items."""
         ...
 
     @property

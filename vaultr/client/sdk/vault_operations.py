@@ -17,8 +17,6 @@ from vaultr.client.vaults.deletion import Deleter
 from vaultr.client.vaults.key_rotation import Rotated, Rotator
 from vaultr.client.vaults.reader import Item, VaultInfo, by_name
 from vaultr.client.vaults.vaults import SyncReport
-from vaultr.client.vaults.write_intents import Move, PlannedChange, RawPut
-from vaultr.protocol.entries import Op
 
 
 class VaultOperations:
@@ -128,26 +126,6 @@ class VaultOperations:
         unlocked = self._refreshed()
         home, item = self._active_or_trashed(unlocked, ref, vault)
         return unlocked.history.version(home, item.id, revision)
-
-    def bring_back(self, ref: str, revision: int, *, vault: str | None = None) -> Item:
-        """Write the content of a version again, and take the item out of the trash.
-
-        :raises NoSuchVersion: the server does not keep this revision.
-        :raises EditConflict: somebody edited the item in the meantime.
-        """
-        unlocked = self._refreshed()
-        home, item = self._active_or_trashed(unlocked, ref, vault)
-        version = unlocked.history.version(home, item.id, revision)
-        changes: list[PlannedChange] = []
-        if item.state == "trash":
-            changes.append(Move(Op.RESTORE, item.id, seen=item.content_revision))
-        elif version.is_current:
-            return item
-        if not version.is_current:
-            seen = item.content_revision
-            changes.append(RawPut(item.id, version.type, version.parts, seen=seen))
-        written = unlocked.writer.write(home.id, changes)
-        return unlocked.reader.item(written, item.id)
 
     @staticmethod
     def _active_or_trashed(
