@@ -1,11 +1,14 @@
 """Checks for breached passwords send five digits of a hash, or nothing at all."""
 
 import hashlib
+import json
 
 import httpx2
 import pytest
 
 from tests.client.devices import NOBODY, Device
+from tests.client.local_server import Site
+from tests.client.owners import owner
 from tests.client.world import mail
 from vaultr.client.errors import AnswerInvalid
 from vaultr.client.sdk.breach_ranges import BreachesUnavailable
@@ -99,3 +102,33 @@ def test_wrong_breach_file_is_reported_before_the_password(tmp_path, device):
     for each, words in ((new, ("signup", "--email", "a@example.org")), (device, ("passwd",))):
         message = each.fails(1, *words, "--breach-file", str(file), password=None)
         assert "not a list of SHA-1 hashes" in message
+
+
+@pytest.fixture(scope="module")
+def listing_site(tmp_path_factory):
+    """A server that has a file of breached passwords."""
+    folder = tmp_path_factory.mktemp("listing")
+    lines = sorted(
+        f"{digest(each).hex().upper()}:{n}" for n, each in enumerate(("hunter2", "x"), 7)
+    )
+    (file := folder / "breaches.txt").write_text("\r\n".join(lines) + "\r\n")
+    (folder / "site").mkdir()
+    site = Site(folder / "site")
+    site._environ |= {"BREACH_UPSTREAM_URL": file.as_uri()}
+    with site:
+        yield site
+
+
+def test_server_with_a_list_finds_breached_passwords(listing_site, tmp_path):
+    person = owner(listing_site, tmp_path, "breach@example.org")
+    for title, password in (("Old site", "hunter2"), ("New site", "correct horse battery 71")):
+        document = json.dumps({"overview": {"title": title}, "detail": {"password": password}})
+        person.done("add", "login", "--json", stdin=document)
+
+    found = person.types("breach-check", "--json")
+    one = person.types("breach-check", "New site")
+
+    assert found.returncode == 1
+    listed = json.loads(found.stdout)["breached"]
+    assert [(each["title"], each["count"]) for each in listed] == [("Old site", 7)]
+    assert one.returncode == 0, one.stderr
