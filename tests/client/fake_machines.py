@@ -29,7 +29,7 @@ class FakeMachines:
             "last_used_at": None,
             "sealed_kek": self.machines[machine_id],
             "vaults": [],
-        } | {name: record[name] for name in record if name != "auth"}
+        } | {name: record[name] for name in record if name not in ("auth", "key")}
 
     def list_machines(self, **_):
         listed = [self._own(each) for each in sorted(self.machines)]
@@ -39,11 +39,16 @@ class FakeMachines:
         shown = self._own(machine_id)
         return 200, shown, f'"{shown["revision"]}"'
 
-    def add_machine(self, *, body, **_):
+    def add_machine(self, *, body, request, **_):
         self._proven()
+        key = request.headers.get("Idempotency-Key")
+        record = self.records.get(body["id"], {})
+        if key is not None and record.get("key") == (key, request.content):
+            return 201, self._own(body["id"])
         if body["id"] in self.machines:
             raise ServiceError("conflict")
         self._store(body["id"], body, revision=1)
+        self.records[body["id"]]["key"] = (key, request.content)
         return 201, self._own(body["id"])
 
     def put_machine(self, machine_id, *, body, request, **_):

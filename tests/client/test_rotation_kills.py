@@ -7,11 +7,10 @@ import subprocess
 import sys
 import time
 
-import psutil
 import pytest
 
 from tests.client.devices import PASSWORD
-from tests.client.local_server import Site
+from tests.client.killable_server import KillableServer
 from tests.client.owners import owner, second
 from tests.client.world import StoredKey
 from vaultr import Vaultr
@@ -65,17 +64,6 @@ class Owner:
             device.device.unlocked = StoredKey(self.key).on(device)
             yield device
 
-    def kill_server(self):
-        """End the server and its workers as a power failure does, and start it again."""
-        master = psutil.Process(self.site._process.pid)
-        family = [*master.children(recursive=True), master]
-        for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
-        self.site._process.wait()
-        psutil.wait_procs(family, timeout=10)
-        self.site.__enter__()
-
 
 def secret(n):
     return {"password": f"secret {n}"}
@@ -85,7 +73,7 @@ def secret(n):
 def ann(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ann")
     (folder / "server").mkdir()
-    site = Site(folder / "server")
+    site = KillableServer(folder / "server")
     site._environ |= {"STEP_UP_SECONDS": "3600", "LIMIT_WRITES": "100000/60"}
     with site:
         yield Owner(site, folder)
@@ -113,7 +101,7 @@ def one_round(ann, chance, longest_seconds):
         if chance.random() < 0.5:
             client.kill()
         else:
-            ann.kill_server()
+            ann.site.kill()
         _, output = client.communicate(timeout=120)
     # Lost answers and errors are said in one line; whatever else is a fault of ours.
     assert client.returncode in (0, 1, -signal.SIGKILL)
