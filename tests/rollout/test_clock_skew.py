@@ -13,7 +13,9 @@ from tests.faults.load_writers import Http
 from tests.faults.test_killed_workers import WIDE
 from tests.harness import app_fixtures, audit_log, servers
 from tests.harness.vault_writer import Writer
+from vaultr.audit.verification import run
 from vaultr.database.session import db
+from vaultr.security import keyring
 
 FAKE = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
 
@@ -99,3 +101,7 @@ def test_clock_off_by_a_day_breaks_nothing_and_is_reported(environ, app, tmp_pat
         right.stop()
     with app.app_context():
         assert len(audit_log.everything()) > 10  # every chain holds
+        audit_log.sequence_all()
+        found, _ = run.verify(run.Options(keys=keyring.current().audit.keys.by_id))
+    assert found.exit_code == 0, found.listed
+    assert {one.check for one in found.listed} <= {"clock"}
