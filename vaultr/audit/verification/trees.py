@@ -20,7 +20,7 @@ from vaultr.protocol import merkle
 from vaultr.protocol.merkle import Frontier
 
 PAGE: Final = 5000
-_ALIVE: Final = 50
+_ALIVE: Final = 10
 _SUBJECTS: Final = 10_000  # whose tags are kept
 # Events of several servers are sequenced a little out of order; a gap event waits for a minute.
 SET_BACK: Final = timedelta(minutes=10)
