@@ -44,10 +44,10 @@ def test_drill_without_its_target_fails(run, tmp_path):
 def test_drill_whose_server_stops_fails_instead_of_waiting(run, tmp_path):
     text = SCRIPT.read_text()
     other = tmp_path / "pitr-drill"
-    # The server starts, and stops when it comes to the end of the archive before its target.
-    later = text.replace("recovery_target_time = '$target'", "recovery_target_time = '2099-01-01'")
+    # Recovery pauses at its target, so the server runs until it is stopped.
+    paused = text.replace("recovery_target_action = 'promote'", "recovery_target_action = 'pause'")
     stopping = 'run "$bin/pg_ctl" -D "$work/restored" -m immediate stop > /dev/null\nuntil ['
-    other.write_text(later.replace("until [", stopping))
+    other.write_text(paused.replace("until [", stopping))
     other.chmod(0o755)
 
     done = run(other)
