@@ -52,6 +52,7 @@ def test_rolled_back_vault_names_both_heads_and_next_step(device):
         r".* revision 1 \([0-9a-f]{12}\)",
         message,
     )
+    assert "On this device, this vault is named Personal." in message
     assert "vaultr sync --explain" in message
     assert "Bank" in device.done("list", "--offline", password=None)
     explained = device.types("sync", "--explain", password=None)

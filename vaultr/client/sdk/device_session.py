@@ -16,6 +16,7 @@ from vaultr.client.account.signup import Signup, signup
 from vaultr.client.background.agent_client import AgentClient, agent_allowed
 from vaultr.client.background.lifetime import Lifetime
 from vaultr.client.errors import (
+    IntegrityError,
     Locked,
     PinMismatch,
     Refused,
@@ -88,6 +89,8 @@ class DeviceSession:
         trace: TracebackType | None,
     ) -> None:
         """Close the session at the end of a ``with`` block, whatever happened in it."""
+        if isinstance(error, IntegrityError):
+            self._name_vault(error)
         if error is None:
             self.close()
         elif isinstance(error, VaultrError) and not isinstance(error, ServerUnreachable):
@@ -102,6 +105,17 @@ class DeviceSession:
                     )
         else:
             self.drop()
+
+    def _name_vault(self, error: IntegrityError) -> None:
+        """Add the name that this device has for the vault of an error, whose message has its id."""
+        if self.unlocked is None or error.vault_id is None:
+            return
+        reader = self.unlocked.reader
+        # Without a copy there is no name, and one that is damaged too changes nothing.
+        with contextlib.suppress(VaultrError):
+            held = next((each for each in reader.vaults() if each.id == error.vault_id), None)
+            if held is not None:
+                error.add_note(f"On this device, this vault is named {reader.vault_name(held)}.")
 
     def close(self) -> None:
         """Forget the keys; write the profile first if a head moved.
