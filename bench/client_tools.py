@@ -142,9 +142,9 @@ class ClientTools:
                 overview = {"title": "git.example", "urls": ["https://git.example"]}
                 device.add("login", {**overview, "username": "ann"}, {"password": "hunter2"})
         question = "protocol=https\nhost=git.example\n\n"
-        asked = self._fastest(lambda: self._types("git-credential", "get", stdin=question))
+        requested = self._fastest(lambda: self._types("git-credential", "get", stdin=question))
         reference = "vaultr://Personal/git.example/password"
-        return asked / self._fastest(lambda: self._types("read", reference))
+        return requested / self._fastest(lambda: self._types("read", reference))
 
     def _fastest(self, run: Callable[[], object]) -> float:
         return min(seconds(run) for _ in range(STARTS))

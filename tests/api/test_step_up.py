@@ -138,12 +138,12 @@ def test_a_malformed_proof_is_no_attempt(as_ann, body):
 def test_credentials_that_change_while_the_hash_is_computed_prove_nothing(app, as_ann, monkeypatch):
     verify = password_hashing.verify
 
-    def meanwhile(*provided, **options):
+    def change_during_check(*provided, **options):
         verdict = verify(*provided, **options)
         with transaction() as work:
             work.get(Account, as_ann.account_id).epoch = 2
         return verdict
 
-    monkeypatch.setattr(password_hashing, "verify", meanwhile)
+    monkeypatch.setattr(password_hashing, "verify", change_during_check)
 
     assert as_ann.post(STEP_UP, json=proof()).status_code == 403

@@ -15,7 +15,7 @@ import pytest
     ],
     ids=" ".join,
 )
-def test_unlocked_device_is_not_asked_to_unlock_again(device, words):
+def test_unlocked_device_does_not_prompt_for_password(device, words):
     message = device.fails(2, *words, password=None)
 
     assert "--password-fd" in message

@@ -161,7 +161,7 @@ def test_a_device_that_follows_misses_keys_of_an_earlier_generation(held):
     check_old_opens(held)
 
 
-def test_lie_about_change_outcome_does_not_drop_it(held):
+def test_forged_change_outcome_does_not_drop_the_change(held):
     """It holds the only copy of a new secret key until it is known that it is of no use."""
     held.server.lose = [("PUT", "/auth/credentials")] * 4
     device = held.device("laptop")

@@ -50,7 +50,7 @@ def tampering_proxy(derived_at_once, tmp_path_factory):
     proxy.close()
 
 
-class Lies:
+class Tamperings:
     """What one server does: tampering with what it stores, and changes of its responses."""
 
     def __init__(self, proxy):
@@ -153,7 +153,7 @@ COMMANDS = {"syncs": syncs, "writes": writes, "accepts": accepts, "recovers": re
 def check(proxy, scenario, attacks):
     """Run commands against lies, then compare what is left with what there was."""
     proxy.restore()
-    reported = Lies(proxy)
+    reported = Tamperings(proxy)
     for kind, number in attacks:
         getattr(reported, kind)(number)
     tracemalloc.start()
@@ -247,7 +247,7 @@ def explore(proxy, examples):
         ("recovers", [("hide_keys", 0)]),
     ],
 )
-def test_one_lie_of_each_kind_loses_nothing(tampering_proxy, scenario, attacks):
+def test_one_tampering_of_each_kind_loses_nothing(tampering_proxy, scenario, attacks):
     check(tampering_proxy, scenario, attacks)
 
 

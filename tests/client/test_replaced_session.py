@@ -231,7 +231,7 @@ def test_same_session_returned_again_is_not_ended(world):
     assert session_end_requests(world) == []
 
 
-def test_a_session_file_that_was_altered_is_replaced_as_ever(world, tmp_path):
+def test_altered_session_file_is_replaced(world, tmp_path):
     (tmp_path / "laptop" / "session.sealed").write_bytes(b"torn")
 
     device = login(world)

@@ -40,10 +40,10 @@ STORIES = {"writing": (writing, False), "new": (writing, True), "keeping": (keep
 def story(first_world, tmp_path):
     folders = iter(range(100_000))
 
-    def tell(acts, *, is_new):
+    def replay(acts, *, is_new):
         return Story(first_world, tmp_path / str(next(folders)), acts, is_new=is_new)
 
-    return tell
+    return replay
 
 
 @pytest.mark.parametrize("name", STORIES)

@@ -118,7 +118,7 @@ def mallory(pod):
 def abuse(pod, mallory, users, seconds):
     """Run a stranger and an account who send whatever they can for so long."""
     owned, empty, sessions, stale = mallory
-    anonymous = hostile_requests.of_stranger(pod.app, [one.email for one in users])
+    anonymous = hostile_requests.of_anonymous(pod.app, [one.email for one in users])
     account = hostile_requests.of_account(pod.app, owned, sessions[0], stale, MALLORY)
     vaults = [[str(one.id), str(one.author_id)] for one in empty]
     tokens = [one.access_token for one in sessions]
@@ -137,7 +137,9 @@ def abuse(pod, mallory, users, seconds):
 @pytest.mark.parametrize(
     ("quiet", "seconds"), [(4, 8), pytest.param(30, 120, marks=pytest.mark.long)]
 )
-def test_stranger_and_account_exhaust_nothing(pod, mallory, quiet, seconds, time_limit, tmp_path):
+def test_anonymous_client_and_account_exhaust_nothing(
+    pod, mallory, quiet, seconds, time_limit, tmp_path
+):
     users = [User(pod.app, pod.server.url, number) for number in range(USERS)]
     forgetful = Forgetful(pod.app, pod.server.url, pod.inbox, 10 + seconds // 2)
     with Users(users, forgetful, pod.server.url) as unloaded:

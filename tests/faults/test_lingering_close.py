@@ -28,7 +28,7 @@ def server(tmp_path_factory):
         yield server
 
 
-def test_clients_that_stay_connected_delay_nobody(server):
+def test_lingering_clients_do_not_delay_others(server):
     with contextlib.ExitStack() as stack:
         for _ in range(CONNECTIONS):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 60))

@@ -30,7 +30,7 @@ FLAGS = (
 )  # fmt: skip
 
 
-class Refused(Exception):
+class BrowserError(Exception):
     """The browser cannot do this, or a script that it ran has thrown."""
 
 
@@ -60,7 +60,7 @@ class Browser:
     def call(self, method: str, session: str | None = None, **parameters) -> dict:
         """Make something done, and return what came of it.
 
-        :raises Refused: it could not be done.
+        :raises BrowserError: it could not be done.
         """
         self._number += 1
         requested = {"id": self._number, "method": method, "params": parameters}
@@ -71,7 +71,7 @@ class Browser:
         while (text := self.next())["id"] != self._number:
             pass
         if "error" in text:
-            raise Refused(f"{method}: {text['error']['message']}")
+            raise BrowserError(f"{method}: {text['error']['message']}")
         return text["result"]
 
     def next(self) -> dict:
@@ -81,7 +81,7 @@ class Browser:
             ready = select.select([self._answers], [], [], max(0.0, until - time.monotonic()))[0]
             part = os.read(self._answers, 1 << 16) if ready else b""
             if not part:
-                raise Refused(f"the browser is silent, or has ended ({self._process.poll()})")
+                raise BrowserError(f"the browser is silent, or has ended ({self._process.poll()})")
             self._read += part
         first, self._read = self._read.split(b"\0", 1)
         text = {"id": None} | json.loads(first)
@@ -116,11 +116,11 @@ class Page:
     def goto(self, url: str) -> None:
         """Open an address, and wait until the page with all that belongs to it is there.
 
-        :raises Refused: it cannot be reached, or is not trusted.
+        :raises BrowserError: it cannot be reached, or is not trusted.
         """
         self._loaded = False
         if failed := self.call("Page.navigate", url=url).get("errorText"):
-            raise Refused(f"{url}: {failed}")
+            raise BrowserError(f"{url}: {failed}")
         self._wait()
 
     def leave(self, script: str) -> None:
@@ -140,13 +140,13 @@ class Page:
     def evaluate(self, script: str):
         """Return what a script of this page's gives, waiting for a promise.
 
-        :raises Refused: it has thrown; the message is the error's.
+        :raises BrowserError: it has thrown; the message is the error's.
         """
         reported = self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
         if thrown := reported.get("exceptionDetails"):
-            raise Refused(thrown.get("exception", {}).get("description", thrown["text"]))
+            raise BrowserError(thrown.get("exception", {}).get("description", thrown["text"]))
         return reported["result"].get("value")
 
     def cookies(self) -> dict[str, dict]:
@@ -185,7 +185,7 @@ def started(*, authority=None, proxy=None) -> Iterator[Browser]:
     try:
         yield browser
     finally:
-        with contextlib.suppress(Refused, OSError):
+        with contextlib.suppress(BrowserError, OSError):
             browser.call("Browser.close")
         for ours in (to, answers):
             os.close(ours)

@@ -21,7 +21,7 @@ QUERIES = {
 }
 
 
-def of_stranger(app, victims):
+def of_anonymous(app, victims):
     """List requests without authentication: to every route, and those that cost most again.
 
     :param victims: email addresses of accounts.

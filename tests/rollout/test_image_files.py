@@ -46,7 +46,7 @@ def test_the_build_context_holds_the_server_and_nothing_else():
     assert deployed == ["deploy/postgres/roles.sql"]
 
 
-def test_secrets_that_lie_about_stay_out_of_the_build_context():
+def test_stray_secrets_stay_out_of_build_context():
     stray_files = [
         ".env", "vaultr/.env", "vaultr/production.env", ".git/config", "secrets/jwt_secret",
         "vaultr/server.pem", "migrations/tls.key", "var/vaultr.sqlite3", "vaultr/x.sqlite3-wal",

@@ -86,7 +86,7 @@ def network():
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         try:
             until = time.monotonic() + START_SECONDS
-            while _asked(network, "Stranger").returncode != 0:
+            while _requested(network, "Stranger").returncode != 0:
                 assert time.monotonic() < until, (folder / "log").read_text()
             yield network
         finally:
@@ -94,7 +94,7 @@ def network():
             process.wait(20)
 
 
-def _asked(network, host):
+def _requested(network, host):
     """Ask PostgreSQL from a host."""
     psql = server_programs.postgres_clients() / "psql"
     where = f"host={network.address} port={PORT} user=vaultr dbname=postgres connect_timeout=2"
@@ -105,7 +105,7 @@ def _asked(network, host):
 def test_only_hosts_of_the_table_reach_postgresql(network):
     network.close("Database")
     try:
-        answers = {host: _asked(network, host) for host in HOSTS[1:]}
+        answers = {host: _requested(network, host) for host in HOSTS[1:]}
     finally:
         network.open("Database")
 
@@ -117,4 +117,4 @@ def test_only_hosts_of_the_table_reach_postgresql(network):
 
 def test_without_the_firewall_every_host_reaches_postgresql(network):
     """So the firewall is what stops the others."""
-    assert [_asked(network, host).returncode for host in HOSTS[1:]] == [0] * 5
+    assert [_requested(network, host).returncode for host in HOSTS[1:]] == [0] * 5

@@ -40,7 +40,7 @@ def step(device, gone, act, place):
     return Change.trash(item_id) if act in (3, 4) else put(device, item_id, f"{device.state.n}")
 
 
-def tell(steps):
+def write_history(steps):
     """Write a history, and keep devices and servers as they were on its way."""
     ann, server = Device.with_new_vault()
     gone, met = set(), [ann.twin()]
@@ -53,7 +53,7 @@ def tell(steps):
 @QUIET
 @given(STEPS, st.integers(1, 30), st.randoms(use_true_random=False))
 def test_every_device_arrives_where_the_writer_is(steps, limit, chance):
-    ann, server, met = tell(steps)
+    ann, server, met = write_history(steps)
     held, known = chance.choice(met), chance.choice(met).state.waypoint
 
     held.sync(server, known, limit)
@@ -110,7 +110,7 @@ def _another(value, chance):
 @given(STEPS, st.integers(1, 30), st.integers(0, 2**32), st.booleans())
 def test_one_changed_member_is_rejected_or_changes_nothing(steps, limit, seed, is_new):
     chance = random.Random(seed)
-    ann, server, met = tell(steps)
+    ann, server, met = write_history(steps)
     device = Device() if is_new else chance.choice(met[1:])
     answers = server.sync(0 if is_new else device.state.n, limit)
     honest = copy.deepcopy(answers)

@@ -263,7 +263,7 @@ def test_answers_are_written_in_the_same_forms():
     assert json.loads(text) == {"id": ID, "key": "__4", "moment": "2026-11-24T09:30:00.000000Z"}
 
 
-class Asked(field_types.Page):
+class Requested(field_types.Page):
     since: int = 0
     known: field_types.Int | None = None
     dry_run: bool = False
@@ -271,7 +271,7 @@ class Asked(field_types.Page):
 
 
 def test_a_query_is_text_from_which_numbers_are_read():
-    requested = Asked.model_validate(
+    requested = Requested.model_validate(
         {"limit": "200", "since": "0", "known": "7", "dry_run": "true"}
     )
 
@@ -298,4 +298,4 @@ def test_a_query_is_text_from_which_numbers_are_read():
 )
 def test_malformed_query_value_is_rejected(query):
     with pytest.raises(ValidationError):
-        Asked.model_validate(query)
+        Requested.model_validate(query)
