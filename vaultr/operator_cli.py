@@ -33,8 +33,8 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         logs.to_stderr()
         try:
             return function(*args, **kwargs)
-        except ServiceError as refusal:
-            raise click.ClickException(refusal.detail) from None
+        except ServiceError as rejection:
+            raise click.ClickException(rejection.detail) from None
         except sa.exc.DBAPIError as error:
             logs.failure("command.failed", error)
             says = "the database cannot be used; `flask db-status` and `flask doctor` show more"

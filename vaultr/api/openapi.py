@@ -308,9 +308,9 @@ def _bad(rule: Any, contract: Contract, is_public: bool, schemas: _Schemas) -> d
         by_status.setdefault(problems.status_of(kind), []).append(kind)
     responses = {}
     for status, kinds in sorted(by_status.items()):
-        told = {kind.slug: (kind.__doc__ or "").strip().splitlines()[0] for kind in kinds}
-        lines = [f"- `{slug}`: {sentence}" for slug, sentence in sorted(told.items())]
-        types = [f"urn:vaultr:problem:{slug}" for slug in sorted(told)]
+        sentences = {kind.slug: (kind.__doc__ or "").strip().splitlines()[0] for kind in kinds}
+        lines = [f"- `{slug}`: {sentence}" for slug, sentence in sorted(sentences.items())]
+        types = [f"urn:vaultr:problem:{slug}" for slug in sorted(sentences)]
         schema = {
             "allOf": [
                 schemas.of(Problem, "serialization"),

@@ -114,15 +114,15 @@ def _text(data: bytes | bytearray, length: int, encoding: str = "utf-8") -> str:
         raise _bad_body("The body is shorter than its Content-Length. Send it again.")
     try:
         return strict_json.decode(data, encoding)
-    except BadRequest as refusal:
-        raise _bad_body(refusal.detail) from None
+    except BadRequest as rejection:
+        raise _bad_body(rejection.detail) from None
 
 
 def _parsed(text: str, most_keys: int) -> Any:
     try:
         return strict_json.parse_text(text, max_keys=most_keys)
-    except BadRequest as refusal:
-        raise _bad_body(refusal.detail) from None
+    except BadRequest as rejection:
+        raise _bad_body(rejection.detail) from None
 
 
 def _no_body() -> None:

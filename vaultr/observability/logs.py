@@ -56,10 +56,10 @@ def _error_fields(error: BaseException) -> dict[str, Any]:
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
     cause = error.__cause__ or getattr(error, "orig", None)
-    told: dict[str, Any] = {"error": type(error).__name__, "at": where}
+    fields: dict[str, Any] = {"error": type(error).__name__, "at": where}
     if cause is not None:
-        told["cause"] = type(cause).__name__
-    return told
+        fields["cause"] = type(cause).__name__
+    return fields
 
 
 def event(name: str, **fields: Any) -> None:

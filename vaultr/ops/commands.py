@@ -98,8 +98,8 @@ def _set(name: str, *, off: bool, text: str | None, by: str, as_json: bool) -> N
                 else kill_switches.switch_on(name)
             )
             if changed:
-                told = {"kind": "switch", "id": name, "to": _state(name, off=off)}
-                audit.record(Event.ADMIN_SWITCH, account_id=None, obj={**told, "operator": by})
+                obj = {"kind": "switch", "id": name, "to": _state(name, off=off)}
+                audit.record(Event.ADMIN_SWITCH, account_id=None, obj={**obj, "operator": by})
     finally:
         audit.stop()
     state = _state(name, off=off)

@@ -180,15 +180,15 @@ def _of_metrics(url: str) -> Iterator[tuple[float, bool]]:
 def statuses(lines: Iterable[str], *, since: datetime) -> Iterator[int]:
     """Yield the statuses of responses in log lines; other lines are skipped."""
     for line in lines:
-        told = _read(line)
-        if told.get("event") != "request" or not isinstance(told.get("status"), int):
+        record = _read(line)
+        if record.get("event") != "request" or not isinstance(record.get("status"), int):
             continue
         try:
-            moment = datetime.fromisoformat(str(told.get("time")))
+            moment = datetime.fromisoformat(str(record.get("time")))
         except ValueError:
             continue
         if moment.tzinfo is not None and moment.astimezone(UTC) >= since:
-            yield told["status"]
+            yield record["status"]
 
 
 def _read(line: str) -> dict[str, Any]:
@@ -196,10 +196,10 @@ def _read(line: str) -> dict[str, Any]:
     if start < 0 or '"request"' not in line:
         return {}
     try:
-        told = json.loads(line[start:])
+        record = json.loads(line[start:])
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
 def _backup() -> Iterator[CheckResult]:

@@ -4,7 +4,7 @@ import io
 import zlib
 from typing import Final
 
-from vaultr.client.imports.problems import refuse
+from vaultr.client.imports.problems import reject
 
 UNPACKED_BYTES: Final = 256 * 1024 * 1024
 _RATIO_MOST: Final = 100
@@ -32,14 +32,14 @@ class Archive:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
             infos = self._zip.infolist()
         except (*self._failures, ValueError, UnicodeDecodeError):
-            refuse("This zip archive is damaged or was cut off. Export or copy it again.")
+            reject("This zip archive is damaged or was cut off. Export or copy it again.")
         if len(infos) > _MEMBERS_MOST:
-            refuse(f"This zip archive has more than {_MEMBERS_MOST} files.")
+            reject(f"This zip archive has more than {_MEMBERS_MOST} files.")
         self.names = [info.filename for info in infos]
         if len(set(self.names)) < len(self.names):
-            refuse("This zip archive has two files of one name, so its content is ambiguous.")
+            reject("This zip archive has two files of one name, so its content is ambiguous.")
         if any(_leaves_its_folder(name) for name in self.names):
-            refuse("This zip archive has a file with an absolute path or with '..' in it.")
+            reject("This zip archive has a file with an absolute path or with '..' in it.")
 
     def read(self, name: str) -> bytes:
         """Unpack one member, up to the bounds.
@@ -48,19 +48,19 @@ class Archive:
         """
         info = self._zip.getinfo(name)
         if info.flag_bits & _ENCRYPTED:
-            refuse("This zip archive is encrypted. Unpack it, then import the file inside.")
+            reject("This zip archive is encrypted. Unpack it, then import the file inside.")
         most = min(UNPACKED_BYTES, max(_SMALL_BYTES, _RATIO_MOST * self._size))
         if info.file_size > most:
-            refuse(f"This zip archive {_BOMB}")
+            reject(f"This zip archive {_BOMB}")
         try:
             with self._zip.open(info) as member:
                 data = bytearray()
                 while piece := member.read(_PIECE):
                     data += piece
                     if len(data) > most:
-                        refuse(f"This zip archive {_BOMB}")
+                        reject(f"This zip archive {_BOMB}")
         except (*self._failures, ValueError):
-            refuse("This zip archive is damaged. Export or copy it again.")
+            reject("This zip archive is damaged. Export or copy it again.")
         return bytes(data)
 
 
@@ -77,7 +77,7 @@ def gunzip(data: bytes) -> bytes:
     except zlib.error:
         raise ValueError("not gzip") from None
     if len(plain) > most:
-        refuse(f"The compressed part of this file {_BOMB}")
+        reject(f"The compressed part of this file {_BOMB}")
     if not unpacker.eof:
         raise ValueError("gzip data was cut off")
     return plain

@@ -8,7 +8,7 @@ from vaultr.client.imports.bitwarden_items import read_entry
 from vaultr.client.imports.entry import NOT_STORED
 from vaultr.client.imports.file_format import ZIP, check_whole, json_object
 from vaultr.client.imports.json_members import Members
-from vaultr.client.imports.problems import ImportProblems, Problem, refuse
+from vaultr.client.imports.problems import ImportProblems, Problem, reject
 from vaultr.client.imports.reading import ImportFile, LeftOut, Reading, Report, checked
 from vaultr.client.items.schemas import Draft, ItemInvalid, check
 
@@ -41,7 +41,7 @@ def read_file(file: ImportFile) -> Reading:
     if data.startswith(ZIP):
         archive = Archive(data)
         if "data.json" not in archive.names:
-            refuse(f"This zip archive is no export of Bitwarden: it has no data.json. {_AGAIN}")
+            reject(f"This zip archive is no export of Bitwarden: it has no data.json. {_AGAIN}")
         names = [name for name in archive.names if name.startswith("attachments/")]
         data = archive.read("data.json")
     document = json_object(data, _AGAIN)
@@ -61,11 +61,11 @@ def _read_document(document: dict[str, Any]) -> Reading:
     folders, collections = document.get("folders"), document.get("collections")
     items = document.get("items")
     if not isinstance(items, list) or not isinstance(folders or collections or [], list):
-        refuse(
+        reject(
             "This JSON is not an export of Bitwarden, which has 'encrypted', 'folders' and 'items'."
         )
     if not items:
-        refuse("There is no entry in this export.")
+        reject("There is no entry in this export.")
     problems: list[Problem] = []
     names = {
         **_names(folders, "folder", problems),
@@ -80,13 +80,13 @@ def _opened(document: dict[str, Any], ask_password: AskPassword) -> dict[str, An
     if document.get("passwordProtected") is not True:
         items = document.get("items")
         hollow = isinstance(items, list) and bool(items) and not any(map(_has_name, items))
-        refuse(_RESTRICTED + (_HOLLOW if hollow else ""))
+        reject(_RESTRICTED + (_HOLLOW if hollow else ""))
     # cryptography and argon2 take long to import, and few files need them.
     from vaultr.client.imports import bitwarden_encrypted  # noqa: PLC0415 - heavy, see above
 
     plain = json_object(bitwarden_encrypted.open_document(document, ask_password), _AGAIN)
     if plain.get("encrypted") is not False:
-        refuse("What is inside this protected file is not a plain export of Bitwarden.")
+        reject("What is inside this protected file is not a plain export of Bitwarden.")
     return plain
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from vaultr.client.crypto import primitives
-from vaultr.client.imports.problems import refuse
+from vaultr.client.imports.problems import reject
 from vaultr.protocol.kdf import ALGORITHM, Kdf
 
 # The file names its own cost, and a hostile one may ask for years or terabytes.
@@ -37,7 +37,7 @@ def open_document(document: dict[str, Any], ask_password: Callable[[], str]) -> 
     """
     salt = document.get("salt")
     if not isinstance(salt, str) or not salt.isascii() or not salt:
-        refuse(f"{_DAMAGED}salt is missing.")
+        reject(f"{_DAMAGED}salt is missing.")
     derive = _derivation(document)
     validation = _parts(document, "encKeyValidation_DO_NOT_EDIT")
     data = _parts(document, "data")
@@ -46,17 +46,17 @@ def open_document(document: dict[str, Any], ask_password: Callable[[], str]) -> 
     try:
         UUID(_open(encryption, authentication, validation).decode())
     except (_NotAuthentic, ValueError):
-        refuse("The password of this file is wrong. It is the one that was chosen at the export.")
+        reject("The password of this file is wrong. It is the one that was chosen at the export.")
     try:
         return _open(encryption, authentication, data)
     except (_NotAuthentic, ValueError):
-        refuse(f"{_DAMAGED}its data was changed after the export.")
+        reject(f"{_DAMAGED}its data was changed after the export.")
 
 
 def _derivation(document: dict[str, Any]) -> Callable[[bytes, bytes], bytes]:
     kind = document.get("kdfType")
     if type(kind) is not int or kind not in (_PBKDF2, _ARGON2ID):
-        refuse(f"{_DAMAGED}kdfType is unknown.")
+        reject(f"{_DAMAGED}kdfType is unknown.")
     if kind == _PBKDF2:
         iterations = _bounded(document, "kdfIterations", _ITERATIONS)
         return lambda password, salt: primitives.pbkdf2_sha256(password, salt, iterations)
@@ -73,7 +73,7 @@ def _bounded(document: dict[str, Any], name: str, bounds: tuple[int, int]) -> in
     value = document.get(name)
     least, most = bounds
     if type(value) is not int or not least <= value <= most:
-        refuse(f"{name} of this file is not between {least} and {most}. Its password was not used.")
+        reject(f"{name} of this file is not between {least} and {most}. Its password was not used.")
     return value
 
 
@@ -81,13 +81,13 @@ def _parts(document: dict[str, Any], name: str) -> tuple[bytes, bytes, bytes]:
     value = document.get(name)
     found = _SEALED.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        refuse(f"{_DAMAGED}{name} is missing or cut off.")
+        reject(f"{_DAMAGED}{name} is missing or cut off.")
     try:
         iv, ciphertext, mac = (base64.b64decode(part, validate=True) for part in found.groups())
     except binascii.Error:
-        refuse(f"{_DAMAGED}{name} is not base64.")
+        reject(f"{_DAMAGED}{name} is not base64.")
     if len(iv) != _IV_BYTES:
-        refuse(f"{_DAMAGED}{name} has a wrong size.")
+        reject(f"{_DAMAGED}{name} has a wrong size.")
     return iv, ciphertext, mac
 
 

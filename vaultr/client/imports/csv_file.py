@@ -9,7 +9,7 @@ from typing import Final
 from vaultr.client.imports.csv_tables import TABLES, Row, Table
 from vaultr.client.imports.entry import LOGIN_KEY
 from vaultr.client.imports.file_format import text_of
-from vaultr.client.imports.problems import ImportProblems, Problem, refuse
+from vaultr.client.imports.problems import ImportProblems, Problem, reject
 from vaultr.client.imports.reading import ENTRIES_MOST, ImportFile, Reading, Report, checked
 from vaultr.client.items.schemas import Draft
 
@@ -45,7 +45,7 @@ def recognise(text: str) -> str | None:
     header = _parsed(text, strict=False).header
     names = [name.strip().lower() for name in header]
     if names[:4] == ["folder", "favorite", "type", "name"] or names[:1] == ["collections"]:
-        refuse(_BITWARDEN)
+        reject(_BITWARDEN)
     return next((table.name for table in TABLES if table.fits(names)), None)
 
 
@@ -62,7 +62,7 @@ def read_file(file: ImportFile) -> Reading:
         name = recognise(text)
         if name is None:
             columns = ", ".join(each.strip()[:40] for each in parsed.header[:20])
-            refuse(
+            reject(
                 "This CSV file is of no manager that Vaultr knows. Name its columns, as"
                 f" --map title=COLUMN,password=COLUMN. It has: {columns}."
             )
@@ -87,7 +87,7 @@ def _read(parsed: _Parsed, table: Table) -> Reading:
         if draft is not None:
             drafts.append(draft)
         if len(drafts) > ENTRIES_MOST:
-            refuse(f"This file has more than {ENTRIES_MOST} entries; split it.")
+            reject(f"This file has more than {ENTRIES_MOST} entries; split it.")
     return checked(drafts, report, problems)
 
 
@@ -127,7 +127,7 @@ def _check_header(header: Sequence[str]) -> None:
     names = [name.strip().lower() for name in header]
     doubled = {name for name in names if name and names.count(name) > 1}
     if doubled:
-        refuse(f"The first line names a column twice: {', '.join(sorted(doubled))}.")
+        reject(f"The first line names a column twice: {', '.join(sorted(doubled))}.")
 
 
 def _mapped(header: Sequence[str], columns: Mapping[str, str]) -> Table:
@@ -135,7 +135,7 @@ def _mapped(header: Sequence[str], columns: Mapping[str, str]) -> Table:
     names = {name.strip().lower(): name.strip() for name in header}
     missing = [column for column in columns.values() if column.strip().lower() not in names]
     if missing:
-        refuse(f"The file has no column {', '.join(missing)}. It has: {', '.join(names.values())}.")
+        reject(f"The file has no column {', '.join(missing)}. It has: {', '.join(names.values())}.")
     ours = {column.strip().lower(): place for place, column in columns.items()}
 
     def read(row: Row, report: Report) -> Draft | None:

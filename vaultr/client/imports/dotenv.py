@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from vaultr.client.imports.file_format import text_of
-from vaultr.client.imports.problems import ImportProblems, Problem, refuse
+from vaultr.client.imports.problems import ImportProblems, Problem, reject
 from vaultr.client.imports.reading import ImportFile, Reading, Report
 from vaultr.client.items.schemas import Draft, ItemInvalid, check
 
@@ -59,7 +59,7 @@ def read(data: bytes, *, title: str) -> list[Draft]:
     if problems:
         raise ImportProblems(problems)
     if not variables:
-        refuse("There is no NAME=value line in this file.")
+        reject("There is no NAME=value line in this file.")
     return [_draft(title, variables)]
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-from vaultr.client.imports.problems import refuse
+from vaultr.client.imports.problems import reject
 from vaultr.client.strict_json import read_object
 
 # A whole file is read into memory: 2,000 entries of Bitwarden are about 2 MiB.
@@ -20,9 +20,9 @@ def check_whole(data: bytes) -> None:
     :raises ImportProblems: it is empty, or too large.
     """
     if not data.strip():
-        refuse("The file is empty. Export again, and look at the file before importing it.")
+        reject("The file is empty. Export again, and look at the file before importing it.")
     if len(data) > FILE_BYTES:
-        refuse(f"The file is larger than {FILE_BYTES // 1024 // 1024} MiB; split it.")
+        reject(f"The file is larger than {FILE_BYTES // 1024 // 1024} MiB; split it.")
 
 
 def text_of(data: bytes) -> str:
@@ -32,16 +32,16 @@ def text_of(data: bytes) -> str:
     """
     check_whole(data)
     if data.startswith((ZIP, _EMPTY_ZIP)):
-        refuse("This is a zip archive, not a text file. Leave out --format to have it recognised.")
+        reject("This is a zip archive, not a text file. Leave out --format to have it recognised.")
     if data.startswith(KDBX):
-        refuse("This is a KeePass database, not a text file. Import it with --format keepass.")
+        reject("This is a KeePass database, not a text file. Import it with --format keepass.")
     if data.startswith(_UTF16):
-        refuse("This file is UTF-16. Save it as UTF-8 and import it again.")
+        reject("This file is UTF-16. Save it as UTF-8 and import it again.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-    return refuse(f"Line {line} is not UTF-8. Save the file as UTF-8 and import it again.")
+    return reject(f"Line {line} is not UTF-8. Save the file as UTF-8 and import it again.")
 
 
 def start_of(data: bytes) -> bytes:
@@ -57,15 +57,15 @@ def json_object(data: bytes, advice: str) -> dict[str, Any]:
     """
     text = text_of(data)
     if not start_of(data).startswith((b"{", b"[")):
-        refuse(f"This file is not JSON. {advice}")
+        reject(f"This file is not JSON. {advice}")
     try:
         return read_object(text.encode())
     except json.JSONDecodeError as error:
         if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
-            refuse(
+            reject(
                 f"The file ends in the middle (line {error.lineno}): it was cut off."
                 " Export or copy it again."
             )
-        refuse(f"Line {error.lineno}, column {error.colno} is not JSON: {error.msg}.")
+        reject(f"Line {error.lineno}, column {error.colno} is not JSON: {error.msg}.")
     except ValueError as error:
-        refuse(f"This JSON file cannot be trusted: {error}.")
+        reject(f"This JSON file cannot be trusted: {error}.")

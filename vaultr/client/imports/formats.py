@@ -11,7 +11,7 @@ from typing import Final
 
 from vaultr.client.imports.archives import Archive
 from vaultr.client.imports.file_format import KDBX, ZIP, check_whole, start_of, text_of
-from vaultr.client.imports.problems import refuse
+from vaultr.client.imports.problems import reject
 from vaultr.client.imports.reading import ImportFile, Reading
 
 Read = Callable[[ImportFile], Reading]
@@ -108,8 +108,8 @@ def _zip_format(data: bytes) -> str:
     if any(name.endswith("/data.json") for name in names):
         return "proton-pass"
     if any(name.endswith(".pgp") for name in names):
-        refuse("This Proton Pass export is encrypted with PGP. Export again as JSON or zip.")
-    return refuse(f"No export of a known manager is in this zip archive. {_KNOWN}")
+        reject("This Proton Pass export is encrypted with PGP. Export again as JSON or zip.")
+    return reject(f"No export of a known manager is in this zip archive. {_KNOWN}")
 
 
 def _json_format(head: bytes) -> str:
@@ -132,12 +132,12 @@ def _json_format(head: bytes) -> str:
 def _xml_format(head: bytes) -> str:
     if b"<KeePassFile" in head or b"<!DOCTYPE" in head or b"<!ENTITY" in head:
         return "keepass-xml"
-    return refuse(f"This is a web page, or XML of a kind that Vaultr does not read. {_KNOWN}")
+    return reject(f"This is a web page, or XML of a kind that Vaultr does not read. {_KNOWN}")
 
 
 def _text_format(data: bytes, start: bytes) -> str:
     if start.lower().startswith(b"-----begin "):
-        refuse("This is a key or a certificate. Store it with `vaultr add ssh_key` or `add note`.")
+        reject("This is a key or a certificate. Store it with `vaultr add ssh_key` or `add note`.")
     if _KUBERNETES.search(start):
         return "kubernetes"
     lines = (line.strip() for line in start.splitlines())
@@ -149,7 +149,7 @@ def _text_format(data: bytes, start: bytes) -> str:
     found = csv_file.recognise(text_of(data))
     if found is not None:
         return found
-    return refuse(
+    return reject(
         "This is not a file that Vaultr recognises. If it is a table, name its columns:"
         f" --map title=NAME,password=PASSWORD. {_KNOWN}"
     )

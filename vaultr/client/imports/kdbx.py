@@ -11,7 +11,7 @@ from vaultr.client.crypto import primitives
 from vaultr.client.imports import kdbx_key
 from vaultr.client.imports.archives import UNPACKED_BYTES, gunzip
 from vaultr.client.imports.file_format import KDBX
-from vaultr.client.imports.problems import refuse
+from vaultr.client.imports.problems import reject
 
 # Source: "KDBX file format specification", keepass.info/help/kb/kdbx.html.
 _SECOND_SIGNATURE: Final = bytes.fromhex("67fb4bb5")
@@ -53,14 +53,14 @@ def open_database(data: bytes, ask_password: Callable[[], str], key_file: bytes 
     try:
         return _open(data, ask_password, key_file)
     except (_CutOff, struct.error, ValueError):
-        return refuse(_DAMAGED)
+        return reject(_DAMAGED)
 
 
 def _open(data: bytes, ask_password: Callable[[], str], key_file: bytes | None) -> Database:
     major = _version(data)
     fields, body = _header(data, wide=major >= 4)
     if len(fields.get(_SEED, b"")) != _SEED_BYTES:
-        refuse(_DAMAGED)
+        reject(_DAMAGED)
     cipher = _cipher(fields)
     derive = _derivation(fields, major)
     composite = kdbx_key.composite(ask_password(), key_file)
@@ -78,12 +78,12 @@ def _open(data: bytes, ask_password: Callable[[], str], key_file: bytes | None) 
 
 def _version(data: bytes) -> int:
     if not data.startswith(KDBX) or len(data) < 12:
-        refuse("This is not a KeePass database.")
+        reject("This is not a KeePass database.")
     if data[4:8] == _OLD_SIGNATURE:
-        refuse("This is a database of KeePass 1 (.kdb). Open it in KeePassXC and save it as .kdbx.")
+        reject("This is a database of KeePass 1 (.kdb). Open it in KeePassXC and save it as .kdbx.")
     minor, major = struct.unpack_from("<HH", data, 8)
     if data[4:8] != _SECOND_SIGNATURE or major not in (3, 4):
-        refuse(f"This KeePass database has version {major}.{minor}; Vaultr reads 3.1 and 4.")
+        reject(f"This KeePass database has version {major}.{minor}; Vaultr reads 3.1 and 4.")
     return int(major)
 
 
@@ -114,7 +114,7 @@ def _cut(data: bytes, start: int, size: int) -> bytes:
 def _cipher(fields: dict[int, bytes]) -> Callable[[bytes, bytes], bytes]:
     kind, iv = fields.get(_CIPHER, b""), fields.get(_IV, b"")
     if kind == _TWOFISH:
-        refuse(
+        reject(
             "This KeePass database is encrypted with Twofish. Change it to AES-256 or ChaCha20 in"
             " KeePass (Database settings, Security) and save it."
         )
@@ -122,7 +122,7 @@ def _cipher(fields: dict[int, bytes]) -> Callable[[bytes, bytes], bytes]:
         return lambda key, body: primitives.aes_cbc_open(key, iv, body)
     if kind == _CHACHA20 and len(iv) == 12:
         return lambda key, body: primitives.chacha20(key, iv)(body)
-    return refuse("This KeePass database uses a cipher that Vaultr does not read.")
+    return reject("This KeePass database uses a cipher that Vaultr does not read.")
 
 
 def _derivation(fields: dict[int, bytes], major: int) -> Callable[[bytes], bytes]:
@@ -142,17 +142,17 @@ def _open_4(
 ) -> bytes:
     header, seed = data[:body], fields[_SEED]
     if hashlib.sha256(header).digest() != _cut(data, body, _HASH_BYTES):
-        refuse(_DAMAGED)
+        reject(_DAMAGED)
     base = hashlib.sha512(seed + transformed + b"\x01").digest()
     mac = hmac.digest(_block_key(base, _HEADER_HMAC), header, "sha256")
     position = body + _HASH_BYTES
     if not hmac.compare_digest(mac, _cut(data, position, _HASH_BYTES)):
-        refuse(_WRONG + hint)
+        reject(_WRONG + hint)
     sealed = bytearray()
     for number, (mac, size, block) in enumerate(_hmac_blocks(data, position + _HASH_BYTES)):
         bound = struct.pack("<QI", number, size) + block
         if not hmac.compare_digest(mac, hmac.digest(_block_key(base, number), bound, "sha256")):
-            refuse(_DAMAGED)
+            reject(_DAMAGED)
         sealed += block
     return cipher(hashlib.sha256(seed + transformed).digest(), bytes(sealed))
 
@@ -184,9 +184,9 @@ def _open_3(
     try:
         plain = cipher(hashlib.sha256(fields[_SEED] + transformed).digest(), body)
     except ValueError:  # the padding: with the wrong key nearly always
-        refuse(_WRONG + hint)
+        reject(_WRONG + hint)
     if not hmac.compare_digest(plain[:_SEED_BYTES], start):
-        refuse(_WRONG + hint)
+        reject(_WRONG + hint)
     found, position = bytearray(), _SEED_BYTES
     while True:
         digest = _cut(plain, position + 4, _HASH_BYTES)
@@ -196,7 +196,7 @@ def _open_3(
             return bytes(found)
         block = _cut(plain, position, size)
         if hashlib.sha256(block).digest() != digest:
-            refuse(_DAMAGED)
+            reject(_DAMAGED)
         found += block
         position += size
 
@@ -205,7 +205,7 @@ def _unpacked(fields: dict[int, bytes], plain: bytes) -> bytes:
     if int.from_bytes(fields.get(_COMPRESSION, b""), "little"):
         return gunzip(plain)
     if len(plain) > UNPACKED_BYTES:
-        refuse(_DAMAGED)
+        reject(_DAMAGED)
     return plain
 
 
@@ -229,4 +229,4 @@ def _keystream(stream_id: int, key: bytes) -> Keystream:
         return primitives.salsa20(hashlib.sha256(key).digest(), bytes.fromhex("e830094b97205d2a"))
     if stream_id == 0:
         return lambda data: data
-    return refuse("This KeePass database protects its values with a cipher that Vaultr lacks.")
+    return reject("This KeePass database protects its values with a cipher that Vaultr lacks.")

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element  # nosec B405 - only its type
 
 from vaultr.client.crypto import primitives
 from vaultr.client.imports import xml_document
-from vaultr.client.imports.problems import ImportProblems, refuse
+from vaultr.client.imports.problems import ImportProblems, reject
 from vaultr.protocol.kdf import MOST
 
 Value = bytes | int
@@ -51,7 +51,7 @@ def _key_of(data: bytes) -> bytes:
         try:
             return _xml_key(xml_document.parse(data))
         except (ImportProblems, binascii.Error, ValueError):
-            refuse("This key file is damaged. Vaultr reads key files of KeePass 2 and KeePassXC.")
+            reject("This key file is damaged. Vaultr reads key files of KeePass 2 and KeePassXC.")
     if len(data) == _KEY_BYTES:
         return data
     if _HEX_KEY.fullmatch(data):
@@ -104,16 +104,16 @@ def derivation(values: Mapping[str, Value]) -> Callable[[bytes], bytes]:
     if kind in _AES_KDF:
         return aes_derivation(_bytes(values, "S"), _number(values, "R"))
     if kind not in (_ARGON2D, _ARGON2ID):
-        refuse("This KeePass database derives its key in a way that Vaultr does not know.")
+        reject("This KeePass database derives its key in a way that Vaultr does not know.")
     memory, passes, lanes = (_number(values, name) for name in ("M", "I", "P"))
     kib, version = memory // 1024, _number(values, "V")
     if version not in _ARGON2_VERSIONS or not (8 * lanes <= kib and passes and lanes):
-        refuse("This KeePass database has odd parameters for its derivation.")
+        reject("This KeePass database has odd parameters for its derivation.")
     if kib > MOST.m or lanes > MOST.p or kib * passes > MOST.m * MOST.t:
-        refuse(_COSTLY)
+        reject(_COSTLY)
     salt = _bytes(values, "S")
     if not 8 <= len(salt) <= 64:
-        refuse("This KeePass database has odd parameters for its derivation.")
+        reject("This KeePass database has odd parameters for its derivation.")
     return lambda key: primitives.argon2(
         key, salt, m=kib, t=passes, p=lanes, version=version, data_dependent=kind == _ARGON2D
     )
@@ -125,9 +125,9 @@ def aes_derivation(seed: bytes, rounds: int) -> Callable[[bytes], bytes]:
     :raises ImportProblems: it costs more than the client allows itself.
     """
     if len(seed) != _KEY_BYTES:
-        refuse("This KeePass database has odd parameters for its derivation.")
+        reject("This KeePass database has odd parameters for its derivation.")
     if rounds > _ROUNDS_MOST:
-        refuse(_COSTLY)
+        reject(_COSTLY)
     return lambda key: hashlib.sha256(primitives.aes_rounds(seed, key, rounds)).digest()
 
 

@@ -2,7 +2,7 @@
 
 from vaultr.client.imports import kdbx, keepass_xml
 from vaultr.client.imports.file_format import check_whole
-from vaultr.client.imports.problems import refuse
+from vaultr.client.imports.problems import reject
 from vaultr.client.imports.reading import ImportFile, Reading
 
 
@@ -14,5 +14,5 @@ def read_file(file: ImportFile) -> Reading:
     check_whole(file.data)
     database = kdbx.open_database(file.data, file.ask_password, file.key_file)
     if not database.xml.strip():
-        refuse("This KeePass database is empty.")
+        reject("This KeePass database is empty.")
     return keepass_xml.read_document(database.xml, database.unprotect)

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element  # nosec B405 - only its type
 from vaultr.client.imports import xml_document
 from vaultr.client.imports.entry import LOGIN_KEY, TRASH, Entry
 from vaultr.client.imports.file_format import check_whole
-from vaultr.client.imports.problems import refuse
+from vaultr.client.imports.problems import reject
 from vaultr.client.imports.reading import ImportFile, Reading, Report, checked
 from vaultr.client.items.schemas import Draft
 
@@ -52,7 +52,7 @@ def read_document(data: bytes, unprotect: Callable[[bytes], bytes] | None) -> Re
     root = xml_document.parse(data, unprotect)
     top = root.find("Root/Group")
     if root.tag != "KeePassFile" or top is None:
-        refuse("This XML is no export of KeePass, which begins with KeePassFile and has a Group.")
+        reject("This XML is no export of KeePass, which begins with KeePassFile and has a Group.")
     enabled = (root.findtext("Meta/RecycleBinEnabled") or "True").lower() == "true"
     bin_id = root.findtext("Meta/RecycleBinUUID") if enabled else None
     report, drafts = Report(), []

@@ -7,7 +7,7 @@ from typing import Any, Final
 from vaultr.client.imports.entry import Entry
 from vaultr.client.imports.file_format import text_of
 from vaultr.client.imports.json_members import Members
-from vaultr.client.imports.problems import ImportProblems, Problem, refuse
+from vaultr.client.imports.problems import ImportProblems, Problem, reject
 from vaultr.client.imports.reading import ImportFile, Reading, Report, checked
 from vaultr.client.items.schemas import NO_VALUE, VARIABLE_NAME, Draft
 
@@ -41,23 +41,23 @@ def _documents(text: str) -> list[Any]:
     try:
         import yaml  # noqa: PLC0415 - an extra, which only this format needs
     except ImportError:
-        refuse("Reading YAML needs the package PyYAML: pip install 'vaultr[yaml]'.")
+        reject("Reading YAML needs the package PyYAML: pip install 'vaultr[yaml]'.")
     try:
         depth = 0
         for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
             # An alias repeats what its anchor has: some lines could become gigabytes.
             if isinstance(event, yaml.AliasEvent):
-                refuse("This YAML has aliases, which no Secret needs. It was not read.")
+                reject("This YAML has aliases, which no Secret needs. It was not read.")
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > _DEPTH_MOST or number > _EVENTS_MOST:
-                refuse("This YAML is nested too deep, or too long, for a Secret.")
+                reject("This YAML is nested too deep, or too long, for a Secret.")
         return [each for each in yaml.safe_load_all(text) if each is not None]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        refuse(f"Line {line} is not YAML: {error.problem}.")
+        reject(f"Line {line} is not YAML: {error.problem}.")
     except (yaml.YAMLError, ValueError, RecursionError):
-        refuse("This file is not YAML: it has a character or a value that YAML does not allow.")
+        reject("This file is not YAML: it has a character or a value that YAML does not allow.")
 
 
 def _objects(document: Any) -> list[Any]:

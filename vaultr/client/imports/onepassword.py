@@ -7,7 +7,7 @@ from vaultr.client.imports.archives import Archive
 from vaultr.client.imports.entry import LOGIN_KEY, TRASH, Entry, time_of
 from vaultr.client.imports.file_format import ZIP, check_whole, json_object
 from vaultr.client.imports.json_members import Members
-from vaultr.client.imports.problems import Problem, refuse
+from vaultr.client.imports.problems import Problem, reject
 from vaultr.client.imports.reading import ImportFile, Reading, Report, checked
 from vaultr.client.items.schemas import Draft
 
@@ -83,12 +83,12 @@ def read_file(file: ImportFile) -> Reading:
     if data.startswith(ZIP):
         archive = Archive(data)
         if "export.data" not in archive.names:
-            refuse(f"This zip archive is not a 1PUX file: it has no export.data. {_AGAIN}")
+            reject(f"This zip archive is not a 1PUX file: it has no export.data. {_AGAIN}")
         data = archive.read("export.data")
     document = json_object(data, _AGAIN)
     accounts = document.get("accounts")
     if not isinstance(accounts, list):
-        refuse(f"This JSON is not an export of 1Password, which has 'accounts'. {_AGAIN}")
+        reject(f"This JSON is not an export of 1Password, which has 'accounts'. {_AGAIN}")
     report, drafts, outer = Report(), [], list[str]()
     problems: list[Problem] = []
     for number, (item, vault) in enumerate(_items(accounts, outer), start=1):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from vaultr.client.imports.entry import Entry
-from vaultr.client.imports.problems import ImportProblems, Problem, refuse
+from vaultr.client.imports.problems import ImportProblems, Problem, reject
 from vaultr.client.imports.reading import ENTRIES_MOST, ImportFile, Reading, Report, checked
 from vaultr.client.items.schemas import Draft
 
@@ -26,7 +26,7 @@ def read_file(file: ImportFile) -> Reading:
     """
     folder = file.path
     if folder is None or not folder.is_dir():
-        refuse("A pass store is a folder, such as ~/.password-store.")
+        reject("A pass store is a folder, such as ~/.password-store.")
     report, drafts, problems = Report(), [], []
     for path in _files(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
@@ -35,7 +35,7 @@ def read_file(file: ImportFile) -> Reading:
         except ValueError as error:
             problems.append(Problem(name, str(error)))
     if not drafts and not problems:
-        refuse("This folder is no pass store: it has no .gpg files.")
+        reject("This folder is no pass store: it has no .gpg files.")
     return checked(drafts, report, problems)
 
 
@@ -49,7 +49,7 @@ def _files(folder: Path) -> Iterator[Path]:
             if path.suffix == ".gpg" and not path.is_symlink():
                 found += 1
                 if found > ENTRIES_MOST:
-                    refuse(f"This store has more than {ENTRIES_MOST} entries.")
+                    reject(f"This store has more than {ENTRIES_MOST} entries.")
                 yield path
 
 

@@ -28,7 +28,7 @@ class ImportProblems(VaultrError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-def refuse(message: str) -> NoReturn:
+def reject(message: str) -> NoReturn:
     """Reject a file as a whole; the message says what it is and what to do next.
 
     :raises ImportProblems: always, with this one problem.

@@ -7,7 +7,7 @@ from vaultr.client.imports.archives import Archive
 from vaultr.client.imports.entry import TRASH, Entry, time_of
 from vaultr.client.imports.file_format import ZIP, check_whole, json_object
 from vaultr.client.imports.json_members import Members
-from vaultr.client.imports.problems import Problem, refuse
+from vaultr.client.imports.problems import Problem, reject
 from vaultr.client.imports.reading import ImportFile, Reading, Report, checked
 from vaultr.client.items.schemas import Draft
 
@@ -64,10 +64,10 @@ def read_file(file: ImportFile) -> Reading:
     check_whole(file.data)
     document = json_object(_json_of(file.data), _AGAIN)
     if document.get("encrypted") is True:
-        refuse(f"This export is encrypted with PGP, which Vaultr does not read. {_AGAIN}")
+        reject(f"This export is encrypted with PGP, which Vaultr does not read. {_AGAIN}")
     vaults = document.get("vaults")
     if not isinstance(vaults, dict):
-        refuse(f"This JSON is not an export of Proton Pass, which has 'vaults'. {_AGAIN}")
+        reject(f"This JSON is not an export of Proton Pass, which has 'vaults'. {_AGAIN}")
     report, drafts, problems = Report(), [], []
     number = 0
     for each in vaults.values():
@@ -89,7 +89,7 @@ def _json_of(data: bytes) -> bytes:
     archive = Archive(data)
     found = [name for name in archive.names if name.rpartition("/")[2] == "data.json"]
     if len(found) != 1:
-        refuse(f"This zip archive is no export of Proton Pass: it has no data.json. {_AGAIN}")
+        reject(f"This zip archive is no export of Proton Pass: it has no data.json. {_AGAIN}")
     return archive.read(found[0])
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vaultr.client.imports.problems import ImportProblems, Problem, refuse
+from vaultr.client.imports.problems import ImportProblems, Problem, reject
 from vaultr.client.items.schemas import Draft, ItemInvalid, check
 
 # More than the default quota of one vault, and few enough to hold in memory.
@@ -14,7 +14,7 @@ ENTRIES_MOST = 50_000
 
 
 def _no_password() -> str:
-    return refuse("This file has a password, and nobody can be asked for it.")
+    return reject("This file has a password, and nobody can be asked for it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def checked(drafts: Sequence[Draft], report: Report, problems: Iterable[Problem]
     """
     found = list(problems)
     if len(drafts) > ENTRIES_MOST:
-        refuse(f"This file has more than {ENTRIES_MOST} entries; split it.")
+        reject(f"This file has more than {ENTRIES_MOST} entries; split it.")
     for number, draft in enumerate(drafts, start=1):
         try:
             check(draft.type, draft.overview, draft.detail)
@@ -99,5 +99,5 @@ def checked(drafts: Sequence[Draft], report: Report, problems: Iterable[Problem]
     if found:
         raise ImportProblems(found)
     if not drafts:
-        refuse("There is no entry in this file that can be imported.")
+        reject("There is no entry in this file that can be imported.")
     return Reading(list(drafts), report)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from vaultr.client.imports.entry import Entry
 from vaultr.client.imports.file_format import json_object, text_of
 from vaultr.client.imports.json_members import Members
-from vaultr.client.imports.problems import ImportProblems, Problem, refuse
+from vaultr.client.imports.problems import ImportProblems, Problem, reject
 from vaultr.client.imports.reading import ImportFile, Reading, Report, checked
 from vaultr.client.items.schemas import NO_VALUE, VARIABLE_NAME, Draft
 
@@ -140,5 +140,5 @@ def _fill(entry: Entry, pairs: Iterable[tuple[str, Any]], report: Report) -> Non
         else:
             entry.field(name, text, hidden=True)
     if not variables and "fields" not in entry.detail:
-        refuse("There is no secret in this file.")
+        reject("There is no secret in this file.")
     entry.detail["variables"] = variables

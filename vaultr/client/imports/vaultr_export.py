@@ -5,7 +5,7 @@ from typing import Any, Final
 from vaultr.client.imports.entry import TRASH
 from vaultr.client.imports.file_format import json_object
 from vaultr.client.imports.json_members import Members
-from vaultr.client.imports.problems import ImportProblems, Problem, refuse
+from vaultr.client.imports.problems import ImportProblems, Problem, reject
 from vaultr.client.imports.reading import ImportFile, LeftOut, Reading, Report, checked
 from vaultr.client.items import sealed_export
 from vaultr.client.items.schemas import SCHEMAS, Draft
@@ -25,10 +25,10 @@ def read_file(file: ImportFile) -> Reading:
         try:
             plain = sealed_export.open_file(document, file.ask_password)
         except sealed_export.NotOpened as error:
-            refuse(str(error))
+            reject(str(error))
         document = json_object(plain, _ADVICE)
     if document.get("vaultr_export") != _VERSION:
-        refuse(f"This export is not of version {_VERSION}. Update Vaultr, then import it again.")
+        reject(f"This export is not of version {_VERSION}. Update Vaultr, then import it again.")
     report, drafts, problems = Report(), [], []
     number = 0
     for vault in Members(document, "").all_within("vaults"):

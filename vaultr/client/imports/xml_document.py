@@ -10,7 +10,7 @@ from xml.etree.ElementTree import (  # nosec B405 - only its tree, filled by the
 )
 from xml.parsers import expat  # nosec B407 - declarations are refused below
 
-from vaultr.client.imports.problems import refuse
+from vaultr.client.imports.problems import reject
 
 _DEPTH_MOST: Final = 200
 _ELEMENTS_MOST: Final = 4_000_000
@@ -29,9 +29,9 @@ class _Builder:
         self._depth += 1
         self._elements += 1
         if self._depth > _DEPTH_MOST:
-            refuse(f"This XML is nested more than {_DEPTH_MOST} deep.")
+            reject(f"This XML is nested more than {_DEPTH_MOST} deep.")
         if self._elements > _ELEMENTS_MOST:
-            refuse(f"This XML has more than {_ELEMENTS_MOST} elements.")
+            reject(f"This XML has more than {_ELEMENTS_MOST} elements.")
         self._tree.start(name, attributes)
 
     def end(self, name: str) -> None:
@@ -42,11 +42,11 @@ class _Builder:
 
     def _opened(self, text: str) -> str:
         if self._unprotect is None:
-            refuse("This XML has encrypted values. Export it from KeePass again, as plain XML.")
+            reject("This XML has encrypted values. Export it from KeePass again, as plain XML.")
         try:
             data = self._unprotect(base64.b64decode(text, validate=True))
         except binascii.Error:
-            refuse("This KeePass file is damaged: a protected value is not base64.")
+            reject("This KeePass file is damaged: a protected value is not base64.")
         return data.decode(errors="surrogateescape")
 
     def data(self, text: str) -> None:
@@ -74,11 +74,11 @@ def parse(data: bytes, unprotect: Callable[[bytes], bytes] | None = None) -> Ele
         parser.Parse(data, True)
     except expat.ExpatError as error:
         reason = expat.ErrorString(error.code)
-        refuse(f"Line {error.lineno} is not XML: {reason}. The file may have been cut off.")
+        reject(f"Line {error.lineno} is not XML: {reason}. The file may have been cut off.")
     except (LookupError, ValueError):
-        refuse("This XML names an encoding that Vaultr does not read. Save it as UTF-8.")
+        reject("This XML names an encoding that Vaultr does not read. Save it as UTF-8.")
     return builder.close()
 
 
 def _refuse_declarations(*_: object) -> None:
-    refuse("This XML has a DTD or declares entities, which no export needs. It was not read.")
+    reject("This XML has a DTD or declares entities, which no export needs. It was not read.")

@@ -158,15 +158,17 @@ class Syncer:
             return pages.gather(vault_id, answers, since=plan.since)
         except _Unchanged:
             return None
-        except (NotFound, HeadMoved) as refused:
+        except (NotFound, HeadMoved) as rejection:
             seen = cached.waypoint if cached is not None else known
             if seen is None:
                 raise
-            shown = "no longer has" if isinstance(refused, NotFound) else "shows an older state of"
+            shown = (
+                "no longer has" if isinstance(rejection, NotFound) else "shows an older state of"
+            )
             raise RolledBack(
                 f"The server {shown} vault {vault_id}: one of your devices saw {seen}.",
                 vault_id=vault_id,
-            ) from refused
+            ) from rejection
 
     def _pages(self, vault_id: UUID, plan: SyncPlan, match: str | None) -> Iterator[Json]:
         """Yield the pages.

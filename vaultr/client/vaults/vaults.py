@@ -121,8 +121,8 @@ class Vaults:
             self.notices.append(
                 f"Deleting it needs your password. Run: vaultr vaults rm {vault_id}"
             )
-        except Refused as refused:
-            self.notices.append(f"Deleting it again failed: {refused}")
+        except Refused as rejection:
+            self.notices.append(f"Deleting it again failed: {rejection}")
         else:
             self.notices.append("The vault was deleted again.")
 

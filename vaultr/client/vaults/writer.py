@@ -96,8 +96,8 @@ class Writer:
                 return self._attempt(vault, planned)
             except EditConflict:
                 raise
-            except MOVED as refused:
-                self._rebased(vault, refused)
+            except MOVED as rejection:
+                self._rebased(vault, rejection)
                 raise
 
     def with_retries(
@@ -115,11 +115,11 @@ class Writer:
                     return attempt(vault)
                 except EditConflict:
                     raise
-                except MOVED as refused:
+                except MOVED as rejection:
                     if not left:
                         raise
                     back_off(left)
-                    vault = self._rebased(vault, refused)
+                    vault = self._rebased(vault, rejection)
         raise AssertionError("the last try returns or raises")
 
     def up_to_date(self, vault_id: UUID) -> CachedVault:
@@ -141,18 +141,18 @@ class Writer:
     def _known(self, vault_id: UUID) -> Waypoint | None:
         return self._account.profile.head_of(vault_id)
 
-    def _rebased(self, vault: CachedVault, refused: Refused) -> CachedVault:
+    def _rebased(self, vault: CachedVault, rejection: Refused) -> CachedVault:
         """Sync the vault after a rejected write; the sync must show the reason."""
         newer = self._vaults.sync_one(vault.id)
         if newer.waypoint != vault.waypoint:
             return newer
-        if isinstance(refused, HeadMoved | GenerationMoved | PreconditionFailed):
+        if isinstance(rejection, HeadMoved | GenerationMoved | PreconditionFailed):
             raise AnswerInvalid(
                 f"The server rejected a change of vault {vault.id} because another change came "
                 f"first, but still shows {vault.waypoint}, as before. Nothing was written.",
                 vault_id=vault.id,
-            ) from refused
-        raise refused
+            ) from rejection
+        raise rejection
 
     def begin_generation(self, vault: CachedVault) -> CachedVault:
         """Begin a new generation of keys; call it through :meth:`with_retries`.
@@ -178,10 +178,12 @@ class Writer:
             begun = self.begin_generation(vault)
         except (HeadMoved, GenerationMoved):
             raise
-        except StepUpRequired as refused:
-            raise RotationDue(f"{due}; that needs your master password.") from refused
-        except Refused as refused:
-            raise RotationDue(f"{due}, and the server does not allow it: {refused}") from refused
+        except StepUpRequired as rejection:
+            raise RotationDue(f"{due}; that needs your master password.") from rejection
+        except Refused as rejection:
+            raise RotationDue(
+                f"{due}, and the server does not allow it: {rejection}"
+            ) from rejection
         except VaultrError as error:
             error.add_note(f"{due}: vaultr rotate")
             raise

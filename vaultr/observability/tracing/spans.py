@@ -80,7 +80,7 @@ def span(name: str, **attributes: str) -> AbstractContextManager[Any]:
     """
     if _tracer is None:
         return _NOTHING
-    return _tracer.part(name, {key.replace("__", "."): told for key, told in attributes.items()})
+    return _tracer.part(name, {key.replace("__", "."): value for key, value in attributes.items()})
 
 
 def job(name: str) -> AbstractContextManager[Any]:

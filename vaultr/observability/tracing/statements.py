@@ -87,11 +87,11 @@ def _summary(text: str) -> str:
         for verb, table in _TABLE.findall(text[:_READ])
         if table in _tables
     )
-    told = dict.fromkeys(
+    summaries = dict.fromkeys(
         f"{'SELECT' if verb in ('FROM', 'JOIN') else verb} {table}" for verb, table in pairs
     )
-    if told:
-        return " ".join(list(told)[:MOST_PAIRS])
+    if summaries:
+        return " ".join(list(summaries)[:MOST_PAIRS])
     verb = _VERB.match(text.lstrip())
     if verb is None:
         return "OTHER"

@@ -95,9 +95,9 @@ def check(
 
 def failure_reason(error: sa.exc.SQLAlchemyError) -> str:
     """Return why the database cannot be used, without the driver's text, which names roles."""
-    told = str(getattr(error, "orig", None) or error)
+    message = str(getattr(error, "orig", None) or error)
     kind = type(getattr(error, "orig", None) or error).__name__
-    return next((says for words, says in _REASONS.items() if words in told), kind)
+    return next((says for words, says in _REASONS.items() if words in message), kind)
 
 
 def _server(found: Any, taken: float) -> Iterator[CheckResult]:

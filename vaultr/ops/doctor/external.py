@@ -92,11 +92,11 @@ def _seen(
     request = urllib.request.Request(f"{url.rstrip('/')}/api/health", headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=SECONDS, context=context) as answer:  # nosec B310 - the command accepts only http(s)
-            told = str(answer.headers.get(health.RESPONSE_HEADER, ""))
+            shown = str(answer.headers.get(health.RESPONSE_HEADER, ""))
     except urllib.error.HTTPError as error:
         error.close()
         return None
-    address, _, scheme = told.partition(" ")
+    address, _, scheme = shown.partition(" ")
     return (address, scheme) if address else None
 
 
