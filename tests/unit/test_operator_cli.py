@@ -11,7 +11,7 @@ from vaultr.operator_cli import command, json_option, show
 
 
 @click.command("ask")
-@click.option("--refuse", is_flag=True)
+@click.option("--reject", is_flag=True)
 @json_option
 @command
 def ask(*, reject, as_json):
@@ -30,7 +30,7 @@ def test_an_answer_is_lines_for_people_and_json_for_machines():
 
 
 def test_error_is_one_line_with_exit_1():
-    done = CliRunner().invoke(ask, ["--refuse"])
+    done = CliRunner().invoke(ask, ["--reject"])
 
     assert done.exit_code == 1
     assert done.stderr == "Error: The vault is being moved.\n"
