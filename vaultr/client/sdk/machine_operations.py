@@ -100,10 +100,12 @@ class MachineOperations:
         All its wraps are renewed, so that they name the newest revision and head of each vault.
         """
 
-        machine_id = str(self.machine(ref).id)  # the name may change with the first attempt
+        first = self.machine(ref)
+        known = [first]
 
         def attempt(unlocked: UnlockedVaults) -> Machine:
-            before = self.machine(machine_id)
+            # By id, since the name may change with the first attempt.
+            before = known.pop() if known else self.machine(str(first.id))
             rights = before.vaults if vaults is None else self._by_id(unlocked, vaults)
             kek = before.kek(unlocked.account)
             changed = _settings(

@@ -112,7 +112,7 @@ class MachineVaults:
         self._cache = access.store.cache
         self._keyring = access.profile
         self._hidden: set[UUID] = set()
-        self._is_listed, self._listed = False, frozenset[UUID]()
+        self._listed: frozenset[UUID] | None = None
         self.syncer = Syncer(access.session, self._cache, self._keyring)
         self.reader = Reader(self._cache, self._keyring, lambda: self._hidden)
         self.notices: list[str] = []
@@ -146,10 +146,10 @@ class MachineVaults:
     @property
     def is_listed(self) -> bool:
         """Whether the server was asked which vaults the machine may open."""
-        return self._is_listed
+        return self._listed is not None
 
     def _visible(self) -> list[UUID]:
-        return sorted({*self._cache.ids(), *self._listed} - self._hidden)
+        return sorted({*self._cache.ids(), *(self._listed or ())} - self._hidden)
 
     def _all_open(self) -> bool:
         """Check whether the cached wraps open; after a new token they do not."""
@@ -175,7 +175,7 @@ class MachineVaults:
             held = self._cache.load(vault_id)
             if held is not None:
                 self._renew_wraps(held, wraps, keys)
-        self._is_listed, self._listed = True, frozenset(listed)
+        self._listed = frozenset(listed)
         self._hidden = {*self._cache.ids()} - listed.keys()
 
     def _renew_wraps(self, held: CachedVault, wraps: Mapping[int, bytes], keys: Keys) -> None:
