@@ -100,14 +100,14 @@ class Measured(Http):
         if answer is None:
             self.record.seen.append(Seen(_kind(method, path), took, 0))
             raise ConnectionError(f"{method} {path}: no response")
-        problem = "" if answer.status_code < 400 else answer.json["type"].rpartition(":")[2]
+        problem = "" if answer.status_code < 400 else answer.json.get("type", "").rpartition(":")[2]
         self.record.seen.append(Seen(_kind(method, path), took, answer.status_code, problem))
         return answer
 
 
 def _kind(method, path):
-    if path.endswith("/login"):
-        return "login"
+    if path.endswith(("/login", "/ready")):
+        return path.rpartition("/")[2]
     if "/recover" in path or "/signup" in path or "/verify-email" in path:
         return "recovery" if "/recover" in path else "signup"
     return {"GET": "read", "HEAD": "read"}.get(method, "write")
