@@ -65,7 +65,7 @@ def hidden(world):
     laptop = rewound(world)
     hiding(world, work.id)
     laptop.explain()
-    with pytest.raises(IntegrityError, match="different keys"):
+    with pytest.raises(IntegrityError, match="with other keys than this device sent"):
         laptop.accept()
     world.server.tamper = None
     return world
