@@ -252,4 +252,4 @@ def test_a_kit_is_never_used_with_another_server(account, kit_file, tmp_path):
 
     message = device.fails(5, "login", "--email", account.email, secret_key=kit_text(kit_file))
 
-    assert "nothing was sent" in message
+    assert "Nothing was sent" in message
