@@ -24,7 +24,7 @@ class _Numbers(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def pods(monkeypatch):
+def pods(monkeypatch, here):
     """``pods({address: (status, count)})`` starts them on one port and returns the URL."""
     servers = []
 
@@ -84,7 +84,7 @@ def test_host_name_with_one_address_is_probed_by_name(pods):
     assert (found.level, found.says) == ("ok", "0 of 60 responses were server errors")
 
 
-def test_unresolvable_name_is_reported():
+def test_unresolvable_name_is_reported(here):
     [found] = _errors("http://nothing.invalid:9464/metrics")
 
     assert (found.level, found.topic) == ("problem", "errors")

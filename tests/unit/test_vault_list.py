@@ -3,6 +3,7 @@ from uuid import UUID
 import pytest
 
 from tests.unit import sample_vault
+from tests.unit.sample_device import VAULT
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
 from vaultr.client.log.entries import Waypoint, short_head
 from vaultr.client.storage.pins import Derivation, Pins
@@ -21,7 +22,7 @@ PINS = Pins.of(
 
 
 def listed(server, **changes):
-    return server.vault() | changes
+    return server.view() | changes
 
 
 @pytest.fixture
@@ -31,37 +32,34 @@ def sample():
 
 @pytest.fixture
 def known(sample):
-    return new_profile(PINS).with_head(sample.server.vault_id, sample.ann.state.waypoint)
+    return new_profile(PINS).with_head(VAULT, sample.ann.state.waypoint)
 
 
 def test_an_honest_list_may_be_opened(sample, known):
-    vault_id = sample.server.vault_id
+    found = check_list(known, [listed(sample.server)], {VAULT: sample.ann.state})
 
-    found = check_list(known, [listed(sample.server)], {vault_id: sample.ann.state})
-
-    assert list(found.open) == [vault_id]
+    assert list(found.open) == [VAULT]
     assert found.deleted == ()
 
 
 def test_a_vault_that_is_further_than_known_may_be_opened(sample):
-    vault_id = sample.server.vault_id
-    known = new_profile(PINS).with_head(vault_id, sample.held.state.waypoint)
+    known = new_profile(PINS).with_head(VAULT, sample.held.state.waypoint)
 
-    found = check_list(known, [listed(sample.server)], {vault_id: sample.held.state})
+    found = check_list(known, [listed(sample.server)], {VAULT: sample.held.state})
 
-    assert list(found.open) == [vault_id]
+    assert list(found.open) == [VAULT]
 
 
 def test_a_vault_that_no_profile_names_may_be_opened(sample):
     found = check_list(new_profile(PINS), [listed(sample.server)], {})
 
-    assert list(found.open) == [sample.server.vault_id]
+    assert list(found.open) == [VAULT]
 
 
 @pytest.mark.parametrize("by", ["profile", "device"])
 def test_a_known_vault_that_is_missing_is_a_rollback(sample, known, by):
     profile = known if by == "profile" else new_profile(PINS)
-    held = {} if by == "profile" else {sample.server.vault_id: sample.ann.state}
+    held = {} if by == "profile" else {VAULT: sample.ann.state}
 
     with pytest.raises(RolledBack, match="missing") as caught:
         check_list(profile, [], held)
@@ -72,7 +70,7 @@ def test_a_known_vault_that_is_missing_is_a_rollback(sample, known, by):
 @pytest.mark.parametrize("by", ["profile", "device"])
 def test_a_known_vault_that_went_back_is_a_rollback(sample, known, by):
     profile = known if by == "profile" else new_profile(PINS)
-    held = {} if by == "profile" else {sample.server.vault_id: sample.ann.state}
+    held = {} if by == "profile" else {VAULT: sample.ann.state}
 
     with pytest.raises(RolledBack) as caught:
         check_list(profile, [listed(sample.old)], held)
@@ -92,17 +90,16 @@ def test_another_generation_at_a_known_revision_is_a_mismatch(sample, known):
 
 
 def test_a_vault_listed_though_deleted_is_named_and_not_opened(sample, known):
-    vault_id = sample.server.vault_id
-    profile = known.with_deleted(vault_id)
+    profile = known.with_deleted(VAULT)
 
-    found = check_list(profile, [listed(sample.server)], {vault_id: sample.ann.state})
+    found = check_list(profile, [listed(sample.server)], {VAULT: sample.ann.state})
 
-    assert found.deleted == (vault_id,)
+    assert found.deleted == (VAULT,)
     assert found.open == {}
 
 
 def test_unlisted_deleted_vault_is_accepted(sample, known):
-    found = check_list(known.with_deleted(sample.server.vault_id), [], {})
+    found = check_list(known.with_deleted(VAULT), [], {})
 
     assert (found.deleted, found.open) == ((), {})
 
@@ -113,11 +110,10 @@ def test_vault_listed_twice_is_rejected(sample, known):
 
 
 def test_unwritten_vault_has_its_first_head(sample):
-    vault_id = sample.server.vault_id
-    profile = new_profile(PINS).with_head(vault_id, Waypoint(0, first_head(vault_id), 1))
-    new = listed(sample.server, revision=0, head=b64(first_head(vault_id)))
+    profile = new_profile(PINS).with_head(VAULT, Waypoint(0, first_head(VAULT), 1))
+    new = listed(sample.server, revision=0, head=b64(first_head(VAULT)))
 
-    assert check_list(profile, [new], {}).open == {vault_id: new}
+    assert check_list(profile, [new], {}).open == {VAULT: new}
     with pytest.raises(ChainBroken):
         check_list(profile, [new | {"head": b64(bytes(32))}], {})
 
