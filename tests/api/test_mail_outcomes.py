@@ -161,6 +161,7 @@ def test_what_goes_after_its_time_goes_in_parts(here, monkeypatch):
 
 
 @pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+@pytest.mark.matrix(1)
 def test_sender_killed_at_any_point_sends_no_email_twice(database, postgres_url, tmp_path, count):
     more = {"LIMIT_MAIL": "100000/60"}
     if database == "postgresql":

@@ -96,7 +96,7 @@ def test_bash_completes_within_quotes_what_is_plain_there(in_bash):
 
 
 @pytest.mark.parametrize(("begun", "title"), TRAPS)
-@pytest.mark.matrix(3)
+@pytest.mark.matrix(2)
 def test_a_title_that_bash_completes_is_never_run(typed, tmp_path, begun, title):
     script = tmp_path / "completion.bash"
     script.write_text(typed.done("completion", "bash", password=None))
