@@ -31,6 +31,9 @@ COMMANDS = {
     "archive": ("export", "--all", "-o", "{folder}/archive-{turn}.json"),
     "status": ("status",),
     "email": ("email", "change", "numbers2@example.org"),
+    # Two errors, whose responses have numbers too.
+    "unknown session": ("sessions", "revoke", "00000000-0000-4000-8000-000000000007"),
+    "no list of breaches": ("breach-check",),
 }
 
 

@@ -34,6 +34,8 @@ STRANGER, ACCOUNT = "127.0.0.66", "127.0.0.67"
 MALLORY = "mallory@example.org"
 USERS, WRITERS, SESSIONS = 6, 2, 12
 SLOWER, EMAIL_SECONDS = 5, 10
+# Without --long other tests run beside this one, so that times say little about the pod.
+BESIDE_OTHERS_SECONDS = 30
 # Rows of the account's vault, whose pages are as large as pages get.
 ITEMS, ITEM_BYTES = 200, 30_000
 
@@ -66,7 +68,8 @@ def pod(tmp_path, time_limit):
         url = servers.fresh_database(database.url)
         environ = {"DATABASE_URL": url, "REDIS_URL": cache.url, **POD}
         environ |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(mail_port), "SMTP_SECURE": "none"}
-        environ["LOGIN_WAIT_SECONDS"] = str(time_limit(1))  # the default is 1
+        alone = time_limit(1) == 1
+        environ["LOGIN_WAIT_SECONDS"] = str(1 if alone else BESIDE_OTHERS_SECONDS)  # default: 1
         within = stack.enter_context(pod_memory.limited(MEMORY_MIB))
         server = stack.enter_context(running(tmp_path, within=within, **environ))
         stack.enter_context(_worker(server))
@@ -155,11 +158,13 @@ def test_anonymous_client_and_account_exhaust_nothing(
     found = figures(before, during, (anonymous, account), memory)
     (tmp_path / "figures.json").write_text(json.dumps(found, indent=2))
 
+    alone = time_limit(1) == 1
     # A probe has less than five seconds, which a machine that does much else may not give it.
-    timed = {"ready"} if time_limit(1) > 1 else set()
+    timed = set() if alone else {"ready"}
     assert [one for one in before.failures() + during.failures() if one.kind not in timed] == []
-    assert during.p99() <= time_limit(SLOWER * before.p99())
-    assert 0 < max(during.email_seconds) <= EMAIL_SECONDS
+    assert during.p99() <= (SLOWER * before.p99() if alone else BESIDE_OTHERS_SECONDS)
+    emails = EMAIL_SECONDS if alone else BESIDE_OTHERS_SECONDS
+    assert 0 < max(during.email_seconds) <= emails
     assert 0 < memory.peak_mib <= MEMORY_MIB
     assert pod.running() == pod.processes
     grown = {name: count - rows[name] for name, count in growth.rows(pod.app).items()}
