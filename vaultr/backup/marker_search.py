@@ -2,6 +2,7 @@
 
 import base64
 import bz2
+import contextlib
 import html
 import json
 import lzma
@@ -167,7 +168,8 @@ class _Unpacking:
 
     def feed(self, data: bytes) -> bool:
         """Unpack the next bytes; return False at the end, or if they are something else."""
-        try:
+        # Damaged, or no compressed data at all: what came out before the error was searched.
+        with contextlib.suppress(zlib.error, lzma.LZMAError, OSError, EOFError):
             while True:
                 self._stream.feed(self._unpack.decompress(data, _PIECE_BYTES))
                 data = getattr(self._unpack, "unconsumed_tail", b"")
@@ -175,8 +177,6 @@ class _Unpacking:
                     break
                 if not data and getattr(self._unpack, "needs_input", True):
                     return True
-        except (zlib.error, lzma.LZMAError, OSError, EOFError):
-            pass  # it only looked like compressed data, or is damaged: its beginning was searched
         self.end()
         return False
 

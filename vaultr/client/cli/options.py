@@ -252,3 +252,12 @@ def breach_file_option(help_text: str) -> Callable[..., Any]:
     """Declare ``--breach-file``."""
     path = click.Path(exists=True, dir_okay=False, path_type=Path)
     return click.option("--breach-file", type=path, metavar="FILE", help=help_text)
+
+
+every_option = click.option(
+    "--every",
+    type=click.FloatRange(min=0.1, max=86_400),
+    default=10.0,
+    metavar="SECONDS",
+    help="How often --watch asks the server (default: 10)",
+)

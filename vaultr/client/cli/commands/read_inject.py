@@ -9,7 +9,7 @@ import click
 
 from vaultr.client.cli import output, prompts
 from vaultr.client.cli.offline_options import copy_options, uses_copy
-from vaultr.client.cli.options import GlobalOptions, command, pass_options
+from vaultr.client.cli.options import GlobalOptions, command, every_option, pass_options
 from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError
 from vaultr.client.items.references import Reference, Resolver
@@ -89,13 +89,7 @@ def read(
 @out_file_option
 @force_option
 @click.option("--watch", is_flag=True, help="Keep the file of --out up to date until stopped")
-@click.option(
-    "--every",
-    type=click.FloatRange(min=0.1, max=86_400),
-    default=10.0,
-    metavar="SECONDS",
-    help="How often --watch asks the server (default: 10)",
-)
+@every_option
 @click.option(
     "--exec",
     "shell_command",

@@ -15,7 +15,13 @@ from vaultr.client.cli import output, prompts
 from vaultr.client.cli.completers import set_titles
 from vaultr.client.cli.env_options import VariableOptions, variable_options
 from vaultr.client.cli.offline_options import Duration, copy_options, uses_copy, with_fallback
-from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
+from vaultr.client.cli.options import (
+    GlobalOptions,
+    command,
+    every_option,
+    pass_options,
+    vault_option,
+)
 from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError
 from vaultr.client.items.references import is_reference
@@ -62,13 +68,7 @@ if TYPE_CHECKING:
 )
 @click.option("--mask", is_flag=True, help="Mask secrets of 4 or more characters in the output")
 @click.option("--watch", is_flag=True, help="Restart the command when values change")
-@click.option(
-    "--every",
-    type=click.FloatRange(min=0.1, max=86_400),
-    default=10.0,
-    metavar="SECONDS",
-    help="How often --watch asks the server (default: 10)",
-)
+@every_option
 @click.option("--pass-token", is_flag=True, help="Let COMMAND inherit the token of the machine")
 @click.option(
     "--fallback-max-age",
