@@ -23,6 +23,7 @@ import psycopg2
 import sqlalchemy as sa
 from flask import Flask, Response
 
+from bench.table import print_ratios
 from tests import factories
 from tests.harness import app_fixtures, audit_rows, servers
 from vaultr.app import create_app
@@ -60,11 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, servers.postgres(own=True, durable=True) as one:
         bench = AuditBench(Path(folder), one.url, options.events, options.seconds)
         rows = [row for _ in range(options.rounds) for row in bench.round()]
-        print(f"{'ratio':52} {'goal':>14} {'median':>8} {'min':>6} {'max':>6}")
-        for name, goal in dict.fromkeys((name, goal) for name, goal, _ in rows):
-            seen = [value for other, _, value in rows if other == name]
-            print(f"{name:52} {goal:>14} {statistics.median(seen):8.2f} {min(seen):6.2f}", end="")
-            print(f" {max(seen):6.2f}")
+    print_ratios(rows)
 
 
 class AuditBench:

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import sqlalchemy as sa
 from flask import Flask
 from psycopg2.extras import execute_values
 
+from bench.table import print_ratios
 from tests.harness import app_fixtures, audit_rows, backups, bulk_rows, servers
 from vaultr.app import create_app
 from vaultr.audit import sequencer
@@ -57,11 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, servers.postgres(own=True, durable=True) as one:
         bench = BackupBench(Path(folder), one.url, options.items, options.events)
         rows = [row for _ in range(options.rounds) for row in bench.round()]
-    print(f"{'ratio':52} {'goal':>14} {'median':>8} {'min':>6} {'max':>6}")
-    for name, goal in dict.fromkeys((name, goal) for name, goal, _ in rows):
-        seen = [value for other, _, value in rows if other == name]
-        figures = f"{statistics.median(seen):8.2f} {min(seen):6.2f} {max(seen):6.2f}"
-        print(f"{name:52} {goal:>14} {figures}")
+    print_ratios(rows)
 
 
 class BackupBench:
