@@ -3,13 +3,14 @@
 import http.client
 import itertools
 import json
-import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from tests import factories
 from tests.harness import audit_log
+from tests.harness.threads import UntilEnd
 from tests.harness.vault_writer import Writer
 from vaultr.database.session import db, transaction
 from vaultr.vault.models import ENTRIES
@@ -107,35 +108,19 @@ class Owner:
         raise AssertionError("no answer for too long")
 
 
-class Owners:
+class Owners(UntilEnd):
     """Several of them at once, each in a thread, until the block ends."""
 
     def __init__(self, app, url, number):
         self.all = [Owner(app, url, each) for each in range(number)]
         for one in self.all:
             one.writer.create()
-        self._done = threading.Event()
-        self._errors = []
-        self._threads = [threading.Thread(target=self._go_on, args=(one,)) for one in self.all]
+        super().__init__([partial(self._write, one) for one in self.all])
 
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind, *_):
-        self._done.set()
-        for thread in self._threads:
-            thread.join()
-        if kind is None and self._errors:
-            raise self._errors[0]
-
-    def _go_on(self, owner):
-        try:
-            while not self._done.is_set():
-                owner.write()
-        except BaseException as error:  # noqa: BLE001 - told by whoever waits for the thread
-            self._errors.append(error)
+    @staticmethod
+    def _write(owner, done):
+        while not done.is_set():
+            owner.write()
 
     @property
     def acknowledged(self):

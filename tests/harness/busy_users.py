@@ -4,15 +4,16 @@ import contextlib
 import http.client
 import itertools
 import re
-import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID, uuid4
 
 from tests import factories
 from tests.faults.load_writers import Http
 from tests.harness import account_recovery
 from tests.harness.mail_servers import Inbox
+from tests.harness.threads import UntilEnd
 from tests.harness.vault_writer import Writer
 
 PAUSE_SECONDS = 0.25
@@ -208,12 +209,11 @@ class Forgetful:
         return token
 
 
-class Users:
+class Users(UntilEnd):
     """All of them at once, each in a thread, until the block ends."""
 
     def __init__(self, users, forgetful, url):
         self.record = Record()
-        self._done, self._errors = threading.Event(), []
         for one in users:
             one.use(self.record)
         probe = Measured(url, Credentials(), "127.0.3.1", self.record)
@@ -222,27 +222,13 @@ class Users:
             lambda _: forgetful.go_on(self.record),
             lambda _: probe.get("/api/ready"),
         ]
-        self._threads = [threading.Thread(target=self._go_on, args=(work,)) for work in works]
+        super().__init__([partial(self._go_on, work) for work in works])
 
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind, *_):
-        self._done.set()
-        for thread in self._threads:
-            thread.join()
-        if kind is None and self._errors:
-            raise self._errors[0]
-
-    def _go_on(self, work):
-        try:
-            for number in itertools.count():
-                if self._done.is_set():
-                    return
-                with contextlib.suppress(ConnectionError):  # recorded
-                    work(number)
-                self._done.wait(PAUSE_SECONDS)
-        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
-            self._errors.append(error)
+    @staticmethod
+    def _go_on(work, done):
+        for number in itertools.count():
+            if done.is_set():
+                return
+            with contextlib.suppress(ConnectionError):  # recorded
+                work(number)
+            done.wait(PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""Run several functions at the same moment in threads."""
+"""Run several functions in threads: at the same moment, or until a block ends."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,3 +14,32 @@ def at_once(do, times):
 
     with ThreadPoolExecutor(times) as pool:
         return list(pool.map(call, range(times)))
+
+
+class UntilEnd:
+    """Runs functions at once, each in a thread, until the block ends; raises their first error.
+
+    :param works: each is called with an event, and returns once that is set.
+    """
+
+    def __init__(self, works):
+        self._done, self._errors = threading.Event(), []
+        self._threads = [threading.Thread(target=self._run, args=(work,)) for work in works]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+        if kind is None and self._errors:
+            raise self._errors[0]
+
+    def _run(self, work):
+        try:
+            work(self._done)
+        except BaseException as error:  # noqa: BLE001 - raised where the block ends
+            self._errors.append(error)
