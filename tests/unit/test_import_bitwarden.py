@@ -67,7 +67,7 @@ def test_a_login_keeps_everything_that_the_export_knows():
             "favorite": True,
             "reprompt": 1,
             "id": "i",
-            "collectionIds": None,
+            "collectionIds": [None],
             "folderId": "f",
             "notes": "n",
             "fields": [

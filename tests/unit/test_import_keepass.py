@@ -63,6 +63,18 @@ def test_keepass_3_opens_here_and_in_pykeepass(packed):
         assert [entry.password for entry in theirs.entries] == values
 
 
+def test_keepass_3_with_changed_header_is_rejected():
+    xml = b"""<KeePassFile><Meta><HeaderHash>HEADER_HASH</HeaderHash></Meta><Root><Group>
+        <Entry><String><Key>Title</Key><Value>Mail</Value></String></Entry></Group></Root>
+        </KeePassFile>"""
+    data = make_keepass.version_3(xml)
+    stream_key = data.index(bytes(range(96, 128)))
+
+    assert len(read(data).drafts) == 1
+
+    assert "damaged" in rejected(data[:stream_key] + b"x" + data[stream_key + 1 :])
+
+
 @pytest.mark.parametrize("kind", ["random", "binary", "hex", "xml1", "xml2"])
 @pytest.mark.matrix(3)
 def test_keepass_key_file_of_every_kind_opens(kind, tmp_path):

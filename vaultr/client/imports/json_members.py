@@ -84,10 +84,10 @@ class Members:
     def texts(self, name: str) -> list[str]:
         """Take a list of texts."""
         value = self._left.pop(name, [])
-        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        if not isinstance(value, list) or not all(isinstance(each, str | None) for each in value):
             self.odd(name, "must be a list of texts")
             return []
-        return value
+        return [each for each in value if each is not None]
 
     def values(self, name: str) -> list[Any]:
         """Take a list of anything."""

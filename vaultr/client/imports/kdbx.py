@@ -25,7 +25,7 @@ _HEADER_HMAC: Final = (1 << 64) - 1
 _SALSA20, _CHACHA_STREAM = 2, 3
 _SEED_BYTES: Final = 32
 _HASH_BYTES: Final = 32
-_DAMAGED: Final = "This KeePass database is damaged or was cut off. Copy it again."
+DAMAGED: Final = "This KeePass database is damaged or was cut off. Copy it again."
 _WRONG: Final = "The password or the key file of this KeePass database is wrong"
 
 Keystream = Callable[[bytes], bytes]
@@ -37,10 +37,15 @@ class _CutOff(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """An opened database: its XML, and what opens the protected values in it."""
+    """An opened database: its XML, and what opens the protected values in it.
+
+    :ivar header_hash: the SHA-256 of a header that nothing authenticates but the XML, which repeats
+        it; None where the database has authenticated it already.
+    """
 
     xml: bytes
     unprotect: Keystream
+    header_hash: bytes | None
 
 
 def open_database(data: bytes, ask_password: Callable[[], str], key_file: bytes | None) -> Database:
@@ -53,14 +58,14 @@ def open_database(data: bytes, ask_password: Callable[[], str], key_file: bytes 
     try:
         return _open(data, ask_password, key_file)
     except (_CutOff, struct.error, ValueError):
-        return reject(_DAMAGED)
+        return reject(DAMAGED)
 
 
 def _open(data: bytes, ask_password: Callable[[], str], key_file: bytes | None) -> Database:
     major = _version(data)
     fields, body = _header(data, wide=major >= 4)
     if len(fields.get(_SEED, b"")) != _SEED_BYTES:
-        reject(_DAMAGED)
+        reject(DAMAGED)
     cipher = _cipher(fields)
     derive = _derivation(fields, major)
     composite = kdbx_key.composite(ask_password(), key_file)
@@ -69,11 +74,13 @@ def _open(data: bytes, ask_password: Callable[[], str], key_file: bytes | None) 
     if major >= 4:
         plain = _open_4(data, body, fields, transformed, cipher, hint)
         stream_id, stream_key, plain = _inner_header(_unpacked(fields, plain))
+        header_hash = None
     else:
         plain = _unpacked(fields, _open_3(data[body:], fields, transformed, cipher, hint))
+        header_hash = hashlib.sha256(data[:body]).digest()
         stream_id = int.from_bytes(fields.get(_STREAM_ID, b""), "little")
         stream_key = fields.get(_STREAM_KEY, b"")
-    return Database(plain, _keystream(stream_id, stream_key))
+    return Database(plain, _keystream(stream_id, stream_key), header_hash)
 
 
 def _version(data: bytes) -> int:
@@ -142,7 +149,7 @@ def _open_4(
 ) -> bytes:
     header, seed = data[:body], fields[_SEED]
     if hashlib.sha256(header).digest() != _cut(data, body, _HASH_BYTES):
-        reject(_DAMAGED)
+        reject(DAMAGED)
     base = hashlib.sha512(seed + transformed + b"\x01").digest()
     mac = hmac.digest(_block_key(base, _HEADER_HMAC), header, "sha256")
     position = body + _HASH_BYTES
@@ -152,7 +159,7 @@ def _open_4(
     for number, (mac, size, block) in enumerate(_hmac_blocks(data, position + _HASH_BYTES)):
         bound = struct.pack("<QI", number, size) + block
         if not hmac.compare_digest(mac, hmac.digest(_block_key(base, number), bound, "sha256")):
-            reject(_DAMAGED)
+            reject(DAMAGED)
         sealed += block
     return cipher(hashlib.sha256(seed + transformed).digest(), bytes(sealed))
 
@@ -196,7 +203,7 @@ def _open_3(
             return bytes(found)
         block = _cut(plain, position, size)
         if hashlib.sha256(block).digest() != digest:
-            reject(_DAMAGED)
+            reject(DAMAGED)
         found += block
         position += size
 
@@ -205,7 +212,7 @@ def _unpacked(fields: dict[int, bytes], plain: bytes) -> bytes:
     if int.from_bytes(fields.get(_COMPRESSION, b""), "little"):
         return gunzip(plain)
     if len(plain) > UNPACKED_BYTES:
-        reject(_DAMAGED)
+        reject(DAMAGED)
     return plain
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element  # nosec B405 - only its type
 from vaultr.client.imports import xml_document
 from vaultr.client.imports.entry import LOGIN_KEY, TRASH, Entry
 from vaultr.client.imports.file_format import check_whole
+from vaultr.client.imports.keepass_totp import seed_of
 from vaultr.client.imports.problems import reject
 from vaultr.client.imports.reading import ImportFile, Reading, Report, checked
 from vaultr.client.items.schemas import Draft
@@ -19,10 +20,6 @@ _PLACES: Final = {
     "Title": "overview.title",
     "UserName": "overview.username",
     "Password": LOGIN_KEY,
-    # otpauth addresses of KeePassXC, and the seeds of KeePass and its older plug-ins.
-    "otp": "detail.totp",
-    "TimeOtp-Secret-Base32": "detail.totp",
-    "TOTP Seed": "detail.totp",
 }
 _PASSKEY: Final = {
     "KPEX_PASSKEY_CREDENTIAL_ID": "credential_id",
@@ -41,15 +38,14 @@ def read_file(file: ImportFile) -> Reading:
     :raises ImportProblems: it is not one, or an entry is wrong.
     """
     check_whole(file.data)
-    return read_document(file.data, None)
+    return read_document(xml_document.parse(file.data, None))
 
 
-def read_document(data: bytes, unprotect: Callable[[bytes], bytes] | None) -> Reading:
-    """Read a document.
+def read_document(root: Element) -> Reading:
+    """Read a document whose protected values are open.
 
-    :param unprotect: opens protected values, as they come.
+    :raises ImportProblems: it is not one of KeePass, or an entry is wrong.
     """
-    root = xml_document.parse(data, unprotect)
     top = root.find("Root/Group")
     if root.tag != "KeePassFile" or top is None:
         reject("This XML is no export of KeePass, which begins with KeePassFile and has a Group.")
@@ -80,7 +76,8 @@ def _entries(top: Element, bin_id: str | None) -> Iterator[tuple[Element, str, b
 def _draft(element: Element, folder: str, report: Report, *, in_trash: bool) -> Draft | None:
     strings = list(_strings(element))
     names = {name for name, value, _ in strings if value}
-    is_login = not names.isdisjoint({"UserName", "Password", "URL"} | set(_PLACES) - {"Title"})
+    seed = seed_of({name: value for name, value, _ in strings})
+    is_login = seed is not None or not names.isdisjoint({"UserName", "Password", "URL"})
     entry = Entry(report, "entry", "login" if is_login else "note")
     entry.put("Title", "overview.title", next((v for n, v, _ in strings if n == "Title"), ""))
     if in_trash:
@@ -89,6 +86,9 @@ def _draft(element: Element, folder: str, report: Report, *, in_trash: bool) -> 
     entry.put("Group", "overview.folder", folder)
     tags = (element.findtext("Tags") or "").replace(",", ";").split(";")
     entry.put("Tags", "overview.tags", [tag.strip() for tag in tags if tag.strip()])
+    if seed is not None:
+        entry.put(seed.name, "detail.totp", seed.value)
+        strings = [each for each in strings if each[0] not in seed.fields]
     _put_strings(entry, strings)
     _history(entry, element)
     for binary in element.findall("Binary"):

@@ -1,0 +1,57 @@
+"""Seeds of KeePass and its plug-ins become secrets that compute the same codes."""
+
+import base64
+
+import pytest
+
+from vaultr.client.imports.keepass_totp import seed_of
+from vaultr.client.items.otp import Totp
+
+KEY = b"12345678901234567890"  # RFC 6238, appendix B
+TEXT = base64.b32encode(KEY).decode()
+KEEPASS = {"TimeOtp-Length": "8", "TimeOtp-Algorithm": "HMAC-SHA-1"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"TOTP Seed": TEXT, "TOTP Settings": "30;8"},
+        {"TOTP Seed": TEXT.lower(), "TOTP Settings": "30;8;https://time.example"},
+        {"otp": f"key={TEXT}&step=30&size=8"},
+        {"otp": f"otpauth://totp/x?secret={TEXT}&digits=8"},
+        {"TimeOtp-Secret-Base32": TEXT, **KEEPASS},
+        {"TimeOtp-Secret": KEY.decode(), "TimeOtp-Period": "30", **KEEPASS},
+        {"TimeOtp-Secret-Hex": KEY.hex(), **KEEPASS},
+        {"TimeOtp-Secret-Base64": base64.b64encode(KEY).decode(), **KEEPASS},
+    ],
+)
+def test_seed_with_settings_computes_the_codes_of_keepass(values):
+    seed = seed_of(values)
+
+    assert Totp.parse(seed.value).at(59) == "94287082"
+    assert seed.fields == values.keys()
+
+
+@pytest.mark.parametrize("settings", ["", "thirty;6"])
+def test_seed_without_readable_settings_is_kept_alone(settings):
+    seed = seed_of({"TOTP Seed": TEXT, "TOTP Settings": settings})
+
+    assert (seed.value, seed.fields) == (TEXT, {"TOTP Seed"})
+
+
+def test_seed_of_steam_keeps_its_letters():
+    seed = seed_of({"TOTP Seed": TEXT, "TOTP Settings": "30;S"})
+
+    assert seed.value == f"steam://{TEXT}"
+    assert len(Totp.parse(seed.value).at(59)) == 5
+
+
+def test_other_algorithm_of_keepass_is_kept():
+    seed = seed_of({"TimeOtp-Secret-Base32": TEXT, "TimeOtp-Algorithm": "HMAC-SHA-512"})
+
+    assert Totp.parse(seed.value).hash_name == "sha512"
+
+
+@pytest.mark.parametrize("values", [{}, {"otp": ""}, {"TimeOtp-Secret-Hex": "no hex"}])
+def test_entry_without_a_readable_seed_has_none(values):
+    assert seed_of(values) is None
