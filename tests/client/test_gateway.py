@@ -162,6 +162,7 @@ def test_old_copies_are_served_until_the_maximum_age(gateway):
     status, problem = gateway.get("/v1/prod/web/A")
     assert (status, problem["age_seconds"]) == (HTTPStatus.SERVICE_UNAVAILABLE, MAX_AGE + 1)
     assert gateway.get("/readyz")[0] == HTTPStatus.SERVICE_UNAVAILABLE
+    assert "vaultr_gateway_ready 0" in gateway.get("/metrics")[1]
     assert gateway.get("/healthz")[0] == HTTPStatus.OK
 
 
@@ -270,6 +271,7 @@ def test_metrics_count_responses_without_references(gateway):
     assert 'vaultr_gateway_responses_total{caller="build",status="200"} 1' in text
     assert 'vaultr_gateway_responses_total{caller="-",status="401"} 1' in text
     assert "vaultr_gateway_data_age_seconds 0.000" in text
+    assert "vaultr_gateway_ready 1" in text
     assert re.search(r"^vaultr_gateway_token_expires_days (29\.9|30\.0)", text, re.MULTILINE)
     assert "web" not in text
 

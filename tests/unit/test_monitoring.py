@@ -6,6 +6,7 @@ import pytest
 
 from tests.guards import source_tree
 from tests.harness import metric_queries
+from vaultr.client.gateway import app as gateway
 from vaultr.observability import metrics
 from vaultr.ops.keys.commands import keys
 from vaultr.ops.settings_commands import check, settings
@@ -44,7 +45,7 @@ def test_runbook_describes_only_existing_alerts():
 def test_every_query_uses_existing_metrics():
     reported = {
         f"{one.name}{end}" for one in metrics.all_metrics() for end in ENDS[type(one).__name__]
-    }
+    } | {*gateway.METRICS}
     unknown = {
         where: names - reported
         for where, query in metric_queries.queries().items()
@@ -57,8 +58,9 @@ def test_every_query_uses_existing_metrics():
 
 def test_every_number_is_in_an_alert_or_on_a_dashboard():
     requested = " ".join(metric_queries.queries().values())
+    names = [one.name for one in metrics.all_metrics()] + [*gateway.METRICS]
 
-    assert [one.name for one in metrics.all_metrics() if one.name not in requested] == []
+    assert [name for name in names if name not in requested] == []
 
 
 def test_rules_use_only_recorded_series_that_exist():

@@ -25,6 +25,18 @@ _BEARER: Final = "Bearer "
 _NOBODY: Final = "-"
 _DAY_SECONDS: Final = 86_400
 
+READY: Final = "vaultr_gateway_ready"
+DATA_AGE: Final = "vaultr_gateway_data_age_seconds"
+TOKEN_EXPIRES: Final = "vaultr_gateway_token_expires_days"  # nosec B105 - the name of a metric
+RESPONSES: Final = "vaultr_gateway_responses_total"
+# The kind and the meaning of each metric.
+METRICS: Final = {
+    READY: ("gauge", "Whether the data may be served: 1 or 0"),
+    DATA_AGE: ("gauge", "Time since the last verified sync"),
+    TOKEN_EXPIRES: ("gauge", "Days until the machine expires"),
+    RESPONSES: ("counter", "Responses by caller and status"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -147,20 +159,19 @@ class Gateway:
 
     def metrics(self) -> Response:
         """Return the metrics in the text format of Prometheus."""
-        lines = []
+        is_ready = self.readiness().status is HTTPStatus.OK
+        lines = [*_metric(READY), f"{READY} {int(is_ready)}"]
         age, expires = self._source.age_seconds, self._source.expires_at
         if age is not None:
-            lines += _metric("data_age_seconds", "gauge", "Time since the last verified sync")
-            lines.append(f"vaultr_gateway_data_age_seconds {age:.3f}")
+            lines += [*_metric(DATA_AGE), f"{DATA_AGE} {age:.3f}"]
         if expires is not None:
             days = (expires - datetime.now(UTC)).total_seconds() / _DAY_SECONDS
-            lines += _metric("token_expires_days", "gauge", "Days until the machine expires")
-            lines.append(f"vaultr_gateway_token_expires_days {days:.3f}")
-        lines += _metric("responses_total", "counter", "Responses by caller and status")
+            lines += [*_metric(TOKEN_EXPIRES), f"{TOKEN_EXPIRES} {days:.3f}"]
+        lines += _metric(RESPONSES)
         with self._counting:
             counted = sorted(self._responses.items())
         lines += [
-            f'vaultr_gateway_responses_total{{caller="{caller}",status="{status}"}} {count}'
+            f'{RESPONSES}{{caller="{caller}",status="{status}"}} {count}'
             for (caller, status), count in counted
         ]
         return Response(HTTPStatus.OK, ("\n".join(lines) + "\n").encode(), _METRICS)
@@ -173,11 +184,9 @@ _PROBES: Final[dict[str, Callable[[Gateway], Response]]] = {
 }
 
 
-def _metric(name: str, kind: str, meaning: str) -> list[str]:
-    return [
-        f"# HELP vaultr_gateway_{name} {meaning}.",
-        f"# TYPE vaultr_gateway_{name} {kind}",
-    ]
+def _metric(name: str) -> list[str]:
+    kind, meaning = METRICS[name]
+    return [f"# HELP {name} {meaning}.", f"# TYPE {name} {kind}"]
 
 
 _SECRET_USE: Final = "Use /v1/secret?key=VAULT/ITEM&property=FIELD; property is optional."

@@ -4,9 +4,10 @@ Only this module and :mod:`vaultr.client.transport.deadline_transport` import ht
 import, so they are loaded with the first request.
 """
 
+import contextlib
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -95,17 +96,10 @@ class HttpxAdapter:
         :raises ServerUnreachable: no response, or not all of it within ``seconds``.
         :raises AnswerInvalid: the response is compressed or has over ``answer_bytes`` bytes.
         """
-        self._deadline.start(seconds)
         request = self._client.build_request(method, path, content=content, headers=headers)
-        try:
-            response = self._client.send(request, stream=True)
-            try:
-                tls = _tls_of(response)
-                body = self._read(response, seconds, answer_bytes)
-            finally:
-                response.close()
-        except httpx2.TransportError as error:
-            raise _unreachable(self._origin, error) from error
+        with self._exchange(request, seconds) as response:
+            tls = _tls_of(response)
+            body = self._read(response, seconds, answer_bytes)
         return HttpResponse(response.status_code, response.headers, body, tls)
 
     def download(
@@ -125,21 +119,30 @@ class HttpxAdapter:
         :raises ServerUnreachable: no response, or a longer pause.
         :raises AnswerInvalid: the response is compressed, or has a longer line.
         """
-        self._deadline.start(pause_seconds)
         request = self._client.build_request("GET", path, headers=headers)
+        with self._exchange(request, pause_seconds) as response:
+            body = b""
+            if response.status_code == httpx2.codes.OK:
+                self._pass_on(response, sink, pause_seconds, line_bytes)
+            else:
+                body = self._read(response, pause_seconds, line_bytes)
+        return HttpResponse(response.status_code, response.headers, body, None)
+
+    @contextlib.contextmanager
+    def _exchange(self, request: httpx2.Request, seconds: float) -> Iterator[httpx2.Response]:
+        """Send a request, and close its response at the end.
+
+        :raises ServerUnreachable: no response within ``seconds``, or it was lost while it was read.
+        """
+        self._deadline.start(seconds)
         try:
             response = self._client.send(request, stream=True)
             try:
-                body = b""
-                if response.status_code == httpx2.codes.OK:
-                    self._pass_on(response, sink, pause_seconds, line_bytes)
-                else:
-                    body = self._read(response, pause_seconds, line_bytes)
+                yield response
             finally:
                 response.close()
         except httpx2.TransportError as error:
             raise _unreachable(self._origin, error) from error
-        return HttpResponse(response.status_code, response.headers, body, None)
 
     def _pass_on(
         self,
