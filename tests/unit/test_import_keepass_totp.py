@@ -33,7 +33,7 @@ def test_seed_with_settings_computes_the_codes_of_keepass(values):
 
 
 @pytest.mark.parametrize("settings", ["", "thirty;6"])
-def test_seed_without_readable_settings_is_kept_alone(settings):
+def test_seed_without_readable_settings_stays_a_seed(settings):
     seed = seed_of({"TOTP Seed": TEXT, "TOTP Settings": settings})
 
     assert (seed.value, seed.fields) == (TEXT, {"TOTP Seed"})
@@ -46,7 +46,7 @@ def test_seed_of_steam_keeps_its_letters():
     assert len(Totp.parse(seed.value).at(59)) == 5
 
 
-def test_other_algorithm_of_keepass_is_kept():
+def test_other_algorithm_of_keepass_is_used():
     seed = seed_of({"TimeOtp-Secret-Base32": TEXT, "TimeOtp-Algorithm": "HMAC-SHA-512"})
 
     assert Totp.parse(seed.value).hash_name == "sha512"
