@@ -39,7 +39,7 @@ def test_seed_without_readable_settings_stays_a_seed(settings):
     assert (seed.value, seed.fields) == (TEXT, {"TOTP Seed"})
 
 
-def test_seed_of_steam_keeps_its_letters():
+def test_seed_of_steam_computes_codes_of_steam():
     seed = seed_of({"TOTP Seed": TEXT, "TOTP Settings": "30;S"})
 
     assert seed.value == f"steam://{TEXT}"
