@@ -44,6 +44,7 @@ def pre_request(_worker, request):
 
 def post_fork(_server, worker):
     """Start what must not be shared with the master."""
+    gunicorn_hooks.take_turns(worker, _settings)
     gunicorn_hooks.after_fork(worker.app.wsgi(), _settings, is_first=worker.age == 1)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import gc
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ from typing import Any, Final
 from flask import Flask
 from gunicorn.glogging import Logger
 
-from vaultr.api import kill_switches, lingering_close, unread_bodies
+from vaultr.api import fair_threads, kill_switches, lingering_close, unread_bodies
 from vaultr.app_state import AppSlot
 from vaultr.audit import service as audit
 from vaultr.database import engine
@@ -198,6 +199,11 @@ def begin_request(received: Any) -> None:
     unread_bodies.set_received(received)
 
 
+def take_turns(worker: Any, settings: Settings) -> None:
+    """Make the threads of a worker serve client addresses in turn, not connections."""
+    worker.get_thread_pool = lambda: fair_threads.pool(settings.web_threads, settings)
+
+
 def after_fork(app: Flask, settings: Settings, *, is_first: bool) -> None:
     """Discard the master's connections, and start this worker's background thread.
 
@@ -209,6 +215,7 @@ def after_fork(app: Flask, settings: Settings, *, is_first: bool) -> None:
     lingering_close.replace_closing()
     engine.after_fork(app)
     reload_keys(app)
+    gc.freeze()  # what the app consists of stays: no collection need visit it
     statsd.start(settings.statsd_host)
     instrumentation.trace(app, os.environ)
     instrumentation.set_constant_gauges(app)

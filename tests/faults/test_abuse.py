@@ -23,6 +23,7 @@ from tests.harness import app_fixtures, growth, hostile_requests, mail_servers, 
 from tests.harness.abusers import Abuser, Plan
 from tests.harness.busy_users import Forgetful, TimedInbox, User, Users
 from tests.harness.timing import until
+from vaultr.auth.password_hashing import WAIT_SECONDS
 from vaultr.database.session import db
 from vaultr.protocol.sizes import BODY_BYTES
 
@@ -69,7 +70,7 @@ def pod(tmp_path, time_limit):
         environ = {"DATABASE_URL": url, "REDIS_URL": cache.url, **POD}
         environ |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(mail_port), "SMTP_SECURE": "none"}
         alone = time_limit(1) == 1
-        environ["LOGIN_WAIT_SECONDS"] = str(1 if alone else BESIDE_OTHERS_SECONDS)  # default: 1
+        environ["LOGIN_WAIT_SECONDS"] = f"{WAIT_SECONDS if alone else BESIDE_OTHERS_SECONDS:.0f}"
         within = stack.enter_context(pod_memory.limited(MEMORY_MIB))
         server = stack.enter_context(running(tmp_path, within=within, **environ))
         stack.enter_context(_worker(server))

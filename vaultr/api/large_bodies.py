@@ -6,7 +6,8 @@ first that the body is wanted, then waits for its turn, and a sender that stalls
 
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from vaultr.settings.model import Settings
 
 FIRST_BYTES: Final = 4096
 PIECE_BYTES: Final = 64 * 1024
+_LOOK_SECONDS: Final = 0.1
 # Set in the WSGI environment: the rest of the body will not arrive, so the connection ends.
 STALLED: Final = "vaultr.body_stalled"
 
@@ -112,10 +114,49 @@ def time_limit(environ: dict[str, Any], seconds: float) -> Iterator[None]:
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RD)
 
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    timer.start()
-    try:
+    with _DEADLINES.watch(seconds, stop):
         yield
-    finally:
-        timer.cancel()
+
+
+class Deadlines:
+    """Ends what takes too long, in one thread for all: a thread for each would cost 0.3 ms."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watched: dict[object, tuple[float, Callable[[], None]]] = {}
+        self._news = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def watch(self, seconds: float, stop: Callable[[], None]) -> Iterator[None]:
+        """Call ``stop`` if the block has not ended after ``seconds``, and never after its end."""
+        name = object()
+        with self._lock:
+            self._watched[name] = (time.monotonic() + seconds, stop)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                self._thread.start()
+        self._news.set()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._watched.pop(name, None)
+
+    def _run(self) -> None:
+        while True:
+            self._news.wait()
+            self._news.clear()
+            while self._watched:
+                time.sleep(_LOOK_SECONDS)
+                self._stop_late()
+
+    def _stop_late(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            late = [name for name, (until, _) in self._watched.items() if until <= now]
+            for name in late:
+                self._watched.pop(name)[1]()
+
+
+_DEADLINES: Final = Deadlines()

@@ -44,9 +44,8 @@ _WITH_BODY: tuple[type[ServiceError], ...] = (
     errors.UnsupportedMediaType,
 )
 _CACHE: Final = AppSlot[str]("api.openapi")
-_making = (
-    threading.Lock()
-)  # pydantic fails if two threads request the same schema for the first time
+# pydantic fails if two threads request the same schema for the first time.
+_making = threading.RLock()
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "machine": {
@@ -113,7 +112,8 @@ def document(app: Flask) -> dict[str, Any]:
         for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
         if (contract := contract_of(app.view_functions[rule.endpoint])) is not None
     ]
-    schemas = _Schemas([contract for _, _, contract in found])
+    with _making:
+        schemas = _Schemas([contract for _, _, contract in found])
     paths: dict[str, Any] = {}
     for rule, view, contract in found:
         path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)

@@ -3,7 +3,9 @@
 import ipaddress
 import re
 import secrets
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -38,14 +40,33 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     Forwarded headers count only from the proxies that TRUSTED_PROXIES names.
     """
+    app.wsgi_app = _behind_proxies(app.wsgi_app, settings)  # type: ignore[method-assign]  # Flask's documented way
+    app.before_request(_store_origin)
+
+
+def client_finder(settings: Settings) -> Callable[[str, str], str]:
+    """Return the function that finds the client of a request before the request is parsed.
+
+    It takes the address of the connection, and the value of X-Forwarded-For.
+    """
+    find = _behind_proxies(lambda environ, _start: [environ["REMOTE_ADDR"]], settings)
+
+    def client_of(peer: str, forwarded: str) -> str:
+        environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}
+        client: str = find(environ, None)[0]
+        return client
+
+    return client_of
+
+
+def _behind_proxies(wsgi_app: Any, settings: Settings) -> Any:
+    """Replace the client address and the scheme by those that trusted proxies forward."""
     networks, hops = settings.trusted_proxies.networks, settings.trusted_proxies.hops
     if networks:
-        app.wsgi_app = TrustedNetworks(app.wsgi_app, networks)  # type: ignore[method-assign]  # Flask's documented way
-    elif hops:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's documented way
-            app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_prefix=0
-        )
-    app.before_request(_store_origin)
+        return TrustedNetworks(wsgi_app, networks)
+    if hops:
+        return ProxyFix(wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_prefix=0)
+    return wsgi_app
 
 
 def _store_origin() -> None:

@@ -17,7 +17,8 @@ from vaultr.api.large_bodies import PIECE_BYTES, STALLED, time_limit
 from vaultr.protocol.sizes import BODY_BYTES
 from vaultr.settings.model import Settings
 
-DISCARD_SECONDS: Final = 2.0
+# A sender that takes longer holds a thread, and gets a new connection instead.
+DISCARD_SECONDS: Final = 0.5
 
 _received = threading.local()
 

@@ -1,0 +1,102 @@
+"""Worker threads that serve client addresses in turn.
+
+gunicorn hands requests to its threads in the order in which they arrive, so a client with thirty
+connections makes everybody else wait behind thirty requests of its own. Here the requests of each
+client address wait in a queue of their own, and a free thread takes the first of the next queue.
+"""
+
+import re
+import socket
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from vaultr.api import request_origin
+from vaultr.settings.model import Settings
+
+Job: TypeAlias = tuple["Future[Any]", Callable[[], Any]]
+
+# As much of a request as is searched for the header of a proxy, which proxies send early.
+HEAD_BYTES: Final = 4096
+_FORWARDED: Final = re.compile(rb"\r\nX-Forwarded-For:[ \t]*([^\r\n]*)\r\n", re.I)
+
+
+class Turns:
+    """Jobs by name; each name has its turn before one has a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: OrderedDict[str, deque[Job]] = OrderedDict()
+
+    def add(self, name: str, job: Job) -> None:
+        """Add a job behind the others of that name."""
+        with self._lock:
+            self._jobs.setdefault(name, deque()).append(job)
+
+    def take(self) -> Job:
+        """Remove and return the first job of the name whose turn it is; one must be left."""
+        with self._lock:
+            name, jobs = self._jobs.popitem(last=False)
+            job = jobs.popleft()
+            if jobs:
+                self._jobs[name] = jobs  # at the end
+            return job
+
+
+class FairThreads(ThreadPoolExecutor):
+    """A thread pool that takes jobs by turns.
+
+    :param name_of: returns the name under which a job waits, from the arguments of `submit`.
+    """
+
+    def __init__(self, threads: int, name_of: Callable[..., str]) -> None:
+        super().__init__(threads, "request")
+        self._name_of = name_of
+        self._turns = Turns()
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Run a function when it is its turn."""
+        future: Future[Any] = Future()
+        self._turns.add(self._name_of(*args), (future, partial(function, *args, **kwargs)))
+        super().submit(self._run_next)
+        return future
+
+    def _run_next(self) -> None:
+        future, work = self._turns.take()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - the future raises it
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+
+def pool(threads: int, settings: Settings) -> FairThreads:
+    """Return a pool for the connections of a gunicorn worker."""
+    client_of = request_origin.client_finder(settings)
+    forwards = bool(settings.trusted_proxies)
+
+    def name_of(connection: Any) -> str:
+        peer = connection.client[0] if isinstance(connection.client, tuple) else ""
+        forwarded = _forwarded_for(connection.sock) if forwards else ""
+        return request_origin.address_and_network(client_of(peer, forwarded))[0]
+
+    return FairThreads(threads, name_of)
+
+
+def _forwarded_for(connection: socket.socket) -> str:
+    """Return the X-Forwarded-For of the request that has arrived, without reading it.
+
+    It decides the order of requests only. Everything else is read from the parsed request.
+    """
+    with suppress(OSError):
+        head = connection.recv(HEAD_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        head = head.partition(b"\r\n\r\n")[0] + b"\r\n"
+        return ",".join(value.decode("latin-1") for value in _FORWARDED.findall(head))
+    return ""
