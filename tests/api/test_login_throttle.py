@@ -118,6 +118,22 @@ def test_each_lock_lasts_twice_as_long_up_to_a_day(here):
     assert seen == [15, 30, 60, 120, 240, 480, 960, 1440, 1440]
 
 
+def test_lockout_follows_its_settings(app, client, ann, set_to):
+    more = {"lockout_failures": 10, "lockout_seconds": 1200, "lockout_max_seconds": 1800}
+    set_to(app, limit_login_account="1000/900", limit_login_address="1000/900", **more)
+
+    statuses, waits = [guess(client) for _ in range(10)], []
+    for _ in range(2):
+        locked = client.post(LOGIN, json=factories.login("ann@example.org", key=WRONG))
+        waits.append(round(int(locked.headers["Retry-After"]) / 60))
+        with app.app_context(), transaction() as work:
+            work.execute(sa.update(Failures).values(failures=9, locked_until=None))
+        guess(client)
+
+    assert statuses == [401] * 10
+    assert waits == [20, 30]
+
+
 def test_of_parallel_failures_over_a_hundred_one_locks(app, client):
     guess(client)
     with app.app_context(), transaction() as work:

@@ -3,7 +3,6 @@
 import re
 
 from tests.guards import source_tree
-from vaultr.auth import login_throttle
 from vaultr.ops.settings_commands import described
 from vaultr.protocol import sizes
 from vaultr.settings.types import KEY_SETS
@@ -32,7 +31,6 @@ lists them in groups.
 | --- | --- | --- | --- | --- |
 """
 MIB = 1024 * 1024
-HOURS = login_throttle.LONGEST_LOCK.days * 24
 TAIL = f"""
 ## Limits that are no settings
 
@@ -47,9 +45,8 @@ reject, and one with smaller ones would reject what they send:
 - A page has at most {sizes.LIST_LIMIT_MOST} rows, of a sync {sizes.SYNC_LIMIT_MOST:,}. PAGE_BYTES
   may be lower than {sizes.PAGE_BYTES // MIB} MiB, and not higher.
 
-A lockout follows {login_throttle.FAILURES_IN_A_ROW} failures in a row. It lasts 15 minutes and
-doubles up to {HOURS} hours. A mistyped setting could open every account to guesses, so only
-LIMIT_LOGIN_ACCOUNT and LIMIT_LOGIN_ADDRESS can be changed.
+A mistyped setting must not open every account to guesses. So LOCKOUT_FAILURES may be lower than
+100 and never higher, and a lockout lasts at least 15 minutes.
 
 Some limits are shares of settings. A client address without a session gets half of
 PARALLEL_REQUESTS. It gets two places of the hash queue (LOGIN_QUEUE), and at most a third. While a

@@ -40,9 +40,7 @@ from vaultr.request_context import current_origin
 from vaultr.settings.model import current_settings
 from vaultr.settings.types import Rate
 
-FAILURES_IN_A_ROW: Final = 100
-FIRST_LOCK: Final = timedelta(minutes=15)
-LONGEST_LOCK: Final = timedelta(hours=24)
+LONGEST_LOCK: Final = timedelta(hours=24)  # the highest LOCKOUT_MAX_SECONDS
 RETENTION: Final = timedelta(days=30)
 
 # A stamp is a time in ms, random hex digits (for two attempts in one ms) and a comma. Times have 13
@@ -157,18 +155,19 @@ def take(key: str, rate: Rate) -> None:
 
 
 def record_failure(attempt: Attempt, account_id: UUID | None) -> None:
-    """Keep the attempt counted; lock its counter if it was the hundredth failure in a row.
+    """Keep the attempt counted; lock its counter after LOCKOUT_FAILURES failures in a row.
 
-    The first lock lasts 15 minutes, each further one twice as long, up to a day. Addresses without
-    an account are locked in the same way, so that a lock shows nothing. If parallel failures exceed
-    a hundred, one of them locks.
+    The first lock lasts LOCKOUT_SECONDS, each further one twice as long, up to LOCKOUT_MAX_SECONDS.
+    Addresses without an account are locked in the same way, so that a lock shows nothing. If
+    parallel failures exceed the number, one of them locks.
     """
     attempt.failed = True
-    if attempt.failures < FAILURES_IN_A_ROW:
+    most = current_settings().lockout_failures
+    if attempt.failures < most:
         return
     values = {
         "counter": attempt.counter.key,
-        "most": FAILURES_IN_A_ROW,
+        "most": most,
         "locks": attempt.locks,
         "locked_until": clock.now() + lock_length(attempt.locks),
     }
@@ -221,7 +220,9 @@ def full_until(recent: str, rate: Rate, now: datetime) -> datetime | None:
 
 def lock_length(locks_before: int) -> timedelta:
     """Return the length of the next lock."""
-    return min(LONGEST_LOCK, FIRST_LOCK * (1 << min(locks_before, 16)))
+    settings = current_settings()
+    seconds = settings.lockout_seconds << min(locks_before, 16)
+    return timedelta(seconds=min(settings.lockout_max_seconds, seconds))
 
 
 def _take_slot(attempt: Attempt, rate: Rate) -> None:
@@ -264,8 +265,9 @@ def _check_counter(counter: Counter, rate: Rate) -> None:
 def _locked(wait: timedelta) -> Locked:
     """Return the same error for all locks, because only accounts have an operator's lock."""
     metrics.LOGINS.labels("locked").inc()
-    if wait > LONGEST_LOCK:
-        wait %= LONGEST_LOCK  # so that it counts down like any other lock
+    longest = timedelta(seconds=current_settings().lockout_max_seconds)
+    if wait > longest:
+        wait %= longest  # so that it counts down like any other lock
     return Locked(headers={"Retry-After": str(int(wait.total_seconds()) + 1)})
 
 

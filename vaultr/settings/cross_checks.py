@@ -136,6 +136,9 @@ def _capacity(settings: Any) -> Iterator[Finding]:
     if settings.login_queue is not None and settings.login_queue >= settings.web_threads:
         names = {"LOGIN_QUEUE", "WEB_THREADS"}
         yield names, "LOGIN_QUEUE: must be below WEB_THREADS, or waiting logins take all threads"
+    if settings.lockout_seconds > settings.lockout_max_seconds:
+        names = {"LOCKOUT_SECONDS", "LOCKOUT_MAX_SECONDS"}
+        yield names, "LOCKOUT_SECONDS: must be at most LOCKOUT_MAX_SECONDS"
     if settings.quota_item_bytes > settings.quota_vault_bytes:
         names = {"QUOTA_ITEM_BYTES", "QUOTA_VAULT_BYTES"}
         yield names, "QUOTA_ITEM_BYTES: must be at most QUOTA_VAULT_BYTES"

@@ -111,9 +111,7 @@ class Settings(BaseModel):
         ge=1,
         description="Logins of each worker that may wait for a hash; default: half the threads.",
     )
-    login_wait_seconds: int = Field(
-        default=1, ge=1, le=60, description="How long a login may wait for its hash."
-    )
+    login_wait_seconds: int = Field(default=3, ge=1, le=60, description="Wait for a login's hash.")
     base_url: str = Field(
         default="http://127.0.0.1:3000",
         json_schema_extra=_in_production(),
@@ -232,6 +230,9 @@ class Settings(BaseModel):
     )
     limit_login_account: Rate = Field(default=Rate(5, 900), description="By account or device.")
     limit_login_address: Rate = Field(default=Rate(20, 900), description="By client address.")
+    lockout_failures: int = Field(default=100, ge=10, le=100, description="Failures in a row.")
+    lockout_seconds: int = Field(default=900, ge=900, le=86_400, description="First; it doubles.")
+    lockout_max_seconds: int = Field(default=86_400, ge=900, le=86_400, description="The longest.")
     limit_signup: Rate = Field(default=Rate(50, 3600), description="By client address.")
     limit_refresh: Rate = Field(default=Rate(6, 60), description="By session.")
     limit_mail: Rate = Field(default=Rate(5, 3600), description="By recipient and kind of email.")
@@ -241,9 +242,7 @@ class Settings(BaseModel):
     limit_mail_account: Rate = Field(
         default=Rate(5, 3600), description="Emails to new addresses, by account."
     )
-    limit_hashes: Rate = Field(
-        default=Rate(10, 60), description="Password hashes for the sessions of an account."
-    )
+    limit_hashes: Rate = Field(default=Rate(10, 60), description="By account, for its sessions.")
     limit_writes: Rate = Field(
         default=Rate(600, 60), description="By session or machine; by account: ACCOUNT_FACTOR."
     )
