@@ -63,6 +63,7 @@ def test_cancelled_job_never_runs():
         ("127.0.0.0/8", "X-Forwarded-For: 192.0.2.1", "192.0.2.1"),
         ("10.0.0.0/8", "X-Forwarded-For: 192.0.2.1", "127.0.0.1"),
         ("1", "X-Forwarded-For: 2001:db8:0:1::7", "2001:db8:0:1::/64"),
+        ("2", "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 10.0.0.1", "192.0.2.1"),
         ("1", "Accept: */*", "127.0.0.1"),
         ("1", "Accept: */*\r\n\r\nX-Forwarded-For: 192.0.2.1", "127.0.0.1"),
     ],

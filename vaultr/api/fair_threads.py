@@ -22,7 +22,7 @@ Job: TypeAlias = tuple["Future[Any]", Callable[[], Any]]
 
 # As much of a request as is searched for the header of a proxy, which proxies send early.
 HEAD_BYTES: Final = 4096
-_FORWARDED: Final = re.compile(rb"\r\nX-Forwarded-For:[ \t]*([^\r\n]*)\r\n", re.I)
+_FORWARDED: Final = re.compile(rb"\r\nX-Forwarded-For:[ \t]*([^\r\n]*)(?=\r\n)", re.I)
 
 
 class Turns:
