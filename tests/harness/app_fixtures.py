@@ -5,11 +5,10 @@ Tests marked `both_databases` meet it on SQLite without Redis too; with ``--long
 
 import pytest
 import redis
-import sqlalchemy as sa
 import uuid6
 
 from tests import factories
-from tests.harness import open_cursors, servers
+from tests.harness import empty_tables, open_cursors, servers
 from vaultr.api import kill_switches
 from vaultr.app import create_app
 from vaultr.audit import (
@@ -65,14 +64,7 @@ def wait_for_redis(app):
 def empty(app):
     """Forget everything that a test left behind: rows, counts."""
     with app.app_context():
-        names = [table.name for table in reversed(db.metadata.sorted_tables)]
-        with db.engine.begin() as connection:
-            if db.engine.dialect.name == "postgresql":
-                # 15 ms; DELETE takes 1, but then rows are not read in the order of insertion.
-                connection.execute(sa.text(f"TRUNCATE {', '.join(names)} CASCADE"))
-            else:
-                for name in names:
-                    connection.execute(sa.text(f"DELETE FROM {name}"))
+        empty_tables.empty(db.engine, [table.name for table in reversed(db.metadata.sorted_tables)])
         db.session.remove()
         clear_fact_cache()
         transaction_hooks.pool().forget()  # its chains went with the rows
