@@ -1,5 +1,6 @@
 """Headers, CORS, hosts and caching, swept over every route and every status."""
 
+import itertools
 import re
 import uuid
 from datetime import timedelta
@@ -13,6 +14,8 @@ from vaultr.database.session import transaction
 
 HTTPS = "https://localhost"
 OURS, FOREIGN = "https://app.example.org", "https://evil.example.org"
+# HEAD is answered by the view of GET, the others by none: only ``--long`` sends all bodies to them.
+WITHOUT_OWN_VIEW = {"HEAD", "OPTIONS", "PATCH"}
 COUNTED = (
     "anonymous",
     "signup",
@@ -69,12 +72,13 @@ def requests():
     yield {"query_string": {"nonsense": "1"}}
 
 
-def test_every_response_has_security_headers_and_no_caching(swept):
+def test_every_response_has_security_headers_and_no_caching(swept, count):
     client = swept.test_client()
     seen = set()
     for method, path in routes(swept):
+        most = count(2, many=7) if method in WITHOUT_OWN_VIEW else 7
         for bearer in bearers(swept):
-            for request in requests():
+            for request in itertools.islice(requests(), most):
                 provided = dict(request)
                 headers = {**bearer, "Origin": OURS, **provided.pop("headers", {})}
                 # Buffered: an export that nobody reads holds its snapshot, and locks.
