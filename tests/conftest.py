@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import servers
+from tests.harness import forked_programs, servers
 
 TESTS = Path(__file__).parent
 ROLLOUT = TESTS / "rollout"
@@ -45,10 +45,14 @@ def pytest_xdist_auto_num_workers():
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist calls it before it starts its workers
 def pytest_xdist_setupnodes(config):
-    """Start PostgreSQL and Redis once for all workers; each takes databases of its own there."""
+    """Start once for all workers what serves them: PostgreSQL, Redis, processes that fork.
+
+    Each worker takes databases of its own.
+    """
     with contextlib.ExitStack() as stack:
         os.environ["TEST_DATABASE_URL"] = stack.enter_context(servers.postgres()).url
         os.environ["TEST_REDIS_URL"] = stack.enter_context(servers.redis_server()).url
+        stack.enter_context(forked_programs.for_all_processes())
         config.add_cleanup(stack.pop_all().close)
 
 

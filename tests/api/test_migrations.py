@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.first_hour.world import BIN, ROOT
-from tests.harness import servers
+from tests.harness import forked_programs, servers
 from tests.harness.app_fixtures import built, environ_for
 from vaultr.app import create_app
 from vaultr.database.session import db
@@ -88,7 +88,7 @@ def test_a_migration_that_fails_leaves_nothing_of_those_before_it(environ):
 def test_of_six_that_migrate_at_once_all_succeed(environ):
     command = [str(BIN / "flask"), "db", "upgrade"]
     pods = [
-        subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
+        forked_programs.start(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
         for _ in range(PODS)
     ]
     output = [pod.communicate(timeout=120)[1] for pod in pods]

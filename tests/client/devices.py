@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from tests.harness import forked_cli
+from tests.harness import forked_programs
 from tests.harness.runtime_folder import RuntimeFolder
 
 PASSWORD = "a master password for tests"
@@ -59,27 +59,15 @@ class Device:
             if secret:
                 descriptors.append(pipe(secret))
                 words[cut:cut] = [option, str(descriptors[-1])]
-        environ = {**self.environ, **dict(env)}
+        command = [*self.program, *words]
+        more = {"env": {**self.environ, **dict(env)}, "pass_fds": descriptors, "timeout": 120}
         try:
-            if self.forks and forked_cli.can_run(self.program, words, environ):
-                return forked_cli.run(
-                    self.program,
-                    words,
-                    environ=environ,
-                    stdin=stdin,
-                    descriptors=descriptors,
-                    timeout=120,
-                )
+            if self.forks:
+                return forked_programs.run(command, stdin=stdin, **more)
             return subprocess.run(
-                [*self.program, *words],
-                input=stdin,
-                capture_output=True,
-                text=True,
-                env=environ,
-                pass_fds=descriptors,
-                start_new_session=True,
-                timeout=120,
-            )
+                command,
+                input=stdin, capture_output=True, text=True, start_new_session=True, **more,
+            )  # fmt: skip
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -127,14 +115,13 @@ def pipe(secret):
 @contextlib.contextmanager
 def started(device, *words, program=PROGRAM):
     """Run it beside the test, which ends it, also where it fails."""
-    with subprocess.Popen(
+    with forked_programs.start(
         [*program, *words],
         env=device.environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
     ) as process:
         try:
             yield process

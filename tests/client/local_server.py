@@ -2,18 +2,17 @@
 
 import os
 import re
-import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
 
-from tests.harness import migrated_database
+from tests.harness import forked_programs, migrated_database
 from tests.harness.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 
 
 class Site:
@@ -45,7 +44,7 @@ class Site:
             migrated_database.write_to(self.database.parent)
         serve = [BIN / "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
+            self._process = forked_programs.start(
                 serve, cwd=ROOT, env=self._environ, stdout=log, stderr=log
             )
         self.wait_until_ready()

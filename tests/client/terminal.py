@@ -1,14 +1,12 @@
 """A pseudo-terminal: reads the output, and types answers to prompts."""
 
 import os
-import pty
 import select
-import signal
-import sys
 import termios
 from pathlib import Path
 
 from tests.client.devices import PROGRAM
+from tests.harness import forked_programs
 from tests.harness.timing import until
 
 PATIENCE_SECONDS = 60
@@ -20,13 +18,12 @@ class Terminal:
     def __init__(self, *words, environ, size=None):
         self.shown = ""
         self._matched = 0  # where the last text that was waited for ends
-        self.child, self._terminal = pty.fork()
-        if self.child == 0:
-            # Tests that run in a shell's background were told to ignore Ctrl-C; people were not.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            if size is not None:
-                termios.tcsetwinsize(0, size)
-            os.execve(sys.executable, [*PROGRAM, *words], dict(environ))
+        self._terminal, theirs = os.openpty()
+        if size is not None:
+            termios.tcsetwinsize(theirs, size)
+        self._process = forked_programs.start_on_terminal([*PROGRAM, *words], theirs, environ)
+        self.child = self._process.pid
+        os.close(theirs)
 
     def answers(self, question, answer):
         """Wait until ``question`` is asked, then type ``answer`` and a newline."""
@@ -61,9 +58,9 @@ class Terminal:
         """Read all that is left, and return the exit code."""
         while piece := self._read():
             self.shown += piece
-        _, status = os.waitpid(self.child, 0)
+        code = self._process.wait()
         os.close(self._terminal)
-        return os.waitstatus_to_exitcode(status)
+        return code
 
     def _read(self):
         ready, _, _ = select.select([self._terminal], [], [], PATIENCE_SECONDS)

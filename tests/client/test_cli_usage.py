@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.client.terminal import Terminal
+from tests.harness import forked_programs
 from vaultr.client.cli.main import vaultr
 from vaultr.client.cli.options import GlobalOptions, pass_options
 from vaultr.client.cli.suggestions import OTHER_NAMES
@@ -32,17 +33,10 @@ def commands(group=vaultr, path=()):
 
 def run(*arguments, home, **more):
     """Run the command as a process without a terminal, and with nobody who listens."""
-    environ = {**os.environ, "VAULTR_DIR": str(home), "VAULTR_AGENT": "off", **more.pop("env", {})}
-    environ.setdefault("VAULTR_URL", "http://127.0.0.1:9")
-    return subprocess.run(
-        [*PROGRAM, *arguments],
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        start_new_session=True,
-        **more,
-    )
+    environ = forked_programs.own_environ() | {"VAULTR_DIR": str(home), "VAULTR_AGENT": "off"}
+    environ |= {"VAULTR_URL": "http://127.0.0.1:9", **more.pop("env", {})}
+    stdin = more.pop("input", "")
+    return forked_programs.run([*PROGRAM, *arguments], stdin=stdin, env=environ, timeout=60, **more)
 
 
 @pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)

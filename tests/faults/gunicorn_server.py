@@ -12,22 +12,28 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.harness import app_fixtures, migrated_database
+from tests.harness import app_fixtures, forked_programs, migrated_database
 from tests.harness.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 SERVER = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
+
+
+def _start(command, **more):
+    return subprocess.Popen(command, start_new_session=True, **more)
 
 
 class Running:
     """One server, on SQLite unless ``more`` names another database.
 
     :param within: the beginning of the command line, for a limit that holds for all processes.
+    :param forks: start it by a fork, not where a test looks at its start, memory or descriptors.
     """
 
-    def __init__(self, home, *, within=(), **more):
+    def __init__(self, home, *, within=(), forks=True, **more):
         self._command = [*within, *SERVER]
+        self._start = forked_programs.start if forks else _start
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._out = home / "server.out"
@@ -42,17 +48,15 @@ class Running:
 
     def command(self, *arguments):
         """Run ``flask`` with these arguments to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "flask", *arguments],
-            cwd=ROOT, env=self.environ, capture_output=True, text=True,
-        )  # fmt: skip
+        return forked_programs.run(
+            [sys.executable, "-m", "flask", *arguments], cwd=ROOT, env=self.environ
+        )
 
     def start(self):
         with self._out.open("ab") as out:
-            self.process = subprocess.Popen(
-                self._command,
-                cwd=ROOT, env=self.environ, stdout=out, stderr=out, start_new_session=True,
-            )  # fmt: skip
+            self.process = self._start(
+                self._command, cwd=ROOT, env=self.environ, stdout=out, stderr=out
+            )
         until = time.monotonic() + PATIENCE_SECONDS
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > until:
@@ -106,9 +110,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(home, *, within=(), **more):
+def running(home, *, within=(), forks=True, **more):
     """Yield a server that runs, on a migrated database; it ends when the test does."""
-    server = Running(home, within=within, **more)
+    server = Running(home, within=within, forks=forks, **more)
     if "DATABASE_URL" in more:
         upgraded = server.command("db", "upgrade")
         assert upgraded.returncode == 0, upgraded.stderr

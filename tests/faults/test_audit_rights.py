@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from psycopg2 import sql
 
 from tests import factories
-from tests.harness import app_fixtures, servers
+from tests.harness import app_fixtures, forked_programs, servers
 from vaultr.audit import rights
 from vaultr.database.session import db
 
@@ -140,8 +140,10 @@ def test_sequencer_and_server_work_under_their_own_roles(migrated, tmp_path):
     sequence = ("from tests.faults import audit_steps; audit_steps.sequence()", rights.SEQUENCER)
     for code, role in (record, sequence):
         environ = app_fixtures.environ_for(tmp_path, DATABASE_URL=as_role(migrated, role))
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=os.environ | environ, capture_output=True, text=True
+        done = forked_programs.run(
+            [sys.executable, "-c", code],
+            env=forked_programs.own_environ() | environ,
+            code_of="server",
         )
         assert done.returncode == 0, done.stderr
 
@@ -157,8 +159,10 @@ def test_server_role_skips_the_job_and_logs_it_once(migrated, tmp_path):
         tmp_path, DATABASE_URL=as_role(migrated, rights.APP), LOG_LEVEL="INFO"
     )
 
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | environ, capture_output=True, text=True
+    done = forked_programs.run(
+        [sys.executable, "-c", code],
+        env=forked_programs.own_environ() | environ,
+        code_of="server",
     )
 
     assert done.returncode == 0, done.stderr

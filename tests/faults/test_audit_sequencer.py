@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from tests.harness import app_fixtures, audit_log, servers
+from tests.harness import app_fixtures, audit_log, forked_programs, servers
 from vaultr.audit import checkpoints, sequencer, service, state_file
 from vaultr.audit.events import Event
 from vaultr.audit.models import AuditEvent, AuditLeaf
@@ -41,9 +41,9 @@ def site(request, tmp_path):
 
 def step(site, code):
     """Run a step of `audit_steps` in a process of its own, and return what it printed."""
-    done = subprocess.run(
+    done = forked_programs.run(
         [sys.executable, "-c", f"from tests.faults import audit_steps; audit_steps.{code}"],
-        env=os.environ | site.environ, capture_output=True, text=True,
+        env=forked_programs.own_environ() | site.environ, code_of="server",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

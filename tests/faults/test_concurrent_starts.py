@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 from tests.faults.gunicorn_server import ROOT
+from tests.harness import forked_programs
 
 STARTERS = 8
 # All that takes time is loaded before; then they are let go together.
@@ -26,9 +27,9 @@ print(mode, *(hashlib.sha256(key).hexdigest() for key in ring.values()))
 def test_all_have_the_same_keys_and_one_database(tmp_path):
     environ = {"VAULTR_HOME": str(tmp_path / "home"), "LOG_LEVEL": "ERROR"}
     starting = [
-        subprocess.Popen(
+        forked_programs.start(
             [sys.executable, "-c", STARTING],
-            cwd=ROOT, env=environ, text=True,
+            cwd=ROOT, env=environ, code_of="server", text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         for _ in range(STARTERS)

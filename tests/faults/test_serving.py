@@ -23,7 +23,7 @@ from vaultr.settings.model import Settings
 def lasting(tmp_path_factory):
     """A server for the tests that only look at it."""
     home = tmp_path_factory.mktemp("lasting")
-    with running(home, HOME=str(home)) as server:
+    with running(home, forks=False, HOME=str(home)) as server:
         yield server
 
 
@@ -35,7 +35,7 @@ def wait_for(condition, seconds=60):
 
 
 def test_sigterm_makes_not_ready_drains_and_exits_cleanly(tmp_path):
-    with running(tmp_path, DRAIN_SECONDS="6") as server:
+    with running(tmp_path, forks=False, DRAIN_SECONDS="6") as server:
         assert server.get("/api/ready")[:2] == (200, b'{"ready":true,"degraded":[]}')
 
         server.process.send_signal(signal.SIGTERM)
@@ -59,7 +59,7 @@ def test_sigterm_makes_not_ready_drains_and_exits_cleanly(tmp_path):
 
 @pytest.mark.long
 def test_a_second_sigterm_ends_it_at_once(tmp_path):
-    with running(tmp_path, DRAIN_SECONDS="24") as server:
+    with running(tmp_path, forks=False, DRAIN_SECONDS="24") as server:
         server.process.send_signal(signal.SIGTERM)
         wait_for(lambda: server.logged("server.draining"))
         server.process.send_signal(signal.SIGTERM)
@@ -68,7 +68,7 @@ def test_a_second_sigterm_ends_it_at_once(tmp_path):
 
 
 def test_it_ends_when_its_terminal_is_closed(tmp_path):
-    with running(tmp_path) as server:
+    with running(tmp_path, forks=False) as server:
         server.process.send_signal(signal.SIGHUP)
 
         assert server.process.wait(60) == 0
@@ -76,7 +76,7 @@ def test_it_ends_when_its_terminal_is_closed(tmp_path):
 
 @pytest.mark.long
 def test_taken_address_is_named_and_no_listener_announced(tmp_path, lasting):
-    server = Running(tmp_path, PORT=str(lasting.port))
+    server = Running(tmp_path, forks=False, PORT=str(lasting.port))
 
     done = subprocess.run(SERVER, cwd=ROOT, env=server.environ, capture_output=True, text=True)
 
@@ -91,7 +91,7 @@ def test_taken_address_is_named_and_no_listener_announced(tmp_path, lasting):
 def test_killed_worker_is_replaced_and_new_one_drains(tmp_path, postgres_url, redis_url):
     url = servers.fresh_database(postgres_url)
     more = {"DATABASE_URL": url, "REDIS_URL": redis_url, "WEB_CONCURRENCY": "2"}
-    with running(tmp_path, DRAIN_SECONDS="6", **more) as server:
+    with running(tmp_path, forks=False, DRAIN_SECONDS="6", **more) as server:
         master = psutil.Process(server.process.pid)
         wait_for(lambda: len(master.children()) == 2)
         killed = master.children()[0]
@@ -109,7 +109,7 @@ def test_killed_worker_is_replaced_and_new_one_drains(tmp_path, postgres_url, re
 
 @pytest.mark.long
 def test_worker_ending_cleanly_records_end_of_its_writers(tmp_path):
-    with running(tmp_path) as server:
+    with running(tmp_path, forks=False) as server:
         body = (
             b'{"email":"ann@example.org","auth_key":"' + b"A" * 43 + b'",'
             b'"device":{"id":"0a1b2c3d-0000-4000-8000-00000000000f","name":"x"}}'
@@ -149,7 +149,7 @@ def test_a_terminal_shows_what_runs_and_what_production_needs(tmp_path):
 
 @pytest.mark.long
 def test_without_a_terminal_every_line_is_json(tmp_path):
-    with running(tmp_path) as server:
+    with running(tmp_path, forks=False) as server:
         server.get("/api/v1/openapi.json?hunter2=hunter2")
         server.get("/api/v1/hunter2")
         server.stop()
@@ -168,7 +168,9 @@ def test_without_a_terminal_every_line_is_json(tmp_path):
 def test_unreachable_database_is_logged_once_at_start(tmp_path, postgres_url, redis_url):
     url = servers.fresh_database(postgres_url)
     servers.drop_database(url)
-    server = Running(tmp_path, DATABASE_URL=url, REDIS_URL=redis_url, WEB_CONCURRENCY="2")
+    server = Running(
+        tmp_path, forks=False, DATABASE_URL=url, REDIS_URL=redis_url, WEB_CONCURRENCY="2"
+    )
 
     server.start()
     try:
@@ -188,7 +190,7 @@ def test_unreachable_database_is_logged_once_at_start(tmp_path, postgres_url, re
 
 
 def test_settings_that_cannot_be_used_end_it_with_one_message(tmp_path):
-    server = Running(tmp_path, PORT="many", TRUSTED_PROXIES="-1")
+    server = Running(tmp_path, forks=False, PORT="many", TRUSTED_PROXIES="-1")
 
     with pytest.raises(RuntimeError) as error:
         server.start()

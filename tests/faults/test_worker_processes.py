@@ -1,7 +1,6 @@
 """Several workers at once: every email goes out once, and a worker ends in good order."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import app_fixtures, mail_servers, servers
+from tests.harness import app_fixtures, forked_programs, mail_servers, servers
 from tests.harness.mail_servers import Inbox
 from vaultr.database.session import db
 from vaultr.mail import service
@@ -33,8 +32,12 @@ def environ(request, tmp_path):
 
 def worker(environ, *arguments):
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "worker", *arguments]
-    return subprocess.Popen(
-        command, env=os.environ | environ, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    return forked_programs.start(
+        command,
+        env=forked_programs.own_environ() | environ,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -1,0 +1,70 @@
+"""Programs that are forks behave as those that are started."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.harness import forked_programs
+from tests.harness.forked_programs import BIN, ROOT, kind_of
+
+FLASK = [sys.executable, "-m", "flask"]
+SHOWS = (
+    "import os, sys, vaultr.client; print(os.getsid(0) == os.getpid(), sys.argv[1:],"
+    " sorted(os.environ)); print(sys.stdin.read(), file=sys.stderr); sys.exit(3)"
+)
+WAITS = "import time, vaultr.client; print('waits', flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def environ(tmp_path):
+    return {"HOME": str(tmp_path), "VAULTR_HOME": str(tmp_path)}
+
+
+@pytest.mark.parametrize("start", [subprocess.Popen, forked_programs.start])
+def test_fork_gets_what_a_started_program_gets(start, environ):
+    more = {"start_new_session": True} if start is subprocess.Popen else {}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+
+    with start(
+        [sys.executable, "-c", SHOWS, "a b"], env=environ, text=True, **pipes, **more
+    ) as one:
+        stdout, stderr = one.communicate("typed")
+
+    assert one.returncode == 3
+    assert stdout == "True ['a b'] ['HOME', 'LC_CTYPE', 'VAULTR_HOME']\n"
+    assert stderr == "typed\n"
+
+
+def test_killed_fork_is_reported_and_keeps_its_id_until_then(environ):
+    words = [sys.executable, "-c", WAITS]
+    with forked_programs.start(words, env=environ, stdout=subprocess.PIPE, text=True) as one:
+        assert one.stdout.readline() == "waits\n"
+        running = one.poll()
+        os.kill(one.pid, signal.SIGKILL)
+        assert one.stdout.read() == ""
+        os.kill(one.pid, 0)
+
+        assert one.wait(60) == -signal.SIGKILL
+    assert running is None
+
+
+def test_flask_command_in_a_fork_reads_its_own_settings(environ):
+    good = forked_programs.run([*FLASK, "check"], env=environ, cwd=ROOT)
+    bad = forked_programs.run([*FLASK, "check"], env=environ | {"PORT": "many"}, cwd=ROOT)
+
+    assert (good.returncode, bad.returncode) == (0, 1)
+    assert "PORT" in bad.stdout + bad.stderr
+
+
+def test_what_is_read_at_the_start_is_never_forked(environ):
+    served = [str(BIN / "gunicorn"), "-c", "config/gunicorn.py", "wsgi:app"]
+
+    assert kind_of(served, environ, ROOT) == kind_of(FLASK, environ, ROOT) == "server"
+    assert kind_of(served, environ | {"METRICS_PORT": "1"}, ROOT) is None
+    assert kind_of(served, environ | {"OTEL_TRACES_EXPORTER": "x"}, ROOT) is None
+    assert kind_of(FLASK, environ | {"PYTHONPATH": "x"}, ROOT) is None
+    assert kind_of(FLASK, environ, environ["HOME"]) is None
+    assert kind_of(["nice", *FLASK], environ, ROOT) is None
