@@ -69,7 +69,7 @@ wheel: .venv/.tests ## Build a wheel of client and server in dist/
 	@echo "With the server: pip install 'FILE[server]'"
 
 release: tools ## Build and sign image and chart, with SBOM: VERSION=1.2.3
-	@PATH="$(CURDIR)/.tools/bin:$$PATH" deploy/release "$(VERSION)"
+	@PATH="$(CURDIR)/.tools/bin:$$PATH" deploy/release "$(VERSION)" $(if $(BASE),--base "$(BASE)")
 
 secrets: .venv/.server ## Generate missing secrets of docker-compose.yml
 	@$(BIN)/flask keys generate --dir secrets > /dev/null

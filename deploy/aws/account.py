@@ -16,6 +16,7 @@ try:
     import boto3
     import botocore.config
     from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+    from botocore.parsers import ResponseParserError
 except ModuleNotFoundError:
     sys.stderr.write("deploy/aws: boto3 is missing. Install it: pip install boto3\n")
     sys.exit(2)
@@ -88,7 +89,9 @@ def run(main):
     except KeyboardInterrupt:
         log(f"{_program()}: interrupted. Run the same command again: it continues.")
         sys.exit(130)
-    except (Rejected, Failed, ClientError, BotoCoreError, OSError) as error:
+    except (
+        Rejected, Failed, ClientError, BotoCoreError, ResponseParserError, OSError,
+    ) as error:  # fmt: skip
         begun = changed or isinstance(error, Failed)
         log(f"{_program()}: {sentence(error)}.")
         if not begun:
@@ -106,6 +109,8 @@ def sentence(error):
         return _rejection(error)
     if isinstance(error, BotoCoreError) and "redential" in str(error):
         return f"{str(error).rstrip('.')}. Set AWS_PROFILE or run `aws sso login`"
+    if isinstance(error, ResponseParserError):
+        return "the answer was not from AWS. Look for a proxy, and at AWS_ENDPOINT_URL"
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}"
     return str(error).rstrip(".")

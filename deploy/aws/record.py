@@ -1,7 +1,13 @@
 """The record of a release: the snapshot from before, and what ran before."""
 
+import contextlib
+import fcntl
+import hashlib
 import json
 import os
+import secrets
+import tempfile
+from pathlib import Path
 
 from account import Rejected
 
@@ -66,7 +72,36 @@ class Record:
         }  # fmt: skip
 
     def begin(self, options):
-        self._save(self._identity(options))
+        """Store what is released, with a token that only this record has."""
+        token = self.values.get("token") or secrets.token_hex(16)
+        self._save({**self._identity(options), "token": token})
+
+    @property
+    def token(self):
+        """Return by what the release proves that the lock is its own; empty in old records."""
+        return self.values.get("token", "")
+
+    @contextlib.contextmanager
+    def used(self):
+        """Let no other process of this machine use the record meanwhile.
+
+        :raises Rejected: another one uses it.
+        """
+        place = hashlib.sha256(str(self.details.resolve()).encode()).hexdigest()[:16]
+        path = Path(tempfile.gettempdir(), f"vaultr-release-{os.getuid()}-{place}.lock")
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Rejected(f"another command uses {self.path}. Wait until it ends") from None
+            if self.details.exists():
+                self.values = self._read()
+            yield
+
+    def forget(self):
+        """Remove the record of a release that was rejected before it created a snapshot."""
+        if not self.path.exists() and not self.path.with_name(f"{self.path.name}.part").exists():
+            self.details.unlink(missing_ok=True)
 
     def remember(self, before):
         self._save({"before": before, "rolled_back": False})

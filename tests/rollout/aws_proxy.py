@@ -7,6 +7,7 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+MEETING_SECONDS = 120
 READS = re.compile(r"Describe|List|Get|Head")
 QUERY_ERROR = (
     "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
@@ -18,7 +19,8 @@ class Proxy:
     """Forward calls to moto; ``calls`` has their operations in order.
 
     ``errors`` has a code of AWS, and ``answers`` a whole response, by operation. ``passing`` has
-    how many calls of an operation work before its error.
+    how many calls of an operation work before its error. ``meetings`` has a barrier by operation:
+    no call passes before all callers made it.
     """
 
     def __init__(self, port):
@@ -27,6 +29,7 @@ class Proxy:
         self.errors = {}
         self.answers = {}
         self.passing = {}
+        self.meetings = {}
         self.kill_at = None
         self.process = None
         self._lock = threading.Lock()
@@ -78,6 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.proxy.process.kill()
             self.close_connection = True
             return
+        if meeting := self.proxy.meetings.get(operation):
+            meeting.wait(MEETING_SECONDS)
         error = self.proxy.error(operation)
         answer = self.proxy.answers.get(operation)
         if answer:
@@ -114,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         return found[1] if found else f"{self.command.title()}{self.path.partition('?')[0]}"
 
     def _ask(self, body):
-        connection = http.client.HTTPConnection("127.0.0.1", self.proxy.moto, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.proxy.moto, timeout=300)
         with contextlib.closing(connection):
             connection.request(self.command, self.path, body, dict(self.headers))
             answer = connection.getresponse()

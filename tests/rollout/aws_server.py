@@ -8,6 +8,7 @@ the scripts and other resources use them.
 
 import datetime
 import sys
+import threading
 
 from moto import server
 from moto.acm.models import acm_backends
@@ -19,6 +20,7 @@ from moto.ecs.models import Container, EC2ContainerServiceBackend
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
 from moto.rds.models import DBInstance, DBParameterGroup, DBSnapshot, MasterUserSecret
 from moto.secretsmanager.models import secretsmanager_backends
+from moto.ssm.models import SimpleSystemManagerBackend
 
 # Types that are noted only, with the attributes that others read.
 ATTRIBUTES = {
@@ -217,6 +219,8 @@ ChangeSet.apply = _applied
 _update_service = EC2ContainerServiceBackend.update_service
 _container = Container.__init__
 _snapshot = DBSnapshot.__init__
+_put_parameter = SimpleSystemManagerBackend.put_parameter
+_one_at_a_time = threading.Lock()
 
 
 def _updated(self, properties):
@@ -264,6 +268,13 @@ def _taken(self, *arguments, **more):
     self.status = tags.get("test:status", self.status)
 
 
+def _put(self, *arguments, **more):
+    """Create a parameter for one of several callers at the same moment; moto looks, then writes."""
+    with _one_at_a_time:
+        return _put_parameter(self, *arguments, **more)
+
+
+SimpleSystemManagerBackend.put_parameter = _put
 EC2ContainerServiceBackend.update_service = _updated
 # A container of Fargate needs no memory of its own, but moto adds it up.
 EC2ContainerServiceBackend._calculate_task_resource_requirements = staticmethod(

@@ -25,9 +25,7 @@ def name(one):
 def pods(objects):
     """Yield the name, labels and spec of every pod that the objects make."""
     for one in kinds(objects, *WORKLOADS):
-        metadata, spec = (
-            (one["metadata"], one["spec"]) if one["kind"] == "Pod" else pod_spec(one)
-        )
+        metadata, spec = (one["metadata"], one["spec"]) if one["kind"] == "Pod" else pod_spec(one)
         yield name(one), metadata.get("labels", {}), spec
 
 
@@ -84,7 +82,9 @@ def deployment_has_host_podantiaffinity(objects):
     """Accept what spreads pods over hosts, too: constraints replace anti-affinity."""
     for one in kinds(objects, "Deployment", "StatefulSet"):
         _, _, spec = next(pods([one]))
-        spread = any(two["topologyKey"] == HOST for two in spec.get("topologySpreadConstraints", []))
+        spread = any(
+            two["topologyKey"] == HOST for two in spec.get("topologySpreadConstraints", [])
+        )
         if not spread and "podAntiAffinity" not in spec.get("affinity", {}):
             yield name(one)
 

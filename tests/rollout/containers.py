@@ -20,10 +20,17 @@ CLOSED = (
 )  # fmt: skip
 
 
+LOCAL = "localhost/vaultr-base:trixie"  # by deploy/tools/local-base
+
+
+@functools.cache
 def base():
-    """Name the base as the Dockerfile does; ``ROLLOUT_BASE`` is a local one in its place."""
-    dockerfile = (tools.ROOT / "Dockerfile").read_text()
-    return os.environ.get("ROLLOUT_BASE") or re.search(r"^FROM (\S+)", dockerfile, re.M)[1]
+    """Name the base: the one of ``ROLLOUT_BASE``, else the local one, else the Dockerfile's."""
+    if name := os.environ.get("ROLLOUT_BASE"):
+        return name
+    if shutil.which("podman") and tools.run("podman", "image", "exists", LOCAL).returncode == 0:
+        return LOCAL
+    return re.search(r"^FROM (\S+)", (tools.ROOT / "Dockerfile").read_text(), re.M)[1]
 
 
 @functools.cache
@@ -47,8 +54,8 @@ def build(folder):
     text = (tools.ROOT / "Dockerfile").read_text()
     dockerfile.write_text(re.sub(r"^FROM \S+", f"FROM {base()}", text, flags=re.M))
     done = tools.run(
-        "buildah", "build", "--isolation", "chroot", "--network", "host", "--pull=never",
-        "--format", "docker", "--ignorefile", ".dockerignore", *_ulimits(),
+        "buildah", "build", "--layers", "--pull=never", "--isolation", "chroot",
+        "--network", "host", "--format", "docker", "--ignorefile", ".dockerignore", *_ulimits(),
         "--build-arg", "VERSION=0.0.0-test", "--build-arg", "REVISION=abc1234",
         "--file", str(dockerfile), "--tag", name, ".",
     )  # fmt: skip

@@ -3,6 +3,7 @@
 import itertools
 import json
 import signal
+import threading
 import time
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from tests.rollout import aws, aws_proxy, tools
 
 NAMES = [f"{aws.NAME}-{one}" for one in ("web", "worker", "sequencer")]
-# Snapshot, nine definitions, one task, three services, four schedules.
-CHANGES = ["CreateDBSnapshot", "RunTask", "UpdateService", "Put/schedules/vaultr-prod-drill"]
+# The lock, a snapshot, nine definitions, a task, three services, four schedules, the lock again.
+CHANGES = ["PutParameter", "CreateDBSnapshot", "RunTask", "UpdateService",
+           "Put/schedules/vaultr-prod-drill", "DeleteParameter"]  # fmt: skip
 TAGS = (f"1.0.{number}" for number in itertools.count())
 
 
@@ -46,9 +48,9 @@ def _killed(cloud, proxy, number, when, *command):
 
 
 # The first release of each kind of change in `make check-rollout`, all of them with --long.
-POINTS = [(0, "after"), *(
+POINTS = [(1, "after"), *(
     pytest.param(number, when, marks=pytest.mark.long)
-    for number in range(18) for when in ("before", "after") if (number, when) != (0, "after")
+    for number in range(20) for when in ("before", "after") if (number, when) != (1, "after")
 )]  # fmt: skip
 
 
@@ -219,6 +221,83 @@ def test_release_while_another_runs_is_rejected(cloud, proxy, tmp_path):
     assert done.returncode == 2, tools.output_of(done)
     assert "vaultr-prod-web is being deployed. Wait until it is steady" in done.stderr
     assert proxy.changes == []
+
+
+# --- one release at a time -----------------------------------------------------------------
+
+LOCK = f"/{aws.NAME}/release"
+
+
+def test_releases_at_the_same_moment_let_one_begin(cloud, proxy, tmp_path):
+    """All have made their checks before the first of them reaches for the lock."""
+    tags, snapshots = [next(TAGS) for _ in range(3)], _snapshots(cloud)
+    cloud.push(*tags)
+    proxy.meetings["PutParameter"] = threading.Barrier(len(tags))
+    processes = [
+        cloud.start("release", "ecs", "--tag", tag, "--record", tmp_path / tag,
+                    AWS_ENDPOINT_URL=proxy.url)
+        for tag in tags
+    ]  # fmt: skip
+
+    errors = [one.communicate(timeout=240)[1] for one in processes]
+
+    codes = [one.returncode for one in processes]
+    assert sorted(codes) == [0, 2, 2], errors
+    winner = tags[codes.index(0)]
+    assert all("another release runs" in text for text in errors if f"{winner} runs" not in text)
+    assert _tags(cloud, _running(cloud).values()) == {winner}
+    assert len(_snapshots(cloud) - snapshots) == proxy.calls.count("RunTask") == 1
+    # A rejected release leaves nothing, and can begin when the other one has ended.
+    assert {path.name for path in tmp_path.iterdir()} == {winner, f"{winner}.json"}
+    assert cloud.call("ssm", "get_parameter", Name=LOCK) == {"error": "ParameterNotFound"}
+
+
+def test_killed_release_keeps_others_out_until_it_continues(cloud, proxy, tmp_path):
+    tag, other = next(TAGS), next(TAGS)
+    cloud.push(tag, other)
+    command = ["release", "ecs", "--tag", tag, "--record", tmp_path / "record"]
+    assert _killed(cloud, proxy, 1, "after", *command)
+    before = _snapshots(cloud), _running(cloud)
+
+    elsewhere = [
+        cloud.run("release", "ecs", "--tag", other, "--record", tmp_path / "other"),
+        cloud.run("release", "ecs", "--tag", other, "--record", tmp_path / "other", "--dry-run"),
+        cloud.run("release", "green", "--tag", other, "--record", tmp_path / "other"),
+        cloud.run("release", "rollback", "--tag", "0.1.0"),
+    ]
+
+    assert [one.returncode for one in elsewhere] == [2] * 4, tools.output_of(elsewhere[0])
+    assert f"another release runs ({tag} to ecs, " in elsewhere[0].stderr
+    assert f"aws ssm delete-parameter --name {LOCK}" in elsewhere[0].stderr
+    assert (_snapshots(cloud), _running(cloud)) == before
+    assert cloud.run(*command).returncode == 0
+
+
+def test_same_release_twice_at_once_runs_once(cloud, proxy, tmp_path):
+    tag = next(TAGS)
+    cloud.push(tag)
+    command = ["release", "ecs", "--tag", tag, "--record", tmp_path / "record"]
+    proxy.errors["DescribeTasks"] = "ThrottlingException"  # the migration never ends
+    first = cloud.start(*command, AWS_ENDPOINT_URL=proxy.url)
+    while "DescribeTasks" not in proxy.calls and first.poll() is None:
+        time.sleep(0.05)
+
+    second = cloud.run(*command)
+    first.kill()
+    first.communicate()
+
+    assert second.returncode == 2, tools.output_of(second)
+    assert "another command uses" in second.stderr
+    assert cloud.run(*command).returncode == 0
+
+
+def test_failed_release_gives_the_lock_back(cloud, tmp_path):
+    cloud.push("broken2")
+
+    done = cloud.run("release", "ecs", "--tag", "broken2", "--record", tmp_path / "record")
+
+    assert done.returncode == 1, tools.output_of(done)
+    assert cloud.call("ssm", "get_parameter", Name=LOCK) == {"error": "ParameterNotFound"}
 
 
 # --- environment ---------------------------------------------------------------------------

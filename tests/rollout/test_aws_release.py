@@ -271,6 +271,7 @@ ACTIONS = {
     "create_db_snapshot": {"rds:CreateDBSnapshot", "rds:AddTagsToResource"},
     "delete_change_set": {"cloudformation:DeleteChangeSet"},
     "delete_db_snapshot": {"rds:DeleteDBSnapshot"},
+    "delete_parameter": {"ssm:DeleteParameter"},
     "describe_alarms": {"cloudwatch:DescribeAlarms"},
     "describe_change_set": {"cloudformation:DescribeChangeSet"},
     "describe_db_instances": {"rds:DescribeDBInstances"},
@@ -281,10 +282,12 @@ ACTIONS = {
     "describe_task_definition": {"ecs:DescribeTaskDefinition"},
     "describe_tasks": {"ecs:DescribeTasks"},
     "execute_change_set": {"cloudformation:ExecuteChangeSet"},
+    "get_parameter": {"ssm:GetParameter"},
     "get_schedule": {"scheduler:GetSchedule"},
     "get_secret_value": {"secretsmanager:GetSecretValue", "kms:Decrypt"},
     "list_change_sets": {"cloudformation:ListChangeSets"},
     "put_object": {"s3:PutObject", "s3:GetObject"},
+    "put_parameter": {"ssm:PutParameter"},
     "put_secret_value": {"secretsmanager:PutSecretValue", "kms:GenerateDataKey"},
     "register_task_definition": {"ecs:RegisterTaskDefinition", "iam:PassRole"},
     "restore_db_instance_from_db_snapshot": {"rds:RestoreDBInstanceFromDBSnapshot"},
@@ -292,7 +295,14 @@ ACTIONS = {
     "update_schedule": {"scheduler:UpdateSchedule", "iam:PassRole"},
     "update_service": {"ecs:UpdateService", "iam:PassRole"},
 }
-SCRIPTS = ("stacks", "snapshots", "release", "account.py", "database_snapshot.py")
+SCRIPTS = (
+    "stacks",
+    "snapshots",
+    "release",
+    "account.py",
+    "database_snapshot.py",
+    "release_lock.py",
+)
 VERBS = "create|delete|describe|execute|get|list|put|register|restore|run|update"
 METHOD = rf'(?:(?<=\.)|(?<=\("))((?:{VERBS})_\w+)'
 

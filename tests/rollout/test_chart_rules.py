@@ -10,7 +10,9 @@ from tests.rollout.tools import rendered
 
 # The releases that run together: a colour has its pods, `shared` the Service that leads to them.
 TOGETHER = {"blue": ("shared",), "green": ("shared",)}
-SETS = [path.name.removesuffix("-values.yaml") for path in tools.TRIALS if "shared" not in path.name]
+SETS = [
+    path.name.removesuffix("-values.yaml") for path in tools.TRIALS if "shared" not in path.name
+]
 ONE_POD = (
     "the worker takes turns under locks, and the sequencer must never run twice: a second pod would"
     " wait, and a budget for one pod would block the drain of its node"
@@ -123,9 +125,10 @@ DAMAGE = {
         restartPolicy="Always"
     ),
     "pod-networkpolicy": lambda all_: all_.remove(_first(all_, "NetworkPolicy")),
-    "networkpolicy-targets-pod": lambda all_: all_.remove(_first(all_, "CronJob")) or [
-        all_.remove(one) for one in chart_rules.kinds(all_, "CronJob")
-    ],
+    "networkpolicy-targets-pod": lambda all_: (
+        all_.remove(_first(all_, "CronJob"))
+        or [all_.remove(one) for one in chart_rules.kinds(all_, "CronJob")]
+    ),
     "service-targets-pod": lambda all_: _first(all_, "Service")["spec"]["selector"].update(a="b"),
     "service-type": lambda all_: _first(all_, "Service")["spec"].update(type="NodePort"),
     "ingress-targets-service": lambda all_: [

@@ -214,3 +214,56 @@ def test_nginx_of_the_machine_accepts_the_edge(host, tmp_path):
     done = tools.run("nginx", "-t", "-c", str(tmp_path / "main"))
 
     assert done.returncode == 0, tools.output_of(done)
+
+
+# The test that runs a block of the page, or the mark in its section that says what to look for.
+SHOWN = {
+    "docker build": "engine",
+    "make secrets": "engine",
+    "# The name that users type.": "test_deployment_page.py::test_compose_env_values_mean",
+    "docker compose --profile certificate": "engine",
+    "git pull": "engine",
+    "apt-get install --yes python3-venv": "machine",
+    "install -d -m 0700 /etc/vaultr": "test_deployment_page.py::test_machine_without_containers",
+    "cp /opt/vaultr/app/deploy/systemd": "test_deployment_page.py::test_nginx_of_the_machine",
+    "systemd-run --pipe": "machine",
+    "git -C /opt/vaultr/app fetch": "machine",
+    "deploy/aws/stacks plan": "test_aws_page.py::test_commands_of_the_page_work",
+    "flask keys generate": "test_deployment_page.py::test_the_files_of_secrets",
+    "kubectl create namespace": "test_deployment_page.py::test_release_renders_with_authorities",
+    "externalSecrets:": "test_deployment_page.py::test_values_on_the_page",
+    "extraVolumes:": "test_deployment_page.py::test_values_on_the_page",
+    "renew() {": "cluster",
+    "ingress:": "test_deployment_page.py::test_values_on_the_page",
+    "networkPolicy:": "test_deployment_page.py::test_values_on_the_page",
+    "podSecurityContext:": "test_deployment_page.py::test_values_on_the_page",
+    "podAnnotations:": "test_deployment_page.py::test_values_on_the_page",
+    "helm -n vaultr uninstall": "cluster",
+    "skopeo copy": "test_release.py::test_image_and_chart_are_oci_layouts",
+    "pip install": "engine",
+    "FROM registry.example.org": "engine",
+    "export NAMESPACE=vaultr": "test_blue_green.py::test_users_are_led_over",
+    "# values of prometheus-adapter": "cluster",
+}  # fmt: skip
+
+
+def _blocks():
+    """Yield each block of commands or values, and the section that it is in."""
+    for section in re.split(r"(?m)^(?=## )", PAGE):
+        for block in re.findall(r"(?:^    .*\n|^\n(?=    ))+", section, re.M):
+            yield block.strip(), section
+
+
+def test_each_command_is_run_by_a_test_or_marked():
+    beginnings = {}
+    for block, section in _blocks():
+        [known] = [one for one in SHOWN if block.startswith(one)]
+        beginnings[known] = section
+
+    assert {*beginnings} == {*SHOWN}
+    for beginning, shown in SHOWN.items():
+        file, _, test = shown.partition("::")
+        if test:
+            assert f"def {test}" in (tools.ROOT / "tests" / "rollout" / file).read_text()
+        else:
+            assert f"**({shown})**" in beginnings[beginning], beginning

@@ -1,0 +1,172 @@
+"""Every supported PostgreSQL, with TLS and SCRAM only: whom it lets in, and what a role may do."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import psycopg2
+import pytest
+
+from tests.harness import app_fixtures, server_programs, servers
+from tests.harness.mail_servers import Certificate
+from tests.rollout import tools
+from vaultr.app import create_app
+from vaultr.database.session import db
+from vaultr.settings.model import Settings
+
+PASSWORD = "a-password-of-more-than-20-letters"
+OWNER, APP = "vaultr_owner", "vaultr_app"
+VERSIONS = ("15", "16", "17", "18")
+NO_RIGHT = "42501"
+SCRAM_ONLY = "hostssl all all 127.0.0.1/32 scram-sha-256\n"
+
+
+class Site:
+    """A server that speaks TLS by a certificate for ``localhost``, and its two authorities."""
+
+    def __init__(self, server, folder):
+        self.server = server
+        self.good = Certificate(folder, "localhost")
+        self.other = Certificate(folder, "localhost")
+        self.name = "postgres"
+
+    def close(self):
+        """Let nobody in but by TLS and SCRAM."""
+        data = self.server.folder / "data"
+        owner = data.stat()
+        for name, source in (("server.crt", self.good.file), ("server.key", self.good.key)):
+            target = data / name
+            shutil.copy(source, target)
+            shutil.chown(target, owner.st_uid, owner.st_gid)
+            target.chmod(0o600)
+        (data / "postgresql.auto.conf").write_text("ssl = on\n")
+        (data / "pg_hba.conf").write_text(SCRAM_ONLY)
+        self.server.stop(signal.SIGINT)
+        self.server.url = self.url("vaultr")
+        self.server.start()
+
+    def url(self, role, *, password=PASSWORD, host="localhost", trusted=None, more=""):
+        port = self.server.url.partition("?")[0].rpartition(":")[2].partition("/")[0]
+        query = f"sslmode=verify-full&sslrootcert={(trusted or self.good).file}{more}"
+        return f"postgresql://{role}:{password}@{host}:{port}/{self.name}?{query}"
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def site(request):
+    with servers.scratch("vaultr-versions-") as folder, pytest.MonkeyPatch.context() as patch:
+        programs = _programs(request.param, folder)
+        patch.setattr(server_programs, "_postgres_programs", lambda _: [programs])
+        with servers.postgres(own=True) as server:
+            found = Site(server, folder)
+            assert _run(server.url, "SHOW server_version")[0][0].startswith(f"{request.param}.")
+            _roles(server.url, folder)
+            _run(server.url, f"ALTER ROLE vaultr PASSWORD '{PASSWORD}'")
+            found.close()
+            done = _flask(found.url(OWNER), folder, "db", "upgrade")
+            assert done.returncode == 0, tools.output_of(done)
+            yield found
+
+
+def _programs(version, folder):
+    """Copy the programs to where the server's user can reach them, with the links of libraries."""
+    source = tools.FOLDER / "npm" / "node_modules" / f"postgres-{version}" / "native"
+    home = folder / "native"
+    shutil.copytree(source, home)
+    for one in json.loads((source / "pg-symlinks.json").read_text()):
+        link = folder / one["target"]
+        if not link.exists():
+            link.symlink_to(folder / one["source"])
+    for path in home.rglob("*"):  # npm leaves some files to their owner
+        path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
+    return home / "bin"
+
+
+def _roles(url, folder):
+    path = folder / "password"
+    path.write_text(PASSWORD)
+    environ = {**os.environ, "APP_PASSWORD_FILE": str(path), "OWNER_PASSWORD_FILE": str(path)}
+    done = tools.run("psql", "-v", "ON_ERROR_STOP=1", "--quiet", "--dbname", url,
+                     "--file", "deploy/postgres/roles.sql", env=environ)  # fmt: skip
+    assert done.returncode == 0, tools.output_of(done)
+
+
+def _flask(url, folder, *arguments):
+    environ = {"PATH": os.environ["PATH"], "VAULTR_ENV": "development",
+               "VAULTR_HOME": str(folder / "home"), "DATABASE_URL": url}  # fmt: skip
+    return subprocess.run([sys.executable, "-m", "flask", *arguments], cwd=tools.ROOT,
+                          env=environ, capture_output=True, text=True)  # fmt: skip
+
+
+def _run(url, statement):
+    with contextlib.closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.mark.matrix(2)
+def test_server_is_ready_on_each_supported_version(site, tmp_path):
+    environ = app_fixtures.environ_for(tmp_path, DATABASE_URL=site.url(APP))
+    app = create_app(Settings.from_environ(environ))
+
+    answer = app.test_client().get("/api/ready")
+    with app.app_context():
+        db.engine.dispose()
+
+    assert answer.json["ready"] is True, answer.json
+    used = "SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+    assert _run(site.url(APP), used) == [(True, "TLSv1.3")]
+
+
+@pytest.mark.matrix(2)
+def test_client_rejects_wrong_authority_and_wrong_name(site, tmp_path):
+    wrong = {
+        "certificate verify failed": site.url(APP, trusted=site.other),
+        "does not match host name": site.url(APP, host="127.0.0.1"),
+    }
+
+    for reason, url in wrong.items():
+        done = _flask(url, tmp_path, "db-status", "--json")
+
+        assert done.returncode != 0
+        with pytest.raises(psycopg2.OperationalError, match=reason):
+            psycopg2.connect(url)
+
+
+@pytest.mark.matrix(2)
+def test_server_asks_for_tls_and_scram_only(site):
+    stored = "SELECT rolpassword FROM pg_authid WHERE rolname LIKE 'vaultr%'"
+    passwords = [row[0] for row in _run(site.url("vaultr"), stored) if row[0]]
+    assert len(passwords) >= 3
+    assert all(one.startswith("SCRAM-SHA-256$") for one in passwords)
+    assert _run(site.url(APP, more="&require_auth=scram-sha-256"), "SELECT 1") == [(1,)]
+    for url in (
+        site.url(APP).replace("verify-full", "disable"),
+        site.url(APP, password="x" * 30),
+        site.url(APP, more="&require_auth=md5,password,none"),
+    ):
+        with pytest.raises(psycopg2.OperationalError):
+            psycopg2.connect(url)
+
+
+@pytest.mark.matrix(2)
+def test_role_of_the_server_makes_and_drops_nothing(site):
+    statements = (
+        "CREATE TABLE things (id int)", "DROP TABLE accounts", "TRUNCATE accounts",
+        "ALTER TABLE accounts ADD COLUMN more int", "CREATE SCHEMA other", "DROP SCHEMA public",
+        "CREATE DATABASE other", "DROP DATABASE postgres", "CREATE ROLE other",
+        f"ALTER ROLE {OWNER} PASSWORD 'x'", "CREATE EXTENSION pgcrypto", f"SET ROLE {OWNER}",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP TABLE audit_event",
+        "UPDATE audit_event SET id = 0", "DELETE FROM audit_event",
+    )  # fmt: skip
+    for statement in statements:
+        with pytest.raises(psycopg2.Error) as error:
+            _run(site.url(APP), statement)
+        assert error.value.pgcode == NO_RIGHT, statement
+
+    assert _run(site.url(APP), "SELECT count(*) >= 0 FROM accounts") == [(True,)]
