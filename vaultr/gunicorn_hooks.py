@@ -32,6 +32,7 @@ from vaultr.observability.tracing import spans
 from vaultr.ops import database_wait, worker
 from vaultr.security import keyring
 from vaultr.settings.model import InvalidSettings, Settings
+from vaultr.settings.types import host_and_port
 
 _STOP: Final = AppSlot[Callable[[], None]]("worker.stop_inline")
 _listeners: list[socket.socket] = []
@@ -82,10 +83,9 @@ def _filled(msg: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def address(settings: Settings) -> str:
     """Return the address to listen on; ``BIND`` may be a host, or host and port."""
-    host = settings.bind or "127.0.0.1"
-    if host.count(":") > 1 and not host.startswith("["):
-        host = f"[{host}]"
-    return host if host.rpartition("]")[2].count(":") else f"{host}:{settings.port}"
+    host, port = host_and_port(settings.bind or "127.0.0.1")
+    bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{bracketed}:{port or settings.port}"
 
 
 def greeting(settings: Settings) -> str:

@@ -7,7 +7,7 @@ import socket
 import pytest
 import sqlalchemy as sa
 
-from tests.harness import audit_anchors, audit_log
+from tests.harness import audit_anchors, audit_log, tls_sites
 from vaultr.audit import (
     anchors,
     checkpoints,
@@ -225,6 +225,22 @@ def test_witness_cosigns_what_extends_its_last_checkpoint(here, set_to):
         assert signed.signed_by(witness.key, signing.verify)
         assert {status for _, status in witness.requests} == {404, 200, 409}
         assert {path for path, _ in witness.requests} == {"/add-checkpoint"}
+
+
+def test_witness_with_private_authority_needs_private_ca(here, set_to, tmp_path):
+    authority = tls_sites.Authority()
+    with audit_anchors.witness(authority.context(tmp_path, "localhost")) as witness:
+        witnessed(here, set_to, witness)
+        grow()
+        rejected = anchors.failing()
+        add_log(here, witness)
+        witnessed(here, set_to, witness, private_ca=authority.pem())
+
+        grow()
+
+        assert rejected == [witness.url]
+        assert {status for _, status in witness.requests} == {200}
+        assert anchors.failing() == []
 
 
 def test_witness_of_another_key_is_a_failing_anchor(here, set_to):

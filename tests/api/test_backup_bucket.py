@@ -1,5 +1,6 @@
 """Backups in a bucket: against `rclone serve s3`, a server that speaks S3."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import backups, servers
+from tests.harness import backups, servers, tls_sites
 from vaultr.backup import create, drill, retention, storage, verify
 from vaultr.backup.bucket import Bucket
 from vaultr.backup.errors import LocationFailed
@@ -20,24 +21,30 @@ pytestmark = [pytest.mark.long, pytest.mark.usefixtures("migrated_to_newest")]
 KEY, SECRET = "backup-access-key", "backup-secret-key"
 
 
+@contextlib.contextmanager
+def serving(folder, *more):
+    """Serve a folder, whose folders are the buckets; return the port."""
+    program = Path(sys.executable).with_name("rclone")
+    port = servers.free_port()
+    command = [str(program), "serve", "s3", "--addr", f"127.0.0.1:{port}"]
+    command += ["--auth-key", f"{KEY},{SECRET}", *map(str, more), str(folder)]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
+        yield port
+        process.terminate()
+
+
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
     """The address of a server whose one bucket is a folder."""
     folder = tmp_path_factory.mktemp("buckets")
     (folder / "vaultr-backups").mkdir()
-    program = Path(sys.executable).with_name("rclone")
-    port = servers.free_port()
-    command = [str(program), "serve", "s3", "--addr", f"127.0.0.1:{port}"]
-    command += ["--auth-key", f"{KEY},{SECRET}", str(folder)]
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
+    with serving(folder) as port:
         yield f"http://127.0.0.1:{port}"
-        process.terminate()
     shutil.rmtree(folder)
 
 
-@pytest.fixture
-def bucket(endpoint, monkeypatch):
+def use(endpoint, monkeypatch):
     for name, value in {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": KEY,
@@ -46,15 +53,24 @@ def bucket(endpoint, monkeypatch):
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
-    place = Bucket("vaultr-backups", "production")
+
+
+def until_it_lists(place):
     until = time.monotonic() + 60
     while True:
         try:
-            place.list()
-            return place
+            return place.list()
         except LocationFailed:
             assert time.monotonic() < until
             time.sleep(0.1)
+
+
+@pytest.fixture
+def bucket(endpoint, monkeypatch):
+    use(endpoint, monkeypatch)
+    place = Bucket("vaultr-backups", "production")
+    until_it_lists(place)
+    return place
 
 
 @pytest.fixture
@@ -111,3 +127,19 @@ def test_missing_bucket_and_unreachable_server_are_named(settings, bucket, monke
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{servers.free_port()}")
     with pytest.raises(LocationFailed, match="EndpointConnectionError"):
         Bucket("vaultr-backups", "").list()
+
+
+def test_bucket_with_private_authority_needs_private_ca(settings, monkeypatch, tmp_path):
+    authority = tls_sites.Authority()
+    authority.context(tmp_path, "localhost")
+    tls = ("--cert", tmp_path / "localhost.crt", "--key", tmp_path / "localhost.key")
+    (tmp_path / "data" / "vaultr-backups").mkdir(parents=True)
+    trusting = {"private_ca": authority.pem(), "vaultr_home": tmp_path / "home"}
+    with serving(tmp_path / "data", *tls) as port:
+        use(f"https://localhost:{port}", monkeypatch)
+
+        listed = until_it_lists(Bucket("vaultr-backups", "", settings.model_copy(update=trusting)))
+
+        assert listed == []
+        with pytest.raises(LocationFailed, match="SSLError"):
+            Bucket("vaultr-backups", "", settings).list()

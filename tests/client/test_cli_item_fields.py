@@ -1,6 +1,7 @@
 """add and edit set every field of an item: by options, prompts, a pipe or an editor."""
 
 import json
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -154,3 +155,22 @@ def test_editor_gets_a_private_file_in_memory_that_is_removed(
     detail = device.run_json("show", router["id"], "--reveal", password=None)["detail"]
     assert detail.get("notes") == ("written in the editor" if code == 0 else None)
     assert ("fields" in detail) is (code != 0)
+
+
+KILLER = """
+import os, pathlib, signal, sys
+pathlib.Path({log!r}).write_text(sys.argv[1])
+os.kill(os.getppid(), signal.SIGKILL)
+"""
+
+
+def test_next_command_removes_file_of_killed_edit(device, router, tmp_path):
+    program = tmp_path / "killer.py"
+    program.write_text(KILLER.format(log=str(tmp_path / "log")))
+    editor = f"{sys.executable} {program}"
+    killed = at_terminal(device, "edit", router["id"], "--editor", EDITOR=editor).ends()
+
+    device.done("status", password=None)
+
+    assert killed == -signal.SIGKILL
+    assert not Path((tmp_path / "log").read_text()).parent.exists()

@@ -55,6 +55,27 @@ def test_similar_names_are_suggested_without_secrets(device, hub):
     assert "secret of" not in item + vault + field
 
 
+def test_missing_names_say_where_to_look(device, hub):
+    item = device.fails(1, "show", "Zebra")
+    vault = device.fails(1, "list", "--vault", "Zebra")
+    env_set = device.fails(1, "export", "Zebra")
+    machine = device.fails(1, "machines", "show", "Zebra")
+
+    assert "To list the items: vaultr list" in item
+    assert "There is no such vault. Your vaults: Personal." in vault
+    assert "To list the environment sets: vaultr list --type env_set" in env_set
+    assert "To list the machines: vaultr machines list" in machine
+
+
+def test_error_says_that_item_is_in_trash_or_not(device, hub):
+    active = device.fails(1, "restore", "GitHub")
+    device.done("rm", "GitHub")
+    trashed = device.fails(1, "rm", "GitHub")
+
+    assert "One has this title, but it is not in the trash." in active
+    assert "One is in the trash: restore it first with `vaultr restore`." in trashed
+
+
 def test_exact_title_wins_and_ambiguous_name_is_rejected(device, hub):
     lower = add(device, "github")
 

@@ -64,13 +64,16 @@ class Witness(http.server.ThreadingHTTPServer):
     :ivar seen: the last checkpoint that it cosigned, as (size, root), by origin.
     """
 
-    def __init__(self):
+    def __init__(self, tls=None):
         super().__init__(("127.0.0.1", 0), _Submission)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.logs, self.seen, self.requests = {}, {}, []
         self._private = Ed25519PrivateKey.generate()
         public = self._private.public_key().public_bytes_raw()
         self.key = VerificationKey(WITNESS, public, COSIGNATURE)
-        self.url = f"witness+http://127.0.0.1:{self.server_port}"
+        site = "http://127.0.0.1" if tls is None else "https://localhost"
+        self.url = f"witness+{site}:{self.server_port}"
 
     def add(self, origin, vkey):
         """Do what `flask audit status` asks the witness's operator for."""
@@ -121,9 +124,9 @@ class _Submission(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def witness():
-    """Run a witness in a thread."""
-    with Witness() as server:
+def witness(tls=None):
+    """Run a witness in a thread; over TLS by this context, which names localhost."""
+    with Witness(tls) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

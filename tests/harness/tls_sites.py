@@ -22,6 +22,9 @@ class Authority:
     def public_key(self):
         return self.key.public_key()
 
+    def pem(self):
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+
     def context(self, folder, *names):
         """Make what a server of these names speaks TLS by."""
         key = ec.generate_private_key(ec.SECP256R1())

@@ -1,13 +1,17 @@
 """deploy/systemd: units that systemd accepts, with the secrets and commands that the server has."""
 
+import contextlib
+import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg2
 import pytest
 
+from tests.harness import servers
 from tests.rollout import settings_of_chart, tools
 from tests.rollout.compose_processes import PROGRAMS, Site
 
@@ -105,3 +109,42 @@ def environ(site, unit):
             value = str(site.secrets / Path(files[value.removeprefix("%d/")]).name)
         found[name] = value.replace("%S", str(site.folder))
     return {"PATH": str(Path(sys.executable).parent), **found}
+
+
+def test_secrets_of_the_page_connect_each_role(tmp_path):
+    page = (tools.ROOT / "docs" / "deployment.md").read_text()
+    blocks = re.findall(r"(?:^    .*\n)+", page.partition("## One machine without")[2], re.M)
+    [script] = [one for one in blocks if "/run/vaultr-setup" in one]
+    programs = Path(sys.executable).parent
+    with servers.postgres(own=True) as server:
+        url = servers.fresh_database(server.url)
+        for typed, here in (
+            ("/opt/vaultr/venv/bin", str(programs)),
+            ("/opt/vaultr/app", str(tools.ROOT)),
+            ("/etc/", f"{tmp_path}/etc/"),
+            ("/run/vaultr-setup", str(tmp_path / "setup")),
+            ("su postgres -c 'createdb vaultr'", "true"),
+            ("su postgres -c", "sh -c"),
+            (" -o postgres", ""),
+            ("chown redis:redis", "test -s"),
+            ("systemctl restart redis-server", "true"),
+            ("-d vaultr", f'--dbname "{url}"'),
+            ("@127.0.0.1/vaultr", f"@{url.partition('@')[2]}"),
+        ):
+            assert typed in script
+            script = script.replace(typed, here)
+        (tmp_path / "etc" / "redis").mkdir(parents=True)
+        environ = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+        done = subprocess.run(
+            ["sh", "-euc", script], env=environ, cwd=tmp_path, capture_output=True, text=True
+        )
+
+        assert done.returncode == 0, tools.output_of(done)
+        for name, role in (
+            ("database_url", "vaultr_app"),
+            ("migration_database_url", "vaultr_owner"),
+            ("sequencer_database_url", "vaultr_sequencer"),
+        ):
+            written = (tmp_path / "etc" / "vaultr" / "secrets" / name).read_text()
+            with contextlib.closing(psycopg2.connect(written)) as connection:
+                assert connection.info.user == role

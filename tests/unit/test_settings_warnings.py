@@ -33,6 +33,8 @@ def test_good_settings_have_no_warnings():
         ("MIGRATION_DATABASE_URL", "postgresql://o:hunter2@db/vaultr", "no sslmode"),
         ("DATABASE_URLL", "hunter2", "did you mean DATABASE_URL?"),
         ("SMTP_PASSWORD", "hunter2", "did you mean SMTP_PASS?"),
+        ("BIND", "0.0.0.0", "no port; add one, or set PORT, which is 3000 by default"),
+        ("BIND", "::1", "no port"),
     ],
 )
 def test_probable_mistake_is_named_without_its_value(name, value, says):
@@ -54,3 +56,17 @@ def test_probable_mistake_is_named_without_its_value(name, value, says):
 )
 def test_connections_on_this_machine_need_no_tls(changes):
     assert found({**GOOD, **changes}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({"BIND": "0.0.0.0:8000"}, 0),
+        ({"BIND": "[::1]:8000"}, 0),
+        ({"BIND": "0.0.0.0", "PORT": "8000"}, 0),
+        ({"BIND": "0.0.0.0:8000", "PORT": "8000"}, 0),
+        ({"BIND": "0.0.0.0:8000", "PORT": "3000"}, 1),
+    ],
+)
+def test_bind_needs_one_port(changes, count):
+    assert len(found({**GOOD, **changes})) == count

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from sqlalchemy.orm import Session
 from vaultr.audit import signing, tree
 from vaultr.protocol import notes
 from vaultr.protocol.notes import COSIGNATURE, Checkpoint, NoteInvalid, VerificationKey
+from vaultr.settings import authorities
+from vaultr.settings.model import Settings
 from vaultr.settings.types import loopback
 
 TIMEOUT_SECONDS: Final = 5.0
@@ -44,8 +47,8 @@ class Anchor(Protocol):
         """Return the newest checkpoint; None if none exists, or if it cannot be read back."""
 
 
-def of(url: str, witness_keys: tuple[str, ...]) -> Anchor:
-    """Return the anchor of a URL.
+def of(url: str, settings: Settings) -> Anchor:
+    """Return the anchor of a URL, with the witness keys and authorities of ``settings``.
 
     :raises ValueError: the URL names no kind of anchor.
     """
@@ -55,9 +58,10 @@ def of(url: str, witness_keys: tuple[str, ...]) -> Anchor:
     if parts.scheme == "syslog" and parts.hostname:
         return SyslogAnchor(url, parts.hostname, parts.port or _SYSLOG_PORT)
     if parts.scheme == "s3" and parts.netloc:
-        return BucketAnchor(url, parts.netloc, parts.path.strip("/"))
+        return BucketAnchor(url, parts.netloc, parts.path.strip("/"), settings)
     if _is_witness(parts):
-        return WitnessAnchor(url, [VerificationKey.parse(one) for one in witness_keys])
+        keys = [VerificationKey.parse(one) for one in settings.audit_witness_keys]
+        return WitnessAnchor(url, keys, settings.tls_context())
     raise ValueError("file:///…, syslog://HOST, s3://BUCKET/PREFIX or witness+https://…")
 
 
@@ -148,9 +152,9 @@ class BucketAnchor:
 
     kind = "s3"
 
-    def __init__(self, url: str, bucket: str, prefix: str) -> None:
+    def __init__(self, url: str, bucket: str, prefix: str, settings: Settings) -> None:
         self.url = url
-        self._bucket = bucket
+        self._bucket, self._settings = bucket, settings
         self._prefix = f"{prefix}/" if prefix else ""
 
     def send(self, note: str, session: Session) -> str:
@@ -183,7 +187,8 @@ class BucketAnchor:
                 connect_timeout=TIMEOUT_SECONDS, read_timeout=TIMEOUT_SECONDS,
                 retries={"max_attempts": 1},
             )  # fmt: skip
-            client = boto3.client("s3", config=config)
+            trusted = authorities.file_for_boto3(self._settings)
+            client = boto3.client("s3", config=config, verify=trusted)
             return getattr(client, operation)(Bucket=self._bucket, **arguments)
         except ImportError:
             raise AnchorFailed("boto3 is missing: install vaultr[server,s3]") from None
@@ -198,8 +203,8 @@ class WitnessAnchor:
 
     kind = "witness"
 
-    def __init__(self, url: str, keys: list[VerificationKey]) -> None:
-        self.url = url
+    def __init__(self, url: str, keys: list[VerificationKey], trusting: ssl.SSLContext) -> None:
+        self.url, self._trusting = url, trusting
         self._keys = [key for key in keys if key.kind == COSIGNATURE]
         self._sizes: dict[int, int] = {}
 
@@ -236,7 +241,9 @@ class WitnessAnchor:
         url = f"{self.url.removeprefix('witness+').rstrip('/')}/add-checkpoint"
         request = urllib.request.Request(url, data, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # nosec B310 - the scheme is https
+            with urllib.request.urlopen(  # nosec B310 - the scheme is https
+                request, timeout=TIMEOUT_SECONDS, context=self._trusting
+            ) as answer:
                 return answer.status, answer.read(_MOST_BYTES)
         except urllib.error.HTTPError as error:
             with error:

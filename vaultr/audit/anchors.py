@@ -52,9 +52,7 @@ _STATES: Final = AppSlot[_States]("audit.anchors")
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Create the anchors of AUDIT_ANCHORS; nothing is opened yet."""
-    made = [
-        _State(anchor_kinds.of(url, settings.audit_witness_keys)) for url in settings.audit_anchors
-    ]
+    made = [_State(anchor_kinds.of(url, settings)) for url in settings.audit_anchors]
     _STATES.set(app, _States(made))
 
 

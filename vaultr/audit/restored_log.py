@@ -38,7 +38,7 @@ def _older_anchors(checkpoint: str | None) -> Iterator[str]:
     settings = current_settings()
     for url in settings.audit_anchors:
         try:
-            note = anchor_kinds.of(url, settings.audit_witness_keys).newest()
+            note = anchor_kinds.of(url, settings).newest()
         except AnchorFailed:
             continue
         if note is not None and newest is not None and (_place(note) or newest) <= newest:

@@ -16,15 +16,20 @@ from vaultr import clock
 from vaultr.backup.errors import LocationFailed, NotConfigured
 from vaultr.backup.sealing import Reader, Writer
 from vaultr.backup.storage import VERIFIED, Stored, is_name
+from vaultr.settings import authorities
+from vaultr.settings.model import Settings
 
 _SECONDS: Final = 30.0
 _MISSING: Final = {"404", "NoSuchKey", "NotFound"}
 
 
 class Bucket:
-    """A bucket and a prefix. An upload that is cut off leaves no object."""
+    """A bucket and a prefix. An upload that is cut off leaves no object.
 
-    def __init__(self, bucket: str, prefix: str) -> None:
+    :param settings: its PRIVATE_CA is trusted, too; None for what boto3 trusts by default.
+    """
+
+    def __init__(self, bucket: str, prefix: str, settings: Settings | None = None) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         try:
@@ -38,7 +43,8 @@ class Bucket:
         retries = {"max_attempts": 3, "mode": "standard"}
         limits = config.Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries=retries)
         with self._reported():
-            self._client = boto3.client("s3", config=limits)
+            trusted = None if settings is None else authorities.file_for_boto3(settings)
+            self._client = boto3.client("s3", config=limits, verify=trusted)
 
     def list(self) -> list[Stored]:
         """Return all backups, oldest first."""

@@ -17,7 +17,8 @@ def location(folder: Path | None) -> Location:
     """
     if folder is not None:
         return Folder(folder)
-    text = current_settings().backup_location
+    settings = current_settings()
+    text = settings.backup_location
     if text is None:
         raise NotConfigured(
             "No location for backups: set BACKUP_LOCATION to a folder or s3://BUCKET/PREFIX, or"
@@ -25,5 +26,5 @@ def location(folder: Path | None) -> Location:
         )
     if text.startswith("s3://"):
         parts = urlsplit(text)
-        return Bucket(parts.netloc, parts.path.strip("/"))
+        return Bucket(parts.netloc, parts.path.strip("/"), settings)
     return Folder(Path(text))

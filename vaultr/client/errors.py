@@ -95,6 +95,8 @@ class VaultNotFound(NotFound):
 class ItemNotFound(NotFound):
     """No such item exists."""
 
+    advice = "To list the items: vaultr list"
+
 
 class Unauthenticated(Refused):
     """The access token is missing, expired or invalid."""
@@ -143,6 +145,8 @@ class VaultExists(Conflict):
 
 class InTrash(Conflict):
     """The item is in the trash."""
+
+    advice = "To restore it: vaultr restore ITEM"
 
 
 class HeadMoved(Conflict):

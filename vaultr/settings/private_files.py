@@ -12,8 +12,8 @@ _FOLDER: Final = 0o700
 _FILE: Final = 0o600
 # What the server stores in VAULTR_HOME. Never all files: the setting may name a home folder.
 _HOME: Final = (
-    "audit-state*", "database-ca-*", "development-keys", "mail", "mail/*.eml", "vaultr.sqlite3*",
-    "worker.alive",
+    "audit-state*", "authorities-*", "database-ca-*", "development-keys", "mail", "mail/*.eml",
+    "vaultr.sqlite3*", "worker.alive",
 )  # fmt: skip
 _SQLITE_FILES: Final = ("", "-wal", "-shm", "-journal")
 

@@ -244,3 +244,10 @@ def loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def host_and_port(bind: str) -> tuple[str, str]:
+    """Split an address to listen on; the port is empty if it has none, as in ``::1``."""
+    host, colon, port = bind.rpartition(":")
+    bare_ipv6 = host.count(":") > 0 and not bind.startswith("[")
+    return (host, port) if colon and not bare_ipv6 and "]" not in port else (bind, "")

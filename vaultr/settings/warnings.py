@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from vaultr.settings.types import loopback
+from vaultr.settings.types import host_and_port, loopback
 
 _SHORT_SECONDS: Final = 60
 _SIMILAR: Final = 0.8
@@ -19,7 +19,17 @@ def warnings(settings: Any, variables: Mapping[str, str]) -> list[str]:
     rules = (_tokens, _proxies, _redis, _database)
     found = [sentence for rule in rules for sentence in rule(settings)]
     names = {name.upper() for name in type(settings).model_fields}
-    return [*found, *_misspelled(names, variables)]
+    return [*found, *_bind(settings, variables), *_misspelled(names, variables)]
+
+
+def _bind(settings: Any, variables: Mapping[str, str]) -> Iterator[str]:
+    if not variables.get("BIND"):
+        return
+    _, port = host_and_port(settings.bind)
+    if not port and not variables.get("PORT"):
+        yield f"BIND: no port; add one, or set PORT, which is {settings.port} by default"
+    elif port and variables.get("PORT") and int(port) != settings.port:
+        yield "BIND: it names a port, so PORT has no effect; use one of the two"
 
 
 def _tokens(settings: Any) -> Iterator[str]:

@@ -152,7 +152,8 @@ def contents_of(vaults: list[OpenedVault], ref: str | None) -> "Contents":
 
     chosen = [each for each in vaults if ref in (None, each.id, each.name)]
     if not chosen and ref is not None:
-        raise UsageError("The archive has no such vault.")
+        names = ", ".join(output.printable(each.name) for each in vaults)
+        raise UsageError(f"The archive has no such vault. Its vaults: {names}.")
     return Contents([(each.id, each.name, each.items) for each in chosen])
 
 

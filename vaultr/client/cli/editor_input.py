@@ -4,11 +4,9 @@ import contextlib
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -19,11 +17,11 @@ import click
 from vaultr.client.cli import add_input, output, prompts
 from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.items.schemas import Part, check
+from vaultr.client.storage.memory_folder import memory_folder
 
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Item
 
-_MEMORY_FILE_SYSTEMS: Final = frozenset({"tmpfs", "ramfs"})
 _DEFAULT_EDITOR: Final = "vi"
 
 
@@ -83,14 +81,15 @@ def edit_text(text: str, *, suffix: str) -> str:
     """Return the text as the user saved it in ``$VISUAL`` or ``$EDITOR``.
 
     The file is readable only by its owner (0600), in a folder on memory-backed storage. The folder
-    is removed with everything that the editor left in it, also after an error or a signal.
+    is removed with everything that the editor left in it, also after an error or a signal. If the
+    process is killed, the next command removes it.
 
     :raises UsageError: there is no terminal.
     :raises VaultrError: there is no memory-backed storage, or the editor failed.
     """
     if not prompts.can_ask() or not sys.stdin.isatty():
         raise UsageError("--editor needs a terminal. Use --json to read the item from stdin.")
-    with _memory_folder() as folder:
+    with _signals_as_exceptions(), memory_folder() as folder:
         file = folder / f"item{suffix}"
         file.touch(mode=0o600)
         file.write_text(text, "utf-8")
@@ -111,16 +110,6 @@ def _run_editor(file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _memory_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="vaultr-", dir=_memory_storage()))  # mode 0700
-    try:
-        with _signals_as_exceptions():
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
     """Make SIGTERM and SIGHUP raise an exception, so that ``finally`` clauses run."""
 
@@ -134,34 +123,3 @@ def _signals_as_exceptions() -> Iterator[None]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
-
-
-def _memory_storage() -> Path:
-    """Return a writable folder whose file system is in memory.
-
-    :raises VaultrError: no such folder exists.
-    """
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    for candidate in (Path("/dev/shm"), *([Path(runtime)] if runtime else [])):  # nosec B108 # mkdtemp makes a private folder in it
-        if _is_in_memory(candidate) and os.access(candidate, os.W_OK | os.X_OK):
-            return candidate
-    raise VaultrError(
-        "--editor needs storage in memory, such as /dev/shm, and this device has none."
-        " Use --json, or the options of this command."
-    )
-
-
-def _is_in_memory(folder: Path) -> bool:
-    # Source: proc_pid_mountinfo(5). The last mount whose mount point contains the folder counts.
-    try:
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
-        resolved = folder.resolve(strict=True)
-    except OSError:
-        return False
-    best = (0, "")
-    for line in lines:
-        mount, _, system = line.partition(" - ")
-        point = Path(mount.split()[4].encode().decode("unicode_escape"))
-        if resolved.is_relative_to(point) and len(point.parts) >= best[0]:
-            best = (len(point.parts), system.split()[0])
-    return best[1] in _MEMORY_FILE_SYSTEMS

@@ -151,7 +151,9 @@ def _find(vaultr: "Vaultr", sets: "list[Item]", name: str) -> "Item":
     found = same_id or meant(name, ((item.title, item) for item in sets))
     if not found:
         suggestion = near(name, (item.title for item in sets))
-        raise VaultrError(f"There is no environment set {name}.{suggestion}")
+        error = VaultrError(f"There is no environment set {name}.{suggestion}")
+        error.add_note("To list the environment sets: vaultr list --type env_set")
+        raise error
     if len(found) > 1:
         names = {str(each.id): each.name for each in vaultr.vaults(offline=True)}
         vaults = [names[str(item.vault_id)] for item in found]

@@ -26,6 +26,8 @@ T = TypeVar("T")
 class NoSuchMachine(VaultrError):
     """The account has no machine with this id or name."""
 
+    advice = "To list the machines: vaultr machines list"
+
 
 class MachineOperations:
     """Manages the machines of one account; every change needs a step-up first."""

@@ -1,6 +1,7 @@
 """Finds items by id or title, and lists the matches if a title is ambiguous."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from vaultr.client.errors import ItemNotFound, VaultrError
@@ -10,6 +11,10 @@ from vaultr.client.vaults.name_matching import Ambiguous, as_id, meant, near, on
 from vaultr.client.vaults.reader import Item, Reader
 
 States = tuple[ItemState, ...]
+_STATE_HINTS: Final[Mapping[ItemState, str]] = {
+    "trash": " One is in the trash: restore it first with `vaultr restore`.",
+    "active": " One has this title, but it is not in the trash.",
+}
 
 
 class Finder:
@@ -81,6 +86,7 @@ class Finder:
         self, title: str, vaults: Sequence[CachedVault], states: Iterable[States], exactly: bool
     ) -> list[Item]:
         titles, alike = list[str](), list[Item]()
+        states = list(states)
         for part in states:
             named = [(each.title, each) for each in self._reader.items(vaults, part) if each.opens]
             found = meant(title, named, exactly=exactly)
@@ -89,8 +95,19 @@ class Finder:
             alike = alike or found
             titles += (name for name, _ in named)
         if not alike:
-            raise _not_found(near(title, titles))
+            raise _not_found(self._other_state(title, vaults, states) or near(title, titles))
         return alike
+
+    def _other_state(
+        self, title: str, vaults: Sequence[CachedVault], searched: Sequence[States]
+    ) -> str:
+        """Return a hint if an item has the title, but is in a state that was not searched."""
+        others = [each for each in _STATE_HINTS if not any(each in part for part in searched)]
+        for state in others:
+            named = (item.title for item in self._reader.items(vaults, (state,)))
+            if title and title in named:
+                return _STATE_HINTS[state]
+        return ""
 
     def _ambiguous(
         self, ref: str, found: Sequence[Item], vaults: Mapping[UUID, CachedVault]

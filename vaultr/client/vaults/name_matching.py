@@ -80,6 +80,13 @@ def which(what: str, choices: Collection[Sequence[str]], *, advice: str) -> Ambi
     return Ambiguous("\n".join([f"{on_one_line(what)}: {advice}.", *rows, *rest]))
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return names for use within a sentence: the first of them, and how many more there are."""
+    more = len(names) - _LISTED_MOST
+    shown = [on_one_line(each) for each in names[:_LISTED_MOST]]
+    return ", ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
+
+
 def on_one_line(text: str) -> str:
     """Return a name for use within a sentence: on one line, and shortened."""
     text = " ".join(text.split())

@@ -13,7 +13,7 @@ from vaultr.client.errors import SealBroken, VaultNotFound, VaultrError
 from vaultr.client.log.entries import ItemState, short_head
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.storage.memory_cache import VaultCache
-from vaultr.client.vaults.name_matching import as_id, meant, near, which
+from vaultr.client.vaults.name_matching import as_id, listed, meant, near, which
 from vaultr.client.vaults.plaintext import object_in
 from vaultr.client.vaults.sync import Keyring
 from vaultr.client.vaults.write_intents import OpenVault
@@ -149,8 +149,9 @@ class Reader:
     def _no_vault(self, ref: str | UUID | None, vaults: Sequence[CachedVault]) -> str:
         if not vaults:
             return "This account has no vault. Create one: vaultr vaults add NAME"
-        names = map(self.vault_name, vaults)
-        return f"There is no such vault.{near(ref, names) if isinstance(ref, str) else ''}"
+        names = sorted(map(self.vault_name, vaults))
+        similar = near(ref, names) if isinstance(ref, str) else ""
+        return f"There is no such vault.{similar or f' Your vaults: {listed(names)}.'}"
 
     def check_name(self, name: str, *, of: UUID | None = None) -> None:
         """Check that ``name`` is a valid and unique name for a vault.
