@@ -95,8 +95,6 @@ class VaultNotFound(NotFound):
 class ItemNotFound(NotFound):
     """No such item exists."""
 
-    advice = "To list the items: vaultr list"
-
 
 class Unauthenticated(Refused):
     """The access token is missing, expired or invalid."""

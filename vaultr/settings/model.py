@@ -84,9 +84,8 @@ class Settings(BaseModel):
     )
     private_ca: Certificates | None = Field(
         default=None,
-        description="Certificates (PEM) of your own authorities: for BASE_URL, mail, PostgreSQL"
-        " (with `sslmode=verify-full`), Redis (`rediss:`), witnesses and buckets, besides the"
-        " public ones.",
+        description="Certificates (PEM) of your own authorities, besides the public ones: for"
+        " BASE_URL, mail, PostgreSQL, Redis, witnesses and buckets.",
     )
     port: int = Field(default=3000, ge=1, le=65535, description="Port to listen on.")
     bind: str = Field(

@@ -11,9 +11,8 @@ from vaultr.client.cli.item_options import ItemOptions, with_custom_fields
 from vaultr.client.cli.options import GlobalOptions
 from vaultr.client.errors import UsageError
 from vaultr.client.items import site_rules
-from vaultr.client.items.fields import FieldNotFound, names_of, text_of
+from vaultr.client.items.fields import field_not_found, text_of
 from vaultr.client.items.schemas import VARIABLE_NAME, Part, schema_of
-from vaultr.client.vaults.name_matching import near
 
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Item
@@ -183,7 +182,7 @@ def add_removals(item: "Item", names: tuple[str, ...], overview: Part, detail: P
             kept = detail.get("fields", _custom_fields(item))
             detail["fields"] = [each for each in kept if not _is_named(each, name)]
         else:
-            raise FieldNotFound(f"This item has no field {name}.{near(name, names_of(item))}")
+            raise field_not_found(item, name)
 
 
 def prompt_for_changes(options: GlobalOptions, item: "Item") -> tuple[Part, Part]:

@@ -104,13 +104,22 @@ def _update(
     difference: _Difference,
 ) -> None:
     if difference.new:
-        # With the revision that was read: otherwise another device's edit could be lost.
-        vaultr.edit(
-            str(item.id),
-            detail={"variables": difference.new},
-            revision=item.revision,
-            vault=str(item.vault_id),
-        )
+        try:
+            # With the revision that was read: otherwise another device's edit could be lost.
+            vaultr.edit(
+                str(item.id),
+                detail={"variables": difference.new},
+                revision=item.revision,
+                vault=str(item.vault_id),
+            )
+        except KeyboardInterrupt:
+            # It loads what opens items, which --help does not need.
+            from vaultr.client.items.import_runs import ImportInterrupted  # noqa: PLC0415 - late, see above
+
+            raise ImportInterrupted(
+                f"Interrupted. {output.printable(item.title)} has all variables of the file, or is"
+                " unchanged. To make sure, run the same command again."
+            ) from None
     if options.json:
         output.print_json({"read": len(variables), **difference.names})
         return

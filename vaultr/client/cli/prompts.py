@@ -371,5 +371,10 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not can_ask():
         raise UsageError("Cannot ask for confirmation: there is no terminal. Use --yes.")
-    if not click.confirm(question, err=True):
+    try:
+        confirmed = click.confirm(question, err=True)
+    except click.Abort:
+        print_note("\nNothing was changed.")
+        raise
+    if not confirmed:
         raise VaultrError("Cancelled. Nothing was changed.")

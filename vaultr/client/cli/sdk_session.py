@@ -23,7 +23,7 @@ T = TypeVar("T")
 def locked_sdk(options: GlobalOptions) -> Iterator["Vaultr"]:
     """Open the SDK without asking for a password; close it at the end, and print its notices."""
     # httpx2 and cryptography take longer to import than `--help` may take altogether.
-    from vaultr.client.storage.memory_folder import remove_leftovers  # noqa: PLC0415 - see above
+    from vaultr.client.storage.memory_folder import remove_leftovers  # noqa: PLC0415 - late, see above
     from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - heavy, see above
 
     memory_protection.guard()

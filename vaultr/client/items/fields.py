@@ -37,7 +37,7 @@ def value_of(item: "Item", name: str) -> Any:
                 f"Several fields match: {', '.join(map(on_one_line, alike))}."
             ) from None
         if not alike:
-            raise FieldNotFound(f"This item has no field {name}.{_hint(name, names)}") from None
+            raise field_not_found(item, name) from None
     return _called(item, alike[0])
 
 
@@ -56,6 +56,12 @@ def names_of(item: "Item") -> Iterator[str]:
             yield from (each for each in named if isinstance(each, str))
         else:
             yield name
+
+
+def field_not_found(item: "Item", name: str) -> FieldNotFound:
+    """Return the error for a name that no field has; it suggests similar ones, or lists all."""
+    names = list(dict.fromkeys(names_of(item)))
+    return FieldNotFound(f"This item has no field {name}.{_hint(name, names)}")
 
 
 def _hint(name: str, names: Sequence[str]) -> str:

@@ -89,7 +89,8 @@ def _protection(device: DeviceSession) -> Protection | None:
 def _pending(device: DeviceSession) -> Iterator[str]:
     store = device.store
     for signup in store.device().waiting if store.account() is None else ():
-        yield f"The signup of {signup.email} is not confirmed: vaultr verify TOKEN"
+        todo = "vaultr verify TOKEN, then vaultr unlock"
+        yield f"The signup of {signup.email} is not confirmed: {todo}"
     if pending_change.read(store.folder) is not None:
         yield "A password change may not have reached the server: vaultr sync"
     if store.move() is not None:

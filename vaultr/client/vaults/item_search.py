@@ -125,4 +125,7 @@ class Finder:
 
 
 def _not_found(hint: str = "") -> ItemNotFound:
-    return ItemNotFound("item-not-found", 404, f"There is no such item.{hint}")
+    error = ItemNotFound("item-not-found", 404, f"There is no such item.{hint}")
+    if not hint:
+        error.add_note("To list the items: vaultr list")
+    return error

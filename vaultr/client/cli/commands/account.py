@@ -12,7 +12,7 @@ from vaultr.client.cli.options import GlobalOptions, breach_file_option, command
 from vaultr.client.cli.sdk_session import check_account, locked_sdk, unlocked_sdk
 from vaultr.client.cli.step_up import step_up, with_second_factor
 from vaultr.client.cli.unlock_options import idle_lifetime, lifetime_options
-from vaultr.client.errors import CredentialsInvalid, UsageError
+from vaultr.client.errors import CredentialsInvalid, TokenInvalid, UsageError
 
 if TYPE_CHECKING:
     from vaultr.client.background.lifetime import Lifetime
@@ -99,7 +99,13 @@ def verify(options: GlobalOptions, token: str) -> None:
     TOKEN is the token or the whole link in the email.
     """
     with locked_sdk(options) as vaultr:
-        vaultr.verify(token_of(token))
+        try:
+            vaultr.verify(token_of(token))
+        except TokenInvalid as error:
+            error.add_note(
+                "Copy the whole link from the newest email. To get another one: vaultr resend"
+            )
+            raise
         next_command = "login" if vaultr.email is None else "unlock"  # which logs in too
     output.print_result(
         options.json,

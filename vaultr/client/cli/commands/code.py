@@ -12,7 +12,7 @@ from vaultr.client.cli.offline_options import copy_options, uses_copy
 from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
 from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import VaultrError
-from vaultr.client.items.fields import value_of
+from vaultr.client.items.fields import FieldNotFound, value_of
 from vaultr.client.items.otp import NoCode, Totp
 
 
@@ -45,7 +45,12 @@ def code(
     """
     with unlocked_sdk(options) as vaultr:
         from_copy = uses_copy(vaultr, offline=offline, max_age=max_age)
-        secret = value_of(vaultr.item(item, vault=vault, offline=from_copy), field)
+        found = vaultr.item(item, vault=vault, offline=from_copy)
+        try:
+            secret = value_of(found, field)
+        except FieldNotFound as error:
+            error.add_note(f"To add a TOTP secret: vaultr edit ITEM --secret {field}")
+            raise
     if not isinstance(secret, str):
         raise NoCode(f"The field {field} is not text, so it has no code.")
     totp = Totp.parse(secret)

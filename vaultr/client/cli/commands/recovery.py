@@ -190,7 +190,14 @@ def _start(vaultr: "Vaultr", address: str, token: str, key: "RecoveryKey") -> "R
 
 def _cancel(options: GlobalOptions, token: str | None) -> None:
     with (unlocked_sdk if token is None else locked_sdk)(options) as vaultr:
-        ended = vaultr.cancel_recovery(token)
+        try:
+            ended = vaultr.cancel_recovery(token)
+        except TokenInvalid as error:
+            error.add_note(
+                "Nothing was cancelled. Copy the whole link from the newest email, or run `vaultr"
+                " recover --cancel` on a device that is logged in."
+            )
+            raise
     document = {
         "cancelled": True,
         "started": ended.started,
