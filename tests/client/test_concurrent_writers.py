@@ -10,7 +10,7 @@ import pytest
 from tests.client.devices import PASSWORD
 from tests.client.local_server import Site
 from tests.client.owners import owner
-from tests.harness import forked_programs, servers
+from tests.harness import servers
 from vaultr import Vaultr
 
 WRITERS = 8
@@ -88,7 +88,7 @@ def writing(home, times):
     """Start one writer; it is ended if it has not ended by itself."""
     command = [sys.executable, "-c", WRITING, str(home), home.name, str(times)]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with forked_programs.start_client(command, **pipes) as writer:
+    with subprocess.Popen(command, **pipes) as writer:
         try:
             yield writer
         finally:

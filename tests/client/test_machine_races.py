@@ -13,7 +13,6 @@ from tests.client.devices import PASSWORD
 from tests.client.killable_server import KillableServer
 from tests.client.owners import owner, second
 from tests.client.world import StoredKey
-from tests.harness import forked_programs
 from vaultr import Vaultr
 from vaultr.client.transport.machine_sender import MachineRejected
 from vaultr.protocol.encoding import b64
@@ -88,7 +87,7 @@ class Company:
         """Start a client that is ready to change something."""
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         words = [sys.executable, "-c", CHANGING, str(home), change]
-        client = forked_programs.start_client(words, text=True, **pipes)
+        client = subprocess.Popen(words, text=True, **pipes)
         client.stdin.write(f"{b64(self.key)}\n")
         client.stdin.flush()
         assert client.stdout.readline() == "ready\n", client.stderr.read()

@@ -12,7 +12,6 @@ import pytest
 from tests.client.devices import PROGRAM, pipe
 from tests.client.local_server import Site
 from tests.client.owners import owner, second
-from tests.harness import forked_programs
 
 PASSWORDS = ("the first master password", "and the second master password")
 ITEM = '{"overview": {"title": "Mail"}, "detail": {"password": "hunter2"}}'
@@ -33,13 +32,14 @@ def begin(device, new, *words):
     fds = map(str, descriptors)
     arguments = ["passwd", *words, "--password-fd", next(fds), "--new-password-fd", next(fds)]
     try:
-        return forked_programs.start(
+        return subprocess.Popen(
             [*PROGRAM, *arguments],
             env=device.environ,
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
     finally:
         for descriptor in descriptors:

@@ -13,7 +13,6 @@ from tests.client.devices import PASSWORD
 from tests.client.killable_server import KillableServer
 from tests.client.owners import owner, second
 from tests.client.world import StoredKey
-from tests.harness import forked_programs
 from vaultr import Vaultr
 from vaultr.client.items.schemas import Draft
 from vaultr.protocol.encoding import b64
@@ -83,8 +82,7 @@ def ann(tmp_path_factory):
 def rotating(ann, home, how):
     """Start a client that is ready to rotate."""
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    words = [sys.executable, "-c", ROTATING, str(home), how]
-    client = forked_programs.start_client(words, text=True, **pipes)
+    client = subprocess.Popen([sys.executable, "-c", ROTATING, str(home), how], text=True, **pipes)
     client.stdin.write(f"{b64(ann.key)}\n")
     client.stdin.flush()
     assert client.stdout.readline() == "ready\n", client.stderr.read()

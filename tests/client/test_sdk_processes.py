@@ -9,7 +9,6 @@ import pytest
 from tests.client.fake_server import FakeServer
 from tests.client.world import EMAIL, PASSWORD
 from tests.client.wsgi_server import Listening
-from tests.harness import forked_programs
 from vaultr import Vaultr
 
 WRITING = f"""
@@ -46,7 +45,7 @@ def home(tmp_path, server):
 
 def writing(home, name, times):
     command = [sys.executable, "-c", WRITING, str(home), name, str(times)]
-    return forked_programs.start_client(command, stdout=subprocess.PIPE)
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
 def test_two_processes_write_through_one_folder_and_lose_nothing(home, count):

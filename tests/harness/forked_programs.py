@@ -84,11 +84,6 @@ def start(words, *, env, cwd=None, code_of=None, **more):
     return Fork(kind, words, env=env, cwd=cwd, **more)
 
 
-def start_client(words, **more):
-    """Start code that uses the client, in this process's environment."""
-    return start(words, env=own_environ(), code_of="vaultr", **more)
-
-
 def start_on_terminal(words, terminal, environ):
     """Start a program whose standard streams are ``terminal``, which becomes its session's."""
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
