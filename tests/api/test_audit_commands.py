@@ -21,6 +21,7 @@ from vaultr.audit.models import AuditEvent, AuditLeaf
 from vaultr.audit.verification import run
 from vaultr.database.session import db, reading, transaction
 from vaultr.security import keyring
+from vaultr.settings.types import Keys
 
 START = "2026-01-10T12:00:00Z"
 
@@ -210,6 +211,16 @@ def test_changed_export_is_found(here, exported, tmp_path):
         done = flask(here, "verify", "--bundle", str(path), "--json")
 
         assert (name, json.loads(done.stdout)["exit_code"]) == (name, 1)
+
+
+def test_export_is_rejected_by_keys_of_another_log(here, exported, set_to):
+    set_to(here, checkpoint_key=Keys({"other": bytes(range(32))}))
+
+    done = flask(here, "verify", "--bundle", str(exported), "--json")
+
+    found = json.loads(done.stdout)
+    assert found["exit_code"] == 1
+    assert not found["verified"]
 
 
 def test_pruning_deletes_whole_old_trees_and_the_log_verifies(here, set_to):

@@ -1,9 +1,10 @@
 """What `flask doctor` says about the audit log: rights, the signer's state, anchors."""
 
 import pytest
+import sqlalchemy as sa
 
 from tests.harness import app_fixtures, audit_log
-from vaultr.audit import anchors, service, state_file
+from vaultr.audit import anchors, sequencer, service, state_file
 from vaultr.audit.events import Event
 from vaultr.database.session import db, transaction
 from vaultr.ops.doctor import audit_log as doctor
@@ -62,6 +63,21 @@ def test_state_that_stops_the_signer_is_a_problem(log, spoil, says):
 
     assert problem.startswith("the signer does not sign: ")
     assert says in problem
+
+
+def test_doctor_writes_no_state_for_the_signer(here):
+    sequencer.sequence()  # the first checkpoint, of a process that is killed before it is stored
+    state_file.path().unlink()
+    with db.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE audit_checkpoint SET anchored_to = NULL"))
+    before = sorted(state_file.path().parent.iterdir())
+
+    assert "the signer can sign" in found(here, "ok")
+
+    assert sorted(state_file.path().parent.iterdir()) == before
+    sequencer.forget()
+    sequencer.sequence()
+    assert state_file.read() is not None
 
 
 def test_anchor_that_cannot_be_read_is_a_problem(log, set_to, tmp_path):

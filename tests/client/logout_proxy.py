@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
 ENDS = "/api/v1/auth/sessions/"
+SET_HERE = ("Connection", "Transfer-Encoding", "Content-Length")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -34,7 +35,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        upstream = http.client.HTTPConnection(self.server.between.netloc, timeout=30)
+        between = self.server.between
+        upstream = http.client.HTTPConnection(between.netloc_of(self.path), timeout=30)
         with contextlib.closing(upstream):
             stored = {k: v for k, v in self.headers.items() if k not in ("Host", "Connection")}
             upstream.request(self.command, self.path, body or None, stored)
@@ -42,7 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
             data = answer.read()
         self.send_response_only(answer.status)
         for name, value in answer.getheaders():
-            if name not in ("Connection", "Transfer-Encoding", "Content-Length"):
+            if name not in (*SET_HERE, between.hidden_header):
                 self.send_header(name, value)
         if answer.status != 204:
             self.send_header("Content-Length", str(len(data)))
@@ -69,10 +71,15 @@ class Between:
         self.netloc = urlsplit(url).netloc
         self.ends = []
         self.act = None
+        self.hidden_header = None
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.between = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever)
+
+    def netloc_of(self, path):
+        """Return the server that answers what is asked for at a path."""
+        return self.netloc
 
     def __enter__(self):
         self._thread.start()

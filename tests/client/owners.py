@@ -4,9 +4,9 @@ from tests.client.devices import Device
 from tests.client.mailbox import link, mailed
 
 
-def owner(site, folder, email, **more):
+def owner(site, folder, email, *, url=None, **more):
     """Sign up and in; return the first device, whose ``made`` is what signup answered."""
-    device = Device(folder / "first", site.url, email=email, **more)
+    device = Device(folder / "first", url or site.url, email=email, **more)
     device.made = device.run_json("signup", "--email", email)
     device.done("verify", mailed(site, email, link("/verify-email"))[-1], password=None)
     device.done("login")
@@ -14,9 +14,9 @@ def owner(site, folder, email, **more):
     return device
 
 
-def second(site, folder, first, **more):
+def second(site, folder, first, *, url=None, **more):
     """Sign in on another device of the owner."""
-    device = Device(folder / "second", site.url, email=first.email, password=first.password)
+    device = Device(folder / "second", url or site.url, email=first.email, password=first.password)
     device.done("login", "--email", first.email, secret_key=first.made["secret_key"], **more)
     device.done("sync")
     return device

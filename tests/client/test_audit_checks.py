@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from tests.harness import audit_log
 from vaultr.audit import checkpoints, sequencer, service, transaction_hooks
 from vaultr.audit.events import Event
+from vaultr.audit.signing import SigningKey
 from vaultr.client.audit import bundle
 from vaultr.client.audit.errors import AuditInvalid, Contradiction, KeyUnknown, LogRestored
 from vaultr.client.audit.pinned import Pinned
@@ -168,6 +169,53 @@ def test_bundle_cannot_claim_that_a_later_tree_was_pruned(user):
 
     with pytest.raises(AuditInvalid, match="outside of the signed part"):
         bundle.verify(map(json.dumps, pruned))
+
+
+def other_key(log):
+    """Return the public key of another log that has this name."""
+    return SigningKey.of(log, NEW).public
+
+
+def with_keys(lines, keys, changes=()):
+    """Return a bundle whose first line names other keys."""
+    head = {**json.loads(lines[0]), "keys": [str(key) for key in keys], "key_changes": [*changes]}
+    return [json.dumps(head), *lines[1:]]
+
+
+def test_bundle_under_pinned_keys_of_another_log_is_rejected(user):
+    pinned = verify(user).pinned
+    lines = user.verifier.export().splitlines()
+    other = other_key(pinned.checkpoint.log)
+
+    assert bundle.verify(lines, trusted=pinned.keys).events
+    with pytest.raises(AuditInvalid):
+        bundle.verify(lines, trusted=[other])
+
+
+@pytest.mark.parametrize("name", [None, "elsewhere.example/audit"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_bundle_with_keys_of_another_log_is_rejected(user, name, beside):
+    pinned = verify(user).pinned
+    lines = user.verifier.export().splitlines()
+    other = other_key(name or pinned.checkpoint.log)
+    keys = [*pinned.keys, other] if beside else [other]
+
+    with pytest.raises(AuditInvalid):
+        bundle.verify(with_keys(lines, keys))
+
+
+@pytest.mark.parametrize("signed_by", ["nobody", "new key alone", "other key"])
+def test_bundle_with_a_forged_change_of_key_is_rejected(user, signed_by):
+    pinned = verify(user).pinned
+    log, last = pinned.checkpoint.log, pinned.checkpoint
+    lines = user.verifier.export().splitlines()
+    new, third = SigningKey.of(log, NEW), SigningKey.of(log, NEW[::-1])
+    signers = {"nobody": [], "new key alone": [new], "other key": [new, third]}[signed_by]
+    text = notes.KeyChange(log, last.epoch, last.size, last.root, new.public).text()
+    change = str(notes.sign(text, [(one.public, one.private.sign) for one in signers]))
+
+    with pytest.raises(AuditInvalid):
+        bundle.verify(with_keys(lines, [*pinned.keys, new.public], [change]))
 
 
 def test_key_named_by_the_old_one_is_accepted(user, set_to):

@@ -9,14 +9,18 @@ from urllib.parse import urlsplit, urlunsplit
 import psutil
 import psycopg2
 import pytest
+import sqlalchemy as sa
 
+from tests import factories
 from tests.faults.disks import SmallDisk
 from tests.faults.gunicorn_server import running
 from tests.faults.load_writers import Owners
 from tests.faults.test_killed_workers import WIDE
-from tests.harness import app_fixtures
+from tests.harness import app_fixtures, audit_log, servers
 from tests.harness.timing import until as eventually
+from vaultr.audit.verification import run
 from vaultr.database.session import db
+from vaultr.security import keyring
 
 
 @pytest.fixture
@@ -65,13 +69,23 @@ def grow(url):
         admin.rollback()  # its rows are gone, its size is not
 
 
-def test_full_postgresql_rejects_writes_and_keeps_reading(own_postgres, disk, tmp_path, redis_url):
-    small = disk(own_postgres.folder / "tablespace", 40)  # where its user can go
-    server_user = psutil.Process(own_postgres._process.pid).uids().effective
+LOG_TABLES = ("audit_event", "audit_pending", "audit_leaf", "audit_node")
+
+
+def tablespace(server, small):
+    """Make a tablespace ``small`` of a small disk."""
+    server_user = psutil.Process(server._process.pid).uids().effective
     os.chown(small.folder, server_user, pwd.getpwuid(server_user).pw_gid)
-    with contextlib.closing(psycopg2.connect(own_postgres.url)) as admin:
+    with contextlib.closing(psycopg2.connect(server.url)) as admin:
         admin.autocommit = True
         admin.cursor().execute(f"CREATE TABLESPACE small LOCATION '{small.folder}'")
+
+
+def test_full_postgresql_rejects_writes_and_keeps_reading(own_postgres, disk, tmp_path, redis_url):
+    small = disk(own_postgres.folder / "tablespace", 40)  # where its user can go
+    tablespace(own_postgres, small)
+    with contextlib.closing(psycopg2.connect(own_postgres.url)) as admin:
+        admin.autocommit = True
         admin.cursor().execute("CREATE DATABASE full_one TABLESPACE small TEMPLATE template0")
     url = urlunsplit(urlsplit(own_postgres.url)._replace(path="/full_one"))
     more = {"DATABASE_URL": url, "REDIS_URL": redis_url}
@@ -102,6 +116,41 @@ def test_full_postgresql_rejects_writes_and_keeps_reading(own_postgres, disk, tm
             one.writer.sync()
             assert one.write()
         owners.check(app)
+
+
+@pytest.mark.long
+def test_full_disk_of_the_log_commits_no_change(own_postgres, disk, tmp_path):
+    small = disk(own_postgres.folder / "tablespace", 8)
+    tablespace(own_postgres, small)
+    url = servers.fresh_database(own_postgres.url)
+    app = app_fixtures.built(app_fixtures.environ_for(tmp_path, DATABASE_URL=url))
+    with app.app_context():
+        with db.engine.begin() as connection:
+            for table in LOG_TABLES:
+                connection.execute(sa.text(f"ALTER TABLE {table} SET TABLESPACE small"))
+        owner = factories.owner("ann@example.org")
+        sessions = [factories.session(owner) for _ in range(25)]
+        db.engine.dispose()  # a limit holds for connections that are made after it
+    small.fill(psutil.Process(own_postgres._process.pid))
+    client, logout = app.test_client(), "/api/v1/auth/logout"
+
+    answers = [(each, client.post(logout, headers=each.headers)) for each in sessions]
+
+    [(rejected, answer), *_] = [each for each in answers if each[1].status_code != 204]
+    assert answer.status_code == 503
+    assert answer.json["type"] == "urn:vaultr:problem:audit-unavailable"
+    assert {each.status_code for _, each in answers} <= {204, 503}
+    assert client.get("/api/v1/vaults", headers=rejected.headers).status_code == 200
+    small.make_room()
+    with app.app_context():
+        db.engine.dispose()
+        logouts = len([each for each in audit_log.events() if each.typ == "session.end"])
+        assert logouts == len([each for _, each in answers if each.status_code == 204])
+        assert client.post(logout, headers=rejected.headers).status_code == 204
+        audit_log.sequence_all()
+        found, _ = run.verify(run.Options(keys=keyring.current().audit.keys.by_id))
+        db.engine.dispose()
+    assert (found.exit_code, found.listed) == (0, [])
 
 
 @pytest.mark.long

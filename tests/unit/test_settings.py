@@ -1,8 +1,11 @@
 """Settings: every problem at once, by name and never by value."""
 
+import hashlib
+
 import pytest
 
 from tests.harness.mail_servers import Certificate
+from vaultr.protocol.encoding import b64
 from vaultr.settings import loader
 from vaultr.settings.model import InvalidSettings, Settings
 
@@ -183,6 +186,20 @@ def test_a_problem_names_the_setting_and_repeats_nothing(name, value):
     assert reported[0].startswith(name) or name in ("PEPPER", "BASE_URL")
     assert "hunter2" not in reported[0]
     assert KEYS["PEPPER"] not in reported[0]
+
+
+@pytest.mark.parametrize("length", [31, 33])
+@pytest.mark.parametrize("named", [True, False])
+def test_checkpoint_key_that_is_not_32_bytes_is_rejected(length, named):
+    seed = hashlib.sha512(b"a seed of another length").digest()[:length]
+    text = b64(seed) if named else seed.hex()[:length]
+    value = f"k1:{text}" if named else text
+
+    [problem] = problems({**PRODUCTION, "CHECKPOINT_KEY": value})
+
+    assert problem.startswith("CHECKPOINT_KEY: ")
+    assert "32 bytes" in problem
+    assert text not in problem
 
 
 def test_development_allows_hosts_other_than_base_url(home):

@@ -35,10 +35,12 @@ class State:
     """The last checkpoint that this signer knows to be signed.
 
     :ivar note: the signed note; None before the first one.
+    :ivar stored: whether it is stored outside of the database; `adopt` stores the very first one.
     """
 
     note: str | None
     checkpoint: Checkpoint | None
+    stored: bool = True
 
 
 class Signer:
@@ -128,7 +130,7 @@ class Signer:
         return shown
 
     def check(self, session: Session, epoch: int, size: int) -> State:
-        """Check that a tree of the database extends the last signed checkpoint.
+        """Check that a tree of the database extends the last signed checkpoint; store nothing.
 
         :raises CannotSign: it does not, or this cannot be checked.
         """
@@ -137,7 +139,7 @@ class Signer:
         newest = None if stored is None else self._check_stored(session, stored, size)
         if state.checkpoint is None:
             if stored is not None and _is_first(stored):
-                return self._adopted(session, stored)
+                return State(stored.note, newest, stored=False)
             if stored is not None:
                 says = f"state file and anchors are missing, but checkpoints exist; {REOPEN}"
                 raise CannotSign("state-missing", says)
@@ -154,17 +156,19 @@ class Signer:
             _check_links(session, last.epoch, epoch)
         return state
 
-    def _adopted(self, session: Session, stored: AuditCheckpoint) -> State:
-        """Store the very first checkpoint as the state, before anything else is signed."""
+    def adopt(self, first: State) -> None:
+        """Store the very first checkpoint as the state, before anything else is signed.
+
+        :raises CannotSign: it cannot be stored now.
+        """
         try:
-            self.remember(stored.note)
+            self.remember(first.note)
         except OSError as error:
             raise CannotSign(
                 "state-unwritable", "the state file cannot be written", waits=True
             ) from error
         if state_file.path() is None:
             anchors.send_first()
-        return self._opened(session, stored.note, "state")
 
 
 def _place(state: State) -> tuple[int, int]:
