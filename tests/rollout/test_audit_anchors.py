@@ -1,14 +1,18 @@
-"""A bucket as the anchor, on S3 servers that are no part of Vaultr."""
+"""Anchors that are no part of Vaultr: S3 servers, and the witness `litewitness`."""
 
 import importlib
+import json
+from dataclasses import replace
 
 import pytest
 
-from tests.harness import app_fixtures, audit_anchors, audit_log
-from vaultr.audit import anchors, checkpoints, sequencer, service, state_file
+from tests.harness import app_fixtures, audit_anchors, audit_log, litewitness
+from vaultr.audit import anchors, checkpoints, sequencer, service, signing, state_file
+from vaultr.audit.anchor_kinds import AnchorFailed
 from vaultr.audit.events import Event
 from vaultr.audit.verification import run
 from vaultr.database.session import db, reading, transaction
+from vaultr.protocol import notes
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ def make(tmp_path):
         return app
 
     yield build
-    for each in opened:
+    for each in reversed(opened):
         db.engine.dispose()
         each.pop()
 
@@ -89,3 +93,37 @@ def test_bucket_keeps_checkpoints_and_replaces_the_state_file(make, bucket):
 
     assert sequencer.current().halted is None
     assert anchors.newest_notes() == [newest().note]
+
+
+def added(app, witness):
+    """Add to the witness what `flask audit status` prints for its operator."""
+    done = app.test_cli_runner().invoke(args=["audit", "status", "--json"])
+    witness.add(**json.loads(done.stdout)["witness"])
+
+
+@pytest.mark.long  # builds the program
+def test_litewitness_cosigns_only_what_extends_its_last_checkpoint(make, tmp_path):
+    (tmp_path / "witness").mkdir()
+    with litewitness.running(tmp_path / "witness") as witness:
+        settings = {"AUDIT_ANCHORS": witness.url, "AUDIT_WITNESS_KEYS": str(witness.key)}
+        app = make(**settings)
+        grow(1)
+        assert anchors.failing() == [witness.url]  # it does not know the log yet
+        added(app, witness)
+        make(**settings)
+        grow()
+        make(**settings)  # after a restart the anchor asks for the size
+        grow(1)
+
+        stored = newest()
+        cosigned = anchors.taken_by(stored.anchored_to)[witness.url]
+        signed = notes.parse(f"{notes.parse(stored.note).text}\n{cosigned}")
+        assert anchors.failing() == []
+        assert signed.signed_by(witness.key, signing.verify)
+        assert witness.sizes() == {"localhost/audit/1": stored.size}
+
+        forged = replace(checkpoints.of_note(stored.note).checkpoint, root=b"x" * 32)
+        [state] = anchors._STATES.get().all
+        with reading() as session, pytest.raises(AnchorFailed, match="422"):
+            state.anchor.send(signing.keys().checkpoint(forged), session)
+        assert witness.sizes() == {"localhost/audit/1": stored.size}

@@ -69,6 +69,9 @@ def _read_checkpoints(session: Session, trust: Trust, known: Known, findings: Fi
         known.signed[checkpoint.epoch][checkpoint.size].add(checkpoint.root)
         known.finals[checkpoint.epoch] = checkpoint
     check_weak(weak, strong, findings)
+    if known.finals and not trust.published:
+        says = "the log publishes no key: users cannot verify it"
+        findings.tampered("key", says)
 
 
 def check_weak(weak: set[int], strong: set[int], findings: Findings) -> None:
