@@ -42,12 +42,20 @@ ITEMS, ITEM_BYTES = 200, 30_000
 
 
 class Pod:
-    """The server under its limits, its worker and its mail server."""
+    """The server under its limits, its worker and its mail server.
+
+    :ivar port: where clients reach it.
+    """
 
     def __init__(self, server, app, inbox, connection):
         self.server, self.app, self.inbox, self.redis = server, app, inbox, connection
+        self.port = server.port
         self.settings = app.config["SETTINGS"]
         self.processes = self.running()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
 
     def running(self):
         """Return the ids of the server's processes, once both workers were forked."""
@@ -61,15 +69,24 @@ class Pod:
 
 @pytest.fixture
 def pod(tmp_path, time_limit):
+    with started_pod(tmp_path, alone=time_limit(1) == 1) as pod:
+        yield pod
+
+
+@contextlib.contextmanager
+def started_pod(tmp_path, *, alone, **more):
+    """Run a pod with its own database, Redis and mail server.
+
+    :param alone: nothing else runs beside it, so its times count.
+    """
     with contextlib.ExitStack() as stack:
         database = stack.enter_context(servers.postgres(own=True, durable=True, connections=30))
         cache = stack.enter_context(servers.redis_server(own=True, memory="32mb"))
         inbox = TimedInbox()
         mail_port = stack.enter_context(mail_servers.running(inbox))
         url = servers.fresh_database(database.url)
-        environ = {"DATABASE_URL": url, "REDIS_URL": cache.url, **POD}
+        environ = {"DATABASE_URL": url, "REDIS_URL": cache.url, **POD, **more}
         environ |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(mail_port), "SMTP_SECURE": "none"}
-        alone = time_limit(1) == 1
         environ["LOGIN_WAIT_SECONDS"] = f"{WAIT_SECONDS if alone else BESIDE_OTHERS_SECONDS:.0f}"
         within = stack.enter_context(pod_memory.limited(MEMORY_MIB))
         server = stack.enter_context(running(tmp_path, within=within, **environ))
@@ -106,7 +123,11 @@ def _fill(vault):
 
 @pytest.fixture
 def mallory(pod):
-    """An account with a large vault, two empty ones, and several sessions."""
+    return abusive_account(pod)
+
+
+def abusive_account(pod):
+    """Return an account with a large vault, two empty ones, and several sessions."""
     with pod.app.app_context():
         vault = factories.vault(MALLORY)
         _fill(vault)
@@ -128,9 +149,9 @@ def abuse(pod, mallory, users, seconds):
     tokens = [one.access_token for one in sessions]
     with contextlib.ExitStack() as stack:
         abusers = [
-            stack.enter_context(Abuser(Plan(pod.server.port, STRANGER, seconds, anonymous))),
+            stack.enter_context(Abuser(Plan(pod.port, STRANGER, seconds, anonymous))),
             stack.enter_context(
-                Abuser(Plan(pod.server.port, ACCOUNT, seconds, account, 32, tokens, vaults))
+                Abuser(Plan(pod.port, ACCOUNT, seconds, account, 32, tokens, vaults))
             ),
         ]
         for one in abusers:
@@ -144,14 +165,19 @@ def abuse(pod, mallory, users, seconds):
 def test_anonymous_client_and_account_exhaust_nothing(
     pod, mallory, quiet, seconds, time_limit, tmp_path
 ):
-    users = [User(pod.app, pod.server.url, number) for number in range(USERS)]
-    forgetful = Forgetful(pod.app, pod.server.url, pod.inbox, 10 + seconds // 2)
-    with Users(users, forgetful, pod.server.url) as unloaded:
+    check_abuse(pod, mallory, quiet, seconds, tmp_path, alone=time_limit(1) == 1)
+
+
+def check_abuse(pod, mallory, quiet, seconds, tmp_path, *, alone):
+    """Abuse a pod, and check that its users notice nothing."""
+    users = [User(pod.app, pod.url, number) for number in range(USERS)]
+    forgetful = Forgetful(pod.app, pod.url, pod.inbox, 10 + seconds // 2)
+    with Users(users, forgetful, pod.url) as unloaded:
         time.sleep(quiet)
     rows, keys, began = growth.rows(pod.app), pod.redis.dbsize(), time.monotonic()
 
     with pod_memory.Memory(pod.server.process.pid, every=0.5) as memory:
-        loaded = Users(users, forgetful, pod.server.url)
+        loaded = Users(users, forgetful, pod.url)
         with abuse(pod, mallory, users, seconds) as abusers, loaded:
             anonymous, account = (one.seen() for one in abusers)
     took = time.monotonic() - began
@@ -159,7 +185,6 @@ def test_anonymous_client_and_account_exhaust_nothing(
     found = figures(before, during, (anonymous, account), memory)
     (tmp_path / "figures.json").write_text(json.dumps(found, indent=2))
 
-    alone = time_limit(1) == 1
     # A probe has less than five seconds, which a machine that does much else may not give it.
     timed = set() if alone else {"ready"}
     assert [one for one in before.failures() + during.failures() if one.kind not in timed] == []
