@@ -41,6 +41,13 @@ def test_import_prints_name_and_use_of_environment_set(device, env, shop):
     device.done("rm", "shop.env", "--forever", "--yes")
 
 
+def test_list_of_imports_names_dotenv(device, shop):
+    runs = device.run_json("import", "--list")
+
+    assert runs[-1]["manager"] == "dotenv"
+    assert len(runs[-1]["unchanged"]) == 1
+
+
 def test_file_changes_existing_set_and_reports_changes(device, env, shop):
     item, _ = shop
 

@@ -150,7 +150,7 @@ def import_runs(reader: Reader, vaults: Iterable[CachedVault]) -> list[ImportRun
         if not isinstance(run, str):
             continue
         at, manager = source.get("imported_at"), source.get("manager")
-        before = found.get(run) or ImportRun(run, str(manager), str(at), (), ())
+        before = found.get(run) or ImportRun(run, str(manager or "dotenv"), str(at), (), ())
         if source.get("digest") == _digest(item.overview, item.detail or {}):
             found[run] = replace(before, unchanged=(*before.unchanged, item))
         else:
