@@ -15,6 +15,7 @@ from bench.client_tools import ClientTools
 from bench.growth import FEW, MANY, Growth
 from bench.load import Connection, request
 from bench.machine_access import MachineAccess
+from bench.machine_tools import MachineTools
 from bench.machines import Beside, worker_mebibytes
 from bench.signing import Signing
 from bench.world import Account, Vault
@@ -53,6 +54,8 @@ class Bench:
         self._machines = MachineAccess(beside, self._small, seconds)
         self._signing = Signing(beside, self._ann, seconds)
         self._tools = ClientTools(beside)
+        bare = request("GET", f"/row/{self._small.id}/{self._small.items[0]}", {})
+        self._jobs = MachineTools(beside, self._tools, bare, seconds)
 
     def cases(self) -> list[Case]:
         """Return all cases."""
@@ -73,6 +76,7 @@ class Bench:
             Case("p99 of reads in a login storm / unloaded", "≤ 3", self.reads_in_a_storm),
             *self._growing(),
             *self._client_tools(),
+            *self._machine_tools(),
         ]
 
     def _client_tools(self) -> list[Case]:
@@ -85,6 +89,16 @@ class Bench:
             Case("health of 10,000 items / opening them", "≤ 2", tools.health),
             Case("ssh-keygen by our agent / by OpenSSH's", "≤ 2", tools.signatures),
             Case("git-credential get / vaultr read", "≤ 1.5", tools.credentials),
+        ]
+
+    def _machine_tools(self) -> list[Case]:
+        tools = self._jobs
+        return [
+            Case("warm read of 50 variables / row, opening", "≤ 3", tools.warm),
+            Case("cold read of 20 items / row, opening", "≤ 6", tools.cold),
+            Case("value from the gateway / bare view", "≥ 0.3", tools.gateway),
+            Case("export of 10,000 items: client, in MiB", "< 150", tools.export_mebibytes),
+            Case("its server, in MiB", "< 150", lambda: tools.worker_mebibytes),
         ]
 
     def _growing(self) -> list[Case]:

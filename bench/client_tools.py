@@ -69,6 +69,7 @@ class ClientTools:
         self._owner: Vaultr | None = None
         self._full = False
         self.import_mebibytes = 0.0
+        self.password = PASSWORD
 
     def parse(self) -> float:
         """Compare reading 10,000 entries of 1PUX with ``json.loads`` of the same file.
@@ -85,7 +86,7 @@ class ClientTools:
     def imports(self) -> float:
         """Compare importing 10,000 entries with adding as many by the SDK in batches."""
         drafts = _drafts(ENTRIES)
-        with self._device() as device:
+        with self.device() as device:
             for name in ("added", "imported"):
                 device.create_vault(name)
             added = seconds(lambda: device.add_many(drafts, vault="added"))
@@ -101,9 +102,9 @@ class ClientTools:
         file.write_bytes(one_pux(one_pux_document(ENTRIES)))
         began = time.perf_counter()
         words = ("import", "--new-vault", "by command", str(file))
-        done = self._types(*words, through=(sys.executable, "-c", MEASURED))
+        done = self.run(*words, through=(sys.executable, "-c", MEASURED))
         taken = time.perf_counter() - began
-        with self._device() as device:
+        with self.device() as device:
             device.sync()
             device.step_up(PASSWORD)
             device.delete_vault("by command", confirm="by command")
@@ -112,7 +113,7 @@ class ClientTools:
 
     def health(self) -> float:
         """Compare the checks of 10,000 items with opening them."""
-        with self._device() as device:
+        with self.device() as device:
             if not self._full:
                 device.create_vault("full")
                 device.add_many(_drafts(ENTRIES), vault="full")
@@ -137,20 +138,21 @@ class ClientTools:
 
     def credentials(self) -> float:
         """Compare ``vaultr git-credential get`` with ``vaultr read``, both as processes."""
-        with self._device() as device:
+        with self.device() as device:
             if not any(item.title == "git.example" for item in device.items()):
                 overview = {"title": "git.example", "urls": ["https://git.example"]}
                 device.add("login", {**overview, "username": "ann"}, {"password": "hunter2"})
         question = "protocol=https\nhost=git.example\n\n"
-        requested = self._fastest(lambda: self._types("git-credential", "get", stdin=question))
+        requested = self._fastest(lambda: self.run("git-credential", "get", stdin=question))
         reference = "vaultr://Personal/git.example/password"
-        return requested / self._fastest(lambda: self._types("read", reference))
+        return requested / self._fastest(lambda: self.run("read", reference))
 
     def _fastest(self, run: Callable[[], object]) -> float:
         return min(seconds(run) for _ in range(STARTS))
 
     @contextlib.contextmanager
-    def _device(self) -> Iterator[Vaultr]:
+    def device(self) -> Iterator[Vaultr]:
+        """Open the owner's device, which signs up when it is opened first."""
         site = self._beside.site
         device = Vaultr(site.url, home=Path(self._folder.name) / "home", agent=False)
         if self._owner is None:
@@ -164,7 +166,8 @@ class ClientTools:
         with device:
             yield device
 
-    def _types(self, *words: str, stdin: str = "", through: tuple[str, ...] = ()) -> str:
+    def run(self, *words: str, stdin: str = "", through: tuple[str, ...] = ()) -> str:
+        """Run a command on the owner's device, and return its output."""
         reading, writing = os.pipe()
         os.write(writing, PASSWORD.encode())
         os.close(writing)

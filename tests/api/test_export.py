@@ -152,12 +152,13 @@ def test_second_export_of_an_account_is_a_conflict(app, as_ann, as_bob, vault):
     assert signed_in(app, ANN).get(EXPORT, buffered=True).status_code == 200
 
 
-def test_export_elsewhere_is_a_conflict_too(app, as_ann, vault, monkeypatch):
-    """The lock is in the database: another process has nothing of this one's memory."""
-    running = as_ann.get(EXPORT, buffered=False)
+def test_export_elsewhere_is_a_conflict_too(postgres_app, monkeypatch):
+    """The lock is in PostgreSQL: another process has nothing of this one's memory."""
+    empty(postgres_app)
+    running = signed_in(postgres_app, ANN).get(EXPORT, buffered=False)
     monkeypatch.setattr("vaultr.export.archive._Running.enter", lambda *_: None)
 
-    second = signed_in(app, ANN).get(EXPORT, buffered=True)
+    second = signed_in(postgres_app, ANN).get(EXPORT, buffered=True)
     running.close()
 
     assert slug(second) == (409, "conflict")

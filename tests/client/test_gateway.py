@@ -150,6 +150,19 @@ def test_lost_vault_and_missing_field_are_not_404(gateway):
     assert gateway.get("/v1/prod/web/Z")[0] == HTTPStatus.UNPROCESSABLE_ENTITY
 
 
+def test_renamed_item_is_found_by_its_new_title(gateway):
+    assert gateway.get("/v1/prod/WEB/A")[0] == HTTPStatus.OK
+    gateway.owner.edit("web", vault="prod", overview={"title": "site"})
+    gateway.owner.add("note", {"title": "SITE"}, {"notes": "other"}, vault="prod")
+
+    gateway.source.sync()
+
+    assert gateway.get("/v1/prod/site/A")[1] == "1"
+    assert gateway.get("/v1/prod/SITE/notes")[1] == "other"
+    assert gateway.get("/v1/prod/Site/A")[0] == HTTPStatus.CONFLICT
+    assert gateway.get("/v1/prod/web/A")[0] == HTTPStatus.NOT_FOUND
+
+
 def test_old_copies_are_served_until_the_maximum_age(gateway):
     gateway.away()
     gateway.clock.now += MAX_AGE

@@ -25,7 +25,15 @@ def lp(*parts: Part) -> bytes:
     """
     pieces = [len(parts).to_bytes(4)]
     for part in parts:
-        data = part if type(part) is bytes else _bytes_of(part)
+        # The usual kinds first: every hash of every entry passes here.
+        if type(part) is bytes:
+            data = part
+        elif type(part) is str:
+            data = part.encode()
+        elif type(part) is UUID:
+            data = part.bytes
+        else:
+            data = _bytes_of(part)
         pieces.append(len(data).to_bytes(4))
         pieces.append(data)
     return b"".join(pieces)

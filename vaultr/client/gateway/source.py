@@ -18,11 +18,13 @@ from vaultr.client.errors import (
     Unavailable,
     VaultrError,
 )
+from vaultr.client.gateway.title_index import TitleIndex
 from vaultr.client.items.fields import text_of
 from vaultr.client.items.references import Reference, Resolver
 from vaultr.client.sdk.machine_session import MachineSession
 from vaultr.client.vaults.item_search import Finder
 from vaultr.client.vaults.machine_vaults import MachineKeyring
+from vaultr.client.vaults.name_matching import as_id
 from vaultr.client.vaults.reader import Item, Reader
 
 # A sync that began this shortly before a request, or later, proves that an item is gone.
@@ -74,6 +76,7 @@ class Source:
         # Not the keyring of the syncs, which run at the same time in another thread.
         keyring = MachineKeyring(session.token)
         self._reader: Reader = self._vaults.reader_with(keyring)
+        self._titles = TitleIndex(self._reader)
 
     @property
     def age_seconds(self) -> float | None:
@@ -167,6 +170,9 @@ class Source:
 
     def _find(self, vault: str, ref: str) -> Item:
         home = self._reader.vault(vault)
+        found = [] if as_id(ref) is not None else self._titles.find(home, ref)
+        if len(found) == 1:
+            return self._reader.with_detail(home, found[0])
         home, item = Finder(self._reader).find(ref, [home], ("active",))
         return self._reader.with_detail(home, item)
 

@@ -9,6 +9,8 @@ class Members:
     :ivar faults: what is wrong so far, here and in objects within; names, never values.
     """
 
+    __slots__ = ("_left", "_where", "faults")  # a large file has a million of them
+
     def __init__(self, value: object, where: str, faults: list[str] | None = None) -> None:
         self.faults: list[str] = [] if faults is None else faults
         self._where = where

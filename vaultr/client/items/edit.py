@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from vaultr.client.errors import VaultrError
 from vaultr.client.items.history import History
 from vaultr.client.items.merge import NAMED, changed, merge, same
-from vaultr.client.items.schemas import Draft, check, sealed_bytes, with_expiry
+from vaultr.client.items.schemas import Draft, check, with_expiry
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.batches import Batches
 from vaultr.client.vaults.reader import Item, Reader
@@ -56,10 +56,8 @@ class Editor:
 
         A note on an error between batches says how many were added.
         """
-        for draft in drafts:
-            check(draft.type, draft.overview, draft.detail)
+        sizes = [check(each.type, each.overview, each.detail) for each in drafts]
         wishes = [Put(uuid4(), each.type, each.overview, each.detail) for each in drafts]
-        sizes = [sealed_bytes(each.overview, each.detail) for each in drafts]
         batches, added = Batches(self._writer), 0
         while added < len(wishes):
             try:

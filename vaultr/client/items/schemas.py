@@ -193,17 +193,20 @@ def schema_of(type: str) -> Schema:
     return SCHEMAS[type]
 
 
-def check(type: str, overview: Part, detail: Part) -> None:
+def check(type: str, overview: Part, detail: Part) -> int:
     """Check an item against its schema and the server's size limit.
 
+    :return: the size of the item on the server in bytes.
     :raises ItemInvalid: lists every invalid field.
     """
-    faults = tuple(_faults(type, overview, detail))
+    encoded = [_encoded(part) for part in (overview, detail)]
+    faults = tuple(_faults(type, overview, detail, encoded))
     if faults:
         raise ItemInvalid(faults)
+    return _sealed_size(encoded)
 
 
-def _faults(type: str, overview: Part, detail: Part) -> Found:
+def _faults(type: str, overview: Part, detail: Part, encoded: list[bytes | None]) -> Found:
     schema = SCHEMAS.get(type)
     if schema is None:
         yield "type", f"must be one of {', '.join(SCHEMAS)}"
@@ -212,7 +215,6 @@ def _faults(type: str, overview: Part, detail: Part) -> Found:
         if not isinstance(value, dict):
             yield part, "must be an object"
             return
-    encoded = [_encoded(part) for part in (overview, detail)]
     yield from _part_faults("overview", overview, schema.overview, encoded[0])
     yield from _part_faults("detail", detail, schema.detail, encoded[1])
     if "title" not in overview:

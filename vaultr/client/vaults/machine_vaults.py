@@ -44,6 +44,8 @@ class MachineKeyring:
         self._machine_id = token.machine_id
         self._kek = token.kek
         self._opened: dict[UUID, dict[int, MachineKeys]] = {}
+        # The last wrap of each generation, with what it contains: every read needs them.
+        self._unwrapped: dict[tuple[UUID, int], tuple[bytes, MachineKeys]] = {}
 
     def open(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
         """Open all ``wraps`` of a vault, and compare them with the keys opened before.
@@ -53,9 +55,7 @@ class MachineKeyring:
         """
         held = self._opened.get(vault_id, {})
         opened = {
-            generation: unwrap_for_machine(
-                self._kek, self._machine_id, vault_id, generation, sealed
-            )
+            generation: self._unwrap(vault_id, generation, sealed)
             for generation, sealed in wraps.items()
         }
         keys = merge_keys(
@@ -69,6 +69,15 @@ class MachineKeyring:
         }
         self._opened[vault_id] = {**held, **newest}
         return keys
+
+    def _unwrap(self, vault_id: UUID, generation: int, sealed: bytes) -> MachineKeys:
+        """Open a wrap, unless it is the one that was opened last."""
+        last = self._unwrapped.get((vault_id, generation))
+        if last is not None and last[0] == sealed:
+            return last[1]
+        found = unwrap_for_machine(self._kek, self._machine_id, vault_id, generation, sealed)
+        self._unwrapped[vault_id, generation] = (sealed, found)
+        return found
 
     def head_of(self, vault_id: UUID) -> Waypoint | None:
         """Return the highest head in the wraps that were opened; None if none was."""

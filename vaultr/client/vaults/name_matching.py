@@ -44,8 +44,8 @@ def meant(
     exact = [thing for name, thing in pairs if name == wanted]
     if exact or exactly:
         return exact
-    plain = _plain(wanted)
-    return [thing for name, thing in pairs if name and _plain(name) == plain]
+    plain = as_compared(wanted)
+    return [thing for name, thing in pairs if name and as_compared(name) == plain]
 
 
 def near(wanted: str, names: Iterable[str]) -> str:
@@ -53,8 +53,8 @@ def near(wanted: str, names: Iterable[str]) -> str:
     # The import takes milliseconds and is needed only after a typing error.
     import difflib  # noqa: PLC0415 - late, see above
 
-    plain = {_plain(name): name for name in names if name}
-    sought = _plain(wanted)
+    plain = {as_compared(name): name for name in names if name}
+    sought = as_compared(wanted)
     parts = [each for each in plain if len(sought) >= _PART_LETTERS and sought in each]
     close = difflib.get_close_matches(sought, plain, n=_NEAR_MOST)
     chosen = list(dict.fromkeys([*sorted(parts, key=len)[:_NEAR_MOST], *close]))[:_NEAR_MOST]
@@ -93,6 +93,7 @@ def on_one_line(text: str) -> str:
     return text if len(text) <= _NEAR_LETTERS else f"{text[: _NEAR_LETTERS - 1]}…"
 
 
-def _plain(name: str) -> str:
+def as_compared(name: str) -> str:
+    """Return a name in the form in which names that differ in case are equal."""
     # macOS writes é as two characters, other systems as one.
     return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
