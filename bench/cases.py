@@ -158,7 +158,7 @@ class Bench:
         return self._put_rate() / self._put_rate(port=self._beside.silent_port)
 
     def many_writers(self) -> float:
-        """Compare 16 connections, each with a vault of its own, with one connection."""
+        """Compare 16 connections, each with its own vault, with one connection."""
         return self._put_rate(vaults=WRITERS) / self._put_rate(vaults=1)
 
     def many_baseline_writers(self) -> float:

@@ -74,7 +74,7 @@ class ClientTools:
     def parse(self) -> float:
         """Compare reading 10,000 entries of 1PUX with ``json.loads`` of the same file.
 
-        In a process of its own, as the command reads it: the heap of the bench is larger, and the
+        In its own process, as the command reads it: the heap of the bench is larger, and the
         garbage collector therefore runs less often.
         """
         document = one_pux_document(ENTRIES)

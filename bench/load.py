@@ -1,6 +1,6 @@
 """A load: some connections that send one request after another, and what they saw.
 
-It runs in a process of its own. Each connection is opened again every so often: a kept connection
+It runs in its own process. Each connection is opened again every so often: a kept connection
 stays with the worker that accepted it, so that few old ones would measure how they fell.
 """
 

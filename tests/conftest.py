@@ -1,4 +1,4 @@
-"""The servers that tests stand on, and how far tests count."""
+"""PostgreSQL and Redis for the tests, and how many cases tests run."""
 
 import contextlib
 import gc
@@ -12,7 +12,7 @@ from tests.harness import forked_programs, servers
 
 TESTS = Path(__file__).parent
 ROLLOUT = TESTS / "rollout"
-# What takes longest begins first, so that no process of a run is busy when all others have ended.
+# The slowest folders run first, so that no process of a run is busy after all others have ended.
 SLOW_FIRST = ("faults", "first_hour", "client", "api")
 pytest_plugins = [
     "tests.harness.app_fixtures",
@@ -28,9 +28,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure():
-    """Make no program that a test starts ignore a signal because the tests do, as after `nohup`.
+    """Restore default signal handling for programs that tests start, as after `nohup`.
 
-    A program inherits what is ignored, but no handler. Here a handler that does nothing is as good.
+    A program inherits ignored signals, but no handlers, so a handler that does nothing is enough.
     """
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -39,15 +39,15 @@ def pytest_configure():
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """Return one more than there are processors, since many tests wait for other processes."""
+    """Return one more than the number of processors, since many tests wait for other processes."""
     return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist calls it before it starts its workers
 def pytest_xdist_setupnodes(config):
-    """Start once for all workers what serves them: PostgreSQL, Redis, processes that fork.
+    """Start PostgreSQL, Redis and forking processes once for all workers.
 
-    Each worker takes databases of its own.
+    Each worker creates its own databases there.
     """
     with contextlib.ExitStack() as stack:
         os.environ["TEST_DATABASE_URL"] = stack.enter_context(servers.postgres()).url
@@ -77,9 +77,9 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish():
-    """Make the collector of garbage pass over what was imported and collected, and run less often.
+    """Exclude imported and collected objects from garbage collection, and collect less often.
 
-    It would visit a million objects again and again, of which none is garbage.
+    Otherwise each run would visit a million objects, of which none is garbage.
     """
     gc.collect()
     gc.freeze()
@@ -87,13 +87,13 @@ def pytest_collection_finish():
 
 
 def _turn(item):
-    """Return the place of an item's folder in the order of running; each folder keeps its own."""
+    """Return the position of a test's folder in the running order."""
     folder = item.path.relative_to(TESTS).parts[0]
     return SLOW_FIRST.index(folder) if folder in SLOW_FIRST else len(SLOW_FIRST)
 
 
 def _thinned(items):
-    """Return the cases of each `matrix` that only a long run needs: all but some, evenly spaced."""
+    """Return the evenly spaced cases of each `matrix` that run only with ``--long``."""
     cases = {}
     for item in items:
         if marker := item.get_closest_marker("matrix"):
@@ -102,7 +102,7 @@ def _thinned(items):
 
 
 def _but(cases, most):
-    """Return what is left of a list without ``most`` evenly spaced members, first and last kept."""
+    """Return a list without ``most`` evenly spaced members, among them the first and the last."""
     if len(cases) <= most:
         return []
     step = (len(cases) - 1) / max(1, most - 1)
@@ -111,29 +111,29 @@ def _but(cases, most):
 
 
 def _needs_no_sqlite(item):
-    """Check whether this is a test's run on SQLite, which the code behind it does not ask for."""
+    """Check whether this is a run on SQLite of a test that does not need both databases."""
     database = item.callspec.params.get("app") if hasattr(item, "callspec") else None
     return database == "sqlite" and item.get_closest_marker("both_databases") is None
 
 
 @pytest.fixture(scope="session")
 def count(pytestconfig):
-    """``count(few, many=…)``: how often to do it; many only with ``make test-long``."""
+    """``count(few, many=…)``: how often to repeat something; ``many`` only with ``--long``."""
     return lambda few, *, many: many if pytestconfig.getoption("--long") else few
 
 
 @pytest.fixture(scope="session")
 def time_limit(pytestconfig):
-    """``time_limit(0.5)``: the seconds that something may take; less than 5 only with ``--long``.
+    """``time_limit(0.5)``: a limit in seconds; at least 5 without ``--long``.
 
-    So that no test fails only because the machine does much else.
+    So no test fails only because the machine is busy.
     """
     return lambda seconds: seconds if pytestconfig.getoption("--long") else max(seconds, 5)
 
 
 @pytest.fixture(scope="session")
 def postgres_url():
-    """The empty first database of a PostgreSQL; make your own beside it by ``fresh_database``."""
+    """The empty first database of a PostgreSQL; create others with ``fresh_database``."""
     with servers.postgres() as server:
         yield server.url
 
@@ -146,13 +146,13 @@ def redis_url():
 
 @pytest.fixture
 def own_postgres():
-    """A PostgreSQL for one test alone, which may freeze, kill and start it."""
+    """A PostgreSQL for one test, which may freeze, kill and start it."""
     with servers.postgres(own=True) as server:
         yield server
 
 
 @pytest.fixture
 def own_redis():
-    """A Redis for one test alone, which may freeze, kill and start it."""
+    """A Redis for one test, which may freeze, kill and start it."""
     with servers.redis_server(own=True) as server:
         yield server

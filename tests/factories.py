@@ -1,6 +1,6 @@
-"""Rows, with defaults: what a test needs to be there before it begins.
+"""Rows with defaults that a test needs before it begins.
 
-To be called inside ``app.app_context()``; each call commits.
+Call these functions inside ``app.app_context()``; each call commits.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class SignedIn:
 
 @dataclass(frozen=True)
 class StoredItem:
-    """Where an item is."""
+    """The ids and path of a stored item."""
 
     vault_id: UUID
     id: UUID
@@ -57,7 +57,7 @@ class StoredItem:
 
 
 def sealed(size=60):
-    """Return bytes that can be a sealed value of ``size`` bytes; nothing opens them."""
+    """Return bytes in the form of a sealed value of ``size`` bytes; nothing can open them."""
     while True:
         value = b"\x01" + secrets.token_bytes(OVERHEAD - 1 + padded_size(size + 4))
         if is_sealed(value):
@@ -65,12 +65,12 @@ def sealed(size=60):
 
 
 def auth_key(email):
-    """Return the key that proves the password of the account that ``account`` made."""
+    """Return the auth key of the account that ``account`` created."""
     return hashlib.sha256(f"auth key of {email}".encode()).digest()
 
 
 def account(email="ann@example.org", **more):
-    """Make an account, whose auth key is ``auth_key(email)``."""
+    """Create an account; its auth key is ``auth_key(email)``."""
     account_id = more.pop("id", None) or uuid4()
     verifier = _verifier(email)
     row = Account(
@@ -106,14 +106,14 @@ def account(email="ann@example.org", **more):
 
 
 def owner(email):
-    """Return the account of an address, making it if need be."""
+    """Return the account of an address; create it if it does not exist."""
     with transaction() as work:
         found = work.query(Account).filter_by(email=email).one_or_none()
     return found or account(email)
 
 
 def session(of=None, *, device_id=None, name="laptop"):
-    """Open a session of an account (by default ann's)."""
+    """Create a session of an account (by default Ann's)."""
     whose = of or owner("ann@example.org")
     device = Device.of(device_id or uuid4(), name)
     with transaction() as work:
@@ -123,7 +123,7 @@ def session(of=None, *, device_id=None, name="laptop"):
 
 
 def vault(email="ann@example.org"):
-    """Make a vault of an account's; return its owner's client, a `Writer`."""
+    """Create a vault of an account; return its owner's client, a `Writer`."""
     client = current_app.test_client()
     signed_in = session(owner(email))
     client.environ_base["HTTP_AUTHORIZATION"] = signed_in.headers["Authorization"]
@@ -132,13 +132,13 @@ def vault(email="ann@example.org"):
 
 
 def item(of, text="hunter2", **more):
-    """Put an item into a vault that `vault` gave; tells where it is."""
+    """Put an item into a vault that `vault` created; return its ids."""
     item_id = of.put(text=text, **more)
     return StoredItem(of.id, item_id, of.state.items[item_id].revision)
 
 
 def change_session(session_id, **values):
-    """Set columns of a session, such as the times."""
+    """Set columns of a session, such as its times."""
     with transaction() as work:
         row = work.get(Session, session_id)
         for name, value in values.items():
@@ -146,17 +146,17 @@ def change_session(session_id, **values):
 
 
 def grow_stale(session_id):
-    """Make a session's last proof of the password be too old for what needs a fresh one."""
+    """Make a session's last proof of the password too old for a step-up."""
     change_session(session_id, proven_at=datetime.now(UTC) - timedelta(hours=1))
 
 
 def recovery_auth(account_id):
-    """Return the key that proves the recovery key which `recovery_key` made."""
+    """Return the proof of the recovery key that `recovery_key` created."""
     return hashlib.sha256(b"recovery" + account_id.bytes).digest()
 
 
 def recovery_key(account_id, epoch=1):
-    """Return a recovery key to be kept; ``recovery_auth(account_id)`` proves it."""
+    """Return a recovery key to store; ``recovery_auth(account_id)`` proves it."""
     return RecoveryKey(
         account_id=account_id,
         verifier=hashlib.sha256(recovery_auth(account_id)).digest(),
@@ -168,7 +168,7 @@ def recovery_key(account_id, epoch=1):
 
 
 def signup(email="ann@example.org", **more):
-    """Return a body that ``POST /auth/signup`` takes; ``more`` replaces members."""
+    """Return a valid body for ``POST /auth/signup``; ``more`` replaces members."""
     identity = {
         kind: {"public": b64(secrets.token_bytes(32)), "sealed": b64(sealed(32))}
         for kind in ("x25519", "ed25519")
@@ -187,7 +187,7 @@ def signup(email="ann@example.org", **more):
 
 
 def login(email="ann@example.org", *, key=None, device_id=None, **more):
-    """Return a body that ``POST /auth/login`` takes."""
+    """Return a valid body for ``POST /auth/login``."""
     return {
         "email": email,
         "auth_key": b64(auth_key(email) if key is None else key),
@@ -196,19 +196,19 @@ def login(email="ann@example.org", *, key=None, device_id=None, **more):
 
 
 def events(app):
-    """Return the bodies of all audit events, in the order of their times."""
+    """Return the bodies of all audit events, ordered by time."""
     with app.app_context(), transaction() as work:
         rows = work.query(AuditEvent).order_by(AuditEvent.t, AuditEvent.event_id).all()
         return [json.loads(row.body) for row in rows]
 
 
 def verifier_of(row):
-    """Return what is kept of an account's auth key."""
+    """Return the stored verifier of an account's auth key."""
     return Verifier(row.verifier, row.pepper_id)
 
 
 def cheap_verifier(email):
-    """Return what would be kept of the account's auth key at a cost that is none."""
+    """Return a verifier of the account's auth key at a minimal cost."""
     proof = hmac.digest(keyring.current().pepper.current, auth_key(email), "sha256")
     return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(proof)
 

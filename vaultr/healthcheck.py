@@ -70,7 +70,7 @@ def _worker() -> int:
     age = heartbeat.age_seconds(Path(given.get("VAULTR_HOME", "var")))
     if age is not None and age < heartbeat.DEAD_SECONDS:
         return 0
-    said = "no worker has begun" if age is None else f"the worker was last seen {age:.0f} s ago"
+    said = "no worker has started" if age is None else f"the worker was last seen {age:.0f} s ago"
     print(said, file=sys.stderr)  # noqa: T201 - for `docker inspect`
     return 1
 
@@ -102,7 +102,7 @@ def _asked(
         connection.request(method, path, body, headers)
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
-        print(f"no answer: {error}", file=sys.stderr)  # noqa: T201 - for `docker inspect`
+        print(f"no response: {error}", file=sys.stderr)  # noqa: T201 - for `docker inspect`
         return 1
     finally:
         connection.close()

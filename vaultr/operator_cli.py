@@ -89,6 +89,8 @@ def confirmed(name: str, typed: str | None, *, what: str) -> None:
         try:
             typed = click.prompt(f"{what} Write {name} to confirm", err=True)
         except click.Abort:
-            raise click.ClickException(f"nothing was done; confirm by --confirm {name}") from None
+            raise click.ClickException(
+                f"nothing was done; to confirm, use --confirm {name}"
+            ) from None
     if typed.strip() != name:
         raise click.ClickException("the names differ; nothing was done")

@@ -66,7 +66,7 @@ def current_actor() -> Actor:
     """
     actor = _actor.get()
     if actor is None:
-        raise LookupError("no proven caller")
+        raise LookupError("the request has no authenticated actor")
     return actor
 
 

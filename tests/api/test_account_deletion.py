@@ -148,7 +148,7 @@ def test_a_vault_of_many_revisions_goes_in_steps(app, as_ann, monkeypatch):
 
 
 def writers(vault):
-    """Return requests that write all over an account; each takes a client of its own session."""
+    """Return requests that write all over an account; each takes its own client session."""
     sealed = b64(factories.sealed(60))
     profile = {"revision": 2, "sealed": b64(factories.sealed(500))}
     proof = {"auth_key": b64(factories.auth_key(ANN))}

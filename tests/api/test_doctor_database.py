@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def as_role(postgres_url, redis_url, tmp_path):
-    """``as_role("GRANT …")``: an app on a database of its own, whose role has just these rights."""
+    """``as_role("GRANT …")``: an app on its own database, whose role has just these rights."""
     made = []
 
     @contextlib.contextmanager

@@ -26,7 +26,7 @@ def environ(request, tmp_path):
 
 
 def described(app):
-    """Return everything that a database says of its tables, in an order of its own."""
+    """Return everything that a database says of its tables, in its own order."""
     with app.app_context():
         look = sa.inspect(db.engine)
         tables = set(look.get_table_names()) - {"alembic_version"}

@@ -80,7 +80,7 @@ def test_value_under_missing_key_is_reported_until_key_returns(app, sealed_value
 
     assert answer(done) == (1, {**NONE, "left": {"FACTOR_KEY": 1, "MAIL_KEY": 2}})
     for what in ("FACTOR_KEY: 1 second factors", "MAIL_KEY: 2 emails in the outbox"):
-        assert f"{what} cannot be opened, and stay as they are. If `flask keys" in done.stderr
+        assert f"{what} cannot be opened and were not changed. If `flask keys" in done.stderr
     rotated(old=True)
     assert answer(run(app, "--json")) == (0, {"FACTOR_KEY": 1, "MAIL_KEY": 2, "left": NONE})
 

@@ -129,7 +129,7 @@ def check(answer, what, *, ours=True):
     assert "Access-Control-Allow-Credentials" not in headers or OURS in headers.getlist(
         "Access-Control-Allow-Origin"
     ), what
-    probe = answer.request.path == "/api/ready" and answer.status_code == 503  # a body of its own
+    probe = answer.request.path == "/api/ready" and answer.status_code == 503  # its own body
     if answer.status_code >= 400 and not page and not probe and answer.request.method != "HEAD":
         assert answer.mimetype == "application/problem+json", what
         assert answer.json["status"] == answer.status_code, what

@@ -88,7 +88,7 @@ class Crossing:
 
 
 def crossed_at_steps(worlds, first, second, check, *, apart, seconds=0.1):
-    """Start ``second`` at every ``apart``-th step of ``first``, each time in a world of its own.
+    """Start ``second`` at every ``apart``-th step of ``first``, each time in its own world.
 
     ``first(world)`` gives the first command, ready to be called; ``second(world)`` is the other.
     ``check(world, one, other)`` is given what each of both answered, or why it failed.

@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 180
 
 
 class Site:
-    """One server with a home of its own."""
+    """One server with its own home."""
 
     def __init__(self, home):
         port = free_port()

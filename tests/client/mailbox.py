@@ -6,7 +6,7 @@ import re
 import time
 
 PATIENCE_SECONDS = 30
-# The pages that links open, and the token on a line of its own.
+# The pages that links open, and the token on its own line.
 LINK = r"^\S+{page}\?token=([A-Za-z0-9_-]+)$"
 BARE = r"^([A-Za-z0-9_-]{43})$"
 

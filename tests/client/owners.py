@@ -1,4 +1,4 @@
-"""Owners at a real server: each with an account and a first device of their own."""
+"""Owners at a real server: each with an account and their own first device."""
 
 from tests.client.devices import Device
 from tests.client.mailbox import link, mailed

@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 60
 
 
 class Terminal:
-    """One run of `vaultr` on a terminal of its own; ``size`` is lines and columns."""
+    """One run of `vaultr` on its own terminal; ``size`` is lines and columns."""
 
     def __init__(self, *words, environ, size=None):
         self.shown = ""

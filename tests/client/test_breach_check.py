@@ -82,7 +82,7 @@ def test_breach_file_finds_passwords_and_sends_nothing(device, breach_file):
     assert "Old site" in one.stdout
     assert "hunter2" not in one.stdout + all_items.stdout
     device.done("rm", "Old site", "--forever", "--yes")
-    assert "name a list" in device.fails(2, "breach-check", "--offline")
+    assert "local list" in device.fails(2, "breach-check", "--offline")
     assert device.types("breach-check", "--breach-file", breach_file).returncode == 0
 
 
@@ -101,7 +101,7 @@ def test_wrong_breach_file_is_reported_before_the_password(tmp_path, device):
     new = Device(tmp_path / "home", NOBODY)
     for each, words in ((new, ("signup", "--email", "a@example.org")), (device, ("passwd",))):
         message = each.fails(1, *words, "--breach-file", str(file), password=None)
-        assert "not a list of SHA-1 hashes" in message
+        assert "must be a sorted list of SHA-1 hashes" in message
 
 
 @pytest.fixture(scope="module")

@@ -39,14 +39,14 @@ def test_archive_is_private_and_opens_offline(account, archive, device, tmp_path
         secret_key=account.made["secret_key"],
     )  # fmt: skip
     assert "does not open this archive" in message
-    assert "exists already" in device.fails(1, "export", "--all", "-o", str(archive))
+    assert "already exists" in device.fails(1, "export", "--all", "-o", str(archive))
 
 
 @pytest.mark.parametrize("words", [("--dry-run",), ("--yes",), ("--title", "x"), ("--map", "a=b")])
 def test_options_of_other_files_do_not_go_with_archive(device, archive, words):
     message = device.fails(2, "import", str(archive), *words, password=None)
 
-    assert "An archive goes with --vault, --versions, --update" in message
+    assert "With an archive, use only --vault, --versions, --update" in message
 
 
 def test_altered_archive_imports_nothing(account, archive, site, tmp_path):

@@ -11,7 +11,7 @@ from tests.client.owners import owner, second
 from tests.client.test_cli_doctor import findings
 
 NEW = "another master password"
-# In a namespace of its own, so that root cannot write there either.
+# In its own namespace, so that root cannot write there either.
 READ_ONLY = (
     'set -e; mount --bind "$VAULTR_DIR" "$VAULTR_DIR";'
     ' mount -o remount,bind,ro "$VAULTR_DIR"; exec "$@"'

@@ -43,10 +43,10 @@ def test_export_of_all_items_checks_its_options_first(device, tmp_path):
     assert "--all needs --format" in rejected("--all", "--seal", "-o", file)
     assert "needs the master password" in rejected("--all", "-o", file)
     assert "--all needs -o FILE" in rejected("--all", "--format", "csv")
-    assert "--seal goes with --format json" in rejected(
+    assert "--seal needs --format json" in rejected(
         "--all", "--format", "csv", "--seal", "-o", file
     )
-    assert "--all takes no sets" in rejected("shop", "--all", "--format", "csv", "-o", file)
-    assert "go with --all" in rejected("shop", "--format", "csv")
+    assert "--all exports items" in rejected("shop", "--all", "--format", "csv", "-o", file)
+    assert "need --all" in rejected("shop", "--format", "csv")
     assert "Name the environment sets" in rejected("--format", "json")
     assert "needs the master password" in rejected("--all", "--format", "csv", "-o", file)

@@ -134,7 +134,7 @@ def test_login_with_password_unlocks_until_lock(account, site, tmp_path):
     terminal = at_terminal(person, "login")
     terminal.answers("Master password: ", account.password)
     assert terminal.ends() == 0
-    assert "It is unlocked too" in terminal.shown
+    assert "It is also unlocked" in terminal.shown
     try:
         person.done("list", password=None)
     finally:

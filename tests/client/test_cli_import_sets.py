@@ -66,7 +66,7 @@ def test_file_changes_existing_set_and_reports_changes(device, env, shop):
     ("words", "code", "expected"),
     [
         (("--into", "sho"), 1, "There is no environment set sho. Similar: shop."),
-        (("--into", "shop", "--title", "x"), 2, "--into excludes --title"),
+        (("--into", "shop", "--title", "x"), 2, "Do not combine --into"),
         (("--into", "shop", "--vault", "Nowhere"), 1, "no such vault"),
     ],
 )

@@ -102,7 +102,7 @@ def test_token_appears_on_terminal_or_in_new_file_only(owner, tmp_path):
     terminal.answers("Master password", owner.password)
 
     assert "--out FILE" in without
-    assert "exists already" in taken
+    assert "already exists" in taken
     assert file.read_text() == "mine"
     assert "no such vault" in unknown
     assert not (tmp_path / "n").exists()

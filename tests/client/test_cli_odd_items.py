@@ -105,7 +105,7 @@ def test_a_prompt_shows_what_is_there_without_obeying_it(odd):
 def test_too_deep_nesting_costs_no_other_item(odd, words):
     message = odd.fails(5, words[0], str(DEEP.id), *words[1:], password=None)
 
-    assert "does not open" in message
+    assert "cannot be opened" in message
     listed = odd.run_json("list", password=None)
     assert {each["id"] for each in listed} > {str(DEEP.id), str(NEWER.id), *odd.ids.values()}
 

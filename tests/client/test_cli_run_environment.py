@@ -182,7 +182,7 @@ def test_written_file_is_private_and_never_overwritten(two_vaults, tmp_path):
     two_vaults.done(*words)
     os.umask(before)
     assert place.stat().st_mode & 0o777 == 0o600
-    assert "exists already" in two_vaults.fails(1, *words)
+    assert "already exists" in two_vaults.fails(1, *words)
     place.write_text("old")
     two_vaults.done(*words, "--force")
 

@@ -109,7 +109,7 @@ def test_an_export_that_is_imported_again_doubles_nothing(device, export):
     again = device.types("import", write())
     assert again.returncode == 0
     assert again.stdout == "Imported: 0 items.\n"
-    assert "20 entries were in the vault already" in again.stderr
+    assert "20 entries were already in the vault" in again.stderr
     assert len(device.run_json("list", "Imported")) == 20
 
     content["items"][0]["notes"] = "changed in the other manager"

@@ -67,13 +67,13 @@ def test_reading_an_unopenable_item_reports_it(odd, words):
     message = odd.fails(5, words[0], str(BROKEN.id), *words[1:], password=None)
 
     assert str(BROKEN.id) in message
-    assert "does not open" in message
+    assert "cannot be opened" in message
 
 
 def test_a_set_that_does_not_open_is_no_environment(odd):
     message = odd.fails(5, "run", "--env-set", str(BROKEN_SET.id), "--", "true", password=None)
 
-    assert f"Item {BROKEN_SET.id} does not open" in message
+    assert f"Item {BROKEN_SET.id} cannot be opened" in message
 
 
 def test_its_empty_title_names_it_nowhere(odd):

@@ -25,7 +25,7 @@ CODED = {"content-encoding", "content-length", "transfer-encoding"}
 
 
 class Through:
-    """Hands requests on to a real server, each over a connection of its own."""
+    """Hands requests on to a real server, each over its own connection."""
 
     def __init__(self, url):
         self._url = url

@@ -47,7 +47,7 @@ with Vaultr(home=home, agent=False) as device:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def laptop(request, tmp_path):
-    """The owner's first device, at a server of its own on each database."""
+    """The owner's first device, at its own server on each database."""
     (tmp_path / "server").mkdir()
     site = Site(tmp_path / "server")
     site._environ["LIMIT_WRITES"] = "100000/60"

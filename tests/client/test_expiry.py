@@ -29,7 +29,7 @@ def test_expiry_is_set_listed_and_found(device):
     titles = {each["title"] for each in json.loads(found.stdout)["findings"]}
     assert titles >= {"Expiring key", "Expiring ssh"}
     assert found.returncode == 1
-    assert "--fail-on has no kind nothing" in wrong
+    assert "--fail-on does not know nothing" in wrong
     device.done("edit", "Expiring key", "--set", "expires_on=2999-01-01")
     assert "Expiring key" not in device.done("list", "Expiring", "--expiring", "30d")
     device.done("rm", "Expiring key", "Expiring ssh")

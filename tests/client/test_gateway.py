@@ -188,7 +188,7 @@ def test_outage_is_reported_when_it_begins_and_ends(gateway):
         gateway.source.sync()
 
     assert [note.partition(":")[0] for note in gateway.notes] == [
-        "The server is away",
+        "The server is unreachable",
         "The copies are up to date again.",
     ]
 

@@ -48,7 +48,7 @@ def check_old_opens(world):
 def test_a_change_that_is_acknowledged_and_dropped_is_noticed(held, monkeypatch, new_key):
     monkeypatch.setattr(held.server, "_replace", lambda body: None)
 
-    with pytest.raises(AnswerInvalid, match="does not show it"):
+    with pytest.raises(AnswerInvalid, match="still shows the old one"):
         changes(held, new_key=new_key)
 
     check_old_opens(held)

@@ -169,6 +169,6 @@ def test_import_and_undo_with_the_command(device, tmp_path):
     assert (answer["imported"], answer["run"]) == (5, run["id"])
     assert len(run["unchanged"]) == 5
     assert undone == "Moved to the trash: 5 items.\n"
-    assert "--list and --undo take no file" in device.fails(2, "import", "--list", str(file))
+    assert "Use either --list or --undo" in device.fails(2, "import", "--list", str(file))
     assert "Name the file" in device.fails(2, "import", "--again")
     device.done("vaults", "rm", "Moved", "--confirm", "Moved")

@@ -21,7 +21,7 @@ UNREACHABLE = 4
 
 @pytest.fixture(scope="module")
 def shaken(tmp_path_factory):
-    """A server of its own: it is killed as well."""
+    """Its own server: it is killed as well."""
     with Site(tmp_path_factory.mktemp("shaken")) as site:
         yield site
 

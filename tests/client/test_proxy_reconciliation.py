@@ -128,7 +128,7 @@ def test_altered_items_are_written_again_and_never_vouched_for(proxy):
     explained = proxy.types("sync", "--explain")
     result = accepts(proxy)
 
-    assert explained.out.count("does not open with your keys") == 2
+    assert explained.out.count("cannot be opened with your keys") == 2
     assert result.code == 0, result.err
     ops = [each["op"] for each in proxy.vault()["entries"][n:]]
     assert ops == ["put", "put"]

@@ -13,7 +13,7 @@ from tests.harness import servers
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def at(request, tmp_path):
-    """A server of its own, on each database, and what dumps it."""
+    """Its own server, on each database, and what dumps it."""
     (tmp_path / "server").mkdir()
     site = Site(tmp_path / "server")
     dump = SqliteDump

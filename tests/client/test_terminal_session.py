@@ -138,7 +138,7 @@ def _adds_a_device(recording, phone, key):
 def _gives_access_to_a_job(recording, tmp_path):
     recording.begins(
         "Day 5: a CI job",
-        "A machine has a token of its own, which opens only the vaults that you name:",
+        "A machine has its own token, which opens only the vaults that you name:",
     )
     token = tmp_path / "ci.token"
     recording.types(

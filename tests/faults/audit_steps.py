@@ -26,7 +26,7 @@ def app():
 
 
 def record(count):
-    """Record events, each in a transaction of its own."""
+    """Record events, each in its own transaction."""
     with app().app_context():
         _record(count)
 

@@ -12,7 +12,7 @@ PIECE = bytes(65536)
 
 
 class SmallDisk:
-    """A folder with room for so much; ``mounted`` where it is a disk of its own."""
+    """A folder with room for so much; ``mounted`` where it is its own disk."""
 
     def __init__(self, folder, megabytes):
         self.folder = folder
@@ -29,7 +29,7 @@ class SmallDisk:
             subprocess.run(["umount", "-l", str(self.folder)], check=True)
 
     def fill(self, *processes):
-        """Leave no room; without a disk of its own let these processes' files grow no more."""
+        """Leave no room; without its own disk let these processes' files grow no more."""
         if self.mounted:
             for size in (len(PIECE), 512, 1):
                 with contextlib.suppress(OSError), self._filler.open("ab", buffering=0) as file:

@@ -101,7 +101,7 @@ def started_pod(tmp_path, *, alone, **more):
 
 @contextlib.contextmanager
 def _worker(server):
-    """Run ``flask worker`` beside the pod, as a deployment of its own does."""
+    """Run ``flask worker`` beside the pod, as its own deployment does."""
     with (server._out.parent / "worker.out").open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "flask", "worker"],

@@ -41,4 +41,4 @@ def test_server_that_does_not_answer_fails(server):
     code, says = check(server, URL, "--at", "http://127.0.0.1:1")
 
     assert code == 1
-    assert says.startswith("no answer: ")
+    assert says.startswith("no response: ")

@@ -5,7 +5,7 @@ import sys
 
 from tests.harness import app_fixtures, audit_log
 
-# In a process of its own, since a process with threads must not fork.
+# In its own process, since a process with threads must not fork.
 RECORD_IN_TWO_PROCESSES = """
 import os, uuid
 from vaultr.app import create_app

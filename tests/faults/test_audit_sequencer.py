@@ -26,7 +26,7 @@ ANN = UUID(int=1)
 
 @pytest.fixture(params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)])
 def site(request, tmp_path):
-    """An app on a database of its own, with an anchor file and a stream of events."""
+    """An app on its own database, with an anchor file and a stream of events."""
     more = {"AUDIT_ANCHORS": (tmp_path / "anchors").as_uri(), "AUDIT_STREAM": "stdout"}
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
@@ -40,7 +40,7 @@ def site(request, tmp_path):
 
 
 def step(site, code):
-    """Run a step of `audit_steps` in a process of its own, and return what it printed."""
+    """Run a step of `audit_steps` in its own process, and return what it printed."""
     done = forked_programs.run(
         [sys.executable, "-c", f"from tests.faults import audit_steps; audit_steps.{code}"],
         env=forked_programs.own_environ() | site.environ, code_of="server",

@@ -32,7 +32,7 @@ OF_THE_REQUEST = {"x-request-id", "date", "ratelimit-remaining", "ratelimit-rese
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, postgres_url, redis_url):
-    """A server as in production: emails are sent by a process of its own."""
+    """A server as in production: emails are sent by its own process."""
     url, home = servers.fresh_database(postgres_url), tmp_path_factory.mktemp("enumeration")
     more = dict.fromkeys(UNLIMITED, "1000000/86400")
     more |= {"DATABASE_URL": url, "REDIS_URL": redis_url, "BACKGROUND": "process"}

@@ -6,7 +6,7 @@ import sys
 from tests.faults.gunicorn_server import ROOT
 from tests.harness import app_fixtures
 
-# A process of its own: in this one everything was made by the tests before.
+# Its own process: in this one everything was made by the tests before.
 ASKING = """
 from tests.harness.threads import at_once
 from vaultr.api import openapi as openapi

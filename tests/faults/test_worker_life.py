@@ -69,7 +69,7 @@ def worker(app, environ):
 
 @pytest.mark.long
 def test_worker_shows_liveness_and_ends_cleanly(worker, environ, tmp_path):
-    assert probe(environ) in [(1, "no worker has begun\n"), (0, "")]
+    assert probe(environ) in [(1, "no worker has started\n"), (0, "")]
     wait_for(lambda: probe(environ)[0] == 0)
     port = int(environ["METRICS_PORT"])
 
@@ -84,7 +84,7 @@ def test_worker_shows_liveness_and_ends_cleanly(worker, environ, tmp_path):
     assert worker.returncode == 0
     events = [json.loads(line)["event"] for line in output.splitlines()]
     assert (events[0], events[-1]) == ("worker.start", "worker.stop")
-    assert probe(environ) == (1, "no worker has begun\n")
+    assert probe(environ) == (1, "no worker has started\n")
 
 
 @pytest.mark.long

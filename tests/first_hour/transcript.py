@@ -16,7 +16,7 @@ were typed; the rest is output. Keys, tokens, ids and times differ each time.
 
 ## 1. Start a server
 
-Run this in a checkout, in a terminal of its own. It needs Python 3.11 or newer, and installs
+Run this in a checkout, in its own terminal. It needs Python 3.11 or newer, and installs
 everything else into `.venv`:
 
 ```console
@@ -86,7 +86,7 @@ class Transcript:
         )
         text = re.sub(r"(?<=copy on this device, ).*(?= old)", "less than a minute", text)
         text = re.sub(r"(?<=--undo )[0-9a-f]{12}", "3f2a9c01b4d7", text)
-        # A short head, in a table of its own width.
+        # A short head, in its own table width.
         return re.sub(r"(?<=  )[0-9a-f]{12}(?=  )", "343e092be972", text)
 
 

@@ -96,10 +96,10 @@ class Site:
 
 
 def token_of(mail: str) -> str:
-    """Take the token out of the link that stands on a line of its own."""
+    """Take the token out of the link that stands on its own line."""
     text = mail.replace("=\n", "").replace("=3D", "=")
     found = re.search(r"^https?://\S+/verify-email\?token=([A-Za-z0-9_-]+)\s*$", text, re.M)
-    assert found, "the mail has no link on a line of its own"
+    assert found, "the mail has no link on its own line"
     return found[1]
 
 

@@ -12,7 +12,7 @@ from vaultr.ratelimit import limiter
 
 ROUNDS = 3
 # Reads and writes by session and by account; hashes by account; requests and logins by client
-# address; four routes with a limit of their own by client address.
+# address; four routes with their own limit by client address.
 MOST_KEYS = 4 + 1 + 2 + 4
 
 

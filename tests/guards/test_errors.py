@@ -1,4 +1,4 @@
-"""Every error has a status and a slug of its own, and every route declares its errors."""
+"""Every error has a status and its own slug, and every route declares its errors."""
 
 import importlib
 import pkgutil

@@ -1,8 +1,8 @@
-"""Clients who send as much as a server takes, over many connections at once.
+"""Clients that send as many requests as a server accepts, over many connections.
 
 ``python -m tests.harness.abusers`` reads a plan (`Plan`, as JSON) from standard input and prints
-how often each request got which status. It is a process of its own with a low priority: on another
-machine it would take no processor from the server.
+how often each request got which status. It runs as a separate process with low priority: on another
+machine it would take no CPU time from the server.
 """
 
 import http.client
@@ -27,14 +27,14 @@ ROOT = Path(__file__).parents[2]
 NICE = 10
 PATIENCE_SECONDS = 120
 READY = "ready\n"
-# What a writer's request is: a put of about 60 KiB, or, each so many requests, a batch of them.
+# Name of a writer's requests: puts of about 60 KiB, and now and then a batch of them.
 ITEM_BYTES = 40_000
 BATCH_EVERY, BATCH_CHANGES = 20, 150
 
 
 @dataclass(frozen=True)
 class Hostile:
-    """A request to repeat; ``%uuid%``, ``%key%`` and ``%name%`` become new values each time.
+    """A request to repeat; ``%uuid%``, ``%key%`` and ``%name%`` get new values each time.
 
     :ivar padding: spaces after the body, so that it has a size without being stored here.
     """
@@ -48,10 +48,10 @@ class Hostile:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one abuser does.
+    """The requests of one abuser.
 
-    :ivar tokens: of their sessions; connections use them in turn. None for a stranger.
-    :ivar vaults: ``[vault id, account id]`` each for a connection that does nothing but write.
+    :ivar tokens: access tokens of its sessions, used in turn; empty for an anonymous abuser.
+    :ivar vaults: ``[vault id, account id]`` for each connection that only writes.
     """
 
     port: int
@@ -76,11 +76,11 @@ class Abuser:
         assert self._process.stdout.readline() == READY
 
     def start(self):
-        """Begin to send."""
+        """Start sending."""
         self._process.stdin.close()
 
     def seen(self):
-        """Wait for the end; return ``{(request, status): count}``; a lost connection has 0."""
+        """Wait for the end; return ``{(request, status): count}``, with 0 for lost connections."""
         with self._process.stdout as output:
             found = json.loads(output.read())
         assert self._process.wait(PATIENCE_SECONDS) == 0
@@ -90,7 +90,7 @@ class Abuser:
         return self
 
     def __exit__(self, *_):
-        """End it, if it still runs."""
+        """End the process if it still runs."""
         self._process.kill()
         self._process.wait()
         self._process.stdin.close()
@@ -118,7 +118,7 @@ def main():
 
 
 def _repeat(plan, number, end, counts):
-    """Send one connection's requests until the end; a writer continues its log where one fits."""
+    """Send the requests of one connection until the end; a writer continues its log."""
     connection = http.client.HTTPConnection(
         "127.0.0.1", plan.port, timeout=PATIENCE_SECONDS, source_address=(plan.address, 0)
     )
@@ -133,7 +133,7 @@ def _repeat(plan, number, end, counts):
         next(source),
         math.ceil(len(plan.requests) / (plan.connections - len(plan.vaults))),
     )
-    while time.monotonic() < end or left > 0:  # so that each request was sent
+    while time.monotonic() < end or left > 0:  # every request was sent at least once
         left -= 1
         name, method, path, headers, body = source.send(status)
         status = _ask(connection, method, path, {**token, **headers}, body)
@@ -155,7 +155,7 @@ def _ask(connection, method, path, headers, body):
 
 
 def _in_turn(requests, part):
-    """Yield all of ``requests`` again and again, beginning at a part of the way."""
+    """Yield all of ``requests`` repeatedly, starting at an offset."""
     yield None
     first = int(len(requests) * part)
     for one in itertools.cycle(requests[first:] + requests[:first]):
@@ -174,7 +174,7 @@ def _filled(text):
 
 
 def _writes(vault_id, account_id):
-    """Yield writes to a vault; it is sent the status of each, and continues the log after one."""
+    """Yield writes to a vault; receives their statuses, and continues the log after a success."""
     vault = _Log(UUID(vault_id), UUID(account_id))
     path, json_body = f"/api/v1/vaults/{vault_id}", {"Content-Type": "application/json"}
     status = yield None
@@ -192,7 +192,7 @@ def _writes(vault_id, account_id):
 
 
 class _Log:
-    """The log of a vault with contents that nothing opens; the server cannot know that."""
+    """The log of a vault whose contents cannot be opened, which the server cannot know."""
 
     def __init__(self, vault_id, account_id):
         self._vault_id, self._account_id = vault_id, account_id

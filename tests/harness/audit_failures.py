@@ -12,9 +12,9 @@ ALL = ("raised", "lost", "lost pending")
 
 @contextlib.contextmanager
 def put(obstacle):
-    """Keep events from being inserted, inside."""
-    # A new name each time: a connection to SQLite that has not looked at the schema since still
-    # takes the one that was dropped for there.
+    """Make inserts of events fail until the block ends."""
+    # A new name each time: a connection to SQLite that has not read the schema again would use the
+    # trigger that was dropped.
     name = f"obstacle_{secrets.token_hex(4)}"
     with db.engine.begin() as connection:
         for statement in _made(obstacle, name, connection.dialect.name):

@@ -1,4 +1,4 @@
-"""Read the audit log, and check its chains."""
+"""Read the audit log and check its chains."""
 
 import json
 
@@ -14,7 +14,7 @@ from vaultr.security import keyring
 
 
 def everything():
-    """Read every event that stands, oldest first, and prove that every chain holds."""
+    """Return all stored events, oldest first, and check every chain."""
     db.session.rollback()
     events = db.session.scalars(sa.select(AuditEvent).order_by(AuditEvent.t)).all()
     waiting = set(db.session.scalars(sa.select(AuditPending.event_id)))
@@ -26,12 +26,12 @@ def everything():
 
 
 def events():
-    """Read what was recorded, but not that writers started."""
+    """Return all events except starts of writers."""
     return [event for event in everything() if event.typ != Event.WRITER_START]
 
 
 def starts():
-    """Read how writers started, as (id, predecessor, how that one ended)."""
+    """Return the starts of writers as (id, predecessor, how the predecessor ended)."""
     found = [event for event in everything() if event.typ == Event.WRITER_START]
     events = [(event.writer_id.hex(), body(event)["obj"]) for event in found]
     return [(writer, obj["predecessor"], obj["end"]) for writer, obj in events]
@@ -43,9 +43,9 @@ def body(event):
 
 
 def sequence_all(*, covered=True):
-    """Run the sequencer until a published checkpoint covers every event, without waiting for it.
+    """Run the sequencer without waiting, until a published checkpoint covers every event.
 
-    :param covered: whether that is expected; some events may have to wait.
+    :param covered: False if some events have to wait.
     """
     with time_machine.travel(clock.now(), tick=False) as traveller:
         for _ in range(100):

@@ -1,4 +1,4 @@
-"""Very many pending events at once, as servers would have recorded them: PostgreSQL only."""
+"""Insert many pending events as servers would have recorded them (PostgreSQL only)."""
 
 import secrets
 from uuid import uuid4
@@ -17,7 +17,7 @@ COLUMNS = ", ".join(event_encoding._COLUMNS)
 
 
 def fill(count, *, accounts=1000):
-    """Record ``count`` events of one writer about so many accounts."""
+    """Record ``count`` events of one writer about ``accounts`` accounts."""
     with transaction():
         origin = log_name.current()
     now = clock.now()

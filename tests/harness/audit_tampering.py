@@ -1,4 +1,4 @@
-"""What somebody with all rights to the database does to the audit log, and what finds it."""
+"""Ways to tamper with the audit log with all database rights, and the checks that find them."""
 
 from uuid import UUID
 
@@ -41,7 +41,7 @@ def verify(*anchors, keys=True, **more):
 
 
 def checks(*anchors, **more):
-    """Verify, and return which checks found tampering."""
+    """Verify the log, and return the checks that found tampering."""
     return {one.check for one in verify(*anchors, **more).listed if one.kind == "tampered"}
 
 
@@ -56,13 +56,13 @@ def stored():
 
 
 def an_event():
-    """A sequenced item.write that is not the last of its chain."""
+    """Return a sequenced item.write that is not the last of its chain."""
     writes = [row for row in stored() if b"item.write" in bytes(row["body"])]
     return writes[1]
 
 
 def edit(row, *, with_key=False, body=None):
-    """Edit an event; hash it again, with the real MAC key or with another."""
+    """Edit an event and recompute its hash, with the real MAC key or another one."""
     body = body or bytes(row["body"]).replace(b'"item"', b'"ITEM"').replace(b'"ok"', b'"no"')
     key = keyring.current().audit.current if with_key else b"x" * 32
     mac, event_hash = chain.link(key, bytes(row["prev_hash"]), body)
@@ -74,7 +74,7 @@ def edit(row, *, with_key=False, body=None):
 
 
 def rebuild_chain(row):
-    """Link the later events of a writer again, with the MAC key."""
+    """Relink the later events of a writer with the MAC key."""
     with db.engine.connect() as connection:
         later = connection.execute(
             sa.text(
@@ -95,7 +95,7 @@ def rebuild_chain(row):
 
 
 def rebuild_tree(*, sign=True):
-    """Build tree 1 again from the events, and sign it with the signing key."""
+    """Rebuild tree 1 from the events, and sign it with the signing key."""
     with reading() as session:
         rows = session.execute(
             sa.text(

@@ -1,4 +1,4 @@
-"""What tests of backups share: a database that verifies."""
+"""Helpers for tests of backups, and a database that passes verification."""
 
 import contextlib
 import os
@@ -24,13 +24,13 @@ from vaultr.settings.model import current_settings
 
 
 def path_with_programs():
-    """Return a PATH on which pg_dump, pg_restore and psql come first."""
+    """Return a PATH that starts with pg_dump, pg_restore and psql."""
     return f"{server_programs.postgres_clients()}:{os.environ['PATH']}"
 
 
 @contextlib.contextmanager
 def commands(app, folder, set_to, monkeypatch, *, recipient, identity):
-    """Be in the app, with backups in ``folder``; yield what runs a command of `flask backup`."""
+    """Enter the app, with backups in ``folder``; yield a function that runs `flask backup`."""
     monkeypatch.setenv("PATH", path_with_programs())
     set_to(
         app,
@@ -43,7 +43,7 @@ def commands(app, folder, set_to, monkeypatch, *, recipient, identity):
 
 
 def fill(items=3):
-    """Store an account with a vault and items, whose events are all in the audit log's tree."""
+    """Store an account with a vault and items; all their events are in the audit log's tree."""
     writer = factories.vault("ann@example.org")
     for number in range(items):
         writer.put(text=f"secret {number}")
@@ -53,7 +53,7 @@ def fill(items=3):
 
 
 def record_missing_events():
-    """Make rows of the factories, which record no event, name a stored one."""
+    """Set the event of rows that the factories created without one to a stored event."""
     stored = sa.select(AuditEvent.event_id)
     with transaction() as session:
         event_id = audit.record(Event.ACCOUNT_CREATE, account_id=uuid4())
@@ -66,7 +66,7 @@ def record_missing_events():
 
 @dataclass(frozen=True)
 class Example:
-    """A sealed backup, as its file's name and content, and the key that opens it."""
+    """A sealed backup (name and content), and the key that opens it."""
 
     name: str
     content: bytes
@@ -74,7 +74,7 @@ class Example:
     recipient: str
 
     def in_folder(self, folder):
-        """Write it to a folder, and return its path."""
+        """Write the backup to a folder, and return its path."""
         path = folder / self.name
         path.write_bytes(self.content)
         return path

@@ -1,8 +1,9 @@
-"""A real Chromium without a window, driven over the DevTools protocol.
+"""A real headless Chromium, driven over the DevTools protocol.
 
 ``with started() as chrome: page = chrome.page(); page.goto(url); page.evaluate("document.title")``
-It reaches this machine alone, whatever the name. It speaks through two pipes, so that no port is
-open and nothing but the standard library is needed.
+
+Every host name resolves to this machine. Two pipes connect to the browser, so no port is open, and
+only the standard library is needed.
 """
 
 import base64
@@ -31,11 +32,11 @@ FLAGS = (
 
 
 class BrowserError(Exception):
-    """The browser cannot do this, or a script that it ran has thrown."""
+    """The browser rejected a command, or a script raised an error."""
 
 
 class Browser:
-    """One Chromium with a profile of its own."""
+    """A Chromium with its own profile."""
 
     def __init__(self, process: subprocess.Popen, to: int, answers: int):
         self._process, self._to, self._answers = process, to, answers
@@ -44,12 +45,12 @@ class Browser:
         self._pages: dict[str, Page] = {}
 
     def page(self) -> "Page":
-        """Open a page that shares no cookies with the others of this browser."""
+        """Open a page that shares no cookies with the browser's other pages."""
         context = self.call("Target.createBrowserContext")["browserContextId"]
         return self.page_in(context)
 
     def page_in(self, context: str) -> "Page":
-        """Open one more page of a ``Page.context``: as a second tab does, it shares its cookies."""
+        """Open another page in a ``Page.context``: like a second tab, it shares cookies."""
         made = self.call("Target.createTarget", url="about:blank", browserContextId=context)
         attached = self.call("Target.attachToTarget", targetId=made["targetId"], flatten=True)
         page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"], context)
@@ -58,9 +59,9 @@ class Browser:
         return page
 
     def call(self, method: str, session: str | None = None, **parameters) -> dict:
-        """Make something done, and return what came of it.
+        """Send a command, and return its result.
 
-        :raises BrowserError: it could not be done.
+        :raises BrowserError: the command failed.
         """
         self._number += 1
         requested = {"id": self._number, "method": method, "params": parameters}
@@ -75,7 +76,7 @@ class Browser:
         return text["result"]
 
     def next(self) -> dict:
-        """Take the next message; ``id`` is None for an event, which its page notes."""
+        """Return the next message; ``id`` is None for an event, which its page records."""
         until = time.monotonic() + PATIENCE_SECONDS
         while b"\0" not in self._read:
             ready = select.select([self._answers], [], [], max(0.0, until - time.monotonic()))[0]
@@ -91,7 +92,7 @@ class Browser:
 
 
 class Page:
-    """A page: ``requests`` are the addresses it asked for, ``complaints`` what was logged."""
+    """A page: ``requests`` lists requested URLs, ``complaints`` logged errors."""
 
     def __init__(self, browser: Browser, session: str, context: str):
         self._browser, self._session = browser, session
@@ -114,9 +115,9 @@ class Page:
             self.complaints.append(body["exceptionDetails"]["text"])
 
     def goto(self, url: str) -> None:
-        """Open an address, and wait until the page with all that belongs to it is there.
+        """Open a URL, and wait until the page and its resources are loaded.
 
-        :raises BrowserError: it cannot be reached, or is not trusted.
+        :raises BrowserError: the URL is unreachable or not trusted.
         """
         self._loaded = False
         if failed := self.call("Page.navigate", url=url).get("errorText"):
@@ -124,13 +125,13 @@ class Page:
         self._wait()
 
     def leave(self, script: str) -> None:
-        """Run a script that leads to another page, and wait for that."""
+        """Run a script that leads to another page, and wait until that is loaded."""
         self._loaded = False
         self.evaluate(script)
         self._wait()
 
     def click(self, selector: str) -> None:
-        """Click what leads to another page, and wait for that."""
+        """Click an element that leads to another page, and wait until that is loaded."""
         self.leave(f"document.querySelector({json.dumps(selector)}).click()")
 
     def _wait(self) -> None:
@@ -138,9 +139,9 @@ class Page:
             self._browser.next()
 
     def evaluate(self, script: str):
-        """Return what a script of this page's gives, waiting for a promise.
+        """Return the value of a script in this page; wait for a promise.
 
-        :raises BrowserError: it has thrown; the message is the error's.
+        :raises BrowserError: the script raised an error, which is the message.
         """
         reported = self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
@@ -150,7 +151,7 @@ class Page:
         return reported["result"].get("value")
 
     def cookies(self) -> dict[str, dict]:
-        """Return all cookies that this page's browser keeps, by name."""
+        """Return all cookies of this page's browser by name."""
         reported = self._browser.call("Storage.getCookies", browserContextId=self.context)
         return {one["name"]: one for one in reported["cookies"]}
 
@@ -168,7 +169,7 @@ def started(*, authority=None, proxy=None) -> Iterator[Browser]:
     flags += ["--no-sandbox"] if os.geteuid() == 0 else []
     flags += [f"--ignore-certificate-errors-spki-list={_pin(authority)}"] if authority else []
     flags += [f"--proxy-server=http://{proxy}", "--proxy-bypass-list=<-loopback>"] if proxy else []
-    # Chromium reads from its descriptor 3 and writes to 4, whatever ours are.
+    # Chromium always reads from descriptor 3 and writes to 4.
     moved = f'exec "$@" 3<&{for_it} 4>&{from_it} {for_it}<&- {from_it}>&-'
     process = subprocess.Popen(
         ["bash", "-c", moved, "bash", chromium.program(), *flags],
@@ -194,7 +195,7 @@ def started(*, authority=None, proxy=None) -> Iterator[Browser]:
 
 
 def _pipe() -> tuple[int, int]:
-    """Make a pipe whose descriptors are above those that Chromium speaks through."""
+    """Create a pipe whose descriptors are above those that Chromium uses."""
     ends = os.pipe()
     above = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
     for end in ends:
@@ -211,7 +212,7 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def _pin(authority) -> str:
-    """Name an authority as Chromium does: by the SHA-256 of its public key."""
+    """Return an authority's public key hash as Chromium expects it (SHA-256)."""
     key = authority.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

@@ -1,4 +1,4 @@
-"""A test client that is logged in by cookies, as a page of ours would be."""
+"""A test client that is logged in with cookies, as one of our pages would be."""
 
 from tests import factories
 
@@ -8,14 +8,14 @@ ACCESS, TOKEN, CSRF = (f"__Host-vaultr_{name}" for name in ("access", "refresh",
 
 
 def signed_in(app, email="ann@example.org"):
-    """Make an account, and sign a browser in to it."""
+    """Create an account, and log a browser in to it."""
     with app.app_context():
         factories.owner(email)
     return at(app, email)
 
 
 def at(app, email="ann@example.org"):
-    """Sign a browser in to an account that is there; ``answer`` is what it was answered."""
+    """Log a browser in to an existing account; ``answer`` is the login's response."""
     browser = app.test_client()
     body = {**factories.login(email), "cookies": True}
     browser.answer = browser.post(LOGIN, json=body, headers=OWN)

@@ -1,4 +1,4 @@
-"""Insert very many rows in SQL (PostgreSQL only)."""
+"""Insert many rows with SQL (PostgreSQL only)."""
 
 import secrets
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ SELECT i.vault_id, i.revision, :hash, 'put', i.id, i.revision, :hash, 1, v.accou
     :hash, i.audit_event_id
 FROM items i JOIN vaults v ON v.id = i.vault_id WHERE v.item_bytes = 0
 """
-# Their numbers are those of other writes too, which no reader here minds.
+# Their numbers are also used by other writes, which no test reads.
 _REMOVED = """
 INSERT INTO removed_items (vault_id, item_id, revision)
 SELECT v.id, gen_random_uuid(), n FROM vaults v, generate_series(1, v.revision, 3) n
@@ -71,13 +71,13 @@ WHERE item_bytes = 0
 
 
 def stuff(connection, values):
-    """Fill each vault without items: one put for each of its revisions."""
+    """Fill each vault without items: one put for each revision."""
     for statement in (_ITEMS, _VERSIONS, _ENTRIES, _REMOVED, _COUNTS):
         connection.execute(sa.text(statement), values)
 
 
 def fill(app, *, items, accounts, small_items=3):
-    """Make one vault of ann's with so many items, and accounts with a little vault each.
+    """Create a vault of Ann's with many items, and accounts with a small vault each.
 
     :return: the id of ann's vault, its revision and its head.
     """

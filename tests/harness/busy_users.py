@@ -1,4 +1,4 @@
-"""Users who read, write, log in and recover while others abuse the server, and what they saw."""
+"""Users who read, write, log in and recover while others abuse the server, and their results."""
 
 import contextlib
 import http.client
@@ -26,7 +26,7 @@ LINK = re.compile(r"verify-email\?token=([A-Za-z0-9_-]+)")
 
 @dataclass(frozen=True)
 class Seen:
-    """One request of a user's: its kind, its seconds, and the status (0: no response)."""
+    """One request of a user: its kind, its seconds, and the status (0: no response)."""
 
     kind: str
     seconds: float
@@ -36,7 +36,7 @@ class Seen:
 
 @dataclass
 class Record:
-    """What all users saw."""
+    """The results of all users."""
 
     seen: list[Seen] = field(default_factory=list)
     email_seconds: list[float] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Record:
 
 
 class TimedInbox(Inbox):
-    """A mail server's inbox, with the time of each email."""
+    """The inbox of a mail server, with the arrival time of each email."""
 
     def __init__(self):
         super().__init__()
@@ -75,7 +75,7 @@ class TimedInbox(Inbox):
         return answer
 
     def wait_for(self, address, pattern):
-        """Return the match in an email to ``address``, and the time of its arrival."""
+        """Return the match in an email to ``address``, and its arrival time."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             for to, text, when in list(self.arrived):
@@ -116,7 +116,7 @@ def _kind(method, path):
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a client sends with each request; nothing for a stranger."""
+    """The headers of a client's requests; empty for an anonymous client."""
 
     headers: dict = field(default_factory=dict)
     account_id: UUID | None = None
@@ -139,11 +139,11 @@ class User:
         return Measured(self._url, credentials, self._source, record)
 
     def use(self, record):
-        """Record what happens from now on there."""
+        """Record results in another `Record` from now on."""
         self.client.record = record
 
     def log_in(self):
-        """Log in, and end that session again."""
+        """Log in, and end that session."""
         body = factories.login(self.email, device_id=self.device_id)
         anonymous = self._client(Credentials(), self.client.record)
         answer = anonymous.post("/api/v1/auth/login", json=body)
@@ -199,7 +199,7 @@ class Forgetful:
         anonymous.post("/api/v1/auth/login", json=factories.login(newcomer))
 
     def _emailed(self, client, path, body, pattern):
-        """Send a request that is answered by an email; return the token in it."""
+        """Send a request that triggers an email; return the emailed token."""
         requested = time.monotonic()
         answer = client.post(path, json=body)
         if answer.status_code != 202:
@@ -210,7 +210,7 @@ class Forgetful:
 
 
 class Users(UntilEnd):
-    """All of them at once, each in a thread, until the block ends."""
+    """All users at once, each in a thread, until the block ends."""
 
     def __init__(self, users, forgetful, url):
         self.record = Record()

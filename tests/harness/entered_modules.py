@@ -1,4 +1,4 @@
-"""The modules that a reader must open to follow one call, found by running it."""
+"""The modules that a call runs through, found by tracing it."""
 
 import sys
 from contextlib import contextmanager

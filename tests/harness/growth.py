@@ -1,4 +1,4 @@
-"""How many rows and keys there are, and the most that one stranger and one account may add."""
+"""Count rows and keys, and compute the most that one anonymous client and one account may add."""
 
 import math
 
@@ -20,7 +20,7 @@ def rows(app):
 
 
 def most_rows(settings, seconds):
-    """Return the most rows that each table may gain in ``seconds``; docs/performance.md has it."""
+    """Return the most rows that each table may gain in ``seconds``, as docs/performance.md says."""
     minutes = math.ceil(seconds / 60) + 1
     reads, writes = (
         settings.account_factor * rate.count * minutes * 60 / rate.seconds
@@ -28,7 +28,7 @@ def most_rows(settings, seconds):
     )
     changes = min(100 * writes, settings.quota_vaults * settings.limit_changes.count)
     items = settings.quota_vaults * settings.quota_items
-    signups = 2 * settings.limit_signup.count  # by the stranger's address, and the account's
+    signups = 2 * settings.limit_signup.count  # by two client addresses
     guesses = 2 * settings.limit_login_address.count
     refreshes = settings.quota_sessions * (settings.limit_refresh.count * minutes + 1)
     events = 2 * reads + writes + refreshes + signups + guesses + OWN_EVENTS
@@ -71,7 +71,7 @@ def most_rows(settings, seconds):
 
 
 # Keys in Redis: reads and writes of each session, reads, writes and hashes of the account, and for
-# each of the two addresses its requests, logins and the four routes with a limit of their own.
+# each of the two addresses its requests, logins and the four routes with their own limit.
 def most_keys(settings):
-    """Return the most counters that one stranger and one account may add to Redis."""
+    """Return the most counters that one anonymous client and one account may add to Redis."""
     return 2 * settings.quota_sessions + 3 + 2 * (2 + 4)

@@ -1,4 +1,4 @@
-"""What an abuser sends: every route, as costly as its sender can make it."""
+"""Requests of an abuser: every route, as costly as possible."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from vaultr.protocol.encoding import b64
 from vaultr.protocol.sizes import BODY_BYTES
 
 LARGEST = 16 * BODY_BYTES
-# Queries that make a route cost most.
+# The most costly query of each route.
 QUERIES = {
     "vaults.sync_vault": "since=0&limit=1000",
     "vaults.list_items": "limit=200",
@@ -22,7 +22,7 @@ QUERIES = {
 
 
 def of_anonymous(app, victims):
-    """List requests without authentication: to every route, and those that cost most again.
+    """List requests without authentication: every route once, and the most costly again.
 
     :param victims: email addresses of accounts.
     """
@@ -45,7 +45,7 @@ def of_anonymous(app, victims):
 
 
 def of_account(app, owned, session, stale, email):
-    """List requests of an account to every route, and those that cost most again.
+    """List requests of an account: every route once, and the most costly again.
 
     :param owned: an item of the account's, whose vault has many.
     :param stale: a session whose step-up has expired: what would end the attack is sent with it.
@@ -132,7 +132,7 @@ def _device():
 
 
 def _routes(app, ids=None):
-    """Yield endpoint, method and path of each route; ids that nobody has become random ones."""
+    """Yield endpoint, method and path of each route, with random ids in place of unknown ones."""
     known = {"prefix": "00000", "revision": "1", "name": "nothing", **(ids or {})}
 
     def value(part):

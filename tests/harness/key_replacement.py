@@ -12,7 +12,7 @@ from vaultr.vault.models import VaultKey
 
 
 def new_keys(auth_key, *, epoch=2, revision=2):
-    """Return a body that ``PUT /auth/credentials`` takes."""
+    """Return a valid body for ``PUT /auth/credentials``."""
     return {
         "auth_key": b64(auth_key),
         "kdf": Kdf.RECOMMENDED.to_json(),
@@ -23,7 +23,7 @@ def new_keys(auth_key, *, epoch=2, revision=2):
 
 
 def rewrapped(app, account_id):
-    """Return a `rewrap` with all wraps, each sealed again."""
+    """Return a `rewrap` with all wraps sealed again."""
     with app.app_context(), transaction() as work:
         key_set = work.get(KeySet, account_id)
         wraps = work.query(VaultKey).filter_by(holder_id=account_id).all()

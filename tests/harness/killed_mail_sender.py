@@ -1,7 +1,7 @@
 """A mail sender that is killed at every n-th line of our code and smtplib.
 
 ``python -m tests.killed_sender STEP`` builds the server that the environment describes. For each
-point it puts an email into the outbox, lets a child of its own send it and die there, and lets
+point it puts an email into the outbox, lets its own child send it and die there, and lets
 another child come after it an hour later. It prints how often it died.
 """
 

@@ -1,4 +1,4 @@
-"""A machine of an account, with its token: as its owner makes it, and as it acts."""
+"""A machine of an account with its token: as its owner creates it, and as it sends requests."""
 
 import hashlib
 import hmac
@@ -14,7 +14,7 @@ SELF = f"{MACHINES}/self"
 
 
 def later(**span):
-    """Return a time from now on, as the API takes it."""
+    """Return a time in the future in the API's format."""
     return (datetime.now(UTC) + timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
 
 
@@ -26,7 +26,7 @@ def grant(vault, rights="read", generations=None):
 
 
 def body(*grants, **more):
-    """Return a body that ``POST /machines`` takes, but for its key."""
+    """Return a body for ``POST /machines`` without its key."""
     made = {
         "id": str(uuid4()),
         "name": "ci",
@@ -38,7 +38,7 @@ def body(*grants, **more):
 
 
 class Machine:
-    """What holds the token: it sends what it derives from it."""
+    """The holder of a token; it sends the key that it derives from the token."""
 
     def __init__(self, app, machine_id, secret=None):
         self.app, self.id = app, machine_id
@@ -46,7 +46,7 @@ class Machine:
 
     @classmethod
     def created(cls, owner, *grants, **more):
-        """Create a machine by its owner's client, which must work."""
+        """Create a machine with its owner's client; this must succeed."""
         requested = body(*grants, **more)
         machine = cls(owner.application, requested["id"])
         response = owner.post(MACHINES, json=requested | {"auth_key": b64(machine.auth_key)})
@@ -54,7 +54,7 @@ class Machine:
         return machine
 
     def renew(self, secret):
-        """Take another token."""
+        """Generate another token."""
         self.token = f"vmt_{self.id}_{b64(secret)}"
         self.auth_key = hmac.digest(secret, b"machine-auth", hashlib.sha256)
         self.credential = f"vma_{self.id}_{b64(self.auth_key)}"
@@ -69,7 +69,7 @@ class Machine:
         return {"Authorization": f"Bearer {self.credential}"}
 
     def client(self, address="127.0.0.1"):
-        """Return a client whose requests prove the machine, from a network address."""
+        """Return a client that authenticates as the machine, from a network address."""
         client = self.app.test_client()
         client.environ_base["HTTP_AUTHORIZATION"] = self.headers["Authorization"]
         client.environ_base["REMOTE_ADDR"] = address
@@ -83,6 +83,6 @@ class Machine:
 
 
 def edited(shown, *grants, **more):
-    """Return a body for ``PUT /machines/{id}`` that changes nothing but what is named."""
+    """Return a body for ``PUT /machines/{id}`` that changes only the named members."""
     names = ("name", "expires_at", "networks")
     return {name: shown[name] for name in names} | {"vaults": list(grants)} | more

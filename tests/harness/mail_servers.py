@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 
 class Inbox:
-    """The messages a server received, and its responses."""
+    """The emails that a server received, and its responses."""
 
     def __init__(self, answer="250 OK", rcpt="250 OK"):
         self.answer = answer
@@ -38,7 +38,7 @@ class Inbox:
 
 @contextlib.contextmanager
 def running(inbox, *, starttls=None, tls=None):
-    """Run a server with a certificate for STARTTLS or for TLS at once; return its port."""
+    """Run a server with a certificate, for STARTTLS or TLS; return its port."""
     loop = asyncio.new_event_loop()
     context = starttls.context() if starttls else None
 
@@ -63,7 +63,7 @@ def running(inbox, *, starttls=None, tls=None):
 
 @contextlib.contextmanager
 def silent(greeting=b""):
-    """Run a server that takes connections and says no more than ``greeting``."""
+    """Run a server that accepts connections and sends only ``greeting``."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = []
 
@@ -86,7 +86,7 @@ def silent(greeting=b""):
 
 
 class Certificate:
-    """A certificate of its own authority, in files; ``days`` from now it begins and ends."""
+    """Its own certificate authority, in files; ``days`` from now it begins and ends."""
 
     def __init__(self, folder, *names, days=(-1, 1)):
         key = ec.generate_private_key(ec.SECP256R1())
@@ -121,7 +121,7 @@ class Certificate:
         )
 
     def context(self):
-        """Return what a server needs to show it."""
+        """Return the TLS context for a server with this certificate."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.file, self.key)
         return context

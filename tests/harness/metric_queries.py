@@ -28,7 +28,7 @@ def panels():
 
 
 def queries():
-    """Return every query, by where it stands."""
+    """Return every query with its location."""
     found = {f"rule {one.get('alert') or one['record']}": one["expr"] for one in rules()}
     for name, panel in panels():
         for target in panel["targets"]:
@@ -37,5 +37,5 @@ def queries():
 
 
 def names_in(query):
-    """List the numbers that a query asks for."""
+    """List the metrics that a query uses."""
     return set(_NAME.findall(query))

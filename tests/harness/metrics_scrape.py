@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 def scraped(port, path="/metrics"):
-    """Return ``{(name, frozenset of labels): value}`` of all samples on a port of numbers."""
+    """Return ``{(name, frozenset of labels): value}`` of all samples on a metrics port."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
         return parsed(answer.read().decode())
 
@@ -21,7 +21,7 @@ def parsed(text):
 
 
 def names_of(text):
-    """List the names of all samples, also of those families that have none yet."""
+    """List the names of all samples, including those of families without samples yet."""
     named = set()
     for family in text_string_to_metric_families(text):
         ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
@@ -30,7 +30,7 @@ def names_of(text):
 
 
 def jobs_done(port):
-    """List the jobs that a worker has done at least once; none before it tells of any."""
+    """List the jobs that a worker has completed at least once."""
     try:
         samples = scraped(port)
     except OSError:
@@ -40,7 +40,7 @@ def jobs_done(port):
 
 
 def total(samples, name, **labels):
-    """Add up the samples of a name that have these labels, among others."""
+    """Add up the samples of a name that have these labels (among others)."""
     wanted = set(labels.items())
     return sum(
         value for (named, having), value in samples.items() if named == name and wanted <= having

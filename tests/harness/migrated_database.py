@@ -1,4 +1,4 @@
-"""SQLite databases that have all migrations; only the first in a process is migrated."""
+"""Migrated SQLite databases; only the first one in a process runs the migrations."""
 
 import atexit
 import functools
@@ -14,7 +14,7 @@ NAME = "vaultr.sqlite3"
 
 
 def write_to(home):
-    """Write the database that a development server finds in its folder."""
+    """Write the database into the folder of a development server."""
     shutil.copyfile(_migrated(), home / NAME)
 
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 
-# A default that is computed for each row makes PostgreSQL write the table again.
+# With a default that is computed for each row, PostgreSQL rewrites the table.
 _COMPUTED = re.compile(r"random|uuid|clock_timestamp|nextval|timeofday", re.I)
 _DATA = re.compile(r"^\s*(?:with\b.*)?(update|delete|insert)\b", re.I | re.S)
 _NO_LIMIT = re.compile(r"set\s+(?:local\s+|session\s+)?(lock|statement)_timeout", re.I)
@@ -21,7 +21,7 @@ _CONCURRENTLY = re.compile(r"\bconcurrently\b", re.I)
 
 @dataclass
 class Recorder:
-    """What a migration asks `op` for, and what is wrong with that."""
+    """Records the calls of a migration on `op`, and their faults."""
 
     dialect = SimpleNamespace(name="postgresql")  # where a statement can stop the site
     oldest_code: str | None = None
@@ -134,7 +134,7 @@ class Recorder:
         return name
 
     def _takes(self, what, table):
-        """Only once the code that uses it is gone."""
+        """Record what may be removed only after the code that uses it is gone."""
         self.schema = True
         if table not in self.own and self.oldest_code is None:
             self.say(f"{what}, which the code before it uses: say oldest_code")
@@ -146,7 +146,7 @@ class Recorder:
 
 
 class _Batch:
-    """`with op.batch_alter_table(…) as table`: the same, about one table."""
+    """`with op.batch_alter_table(…) as table`: the same calls for one table."""
 
     def __init__(self, recorder, table):
         self._recorder, self._table = recorder, table
@@ -165,9 +165,9 @@ class _Batch:
 
 
 def faults_of(path):
-    """Return what is wrong with the migration in a file."""
+    """Return the faults of the migration in a file."""
     module = ModuleType(f"migration_{path.stem}")
-    # Not imported: that may take an older file of the same name, size and second from the cache.
+    # Not imported: the cache could return an older file with the same name, size and second.
     exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
     recorder = Recorder(oldest_code=getattr(module, "oldest_code", None))
     module.op = recorder

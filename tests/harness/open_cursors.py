@@ -1,7 +1,7 @@
 """Detect statements whose rows were not read completely.
 
-On SQLite its snapshot stays open with it, and whoever is given the connection next sees a database
-of the past, to which it cannot write.
+On SQLite such a statement keeps its snapshot open. The next user of the connection then sees old
+data and cannot write.
 """
 
 import sqlite3
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 
 def watched(engine):
-    """Watch an engine of SQLite; the list fills with what was left open at the end of its use."""
+    """Watch an SQLite engine; the list collects the cursors that were left open."""
     left, begun = [], {}
 
     @sa.event.listens_for(engine, "after_cursor_execute")

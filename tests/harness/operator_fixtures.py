@@ -1,4 +1,4 @@
-"""Fixtures for operator commands: a schema with a revision, a small web server."""
+"""Fixtures for operator commands: a schema revision and a small web server."""
 
 import contextlib
 import threading
@@ -20,13 +20,13 @@ def bad(found):
 
 
 def in_production(settings, **more):
-    """Return settings that are judged as production's."""
+    """Return settings that are checked like production settings."""
     return settings.model_copy(update={"vaultr_env": "production", **more})
 
 
 @contextlib.contextmanager
 def schema_says(app, revision):
-    """Make the database say that its schema has a revision."""
+    """Store a schema revision in the database."""
     say_revision(app, revision)
     yield
     with app.app_context(), db.engine.begin() as connection:
@@ -45,7 +45,7 @@ def say_revision(app, revision):
 
 @pytest.fixture
 def migrated_to(app):
-    """``migrated_to("0003")``: the database says that it has this revision."""
+    """``migrated_to("0003")``: set the revision that the database states."""
     with schema_says(app, "0001"):
         yield lambda revision: say_revision(app, revision)
 
@@ -59,7 +59,7 @@ def migrated_to_newest(app, migrated_to):
 
 @pytest.fixture
 def httpd():
-    """``httpd(b"body")``: a server that answers that to everything; return its address."""
+    """``httpd(b"body")``: start a server that always returns this body; return its URL."""
     started = []
 
     def serve(body, status=200):

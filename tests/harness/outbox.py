@@ -10,7 +10,7 @@ LINK = re.compile(r"^http\S+/verify-email\?token=([A-Za-z0-9_-]+)$", re.M)
 
 
 def emails(app, to=None):
-    """Return all emails (to one address), the oldest first, without those to nobody."""
+    """Return all emails (to one address), oldest first, without decoy emails."""
     with app.app_context(), transaction() as work:
         rows = (
             work.query(Mail)
@@ -23,6 +23,6 @@ def emails(app, to=None):
 
 
 def tokens(app, to=None):
-    """Return the tokens of all verification emails, the oldest first."""
+    """Return the tokens of all verification emails, oldest first."""
     found = [LINK.search(one.text) for one in emails(app, to)]
     return [match[1] for match in found if match]

@@ -1,4 +1,4 @@
-"""A memory limit for a server's processes, and the most that they took."""
+"""A memory limit for a server's processes, and their highest use of memory."""
 
 import contextlib
 import threading
@@ -17,7 +17,7 @@ CGROUPS = (
 
 @contextlib.contextmanager
 def limited(mib):
-    """Yield a command under which ``mib`` is a hard limit, or nothing without writable cgroups."""
+    """Yield a prefix that runs a command with a hard limit, or nothing without cgroups."""
     for root, limit in CGROUPS:
         group = root / f"vaultr-test-{uuid.uuid4().hex}"
         with contextlib.suppress(OSError):
@@ -43,7 +43,7 @@ def _remove(group):
 
 
 class Memory:
-    """The highest sum of what a process and its children take, shared pages counted once."""
+    """The highest memory use of a process and its children, with shared pages counted once."""
 
     def __init__(self, pid, every=0.1):
         self.peak_mib = 0

@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 120
 
 @dataclass
 class Reply:
-    """An answer, with the members that tests read."""
+    """A response with the members that tests read."""
 
     status_code: int
     headers: http.client.HTTPMessage
@@ -32,7 +32,7 @@ class Reply:
 
 @dataclass
 class Remote:
-    """A client that is signed in at a server; it can be sent to another process."""
+    """A client that is logged in at a server; it can be sent to another process."""
 
     url: str
     token: str = field(repr=False)
@@ -51,7 +51,7 @@ class Remote:
         return self._ask("DELETE", path, **more)
 
     def lose(self, method, path, *, json, headers):
-        """Send a request, and hang up before its answer comes."""
+        """Send a request, and close the connection before the response arrives."""
         with contextlib.closing(self._connected()) as connection:
             self._send(connection, method, path, json, headers)
 

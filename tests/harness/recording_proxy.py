@@ -17,7 +17,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Takes ``GET http://host/path``; a tunnel (CONNECT) is written down, and rejected."""
+    """Forwards ``GET http://host/path``; records a tunnel (CONNECT) and rejects it."""
 
     def do_GET(self):
         self.server.requested.append(self.path)
@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def recording() -> Iterator[tuple[str, list[str]]]:
-    """Yield a proxy's ``host:port``, and the growing list of what it was asked for."""
+    """Yield a proxy's ``host:port``, and the list of the addresses requested so far."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.requested = []
         thread = threading.Thread(target=server.serve_forever)

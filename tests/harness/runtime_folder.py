@@ -1,4 +1,4 @@
-"""A folder for sockets, as a login session gives one."""
+"""A folder for sockets, like that of a login session."""
 
 import shutil
 import tempfile
@@ -6,7 +6,7 @@ import weakref
 
 
 class RuntimeFolder:
-    """Lasts as long as the object; its path is short: a socket's has some 100 bytes at most."""
+    """A folder with a short path that exists as long as the object; a socket path has 100 bytes."""
 
     def __init__(self):
         self.path = tempfile.mkdtemp(prefix="run-")

@@ -10,7 +10,7 @@ TOTP, CONFIRM = "/api/v1/auth/totp", "/api/v1/auth/totp/confirm"
 
 
 class Phone:
-    """An app that was shown an address, and knows what time it is."""
+    """An authenticator app with a secret and a clock."""
 
     def __init__(self, uri):
         text = parse_qs(urlsplit(uri).query)["secret"][0]
@@ -20,24 +20,24 @@ class Phone:
         return totp.step_of(time.time())
 
     def code(self, apart=0):
-        """Return the code of so many steps from now."""
+        """Return the code of ``steps`` steps from now."""
         return totp.code(self.secret, self.step() + apart)
 
     def next_code(self):
-        """Return the code that comes next, which the server takes already, and has not seen."""
+        """Return the code of the next step, which the server already accepts and has not seen."""
         return self.code(1)
 
     def wrong(self):
-        """Return a code of no step near."""
+        """Return a code that is not valid at any near step."""
         near = {self.code(apart) for apart in range(-3, 4)}
         return next(one for one in (f"{n:06d}" for n in range(9)) if one not in near)
 
 
 def confirmed(client):
-    """Set up the factor of an account; return its app, and the recovery codes.
+    """Set up the factor of an account; return its app and the recovery codes.
 
-    It is confirmed by the code before the present one, which leaves that and the next to the test;
-    and by another one where that became too old on its way.
+    The previous code confirms it, so that the current and the next one are left for the test. If
+    the previous code is too old by then, another one confirms it.
     """
     phone = Phone(client.post(TOTP).json["uri"])
     done, sent_in = None, None

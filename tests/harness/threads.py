@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 def at_once(do, times):
-    """Call ``do(number)`` in that many threads, all let go together; return what each returned."""
+    """Call ``do(number)`` in ``threads`` threads at the same moment; return their results."""
     gate = threading.Barrier(times)
 
     def call(number):
@@ -17,7 +17,7 @@ def at_once(do, times):
 
 
 class UntilEnd:
-    """Runs functions at once, each in a thread, until the block ends; raises their first error.
+    """Runs functions in threads until the block ends, and raises their first error.
 
     :param works: each is called with an event, and returns once that is set.
     """

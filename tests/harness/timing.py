@@ -11,10 +11,10 @@ def seconds(work):
 
 
 def quickest(work, *, within, rounds=5):
-    """Do it, again while it takes longer than ``within``; return the least of its times.
+    """Return the shortest time of ``work``; repeat it while it takes longer than ``within``.
 
-    What our code waits for, it waits for each time; what a busy machine did once, it did once. So
-    the least time is compared with a limit. ``work`` asserts itself what must hold each time.
+    Delays of our code occur in every run; delays of a busy machine do not. So only the shortest
+    time is compared with a limit. ``work`` asserts what must be true in every run.
     """
     least = seconds(work)
     while least >= within and (rounds := rounds - 1) > 0:
@@ -23,7 +23,7 @@ def quickest(work, *, within, rounds=5):
 
 
 def until(condition, *, within=60.0):
-    """Wait until ``condition()`` is true, at most ``within`` seconds, and return its value."""
+    """Wait at most ``within`` seconds until ``condition()`` is true, and return its value."""
     end = time.monotonic() + within
     while not (found := condition()):
         assert time.monotonic() < end, "it did not happen in time"

@@ -5,9 +5,10 @@ import statistics
 
 
 def auc(ones, others):
-    """Return how often one of ``ones`` is greater than one of ``others``: 0.5 tells nothing.
+    """Return how often one of ``ones`` is greater than one of ``others``; 0.5 means no difference.
 
-    The area under the curve of the best classifier that only sets a threshold (Mann-Whitney).
+    This is the area under the curve of the best classifier that only sets a threshold
+    (Mann-Whitney).
     """
     ranked = sorted([(value, 1) for value in ones] + [(value, 0) for value in others])
     ranks, at = 0.0, 0
@@ -15,7 +16,7 @@ def auc(ones, others):
         end = at
         while end < len(ranked) and ranked[end][0] == ranked[at][0]:
             end += 1
-        middle = (at + 1 + end) / 2  # equal values share their ranks
+        middle = (at + 1 + end) / 2  # equal values share a rank
         ranks += middle * sum(kind for _, kind in ranked[at:end])
         at = end
     n, m = len(ones), len(others)
@@ -23,10 +24,10 @@ def auc(ones, others):
 
 
 def features(pairs):
-    """Return the ways of looking at pairs of times, each as ``(of the ones, of the others)``.
+    """Return features of pairs of times, each as ``(of the ones, of the others)``.
 
-    ``pairs`` are times of one and another request, sent one right after the other in an order
-    that was drawn: what a busy machine does to one it mostly does to both.
+    ``pairs`` are times of two requests that were sent one right after the other in random order: a
+    delay of a busy machine mostly affects both.
     """
     ones, others = ([pair[place] for pair in pairs] for place in (0, 1))
     middle = statistics.median(ones + others)
@@ -38,7 +39,7 @@ def features(pairs):
 
 
 def telling(pairs):
-    """Return the area for each feature; the difference counts the pairs that point one way."""
+    """Return the area for each feature; the difference counts the pairs by their sign."""
     areas = {name: auc(*both) for name, both in features(pairs).items()}
     slower = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs)
     areas["difference"] = slower / len(pairs)
@@ -57,10 +58,10 @@ def interleaved(ask, ones, others):
 
 
 def distinguishable(measure, limit, rounds=3):
-    """Measure, and where a feature is over ``limit`` measure again: give what stays over.
+    """Measure; if a feature is over ``limit``, measure again; return features that stay over it.
 
-    What is true of the server is true each time and points the same way; what a busy machine did
-    once is not. So a feature counts by the median of its rounds, its direction included.
+    A real difference appears in each round with the same sign; a delay of a busy machine does not.
+    So a feature counts by the median of its rounds, with its sign.
     """
     seen = [measure()]
     if all(abs(area - 0.5) < limit - 0.5 for area in seen[0].values()):

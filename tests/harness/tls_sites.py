@@ -13,7 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 
 class Authority:
-    """Signs certificates; a browser trusts them that is told its public key."""
+    """Signs certificates; a browser that gets its public key trusts them."""
 
     def __init__(self):
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -26,7 +26,7 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def context(self, folder, *names):
-        """Make what a server of these names speaks TLS by."""
+        """Return the TLS context of a server with these names."""
         key = ec.generate_private_key(ec.SECP256R1())
         chain = [_signed(key, names[0], self.key, "Test authority", names=names), self.certificate]
         files = folder / f"{names[0]}.crt", folder / f"{names[0]}.key"
@@ -40,7 +40,7 @@ class Authority:
 
 
 class _Quiet(WSGIRequestHandler):
-    """Says nothing of connections that a browser opened in advance and closed again."""
+    """Logs nothing about connections that a browser opened early and closed again."""
 
     def log(self, *arguments):
         pass
@@ -51,7 +51,7 @@ class _Quiet(WSGIRequestHandler):
 
 @contextlib.contextmanager
 def serving(app, context, *, port=0):
-    """Serve a WSGI app over TLS on a free port, which is given."""
+    """Serve a WSGI app over TLS on a free port; yield the port."""
     server = make_server(
         "127.0.0.1", port, app, threaded=True, request_handler=_Quiet, ssl_context=context
     )
@@ -67,7 +67,7 @@ def serving(app, context, *, port=0):
 
 
 def page(_environ, start_response):
-    """Answer any request with a page that says nothing and forbids nothing."""
+    """Return an empty page without security headers for any request."""
     start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
     return [b"<!doctype html><html lang=en><title>page</title><body></body></html>"]
 

@@ -46,7 +46,7 @@ class Collector:
             self._heard += [Span(one, resource) for by in whole.scope_spans for one in by.spans]
 
     def wait_for(self, condition, seconds=20):
-        """Return the spans as soon as ``told`` finds in them what it looks for."""
+        """Return the spans as soon as ``told`` accepts them."""
         until = time.monotonic() + seconds
         while not condition(self.spans):
             assert time.monotonic() < until, [(one.name, one.attributes) for one in self.spans]
@@ -56,7 +56,7 @@ class Collector:
 
 @contextlib.contextmanager
 def collecting():
-    """Yield a collector that listens, with its ``url``."""
+    """Yield a running collector with its ``url``."""
     stored = Collector()
 
     class Handler(BaseHTTPRequestHandler):

@@ -12,7 +12,7 @@ TABLES = (VAULTS, VAULT_KEYS, ITEMS, VERSIONS, REMOVED, ENTRIES)
 
 
 def everything(app):
-    """Read all tables of vaults, and which writes were recorded."""
+    """Return all rows of vault tables, and the recorded writes."""
     with app.app_context(), transaction() as session:
         tables = {table.name: _sorted(session.execute(sa.select(table))) for table in TABLES}
     writes = [
@@ -25,14 +25,14 @@ def everything(app):
 
 @contextmanager
 def unchanged(app):
-    """Check that what is done inside changes no vault."""
+    """Check that the block changes no vault."""
     before = everything(app)
     yield
     assert everything(app) == before
 
 
 def rows(app, table, **where):
-    """Read the rows of one table in which these columns have these values."""
+    """Return the rows of one table whose columns have these values."""
     chosen = [table.c[name] == value for name, value in where.items()]
     with app.app_context(), transaction() as session:
         return session.execute(sa.select(table).where(*chosen)).all()
@@ -47,12 +47,12 @@ def change(app, table, **values):
 
 
 def reads(app):
-    """Return which items each recorded read names."""
+    """Return the items that each recorded read names."""
     return [e["obj"]["items"] for e in factories.events(app) if e["typ"] == "item.read"]
 
 
 def assert_problem(response, status, slug):
-    """Return whether this is that error."""
+    """Check that the response is this error."""
     reported = (response.status_code, response.json["type"].removeprefix("urn:vaultr:problem:"))
     assert reported == (status, slug), response.json
     return response.json

@@ -21,7 +21,7 @@ VAULTS = "/api/v1/vaults"
 
 @dataclass(repr=False)
 class Request:
-    """A write that is ready to be sent; tests spoil copies of it."""
+    """A write that is ready to be sent; tests modify copies of it."""
 
     method: str
     path: str
@@ -38,7 +38,7 @@ class Request:
 
 
 class NoPage(AssertionError):
-    """A page of a sync was rejected."""
+    """The server rejected a page of a sync."""
 
     def __init__(self, response):
         self.response = response
@@ -46,7 +46,7 @@ class NoPage(AssertionError):
 
 
 class Writer:
-    """Holds the keys and the state of one vault."""
+    """The keys and the state of one vault."""
 
     def __init__(self, client, vault_id=None):
         self.client = client
@@ -62,7 +62,7 @@ class Writer:
         return f"{VAULTS}/{self.id}"
 
     def creation(self):
-        """Return the body that makes the vault."""
+        """Return the body that creates the vault."""
         sealed = {"sealed_key": b64(self.wrap), "overview": b64(self.overview)}
         return {"id": str(self.id)} | sealed
 
@@ -72,7 +72,7 @@ class Writer:
         return self
 
     def twin(self, client=None):
-        """Another client with the same keys, at the same state."""
+        """Return another client with the same keys and state."""
         other = copy.copy(self)
         other.client = client or self.client
         return other
@@ -86,7 +86,7 @@ class Writer:
         return seal(self.keys[generation].vk, bound, json.dumps({"name": name}).encode())
 
     def sealed_put(self, item_id, text="hunter2", *, type="login", ahead=0):
-        """Seal both parts of an item for the revision that comes after ``ahead`` others."""
+        """Seal both parts of an item for the revision after ``ahead`` others."""
         parts = [
             seal(
                 self.keys[self.generation].vk,
@@ -98,12 +98,12 @@ class Writer:
         return Change.put(item_id, type, *parts)
 
     def put_request(self, item_id=None, text="hunter2", *, type="login"):
-        """Prepare a put that creates or replaces, whichever it must be."""
+        """Prepare a put that creates or replaces an item."""
         item_id = item_id or uuid4()
         return self._request(self.sealed_put(item_id, text, type=type))
 
     def move_request(self, op, item_id):
-        """Prepare to trash, restore or remove."""
+        """Prepare to trash, restore or remove an item."""
         return self._request(Change(Op(op), item_id))
 
     def rename_request(self, name):
@@ -123,7 +123,7 @@ class Writer:
         return self.rotation_request_again(machines)
 
     def rotation_request_again(self, machines=()):
-        """Prepare to begin a rotation with the keys that were drawn for it before."""
+        """Prepare to begin a rotation with the same keys as before."""
         generation = self.generation + 1
         wrap = self.keys[generation].wrap(bytes(32), self.author_id, self.id, generation)
         batch = self._prepare([Change.rotate_begin()])
@@ -147,7 +147,7 @@ class Writer:
         return Request("POST", f"{self.path}/{path}", body, {}, batch)
 
     def rotate(self, machines=()):
-        """Begin a rotation, move everything, finish; all of it must work."""
+        """Begin a rotation, reseal everything, and finish; all requests must succeed."""
         self.done(self.rotation_request(machines))
         self.done(self.rename_request("a vault"))
         for item_id, held in self.state.items.items():
@@ -156,7 +156,7 @@ class Writer:
         self.done(self.finish_request())
 
     def done(self, request):
-        """Send it, which must work."""
+        """Send a request, which must succeed."""
         response = self.send(request)
         assert response.status_code in (200, 201), response.json
         return response
@@ -181,7 +181,7 @@ class Writer:
         return Request("POST", f"{self.path}/changes", {"changes": body}, {}, batch)
 
     def send(self, request):
-        """Send it; when it was done, check the answer and continue from there."""
+        """Send a request; after a success, check the response and continue from there."""
         response = self.ask(request)
         if response.status_code < 300:
             check = check_write
@@ -194,12 +194,12 @@ class Writer:
         return response
 
     def ask(self, request):
-        """Send it, whatever comes of it."""
+        """Send a request, and return the response whatever it is."""
         send = getattr(self.client, request.method.lower())
         return send(request.path, json=request.body, headers=request.headers)
 
     def put(self, item_id=None, text="hunter2", **more):
-        """Put an item, which must work; return its id."""
+        """Put an item, which must succeed; return its id."""
         request = self.put_request(item_id, text, **more)
         response = self.send(request)
         assert response.status_code in (200, 201), response.json
@@ -211,7 +211,7 @@ class Writer:
         return response.json
 
     def pages(self, *, since=0, limit=500):
-        """Ask for all pages of a sync, one after another."""
+        """Request all pages of a sync, one after another."""
         after, path = since, f"{self.path}/sync?limit={limit}"
         while True:
             place = f"since={after}" if since else f"since=0&after={after}"
@@ -224,7 +224,7 @@ class Writer:
                 return
 
     def sync(self, *, limit=500):
-        """Follow the vault, checking the chain and the sum as any client does."""
+        """Sync the vault, and check the chain and the sum as any client does."""
         if self.state.n == 0:
             synced = take_full(self._shown(0, limit), self.keys, None)
         else:
@@ -233,7 +233,7 @@ class Writer:
         return synced
 
     def full(self, *, limit=500):
-        """Take the whole set, as a new device does."""
+        """Fetch the whole set, as a new device does."""
         return take_full(self._shown(0, limit), self.keys, None)
 
     def _shown(self, since, limit):

@@ -1,4 +1,4 @@
-"""Build the wheel that people install, from a copy of the sources."""
+"""Build the wheel that users install, from a copy of the sources."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ SOURCES = ("vaultr", "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LI
 
 
 def build_wheel(folder):
-    """Build the wheel below an empty folder: what a build leaves behind is not for the sources."""
+    """Build the wheel in an empty folder, so that nothing is left in the sources."""
     listing = ["git", "ls-files", "-co", "--exclude-standard", "-z", "--", *SOURCES]
     stored = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True).stdout
     for name in filter(None, stored.decode().split("\0")):

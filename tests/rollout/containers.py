@@ -74,7 +74,7 @@ def podman(*arguments):
 
 
 def once(image, *command, environ=None):
-    """Run a command in a container of its own, closed as in a cluster, to its end."""
+    """Run a command in its own container, closed as in a cluster, to its end."""
     return podman("run", "--rm", "--pull=never", "--network", "host", *CLOSED, *LIMITS, *_ulimits(),
                   *_env(environ or {}), image, *command)  # fmt: skip
 

@@ -52,7 +52,7 @@ def value_of(entry, values):
 def environ(site, cloud, values, task):
     """Return the environment of a task: parameters, secrets, and what ECS adds for its role.
 
-    On ECS each task has an address of its own; here their ports would collide.
+    On ECS each task has its own address; here their ports would collide.
     """
     found = task_sandbox.environment(
         **{name: cloud.environ[name] for name in cloud.environ if name.startswith("AWS_")},

@@ -88,7 +88,7 @@ def test_prune_keeps_locked_backups_and_says_so(flask, moto, tmp_path):
     pruned = flask(LOCKED, "prune", "--keep-days", "30", "--keep-monthly", "0")
 
     assert pruned.exit_code == 0, pruned.output
-    says = [f"{name} is still locked, and stays" in pruned.stdout for name in OLD]
+    says = [f"{name} is still locked and was not removed" in pruned.stdout for name in OLD]
     assert says == [True, True]
     assert "0 removed" in pruned.stdout
     kept = {one["name"] for one in json.loads(flask(LOCKED, "list", "--json").stdout)}

@@ -21,7 +21,7 @@ def _run(*command):
 
 
 class Network:
-    """A switch and hosts, each in a namespace of its own; nothing of it is outside of them."""
+    """A switch and hosts, each in its own namespace; nothing of it is outside of them."""
 
     def __init__(self):
         self._prefix = f"vaultr-{os.getpid()}"

@@ -15,13 +15,13 @@ def message_and_notes(slug="unprocessable", **problem):
 
 
 def test_message_names_the_invalid_field():
-    errors = [{"pointer": "/email", "message": "the account has this address already"}]
+    errors = [{"pointer": "/email", "message": "the account already has this address"}]
 
     text, notes = message_and_notes(errors=errors)
 
     assert (
         text
-        == f"The server rejected the request: {RULE} (/email: the account has this address already)"
+        == f"The server rejected the request: {RULE} (/email: the account already has this address)"
     )
     assert notes == []
 

@@ -124,7 +124,7 @@ def test_csv_export_escapes_formulas_and_warns():
     assert rows[0]["notes"] == HOSTILE
     assert "number: 4111" in rows[1]["fields"]
     assert "A: " + HOSTILE in rows[2]["fields"]
-    assert "like a formula" in written.notices[-1]
+    assert "like a spreadsheet formula" in written.notices[-1]
 
 
 @pytest.mark.long

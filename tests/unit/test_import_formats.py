@@ -176,9 +176,9 @@ def test_any_csv_is_read_by_a_map_of_its_columns():
         (b'name,url,username,password\n"a,b,c,d\n', "line 2: has a quote that is never closed"),
         (b"name,url,username,password,name\na,b,c,d,e\n", "names a column twice: name"),
         (b"name,url,username,password\na,b,c,d\0\n", "line 2: has a NUL"),
-        (b"name,url,username,password\n", "no entry"),
+        (b"name,url,username,password\n", "no entries"),
         (b"name,url,username,password\na,b,c," + b"x" * 200_000, "more than 128 KiB"),
-        (b"folder,favorite,type,name,notes\n", "CSV of Bitwarden"),
+        (b"folder,favorite,type,name,notes\n", "Bitwarden CSV"),
         (b"name,url,username,password\n\xff", "Line 2 is not UTF-8"),
     ],
 )
@@ -195,7 +195,7 @@ def test_wrong_csv_is_rejected_with_its_line(data, message):
         (zipped(__etc__passwd="x", data_json="{}"), "absolute path"),
         (zipped(**{"____..__x": "x"}), "absolute path"),
         (foreign_files.onepassword()[:-30], "damaged or was cut off"),
-        (zipped(other_txt="x"), "No export of a known manager"),
+        (zipped(other_txt="x"), "contains no export that Vaultr knows"),
         (zipped(Proton__data_pgp="x"), "PGP"),
         (b"PK\x03\x04garbage", "damaged or was cut off"),
     ],
@@ -212,7 +212,7 @@ def test_archive_with_two_files_of_one_name_is_rejected():
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("data.json", '{"other": 1}')
 
-    assert "two files of one name" in rejected(data.getvalue())
+    assert "two files with the same name" in rejected(data.getvalue())
 
 
 @pytest.mark.parametrize(

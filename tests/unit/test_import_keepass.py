@@ -113,12 +113,12 @@ def test_keepass_xml_with_entities_or_dtd_is_rejected():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"$UUID": bytes(16)}, "does not know"),
+        ({"$UUID": bytes(16)}, "does not support"),
         ({"M": 1 << 42}, "more time or memory"),
         ({"I": 1 << 40}, "more time or memory"),
         ({"P": 4000}, "more time or memory"),
-        ({"V": 9}, "odd parameters"),
-        ({"S": b"s"}, "odd parameters"),
+        ({"V": 9}, "invalid key derivation parameters"),
+        ({"S": b"s"}, "invalid key derivation parameters"),
     ],
 )
 def test_keepass_costs_out_of_bounds_are_rejected_before_password(change, message):

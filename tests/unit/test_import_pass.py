@@ -70,5 +70,5 @@ def test_entry_that_does_not_decrypt_is_named(store):
 
 
 def test_folder_without_entries_is_rejected(tmp_path):
-    with pytest.raises(ImportProblems, match="no pass store"):
+    with pytest.raises(ImportProblems, match="not a pass store"):
         formats.FORMATS["pass"].read(ImportFile(b"", path=tmp_path))

@@ -176,7 +176,7 @@ def test_second_agent_is_rejected_and_stale_one_replaced(serve, tmp_path):
 
     with pytest.raises(SocketInUse, match="Another agent serves"), ssh_agent.listening(path):
         pass
-    with pytest.raises(SocketInUse, match="is no socket"), ssh_agent.listening(file):
+    with pytest.raises(SocketInUse, match="is not a socket"), ssh_agent.listening(file):
         pass
     with ssh_agent.listening(stale):
         assert stale.stat().st_mode & 0o777 == 0o600

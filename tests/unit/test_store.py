@@ -126,7 +126,7 @@ def test_lock_blocks_other_processes_until_their_timeout(folder, monkeypatch):
         assert other.stdout.readline() == b"held\n"
         monkeypatch.setattr(folder_module, "LOCK_SECONDS", 0.1)
 
-        with pytest.raises(FolderUnusable, match="used by another command"):
+        with pytest.raises(FolderUnusable, match="in use by another command"):
             folder.write("device.json", b"")
         other.send_signal(signal.SIGKILL)
         other.wait()

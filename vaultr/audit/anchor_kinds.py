@@ -222,7 +222,7 @@ class WitnessAnchor:
                 raise AnchorFailed("the witness has seen a larger tree")
             status, body = self._post(checkpoint, note, old, session)
         if status != 200:
-            raise AnchorFailed(f"the witness answered {status}")
+            raise AnchorFailed(f"the witness returned status {status}")
         self._sizes[checkpoint.epoch] = checkpoint.size
         return self._cosignature(note, body)
 
@@ -255,7 +255,7 @@ class WitnessAnchor:
         try:
             signed = notes.parse(f"{notes.parse(note).text}\n{body.decode()}")
         except (NoteInvalid, UnicodeDecodeError) as error:
-            raise AnchorFailed("the witness answered no signature") from error
+            raise AnchorFailed("the witness returned no signature") from error
         if not any(signed.signed_by(key, signing.verify) for key in self._keys):
             raise AnchorFailed("no key of AUDIT_WITNESS_KEYS has cosigned")
         return body.decode()

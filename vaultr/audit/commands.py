@@ -118,7 +118,9 @@ def _state_of(path: Path | None) -> dict[str, Any] | None:
         state = json.loads(path.read_text("utf-8"))
         run.check_state(state)
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise CannotCompare(f"{path} is no state of `flask audit verify --since`.") from None
+        raise CannotCompare(
+            f"{path} is not a state file of `flask audit verify --since`."
+        ) from None
     return dict(state)
 
 
@@ -164,7 +166,7 @@ def prune(*, by: str, as_json: bool) -> None:
 
 @audit.command("redact")
 @click.argument("event", metavar="EVENT", type=click.UUID)
-@click.option("--reason", required=True, help="Why, for the audit log")
+@click.option("--reason", required=True, help="Reason, for the audit log")
 @operator_cli.option
 @json_option
 @operator_cli.command
@@ -179,7 +181,7 @@ def redact(*, event: UUID, reason: str, by: str, as_json: bool) -> None:
 
 @audit.command("hold")
 @click.argument("name", metavar="NAME")
-@click.option("--reason", required=True, help="Why, for the audit log")
+@click.option("--reason", required=True, help="Reason, for the audit log")
 @click.option("--lift", is_flag=True, help="Lift this hold")
 @operator_cli.option
 @json_option
@@ -195,7 +197,7 @@ def hold(*, name: str, reason: str, lift: bool, by: str, as_json: bool) -> None:
 
 
 @audit.command("reopen")
-@click.option("--reason", required=True, help="Which restore this was, for the audit log")
+@click.option("--reason", required=True, help="Description of the restore, for the audit log")
 @operator_cli.option
 @json_option
 @operator_cli.command

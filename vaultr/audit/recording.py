@@ -104,7 +104,7 @@ def _start() -> Writer:
 
 
 def record_error(error: ServiceError) -> None:
-    """Record the event that an error carries, in a transaction of its own.
+    """Record the event that an error carries, in its own transaction.
 
     :raises AuditUnavailable: the event cannot be recorded; the caller receives this error instead.
     """

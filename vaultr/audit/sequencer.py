@@ -265,7 +265,7 @@ def reopen(reason: str, *, by: str) -> Checkpoint:
     signer = current().signer = Signer(keys)
     with transaction() as session:
         if not locked(session):
-            raise CannotReopen("Another sequencer is at work; try again.")
+            raise CannotReopen("Another sequencer is running. Try again.")
         last = checkpoints.last_signed(session)
         epoch = last.epoch if last is not None else 0
         size = tree.size(session, epoch) if epoch else 0
@@ -273,7 +273,7 @@ def reopen(reason: str, *, by: str) -> Checkpoint:
             signer.check(session, epoch, size)
         except CannotSign as error:
             if error.waits:
-                raise CannotReopen(f"The signer waits: {error}.") from error
+                raise CannotReopen(f"The signer does not sign: {error}.") from error
         else:
             raise NothingToReopen
         state = signer.state(session)

@@ -33,7 +33,7 @@ def request_email_change(actor: Actor, email: str) -> None:
     Only the email to the new address shows whether another account has it. An account sends at most
     LIMIT_MAIL_ACCOUNT of them.
 
-    :raises Unprocessable: the account has this address already.
+    :raises Unprocessable: the account already has this address.
     :raises TooMany: the account has asked for too many addresses; nothing is changed or sent.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
@@ -52,7 +52,7 @@ def request_email_change(actor: Actor, email: str) -> None:
             raise Unauthenticated
         if email == current:
             raise Unprocessable(
-                errors=[FieldError("/email", "the account has this address already")]
+                errors=[FieldError("/email", "the account already has this address")]
             )
         work.execute(sa.delete(EmailChange).where(EmailChange.account_id == actor.account_id))
         row = {

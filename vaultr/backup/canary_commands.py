@@ -33,7 +33,7 @@ _places = click.Path(exists=True, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the backups (default: BACKUP_LOCATION)",
 )
-@click.option("--complete", is_flag=True, help="Fail, too, if a sink was not searched")
+@click.option("--complete", is_flag=True, help="Also fail if a sink was not searched")
 @json_option
 @command
 def search(

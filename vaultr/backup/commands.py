@@ -230,7 +230,7 @@ def prune(
     )
     word = "would be removed" if dry_run else "removed"
     lines = [f"{name} {word}" for name in done.removed]
-    lines += [f"{name} is still locked, and stays" for name in done.locked]
+    lines += [f"{name} is still locked and was not removed" for name in done.locked]
     lines.append(f"{len(done.removed)} {word}, {done.left} stay")
     answer = {"dry_run": dry_run, "removed": done.removed, "locked": done.locked, "left": done.left}
     show(answer, as_json=as_json, lines=lambda: lines)

@@ -52,7 +52,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         if db.engine.dialect.name == "sqlite":
             sa.event.listen(db.engine, "begin", _begin_sqlite)
     # Changing the isolation level of a pooled connection costs two round trips, so single
-    # statements have a pool of their own, always in autocommit mode.
+    # statements have their own pool, always in autocommit mode.
     options |= {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     single = sa.create_engine(url, **options | {"pool_size": POOL_KEPT, "max_overflow": POOL_MORE})
     _listen(single)

@@ -17,7 +17,7 @@ class PurgeRule:
     """A rule for rows that expire.
 
     :ivar over: returns the conditions, one for each table, for rows expired at a moment.
-    :ivar remove: deletes a batch in a transaction of its own, so that nobody waits long; returns
+    :ivar remove: deletes a batch in its own transaction, so that nobody waits long; returns
         whether there may be more.
     """
 

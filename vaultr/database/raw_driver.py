@@ -57,7 +57,7 @@ class AutocommitConnection:
             self._connection.close()
 
     def run(self, text: str, values: Mapping[str, Any]) -> Rows:
-        """Run one statement in a transaction of its own, like `run`."""
+        """Run one statement in its own transaction, like `run`."""
         connection = self._taken(text)
         return _run(connection, connection, self._single, text, values)
 
@@ -71,7 +71,7 @@ class AutocommitConnection:
 
 
 def run(text: str, values: Mapping[str, Any]) -> Rows:
-    """Run one statement in a transaction of its own; ``values`` may contain more than it uses.
+    """Run one statement in its own transaction; ``values`` may contain more than it uses.
 
     Values are returned as the driver delivers them: select ids and times as text.
 

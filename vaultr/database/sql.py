@@ -73,7 +73,7 @@ class Statement:
         return Rows(result if result.returns_rows else ())
 
     def alone(self, values: Mapping[str, Any]) -> Rows:
-        """Run the only statement in a transaction of its own, and return the rows as `run` does."""
+        """Run the only statement in its own transaction, and return the rows as `run` does."""
         if postgresql():
             return raw_driver.run(self.driver_text, values)
         with one_statement() as connection:
@@ -118,7 +118,7 @@ class JoinedStatement:
 class LockedRead:
     """A read of rows that a lock protects; SQLite's transactions have locked everything already.
 
-    The lock is a statement of its own: a statement sees the data of the moment when it began, and
+    The lock is its own statement: a statement sees the data of the moment when it began, and
     it may begin by waiting for the lock.
     """
 

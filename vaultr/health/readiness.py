@@ -99,7 +99,7 @@ def _audit(failed: list[str], degraded: list[str]) -> None:
 
 
 def _database() -> tuple[list[str], tuple[str, ...]]:
-    """Check the database on a connection of its own, so that a full pool does not fail readiness.
+    """Check the database on its own connection, so that a full pool does not fail readiness.
 
     :return: what has failed, and what an operator has switched off.
     """

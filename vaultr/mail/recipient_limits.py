@@ -16,7 +16,7 @@ from vaultr.settings.types import Rate
 _NOTICE_EVERY = timedelta(hours=1)
 
 
-# Kinds with a limit of their own, and the setting that has it. Kinds of emails are API of the
+# Kinds with their own limit, and the setting that has it. Kinds of emails are API of the
 # outbox: they are stored.
 _OWN_LIMITS: Final = {"existing-owner": "limit_mail_owner"}
 
@@ -35,7 +35,7 @@ def longest_window_seconds() -> int:
 def allow(session: Session, email: Email, recipients: Sequence[bytes], now: datetime) -> bool:
     """Check whether one more email may go to the recipient with these hashes.
 
-    Each kind of email that strangers can trigger has a limit of its own, so that requests of one
+    Each kind of email that strangers can trigger has its own limit, so that requests of one
     kind use up no other. Security notices have one limit together.
 
     Parallel transactions wait for each other, so each counts the emails of the others.

@@ -1,6 +1,6 @@
 """Emails from paragraphs, as text and as HTML.
 
-A link, or a token to copy, is a paragraph of its own, so that no mail reader breaks or extends it.
+A link, or a token to copy, is its own paragraph, so that no mail reader breaks or extends it.
 The HTML loads nothing: no image, font, style sheet or script.
 """
 

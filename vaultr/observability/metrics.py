@@ -246,7 +246,7 @@ MAILS = CounterMetric(
     "outcome",
     starts=("sent", "waits", "dead"),
 )
-DEAD_LETTERS = GaugeMetric("vaultr_dead_letters", "Emails given up and still stored")
+DEAD_LETTERS = GaugeMetric("vaultr_dead_letters", "Undeliverable emails that are still stored")
 AUDIT_LAG = GaugeMetric(
     "vaultr_audit_lag_seconds", "Age of the oldest event that no checkpoint covers"
 )
@@ -261,7 +261,7 @@ AUDIT_FAULTS = CounterMetric(
     starts=("gap", "mac"),
 )
 AUDIT_ANCHOR_FAILURES = CounterMetric(
-    "vaultr_audit_anchor_failures_total", "Checkpoints that an anchor did not take", "anchor"
+    "vaultr_audit_anchor_failures_total", "Checkpoints that an anchor did not accept", "anchor"
 )
 AUDIT_MISSING = GaugeMetric(
     "vaultr_audit_missing_events",

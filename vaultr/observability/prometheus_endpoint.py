@@ -1,4 +1,4 @@
-"""`/metrics` on a port of its own: the metrics of all processes of a server.
+"""`/metrics` on its own port: the metrics of all processes of a server.
 
 Each process answers from a separate thread, so that metrics stay available when the threads that
 serve requests are overloaded.

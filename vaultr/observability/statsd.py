@@ -37,7 +37,7 @@ def address_of(text: str) -> tuple[str, int]:
 
 
 class Emitter:
-    """Collects the metrics of one process, and sends them from a thread of its own.
+    """Collects the metrics of one process, and sends them from its own thread.
 
     If the name cannot be resolved or nobody listens on the port, only the metrics are lost.
     """

@@ -34,7 +34,7 @@ def job_lock(job: str) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def _in_database(job: str) -> Iterator[bool]:
-    """Hold an advisory lock in a transaction of its own, which also works behind PgBouncer."""
+    """Hold an advisory lock in its own transaction, which also works behind PgBouncer."""
     key = int.from_bytes(hashlib.sha256(f"vaultr/job/{job}".encode()).digest()[:8], signed=True)
     with _closed_whatever_became_of_it(db.engine.connect()) as connection:
         limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_SECONDS * 1000)}"
@@ -57,7 +57,7 @@ def _closed_whatever_became_of_it(connection: sa.Connection) -> Iterator[sa.Conn
 
 @contextlib.contextmanager
 def _keep_alive(connection: sa.Connection) -> Iterator[None]:
-    """Keep the connection alive from a thread of its own, so that the database keeps the lock."""
+    """Keep the connection alive from its own thread, so that the database keeps the lock."""
     done = threading.Event()
 
     def show_life() -> None:

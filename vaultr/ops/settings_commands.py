@@ -34,7 +34,7 @@ def check(*, as_json: bool) -> None:
     found = warnings(settings, os.environ)
     lines = [f"The settings are valid for {settings.vaultr_env}."]
     if found:
-        lines += ["Look at these, too:", *(f"  - {warning}" for warning in found)]
+        lines += ["Warnings:", *(f"  - {warning}" for warning in found)]
     show({"ok": True, "problems": [], "warnings": found}, as_json=as_json, lines=lambda: lines)
 
 

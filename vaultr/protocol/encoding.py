@@ -42,7 +42,7 @@ def lp(*parts: Part) -> bytes:
 def _bytes_of(part: Part) -> bytes:
     match part:
         case bool():
-            raise TypeError("a truth value is no part of an encoding")
+            raise TypeError("an encoding cannot contain a boolean")
         case int():
             if not 0 <= part < _INTEGER_LIMIT:
                 raise ValueError("an integer does not fit 8 bytes")
@@ -53,7 +53,7 @@ def _bytes_of(part: Part) -> bytes:
             return part.bytes
         case bytes() | bytearray() | memoryview():
             return bytes(part)
-    raise TypeError(f"{type(part).__name__} is no part of an encoding")
+    raise TypeError(f"{type(part).__name__} cannot be part of an encoding")
 
 
 def b64(data: bytes) -> str:

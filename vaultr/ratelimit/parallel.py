@@ -89,7 +89,7 @@ def _take(places: Places, key: str) -> None:
         return
     if not places.take(key):
         raise TooMany(
-            "The server is answering other requests of yours. Wait a second, then try again.",
+            "Too many of your requests are running. Wait a second, then try again.",
             headers={"Retry-After": str(RETRY_SECONDS)},
         )
     taken.append((places, key))

@@ -35,7 +35,7 @@ def verify(
         try:
             check.take(json.loads(line), anchors)
         except _MALFORMED:
-            check.findings.tampered("bundle", f"line {number} is malformed, or of another place")
+            check.findings.tampered("bundle", f"line {number} is malformed or in the wrong place")
             break
     check.finish()
     return check.findings
@@ -153,7 +153,7 @@ class BundleCheck:
     def _take_checkpoint(self, note: str) -> None:
         checkpoint = self._opened(note)
         if checkpoint.epoch != self._epoch or checkpoint.size != self._edge.size:
-            raise ValueError("a checkpoint of another place")
+            raise ValueError("a checkpoint in the wrong place")
         if checkpoint.root != self._edge.root():
             self._bad("root", "the root differs from a signed checkpoint")
         self._finals[checkpoint.epoch] = checkpoint

@@ -64,7 +64,7 @@ def _read_checkpoints(session: Session, trust: Trust, known: Known, findings: Fi
             continue
         checkpoint, trusted = found
         if (checkpoint.epoch, checkpoint.size) != (epoch, size):
-            findings.tampered("checkpoint", f"the checkpoint {epoch}/{size} says something else")
+            findings.tampered("checkpoint", f"the checkpoint {epoch}/{size} does not match its row")
         (strong if trusted else weak).add(checkpoint.epoch)
         known.signed[checkpoint.epoch][checkpoint.size].add(checkpoint.root)
         known.finals[checkpoint.epoch] = checkpoint

@@ -32,7 +32,7 @@ class Records:
             return
         epoch, index = place
         if typ == Event.LOG_GAP:
-            says = f"the sequencer found event {obj.get('id')} at fault: {obj.get('reason')}"
+            says = f"the sequencer found event {obj.get('id')} faulty: {obj.get('reason')}"
             self._findings.tampered("gap", says, epoch=epoch, index=index)
         elif typ == Event.LOG_REDACT:
             self.redacted.add(str(obj.get("id")))

@@ -35,7 +35,7 @@ from vaultr.database.session import transaction
 from vaultr.mail import service as mail
 
 # The response does not show which of the two is wrong.
-_WRONG: Final = "The token or the recovery key is wrong, or the token's time is over."
+_WRONG: Final = "The token or the recovery key is wrong, or the token has expired."
 
 
 @dataclass(frozen=True, slots=True)

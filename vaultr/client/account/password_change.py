@@ -185,7 +185,7 @@ def _send(opened: UnlockedAccount, credentials: NewCredentials, change: Change) 
         return None
     if rejected is None:
         raise AnswerInvalid(
-            "The server confirmed the change of the password, but does not show it. Keep both "
-            "passwords: the next command finds out which one counts."
+            "The server confirmed the new password, but still shows the old one. Keep both "
+            "passwords: the next command finds out which one is valid."
         )
     return rejected

@@ -49,11 +49,10 @@ class Pinned:
             note = str(document["note"])
             if Checkpoint.of_note(note) != checkpoint or not keys:
                 raise AnswerInvalid(
-                    "What the profile that your devices share says about the log contradicts "
-                    "itself."
+                    "The profile that your devices share contradicts itself about the log."
                 )
         except (KeyError, TypeError, ValueError, NoteInvalid):
             raise AnswerInvalid(
-                "What the profile that your devices share says about the log cannot be read."
+                "The part about the log in the profile that your devices share is malformed."
             ) from None
         return cls(checkpoint, note, keys, last)

@@ -279,7 +279,7 @@ class Verifier:
                     f"Section {epoch} of the log was deleted before your devices had verified its "
                     "end."
                 ) from error
-            raise MerkleProofInvalid("the server refuses the proof") from error
+            raise MerkleProofInvalid("the server rejected the request for a proof") from error
 
     def _check_not_older(self, seen: list[tuple[int, int, bytes]], shown: Shown) -> None:
         """Check that earlier responses did not name a newer checkpoint."""

@@ -1,6 +1,6 @@
 """A throw-away account with markers: signed up, filled, opened and deleted through the real API.
 
-Every session has a folder of its own, which is removed at its end: this device's account is never
+Every session has its own folder, which is removed at its end: this device's account is never
 touched. Each session is a new device of the canary's account.
 """
 

@@ -78,7 +78,7 @@ def _canary(content: dict[str, Any], markers: list[Marker]) -> Canary:
     texts: dict[str, Any] = {name: content.get(name) for name in _TEXTS}
     stage, token = content.get("stage"), content.get("machine_token")
     if stage not in _STAGES or not all(isinstance(one, str) and one for one in texts.values()):
-        raise ValueError("it lacks what a login needs")
+        raise ValueError("its login data is incomplete")
     if token is not None and not isinstance(token, str):
-        raise ValueError("its machine's token is not a text")
+        raise ValueError("its machine's token is not a string")
     return Canary(stage=stage, markers=tuple(markers), machine_token=token, **texts)

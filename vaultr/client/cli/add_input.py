@@ -105,7 +105,7 @@ def generated(kind: str, rule: str | None = None) -> tuple[Part, Part]:
         private, key = ssh_key_new()
         return {"public_key": key.line, "fingerprint": key.fingerprint}, {"private_key": private}
     if "password" not in schema_of(kind).detail:
-        raise UsageError(f"--generate goes with login and ssh_key, not with {kind}.")
+        raise UsageError(f"--generate works with login and ssh_key only, not with {kind}.")
     return {}, {"password": password(site_rules.parse(rule) if rule else PasswordRule())}
 
 

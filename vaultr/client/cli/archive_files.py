@@ -56,7 +56,7 @@ def store_archive(options: GlobalOptions, file: Path, *, force: bool) -> None:
     from vaultr.client.exports import archive  # noqa: PLC0415 - would slow other commands
 
     if file.exists() and not force:
-        raise VaultrError(f"{file} exists already; it was not changed. To replace it, use --force.")
+        raise VaultrError(f"{file} already exists and was not changed. To replace it, use --force.")
     unfinished = file.with_name(f".{file.name[:100]}.{secrets.token_hex(8)}.unfinished")
     with unlocked_sdk(options) as vaultr, _removed_after(unfinished):
         step_up(options, vaultr)
@@ -71,8 +71,8 @@ def store_archive(options: GlobalOptions, file: Path, *, force: bool) -> None:
             known, shown = account.known, found.account
             if (known.derivation, known.key_set) != (shown.derivation, shown.key_set):
                 raise VaultrError(
-                    "The archive has other keys than this device. If the password was just changed,"
-                    " try again."
+                    "The archive's keys differ from those on this device. If the password was"
+                    " just changed, try again."
                 )
             os.fsync(target.fileno())
         unfinished.replace(file)
@@ -191,7 +191,7 @@ def import_archive(
         return
     for line in done:
         name = output.printable(str(line["vault"]))
-        output.print_line(f"{name}: {line['imported']} imported, {line['same']} there already.")
+        output.print_line(f"{name}: {line['imported']} imported, {line['same']} already there.")
         if line["imported"]:
             output.print_note(f"Undo it: vaultr import --undo {line['run']}")
 

@@ -61,7 +61,7 @@ def generated(item: "Item", rule: str | None, *, generate: bool) -> tuple[Part, 
     detail: Part = {}
     if rule is not None:
         if "password_rule" not in schema_of(item.type).detail:
-            raise UsageError(f"--rule goes with login, not with {item.type}.")
+            raise UsageError(f"--rule works with login only, not with {item.type}.")
         if rule:
             site_rules.parse(rule)
         detail["password_rule"] = rule or None

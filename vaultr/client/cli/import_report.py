@@ -148,7 +148,7 @@ def _columns(pairs: tuple[str, ...], places: Mapping[str, str]) -> dict[str, str
         if not equals or not column:
             raise UsageError("--map takes FIELD=COLUMN, such as title=Name,password=Secret.")
         if place not in places:
-            raise UsageError(f"--map has no field {place}. It has: {', '.join(places)}.")
+            raise UsageError(f"--map does not know the field {place}. Use:  {', '.join(places)}.")
         if place in found:
             raise UsageError(f"--map has two columns for {place}.")
         found[place] = column
@@ -159,7 +159,7 @@ def _file_password(descriptor: int | None) -> str:
     if descriptor is not None:
         return prompts.read_descriptor(descriptor, "--file-password-fd")
     if not prompts.can_ask():
-        raise UsageError("This file has a password, and no terminal is here: --file-password-fd.")
+        raise UsageError("This file needs a password. Without a terminal, use --file-password-fd.")
     return prompts.ask_hidden("Password of the file", empty=True)
 
 

@@ -53,7 +53,7 @@ def vault_overview(vault_id: UUID, overview_revision: int, generation: int) -> b
 
 
 def export_file(kdf: Kdf, salt: bytes) -> bytes:
-    """Bind an export file that is sealed with a password of its own."""
+    """Bind an export file that is sealed with its own password."""
     return lp("vaultr/v1/export", canonical(kdf), salt)
 
 

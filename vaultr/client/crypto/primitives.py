@@ -196,8 +196,8 @@ def argon2(
         )
     except HashingError:
         raise NotEnoughMemory(
-            f"This file's password is used with {m // 1024} MiB of memory, which this machine"
-            " does not have free now."
+            f"Opening this file needs {m // 1024} MiB of free memory, which this computer does"
+            " not have now. Close other programs, then try again."
         ) from None
 
 

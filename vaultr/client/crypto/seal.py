@@ -54,7 +54,7 @@ def open_sealed(key: bytes, aad: bytes, sealed: bytes, what: str = "an encrypted
     :raises SealBroken: the same error for every failure: suite, size, key, AAD or content.
     """
     broken = SealBroken(
-        f"{what} does not open: it is damaged, moved, or encrypted with another key."
+        f"{what} cannot be opened: it is damaged, moved, or encrypted with another key."
     )
     if len(sealed) < OVERHEAD + SMALLEST_STEP or sealed[0] != SUITE:
         raise broken

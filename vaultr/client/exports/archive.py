@@ -199,7 +199,9 @@ def opened(
             try:
                 yield vault, name, _opened(vault, record)
             except (SealBroken, KeyError, ValueError) as error:
-                raise ArchiveInvalid(f"Line {record.line} of the archive does not open.") from error
+                raise ArchiveInvalid(
+                    f"Line {record.line} of the archive cannot be opened."
+                ) from error
 
 
 def _opened(vault: ArchivedVault, record: Record) -> "Item | ArchivedVersion":
@@ -210,7 +212,7 @@ def _opened(vault: ArchivedVault, record: Record) -> "Item | ArchivedVersion":
     content = item_content(value["type"], generation, *sealed)
     revision = value["content_revision" if is_item else "revision"]
     if vault.contents.get((item_id, revision)) != content:
-        raise ArchiveInvalid("The archive has changed while it was read.")
+        raise ArchiveInvalid("The archive changed while Vaultr was reading it. Try again.")
     keys: VaultKeys = vault.keys[generation]
     parts = []
     for part, data in zip(PARTS, sealed, strict=True):

@@ -82,7 +82,7 @@ class _Lines:
         """Return the next line, which must be one of these."""
         line = self.next()
         if line not in expected:
-            raise self.invalid("is not the one that the format has here")
+            raise self.invalid("is of another kind than the format requires here")
         return line
 
     def parsed(self, data: bytes) -> Json:

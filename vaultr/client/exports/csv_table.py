@@ -31,11 +31,11 @@ def document(contents: Contents) -> Document:
         safe = [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells]
         escaped += sum(one != other for one, other in zip(cells, safe, strict=True))
         writer.writerow(safe)
-    notices = ["A CSV file has no password history, passkeys and match rules of their own."]
+    notices = ["A CSV file cannot hold password history, passkeys or match rules."]
     if escaped:
         notices.append(
-            f"{escaped} {'value begins' if escaped == 1 else 'values begin'} like a formula of a"
-            " spreadsheet, and got a ' in front. Take it off where you use the value."
+            f"{escaped} {'value begins' if escaped == 1 else 'values begin'} like a spreadsheet"
+            " formula, so a ' was added in front. Remove it before you use the value."
         )
     return Document(target.getvalue(), notices)
 

@@ -91,7 +91,9 @@ def kubernetes(variables: Variables, place: Place) -> str:
     :raises NotExpressible: a name that Kubernetes rejects, or more than a Secret holds.
     """
     name = place.name or ""
-    faults = [f"{n[:40]}… is too long a name" for n in variables if len(n) > _KEY_CHARACTERS]
+    faults = [
+        f"{n[:40]}… is longer than a name may be" for n in variables if len(n) > _KEY_CHARACTERS
+    ]
     if sum(len(value.encode()) for value in variables.values()) > _SECRET_BYTES:
         faults.append(f"it is over {_SECRET_BYTES // 1024} KiB")
     if len(name) > _KEY_CHARACTERS or not _SECRET_NAME.fullmatch(name):

@@ -125,7 +125,7 @@ class Gateway:
         except InDoubt as error:
             raise self._in_doubt(str(error)) from None
         except ItemNotFound:
-            raise Rejected(HTTPStatus.NOT_FOUND, "the item is gone") from None
+            raise Rejected(HTTPStatus.NOT_FOUND, "the item no longer exists") from None
         except VaultNotFound:
             # Its owner may have taken the vault away; that does not mean that the item is gone.
             raise self._in_doubt("this machine has no access to such a vault") from None
@@ -133,7 +133,7 @@ class Gateway:
             raise Rejected(HTTPStatus.CONFLICT, "several items match: name one by its id") from None
         except VaultrError:
             raise Rejected(
-                HTTPStatus.UNPROCESSABLE_ENTITY, "the item has no such field with a text"
+                HTTPStatus.UNPROCESSABLE_ENTITY, "the item has no text field of this name"
             ) from None
         if is_bare:
             return Response(HTTPStatus.OK, value.encode(errors="backslashreplace"), _TEXT)

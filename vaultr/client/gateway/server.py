@@ -41,7 +41,7 @@ class Listen:
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
-            raise UsageError("--tls-cert and --tls-key go together.")
+            raise UsageError("Use --tls-cert and --tls-key together.")
         if self.certificate is None and not is_loopback(self.host):
             raise UsageError(
                 "Values would cross the network in plain text. Use --tls-cert and --tls-key, or"

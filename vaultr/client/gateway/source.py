@@ -111,7 +111,7 @@ class Source:
         except _AWAY as error:
             if not self._is_away:
                 self._is_away = True
-                self.notify(f"The server is away: {error}")
+                self.notify(f"The server is unreachable: {error}")
             return
         except (VaultrError, OSError) as error:  # such as a full disk below the copies
             self._last = _LastSync(last.began, last.at, str(error) or type(error).__name__)
@@ -132,7 +132,7 @@ class Source:
         if problem is not None:
             raise InDoubt("the server rejected this machine, or a check of its response failed")
         if age is None or age > self._max_age_seconds:
-            raise InDoubt("the copies are too old, and the server is away")
+            raise InDoubt("the copies are too old, and the server is unreachable")
 
     def value(self, reference: Reference) -> str:
         """Return one value.
@@ -160,7 +160,7 @@ class Source:
                 self._sync_since(asked)
         self.check()
         if not self._is_confirmed(asked):
-            raise InDoubt("the item is not in the copies, and the server is away")
+            raise InDoubt("the item is not in the copies, and the server is unreachable")
         return read()
 
     def _is_confirmed(self, asked: float) -> bool:

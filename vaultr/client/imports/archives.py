@@ -13,7 +13,9 @@ _SMALL_BYTES: Final = 1024 * 1024
 _MEMBERS_MOST: Final = 100_000
 _ENCRYPTED: Final = 1
 _PIECE: Final = 1024 * 1024
-_BOMB: Final = "unpacks to more than Vaultr reads: it may be a zip bomb. Nothing was unpacked."
+_BOMB: Final = (
+    "unpacks to more data than Vaultr accepts: it may be a zip bomb. Nothing was unpacked."
+)
 
 
 class Archive:
@@ -37,7 +39,9 @@ class Archive:
             reject(f"This zip archive has more than {_MEMBERS_MOST} files.")
         self.names = [info.filename for info in infos]
         if len(set(self.names)) < len(self.names):
-            reject("This zip archive has two files of one name, so its content is ambiguous.")
+            reject(
+                "This zip archive has two files with the same name, so its content is ambiguous."
+            )
         if any(_leaves_its_folder(name) for name in self.names):
             reject("This zip archive has a file with an absolute path or with '..' in it.")
 

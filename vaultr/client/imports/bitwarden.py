@@ -16,7 +16,7 @@ AskPassword = Callable[[], str]
 
 _AGAIN: Final = (
     "Export again as JSON (in Bitwarden: Tools, Export vault, file format .json,"
-    " or .json (Encrypted) with a password of its own)."
+    " or .json (Encrypted) with its own password)."
 )
 _RESTRICTED: Final = (
     "This export is encrypted for one Bitwarden account (account restricted), so only that account"
@@ -24,8 +24,8 @@ _RESTRICTED: Final = (
     " 'password protected'."
 )
 _HOLLOW: Final = (
-    " Newer accounts write this kind of file without any secret in it, as here:"
-    " nobody can restore anything from it."
+    " Newer accounts write such files without any secrets, and this one has none:"
+    " nothing can be restored from it."
 )
 
 
@@ -41,7 +41,7 @@ def read_file(file: ImportFile) -> Reading:
     if data.startswith(ZIP):
         archive = Archive(data)
         if "data.json" not in archive.names:
-            reject(f"This zip archive is no export of Bitwarden: it has no data.json. {_AGAIN}")
+            reject(f"This zip archive is not a Bitwarden export: it has no data.json. {_AGAIN}")
         names = [name for name in archive.names if name.startswith("attachments/")]
         data = archive.read("data.json")
     document = json_object(data, _AGAIN)
@@ -65,7 +65,7 @@ def _read_document(document: dict[str, Any]) -> Reading:
             "This JSON is not an export of Bitwarden, which has 'encrypted', 'folders' and 'items'."
         )
     if not items:
-        reject("There is no entry in this export.")
+        reject("This export has no entries.")
     problems: list[Problem] = []
     names = {
         **_names(folders, "folder", problems),
@@ -86,7 +86,7 @@ def _opened(document: dict[str, Any], ask_password: AskPassword) -> dict[str, An
 
     plain = json_object(bitwarden_encrypted.open_document(document, ask_password), _AGAIN)
     if plain.get("encrypted") is not False:
-        reject("What is inside this protected file is not a plain export of Bitwarden.")
+        reject("This protected file does not contain a plain Bitwarden export.")
     return plain
 
 

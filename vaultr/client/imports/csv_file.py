@@ -15,7 +15,7 @@ from vaultr.client.items.schemas import Draft
 
 _DELIMITERS: Final = (",", ";", "\t")
 _BITWARDEN: Final = (
-    "This is a CSV of Bitwarden, which has no cards, identities, keys and password history."
+    "This is a Bitwarden CSV file, which lacks cards, identities, keys and password history."
     " Export again as JSON (Tools, Export vault, file format .json) and import that file."
 )
 # Our fields that --map can fill, and where each goes.
@@ -63,7 +63,7 @@ def read_file(file: ImportFile) -> Reading:
         if name is None:
             columns = ", ".join(each.strip()[:40] for each in parsed.header[:20])
             reject(
-                "This CSV file is of no manager that Vaultr knows. Name its columns, as"
+                "Vaultr does not know what wrote this CSV file. Name its columns, such as"
                 f" --map title=COLUMN,password=COLUMN. It has: {columns}."
             )
         table = next(each for each in TABLES if each.name == name)

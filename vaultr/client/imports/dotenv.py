@@ -59,7 +59,7 @@ def read(data: bytes, *, title: str) -> list[Draft]:
     if problems:
         raise ImportProblems(problems)
     if not variables:
-        reject("There is no NAME=value line in this file.")
+        reject("This file has no NAME=value lines.")
     return [_draft(title, variables)]
 
 

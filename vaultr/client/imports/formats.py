@@ -109,7 +109,7 @@ def _zip_format(data: bytes) -> str:
         return "proton-pass"
     if any(name.endswith(".pgp") for name in names):
         reject("This Proton Pass export is encrypted with PGP. Export again as JSON or zip.")
-    return reject(f"No export of a known manager is in this zip archive. {_KNOWN}")
+    return reject(f"This zip archive contains no export that Vaultr knows. {_KNOWN}")
 
 
 def _json_format(head: bytes) -> str:

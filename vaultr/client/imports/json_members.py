@@ -79,7 +79,7 @@ class Members:
         if value is None:
             return None
         if type(value) is not int or value not in choices:
-            self.odd(name, "is none of the numbers that this version knows")
+            self.odd(name, "is not a number that this version of Vaultr knows")
             return None
         return choices[value]
 

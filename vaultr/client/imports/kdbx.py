@@ -129,7 +129,7 @@ def _cipher(fields: dict[int, bytes]) -> Callable[[bytes, bytes], bytes]:
         return lambda key, body: primitives.aes_cbc_open(key, iv, body)
     if kind == _CHACHA20 and len(iv) == 12:
         return lambda key, body: primitives.chacha20(key, iv)(body)
-    return reject("This KeePass database uses a cipher that Vaultr does not read.")
+    return reject("This KeePass database uses a cipher that Vaultr does not support.")
 
 
 def _derivation(fields: dict[int, bytes], major: int) -> Callable[[bytes], bytes]:
@@ -236,4 +236,6 @@ def _keystream(stream_id: int, key: bytes) -> Keystream:
         return primitives.salsa20(hashlib.sha256(key).digest(), bytes.fromhex("e830094b97205d2a"))
     if stream_id == 0:
         return lambda data: data
-    return reject("This KeePass database protects its values with a cipher that Vaultr lacks.")
+    return reject(
+        "This KeePass database protects its values with a cipher that Vaultr does not support."
+    )

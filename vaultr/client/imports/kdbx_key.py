@@ -30,7 +30,7 @@ _BYTES: Final = (0x18, 0x42)
 _KEY_BYTES: Final = 32
 _HEX_KEY: Final = re.compile(rb"[0-9A-Fa-f]{64}")
 _COSTLY: Final = (
-    "This KeePass database asks for more time or memory to open than Vaultr allows. Lower it in"
+    "This KeePass database needs more time or memory to open than Vaultr allows. Lower both in"
     " KeePass (Database settings, Security, Encryption settings); its password was not used."
 )
 
@@ -104,16 +104,16 @@ def derivation(values: Mapping[str, Value]) -> Callable[[bytes], bytes]:
     if kind in _AES_KDF:
         return aes_derivation(_bytes(values, "S"), _number(values, "R"))
     if kind not in (_ARGON2D, _ARGON2ID):
-        reject("This KeePass database derives its key in a way that Vaultr does not know.")
+        reject("This KeePass database derives its key in a way that Vaultr does not support.")
     memory, passes, lanes = (_number(values, name) for name in ("M", "I", "P"))
     kib, version = memory // 1024, _number(values, "V")
     if version not in _ARGON2_VERSIONS or not (8 * lanes <= kib and passes and lanes):
-        reject("This KeePass database has odd parameters for its derivation.")
+        reject("This KeePass database has invalid key derivation parameters.")
     if kib > MOST.m or lanes > MOST.p or kib * passes > MOST.m * MOST.t:
         reject(_COSTLY)
     salt = _bytes(values, "S")
     if not 8 <= len(salt) <= 64:
-        reject("This KeePass database has odd parameters for its derivation.")
+        reject("This KeePass database has invalid key derivation parameters.")
     return lambda key: primitives.argon2(
         key, salt, m=kib, t=passes, p=lanes, version=version, data_dependent=kind == _ARGON2D
     )
@@ -125,7 +125,7 @@ def aes_derivation(seed: bytes, rounds: int) -> Callable[[bytes], bytes]:
     :raises ImportProblems: it costs more than the client allows itself.
     """
     if len(seed) != _KEY_BYTES:
-        reject("This KeePass database has odd parameters for its derivation.")
+        reject("This KeePass database has invalid key derivation parameters.")
     if rounds > _ROUNDS_MOST:
         reject(_COSTLY)
     return lambda key: hashlib.sha256(primitives.aes_rounds(seed, key, rounds)).digest()

@@ -48,7 +48,7 @@ def read_document(root: Element) -> Reading:
     """
     top = root.find("Root/Group")
     if root.tag != "KeePassFile" or top is None:
-        reject("This XML is no export of KeePass, which begins with KeePassFile and has a Group.")
+        reject("This XML is not a KeePass export, which begins with KeePassFile and has a Group.")
     enabled = (root.findtext("Meta/RecycleBinEnabled") or "True").lower() == "true"
     bin_id = root.findtext("Meta/RecycleBinUUID") if enabled else None
     report, drafts = Report(), []

@@ -28,7 +28,7 @@ def read_file(file: ImportFile) -> Reading:
         if kind != "Secret":
             entry = Entry(report, kind or "object", "note")
             entry.put("name", "overview.title", _name(members))
-            entry.drop("it is no Secret")
+            entry.drop("it is not a Secret")
             continue
         drafts.append(_draft(members, report))
         problems += [Problem(f"document {number}", fault) for fault in members.faults]

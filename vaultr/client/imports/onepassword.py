@@ -37,7 +37,7 @@ _CATEGORIES: Final = {
     "114": ("SSH Key", "ssh_key"),
     "115": ("Crypto Wallet", "note"),
 }
-# Ids of fields in sections that have a place of their own here.
+# Ids of fields in sections that have their own place here.
 _PLACES: Final[dict[str, dict[str, str]]] = {
     "login": {"username": "overview.username", "password": LOGIN_KEY},
     "card": {

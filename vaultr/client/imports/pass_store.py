@@ -35,7 +35,7 @@ def read_file(file: ImportFile) -> Reading:
         except ValueError as error:
             problems.append(Problem(name, str(error)))
     if not drafts and not problems:
-        reject("This folder is no pass store: it has no .gpg files.")
+        reject("This folder is not a pass store: it has no .gpg files.")
     return checked(drafts, report, problems)
 
 

@@ -89,7 +89,7 @@ def _json_of(data: bytes) -> bytes:
     archive = Archive(data)
     found = [name for name in archive.names if name.rpartition("/")[2] == "data.json"]
     if len(found) != 1:
-        reject(f"This zip archive is no export of Proton Pass: it has no data.json. {_AGAIN}")
+        reject(f"This zip archive is not a Proton Pass export: it has no data.json. {_AGAIN}")
     return archive.read(found[0])
 
 

@@ -14,7 +14,7 @@ ENTRIES_MOST = 50_000
 
 
 def _no_password() -> str:
-    return reject("This file has a password, and nobody can be asked for it.")
+    return reject("This file needs a password, and none was passed.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +99,5 @@ def checked(drafts: Sequence[Draft], report: Report, problems: Iterable[Problem]
     if found:
         raise ImportProblems(found)
     if not drafts:
-        reject("There is no entry in this file that can be imported.")
+        reject("This file has no entries that can be imported.")
     return Reading(list(drafts), report)

@@ -140,5 +140,5 @@ def _fill(entry: Entry, pairs: Iterable[tuple[str, Any]], report: Report) -> Non
         else:
             entry.field(name, text, hidden=True)
     if not variables and "fields" not in entry.detail:
-        reject("There is no secret in this file.")
+        reject("This file has no secrets.")
     entry.detail["variables"] = variables

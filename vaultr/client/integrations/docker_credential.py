@@ -55,7 +55,7 @@ def store(vaultr: "Vaultr", request: str) -> None:
         if not all(isinstance(each, str) for each in (server, username, secret)):
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise UsageError("The request is no JSON with ServerURL, Username and Secret.") from None
+        raise UsageError("The request is not JSON with ServerURL, Username and Secret.") from None
     store_login(vaultr, _place(server), check_value("user name", username), secret, TAG)
 
 

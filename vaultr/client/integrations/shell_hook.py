@@ -89,7 +89,7 @@ def sets_in(content: bytes) -> list[str]:
         text = line.strip()
         if text and not text.startswith("#"):
             if not _SET.fullmatch(text):
-                raise UsageError(f"Line {number} is not vaultr://VAULT/SET. It has nothing else.")
+                raise UsageError(f"Line {number} is not vaultr://VAULT/SET, as each line must be.")
             found.append(text)
     return found
 

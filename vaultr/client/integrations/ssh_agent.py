@@ -183,7 +183,7 @@ def listening(path: Path) -> Iterator[socket.socket]:
 
 def _check_abandoned(path: Path) -> None:
     if not path.is_socket():
-        raise SocketInUse(f"{path} is no socket, and was left alone. Use another --socket.")
+        raise SocketInUse(f"{path} is not a socket, so it was not changed. Use another --socket.")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:
@@ -192,7 +192,7 @@ def _check_abandoned(path: Path) -> None:
             return
         except OSError:
             pass
-    raise SocketInUse(f"Another agent serves {path}. End it, or use another --socket.")
+    raise SocketInUse(f"Another agent serves {path}. Stop it, or use another --socket.")
 
 
 def serve(agent: SshAgent, listener: socket.socket, stop: threading.Event) -> None:

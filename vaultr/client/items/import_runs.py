@@ -132,8 +132,8 @@ def check_quota(vault: CachedVault, drafts: Sequence[Draft]) -> None:
     free = ITEMS_PER_VAULT - len(vault.state.items)
     if len(drafts) > free:
         raise ImportExceedsQuota(
-            f"The import has {len(drafts)} new items, and this vault has room for {max(free, 0)}"
-            f" of {ITEMS_PER_VAULT}. Nothing was imported. Use --new-vault NAME."
+            f"The import has {len(drafts)} new items, but this vault has room for only"
+            f" {max(free, 0)} (of {ITEMS_PER_VAULT}). Nothing was imported. Use --new-vault NAME."
         )
     if sum(sealed_bytes(each.overview, each.detail) for each in drafts) > VAULT_BYTES:
         raise ImportExceedsQuota(

@@ -128,7 +128,7 @@ def _decoded(part: str, whole: str) -> str:
     except UnicodeDecodeError:
         raise UsageError(f"{_shown(whole)}: characters written as %XX must be UTF-8.") from None
     if _CONTROL.search(name):
-        raise UsageError(f"{_shown(whole)}: names have no control characters.")
+        raise UsageError(f"{_shown(whole)}: a name cannot contain control characters.")
     return name
 
 

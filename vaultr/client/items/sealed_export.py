@@ -1,4 +1,4 @@
-"""Seals an export file with a password of its own, and opens one."""
+"""Seals an export file with its own password, and opens one."""
 
 import base64
 import secrets

@@ -85,6 +85,6 @@ class BreachFile:
         found = _LINE.fullmatch(line)
         if found is None:
             raise BreachFileInvalid(
-                "The breach file is not a list of SHA-1 hashes, sorted, one a line as HASH:COUNT."
+                "The breach file must be a sorted list of SHA-1 hashes, one HASH:COUNT per line."
             )
         return start + len(line), found[1].upper(), int(found[2] or 1)

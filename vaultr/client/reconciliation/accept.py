@@ -244,7 +244,7 @@ class Acceptor:
         if self._has_replaced_keys(theirs.vault):
             raise NotAccepted(
                 f"The server altered items of vault {theirs.vault.id} and shows keys that were "
-                "replaced since; both together are not accepted.",
+                "replaced since; Vaultr cannot accept both together.",
                 vault_id=theirs.vault.id,
             )
         left = [*altered]

@@ -114,7 +114,7 @@ class Explainer:
                 for part in PARTS:
                     open_row(keys, shown.vault_id, item_id, row, part)
             except IntegrityError:
-                how = "the server's content does not open with your keys"
+                how = "the server's content cannot be opened with your keys"
                 yield differences.Difference(item_id, how)
 
     def _title(self, vault: CachedVault, item_id: UUID | None) -> str:

@@ -62,8 +62,8 @@ class Unvouched:
         if hopeless:
             named = ", ".join(sorted(map(str, hopeless)))
             raise NotAccepted(
-                "The server's content of these items was altered or does not open, and this device "
-                f"has no newest copy of them: {named}.",
+                "The server's content of these items was altered or cannot be opened, and this "
+                f"device has no newest copy of them: {named}.",
                 vault_id=self.shown.vault.id,
             )
         return altered

@@ -141,7 +141,7 @@ class AccountOperations:
         :raises WrongPassword: the password is wrong; nothing was sent.
         """
         if not self.kdf_is_low:
-            raise UsageError("The password is already used at today's cost or a higher one.")
+            raise UsageError("Guessing the master password already costs at least today's default.")
         self.step_up(password, totp=totp, recovery_code=recovery_code)
         self._change_password(password, new_key=False, new_secret_key=False)
 

@@ -15,7 +15,7 @@ _LINE: Final = re.compile(r"([0-9A-F]{35}):([0-9]{1,12})")
 class BreachesUnavailable(VaultrError):
     """The server has no list of breached passwords at the moment; nothing was checked."""
 
-    advice = "Use a file that nothing is sent for: --breach-file FILE"
+    advice = "Check a local file instead, which sends nothing: --breach-file FILE"
 
 
 class BreachRanges:

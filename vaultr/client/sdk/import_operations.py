@@ -125,7 +125,7 @@ class ImportOperations:
             )
         except VaultrError:
             return ImportInterrupted(
-                f"Interrupted; the server does not say what is stored. {again}"
+                f"Interrupted. The server did not confirm which items it stored. {again}"
             )
         changed = f" Updated: {updated}." if updated else ""
         if not stored:

@@ -172,7 +172,7 @@ class ItemOperations:
     ) -> Item:
         """Change fields of an item: a value replaces a field, None removes it, others stay.
 
-        Each name within ``variables`` of an environment set is a field of its own.
+        Each name within ``variables`` of an environment set is its own field.
 
         :param revision: the revision that the user saw.
         :raises EditConflict: others changed the same fields since; it names them.

@@ -105,7 +105,7 @@ class OpenMachine:
 class MachineSession:
     """A machine with its token; it needs no login.
 
-    :ivar home: the folder in which each machine has a folder of its own; None without one.
+    :ivar home: the folder in which each machine has its own folder; None without one.
     :ivar folder: this machine's own folder; None if its copies stay in memory.
     :ivar unlocked: the vaults, until the session is closed.
     """

@@ -18,7 +18,7 @@ PROFILE_SHOWN: Final = "The profile that your devices share, as the server shows
 _CHANGED: Final = (
     "The master password was changed or recovered on another device, or this is another server: it"
     " asks to derive the key from your password in another way than before ({difference}). The"
-    " password was not used. After a change of your own: vaultr login --changed"
+    " password was not used. After your own change: vaultr login --changed"
 )
 
 

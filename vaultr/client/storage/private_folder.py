@@ -27,7 +27,7 @@ from vaultr.protocol.encoding import b64, lp, unb64
 # The first signed file of a folder: if it exists, the device key must exist.
 DEVICE_FILE: Final = "device.json"
 ACCOUNT_FILE: Final = "account.json"
-# Each machine has a folder of its own in it, with its own lock.
+# Each machine has its own folder in it, with its own lock.
 MACHINES_FOLDER: Final = "machines"
 LOCK_SECONDS: Final = 30.0
 _LOCK: Final = "lock"
@@ -255,7 +255,7 @@ class Folder:
                 if error.errno not in (errno.EAGAIN, errno.EACCES) or time.monotonic() > until:
                     os.close(descriptor)
                     raise FolderUnusable(
-                        f"{self.path} is used by another command: try again when it has ended"
+                        f"{self.path} is in use by another command. Try again when it has ended"
                     ) from error
                 time.sleep(0.02)
             else:

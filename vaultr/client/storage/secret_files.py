@@ -42,7 +42,7 @@ def save(place: Path, data: bytes, *, force: bool) -> None:
             unfinished.unlink(missing_ok=True)
         sync_folder(place.parent)
     except FileExistsError:
-        raise FileExists(f"{place} exists already; it was not changed.") from None
+        raise FileExists(f"{place} already exists and was not changed.") from None
     except OSError as error:
         message = f"{place} cannot be written: {error.strerror}; nothing was written."
         raise VaultrError(message) from error

@@ -207,7 +207,7 @@ def _size(vault: CachedVault, item_id: UUID) -> int:
 def _say_broken(broken: Iterable[UUID]) -> str:
     named = ", ".join(sorted(map(str, broken)))
     return (
-        f"These items do not open, so they stay under the old keys: {named}. All other items were "
-        "moved. Another client may have written them. Move each to the trash with `vaultr rm ID` "
-        "(the trash keeps the old keys), then run `vaultr rotate` again."
+        f"These items cannot be opened, so they stay under the old keys: {named}. All other items "
+        "were moved. Another client may have written them. Move each to the trash with "
+        "`vaultr rm ID` (the trash keeps the old keys), then run `vaultr rotate` again."
     )

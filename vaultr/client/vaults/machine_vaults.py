@@ -128,7 +128,7 @@ class MachineVaults:
         self.expires_at: datetime | None = None
 
     def reader_with(self, keyring: MachineKeyring) -> Reader:
-        """Return a reader of the same copies for another thread, with a keyring of its own."""
+        """Return a reader of the same copies for another thread, with its own keyring."""
         return Reader(self._cache, keyring, lambda: self._hidden)
 
     def sync_all(self, *, list_again: bool = False) -> list[SyncReport]:

@@ -185,8 +185,8 @@ class Reader:
         """Return the item with its detail opened; raise SealBroken if a part does not open."""
         if not item.opens:
             raise SealBroken(
-                f"Item {item.id} does not open: it was encrypted with an unknown key, perhaps by "
-                "another client."
+                f"Item {item.id} cannot be opened: it was encrypted with an unknown key, perhaps "
+                "by another client."
             )
         return replace(item, detail=self.detail(vault, item.id))
 

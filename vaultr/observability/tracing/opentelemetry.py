@@ -26,7 +26,7 @@ _NOTHING: Final = contextlib.nullcontext()
 
 
 class Tracer:
-    """Creates spans; a thread of its own exports them, so it is created after a fork."""
+    """Creates spans; its own thread exports them, so it is created after a fork."""
 
     def __init__(self) -> None:
         detected = OTELResourceDetector().detect().attributes
@@ -49,7 +49,7 @@ class Tracer:
         return self._entered(name, attributes, SpanKind.CLIENT, None)
 
     def job(self, name: str) -> AbstractContextManager[Span]:
-        """Start a span for background work, as a trace of its own."""
+        """Start a span for background work, as its own trace."""
         return self._entered(f"job {name}", {"vaultr.job": name}, SpanKind.INTERNAL, Context())
 
     def request(self, method: str, traceparent: str | None) -> AbstractContextManager[Span]:

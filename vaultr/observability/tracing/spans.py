@@ -84,7 +84,7 @@ def span(name: str, **attributes: str) -> AbstractContextManager[Any]:
 
 
 def job(name: str) -> AbstractContextManager[Any]:
-    """Start a span for background work, as a trace of its own."""
+    """Start a span for background work, as its own trace."""
     return _NOTHING if _tracer is None else _tracer.job(name)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 WORKER: Final = 4  # `flask worker`: one job at a time, its lock, and the kill switches
 SEQUENCER: Final = 4  # `flask worker --only audit`: as the worker; both colours share one
-PROBE: Final = 1  # /api/ready opens a connection of its own, once for each pod
+PROBE: Final = 1  # /api/ready opens its own connection, once for each pod
 MIGRATION: Final = 2  # `flask db upgrade`: its lock, and the statements
 OTHERS: Final = 5  # left for people, backups, cron jobs and monitoring
 

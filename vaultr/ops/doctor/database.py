@@ -138,7 +138,7 @@ def _way(found: Any, settings: Settings) -> Iterator[CheckResult]:
 
 def _role(found: Any, settings: Settings) -> Iterator[CheckResult]:
     level = problem if settings.production else warning
-    roles = "Use a role of its own for the server: deploy/postgres/roles.sql."
+    roles = "Use a separate role for the server: deploy/postgres/roles.sql."
     if found.rolsuper or found.makes:
         what = "a superuser" if found.rolsuper else "allowed to create roles or databases"
         yield level(TOPIC, f"the server's role {found.name} is {what}", roles)

@@ -40,7 +40,7 @@ def check_certificate(settings: Settings) -> Iterator[CheckResult]:
     if seen is None:
         yield ok("certificate", f"none: {settings.base_url} is plain HTTP on this machine")
     elif seen.distrusted is not None:
-        own = "If it is from an authority of your own, set PRIVATE_CA. Otherwise renew it:"
+        own = "If it is from your own authority, set PRIVATE_CA. Otherwise renew it:"
         todo = f"{own} docs/runbook.md, VaultrCertificateEnds."
         yield problem("certificate", f"clients do not trust it: {seen.distrusted}", todo)
     elif seen.days < WARN_DAYS:

@@ -104,9 +104,9 @@ def left_over(name: str, count: int) -> str:
     """Return what could not be resealed, and what to do next."""
     what, if_changed = _CHANGED[name]
     return (
-        f"{name}: {count} {what} cannot be opened, and stay as they are. If `flask keys status`"
+        f"{name}: {count} {what} cannot be opened and were not changed. If `flask keys status`"
         f" names a missing key, put it back behind the first one of {name} and run this again."
-        f" Else they were changed: {if_changed}."
+        f" Otherwise they were altered: {if_changed}."
     )
 
 

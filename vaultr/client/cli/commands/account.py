@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Signup, Vaultr
 
 
-_UNLOCKED_NOTE = "It is unlocked too, as by `vaultr unlock`. To lock it: vaultr lock"
+_UNLOCKED_NOTE = "It is also unlocked, as after `vaultr unlock`. To lock it: vaultr lock"
 _KIT_PROMPT = "Secret key, or the text of your emergency kit"
 _NEW_KIT_PROMPT = "New secret key or emergency kit, if it was replaced (empty: no)"
 _RETRY = "Type the password again, or press Ctrl-C to check the secret key."
@@ -39,7 +39,7 @@ _LOGIN_ADVICE = (
     is_flag=True,
     help="No secret key: a stolen database allows password guessing",
 )
-@breach_file_option("Reject a master password in this list; send nothing of it")
+@breach_file_option("Reject a master password in this local list")
 @pass_options
 def signup(options: GlobalOptions, no_secret_key: bool, breach_file: Path | None) -> None:
     """Create an account and show its secret key once.

@@ -169,7 +169,7 @@ def _edit_by_document(
     current = vaultr.item(ref, vault=vault, reveal=True)
     for name, own in (("id", current.id), ("vault_id", current.vault_id), ("type", current.type)):
         if document.get(name, str(own)) != str(own):
-            raise UsageError(f"Standard input: the {name} is not that of {ref}.")
+            raise UsageError(f"Standard input: {name} differs from that of {ref}.")
     overview, detail = document.get("overview", {}), document.get("detail", {})
     add_input.check_fields(current.type, overview, detail, current)
     add_input.check_totp(detail, current.detail)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from vaultr.client.audit.verify import Report
 
 _CANNOT_PROVE = (
-    "You accept this key by hand. Nothing proves that it is the successor of the key that you "
-    "know: anybody who controls the server may have made it, with another history of the log. "
-    "Compare the fingerprint with the operator by another way (flask audit status prints it)."
+    "Nothing proves that this key replaces the one that your devices know: anybody who controls "
+    "the server can create a key with a different log. First compare the fingerprint with the "
+    "operator's over another channel, such as the phone (flask audit status prints it)."
 )
 
 
@@ -114,14 +114,14 @@ def export(options: GlobalOptions, out: Path) -> None:
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{out} exists already: choose another name.") from None
+        raise UsageError(f"{out} already exists. Choose another name.") from None
     count = max(0, len(text.splitlines()) - 1)
     output.print_result(options.json, {"out": str(out), "lines": count}, f"Wrote {out}.")
 
 
 @command("accept-key", "vaultr audit accept-key 5f2b…")
 @click.argument("fingerprint", metavar="FINGERPRINT")
-@click.option("--yes", is_flag=True, help="Accept without being asked")
+@click.option("--yes", is_flag=True, help="Accept without confirmation")
 @pass_options
 def accept_key(options: GlobalOptions, fingerprint: str, yes: bool) -> None:
     """Trust a new signing key of the log by hand."""

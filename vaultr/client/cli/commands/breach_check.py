@@ -57,7 +57,7 @@ def breach_check(
     from vaultr.client.password_health.findings import breaches  # noqa: PLC0415 - would slow others
 
     if offline and breach_file is None:
-        raise UsageError("--offline sends nothing: name a list with --breach-file.")
+        raise UsageError("--offline contacts no server. Check a local list with --breach-file.")
     with contextlib.ExitStack() as stack:
         hashes = stack.enter_context(BreachFile(breach_file)) if breach_file else None
         vaultr = stack.enter_context(unlocked_sdk(options))

@@ -113,7 +113,7 @@ def _plant(options: GlobalOptions, found: "Canary", token: str | None, out_file:
         return
     output.print_line(f"Planted {count} markers.")
     if not machine:
-        output.print_note("The server has no machines, so none was added.")
+        output.print_note("The server does not support machines, so none was added.")
     output.print_line("Next, on the server: flask canary search FILE")
 
 

@@ -44,7 +44,9 @@ def git_credential(options: GlobalOptions, /, operation: str) -> None:
             else:
                 for item in helper.erase(vaultr, request):
                     title = output.printable(output.display_name(item))
-                    output.print_note(f"{title} was rejected. git did not store it, so it stays.")
+                    output.print_note(
+                        f"{title} was rejected. git did not create it, so it was kept."
+                    )
     except Locked:
         if operation != "get":
             raise

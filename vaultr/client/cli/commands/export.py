@@ -51,7 +51,7 @@ _LEAST_CHARACTERS = 15
     metavar="FILE",
     help="Open an archive offline, instead of asking the server",
 )
-@click.option("--seal", is_flag=True, help="Encrypt the file with a password of its own")
+@click.option("--seal", is_flag=True, help="Encrypt the file with a separate password")
 @click.option(
     "--file-password-fd",
     type=click.IntRange(min=0),
@@ -97,7 +97,7 @@ def export(
     if everything or archive is not None:
         named = "--all" if archive is None else "--archive"
         if names or name is not None or namespace is not None or variables != VariableOptions():
-            raise UsageError(f"{named} takes no sets, and no options of sets.")
+            raise UsageError(f"{named} exports items. Do not name sets or use their options.")
         if (form, archive, vault, seal) == (None, None, None, False) and out_file is not None:
             archive_files.store_archive(options, out_file, force=force)
             return
@@ -136,25 +136,25 @@ def _check_sets(
     if not names:
         raise UsageError("Name the environment sets to export, or use --all.")
     if seal or form not in (None, *FORMATS):
-        raise UsageError("--seal and the formats of items go with --all.")
+        raise UsageError("--seal and the item formats need --all or --archive.")
     if options.json and form not in (None, "json"):
-        raise UsageError(f"--json and --format {form} exclude each other.")
+        raise UsageError(f"Use either --json or --format {form}, not both.")
     if form != "kubernetes" and place is not None:
-        raise UsageError("--name and --namespace go with --format kubernetes.")
+        raise UsageError("--name and --namespace need --format kubernetes.")
 
 
 def _checked(
     named: str, form: str | None, file: Path | None, *, seal: bool, password_fd: int | None
 ) -> Path:
-    """Check the options that go with ``--all`` or ``--archive`` before anything is asked."""
+    """Check the options of ``--all`` or ``--archive`` before anything is asked."""
     if form not in _OF_ITEMS:
         raise UsageError(f"{named} needs --format {', '.join(_OF_ITEMS[:-1])} or {_OF_ITEMS[-1]}.")
     if file is None:
-        raise UsageError(f"{named} needs -o FILE: the file has secrets, and only you may read it.")
+        raise UsageError(f"{named} needs -o FILE: secrets go to a file that only you can read.")
     if seal and form != "json":
-        raise UsageError("--seal goes with --format json.")
+        raise UsageError("--seal needs --format json.")
     if password_fd is not None and not seal:
-        raise UsageError("--file-password-fd goes with --seal.")
+        raise UsageError("--file-password-fd needs --seal.")
     return file
 
 
@@ -196,7 +196,7 @@ def _export_items(
     for notice in written_document.notices:
         output.print_note(notice)
     for identity in broken:
-        output.print_note(f"Item {identity} does not open, and is not in the file.")
+        output.print_note(f"Item {identity} cannot be opened and is not in the file.")
     save_output(options, file, written_document.text, force=force)
 
 

@@ -53,7 +53,7 @@ _callers_option = click.option(
     type=Duration(),
     default="10m",
     metavar="AGE",
-    help="Age of the data until which it is served (default: 10m)",
+    help="Serve data up to this age while offline (default: 10m)",
 )
 @click.option(
     "--every",

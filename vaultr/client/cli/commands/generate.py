@@ -99,7 +99,7 @@ def _rule(settings: dict[str, object]) -> PasswordRule | PhraseRule:
     )
     if settings["rule"] is not None:
         if for_phrase or for_password or settings["pin"] is not None:
-            raise UsageError("--rule describes the whole password. Do not combine it.")
+            raise UsageError("--rule describes the whole password. Use it alone.")
         return site_rules.parse(str(settings["rule"]))
     if settings["pin"] is not None:
         if for_phrase or for_password:

@@ -35,11 +35,21 @@ _FAILED = 1
     "vaultr health --breach-file pwned-passwords-sha1.txt",
 )
 @click.option(
-    "--fail-on", metavar="KINDS", help="Exit with 1 if any of these is found (with commas)"
+    "--fail-on", metavar="KINDS", help="Exit with 1 if one of these is found (comma-separated)"
 )
-@click.option("--old", type=Duration(), default="730d", help="Age of an old password", metavar="T")
 @click.option(
-    "--expiring", type=Duration(), default="30d", help="Time left that is short", metavar="TIME"
+    "--old",
+    type=Duration(),
+    default="730d",
+    help="Report passwords that are older than this",
+    metavar="T",
+)
+@click.option(
+    "--expiring",
+    type=Duration(),
+    default="30d",
+    help="Report items that expire within this time",
+    metavar="TIME",
 )
 @breach_file_option("Sorted list of SHA-1 hashes of breached passwords")
 @copy_options
@@ -81,7 +91,7 @@ def _kinds(text: str | None) -> set[str]:
     kinds = {each.strip() for each in (text or "").split(",") if each.strip()}
     if unknown := kinds - set(_KINDS):
         raise UsageError(
-            f"--fail-on has no kind {', '.join(sorted(unknown))}. It has: {', '.join(_KINDS)}."
+            f"--fail-on does not know {', '.join(sorted(unknown))}. Use:  {', '.join(_KINDS)}."
         )
     return kinds
 

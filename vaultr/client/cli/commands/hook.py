@@ -58,7 +58,7 @@ def _entered(options: GlobalOptions, shell: str, file: Path) -> str:
     place, content = _content_of(file)
     if not shell_hook.AllowedFiles(Folder(home_folder())).is_allowed(place, content):
         raise VaultrError(
-            f"{place} is not allowed, or has changed. Look at it, then run: vaultr allow"
+            f"{place} is not allowed, or has changed. Review it, then run: vaultr allow"
         )
     sets = shell_hook.sets_in(content)
     with locked_sdk(options) as vaultr:
@@ -120,6 +120,6 @@ def _place_of(file: Path) -> Path:
 def _content_of(file: Path) -> tuple[Path, bytes]:
     place = _place_of(file)
     if not place.is_file():
-        raise UsageError(f"{place} does not exist, or is no file.")
+        raise UsageError(f"{place} does not exist or is not a file.")
     with place.open("rb") as source:
         return place, source.read(1 << 20)

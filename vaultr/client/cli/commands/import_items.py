@@ -46,13 +46,13 @@ if TYPE_CHECKING:
     shell_complete=set_titles,
 )
 @click.option("--update", is_flag=True, help="Write newer content to items imported before")
-@click.option("--again", is_flag=True, help="Import entries that the vault has already, too")
+@click.option("--again", is_flag=True, help="Also import entries that the vault already has")
 @click.option("--yes", is_flag=True, help="Update an existing environment set without asking")
 @click.option("--new-vault", metavar="NAME", help="Create a vault and import into it")
-@click.option("--versions", is_flag=True, help="Import earlier contents from an archive, too")
+@click.option("--versions", is_flag=True, help="Also import earlier versions from an archive")
 @click.option("--dry-run", is_flag=True, help="Show what would be imported; store nothing")
 @click.option("--list", "list_runs", is_flag=True, help="List earlier imports")
-@click.option("--undo", metavar="ID", help="Move to the trash what an import added")
+@click.option("--undo", metavar="ID", help="Move the items of an import to the trash")
 @vault_option("Vault to import into, by id or name")
 @pass_options
 def import_file(
@@ -114,7 +114,7 @@ def _named(file: Path | None, vault: str | None, new_vault: str | None) -> Path:
     if file is None:
         raise UsageError("Name the file to import, or use --list or --undo.")
     if new_vault is not None and vault is not None:
-        raise UsageError("--new-vault and --vault exclude each other.")
+        raise UsageError("Use either --new-vault or --vault, not both.")
     return file
 
 
@@ -132,19 +132,19 @@ def _is_archive(
     """
     found = archive_files.is_archive_file(file)
     if versions and not found:
-        raise UsageError("--versions goes with an archive of vaultr export --all.")
+        raise UsageError("--versions needs an archive of vaultr export --all.")
     only_password = replace(file_options, form=None, title=None, columns=(), key_file=None)
     is_set = any(each not in (None, False) for each in others)
     if found and (is_set or file_options != only_password):
         raise UsageError(
-            "An archive goes with --vault, --versions, --update and --file-password-fd only."
+            "With an archive, use only --vault, --versions, --update and --file-password-fd."
         )
     return found
 
 
 def _check_into(file_options: import_report.FileOptions, *, excluded: bool) -> None:
     if file_options.title is not None or excluded:
-        raise UsageError("--into excludes --title, --dry-run and --new-vault: the set exists.")
+        raise UsageError("Do not combine --into with --title, --dry-run or --new-vault.")
 
 
 def _dry_run(options: GlobalOptions, file: Path, file_options: import_report.FileOptions) -> None:
@@ -187,7 +187,7 @@ def _read(options: GlobalOptions, file: Path, file_options: import_report.FileOp
 
 def _runs(options: GlobalOptions, file: Path | None, undo: str | None, *, list_runs: bool) -> None:
     if file is not None or (list_runs and undo is not None):
-        raise UsageError("--list and --undo take no file, and exclude each other.")
+        raise UsageError("Use either --list or --undo, without a file.")
     with unlocked_sdk(options) as vaultr:
         runs = [vaultr.undo_import(undo)] if undo is not None else vaultr.import_runs()
     if options.json:
@@ -199,7 +199,9 @@ def _runs(options: GlobalOptions, file: Path | None, undo: str | None, *, list_r
         output.print_line(f"Moved to the trash: {output.items(len(runs[0].unchanged))}.")
         for item in runs[0].changed:
             title = output.printable(output.display_name(item))
-            output.print_note(f"{title} ({item.id}) was changed since the import, and stays.")
+            output.print_note(
+                f"{title} ({item.id}) was changed after the import and was not removed."
+            )
 
 
 def _warn_of_totp(drafts: "list[Draft]") -> None:
@@ -241,12 +243,12 @@ def _summary(options: GlobalOptions, reading: "Reading", done: "ImportReport") -
 def _notices(reading: "Reading", done: "ImportReport") -> None:
     if done.same:
         output.print_note(
-            f"{import_report.entries(done.same)} in the vault already (--again imports them too)."
+            f"{import_report.entries(done.same)} already in the vault (--again imports them too)."
         )
     if done.beside:
         output.print_note(
-            f"{import_report.entries(done.beside)} there with another content:"
-            " both are kept, under the same title and user name."
+            f"{import_report.entries(done.beside)} already there with different content:"
+            " both are kept, with the same title and user name."
         )
     if done.updated:
         output.print_note(f"Updated: {output.items(len(done.updated))}.")
@@ -254,5 +256,5 @@ def _notices(reading: "Reading", done: "ImportReport") -> None:
         title = output.printable(output.display_name(item))
         output.print_note(f"{title} ({item.id}) differs from the file; --update overwrites it.")
     if archived := sum(bool(draft.overview.get("archived")) for draft in reading.drafts):
-        output.print_note(f"{archived} of them were archived there and are marked so.")
+        output.print_note(f"{archived} of them are marked as archived, as they were there.")
     import_report.tell_left_out(reading.report)

@@ -50,14 +50,14 @@ _vaults_option = click.option(
     "vaults",
     multiple=True,
     metavar="VAULT[:write]",
-    help="Vault that it may read, or also write (repeatable)",
+    help="Vault to read, or VAULT:write (repeatable)",
 )
 _networks_option = click.option(
     "--network",
     "networks",
     multiple=True,
     metavar="CIDR",
-    help="Network that it may send from (repeatable)",
+    help="Network that its requests may come from (repeatable)",
 )
 
 
@@ -140,7 +140,7 @@ def show_machine(options: GlobalOptions, machine: str) -> None:
 @_vaults_option
 @click.option("--expires", type=Duration(), metavar="TIME", help="Lifetime from now, such as 90d")
 @_networks_option
-@click.option("--any-network", is_flag=True, help="Let it send from any network")
+@click.option("--any-network", is_flag=True, help="Allow requests from any network")
 @pass_options
 def edit_machine(
     options: GlobalOptions,
@@ -157,7 +157,7 @@ def edit_machine(
     are renewed, which lets it start from the newest revision of each vault.
     """
     if networks and any_network:
-        raise UsageError("--network and --any-network exclude each other.")
+        raise UsageError("Use either --network or --any-network, not both.")
     rights = _rights(vaults)
     with unlocked_sdk(options) as vaultr:
         step_up(options, vaultr)

@@ -43,7 +43,7 @@ _QUESTION = "Could anyone else know the old master password, or have had access 
     metavar="N",
     help="Read the new password from file descriptor N",
 )
-@breach_file_option("Reject a master password in this list; send nothing of it")
+@breach_file_option("Reject a master password in this local list")
 @pass_options
 def passwd(
     options: GlobalOptions,
@@ -64,7 +64,7 @@ def passwd(
     if kdf_only:
         others = (others_know, new_password_fd, breach_file)
         if new_secret_key or any(each is not None for each in others):
-            raise UsageError("--kdf-only excludes the other options: nothing else changes.")
+            raise UsageError("--kdf-only changes nothing else. Do not combine it.")
         _raise_kdf_cost(options)
         return
     if new_password_fd is not None and new_password_fd in options.secret_fds:

@@ -114,7 +114,7 @@ for each in (create_key, remove_key):
     "vaultr recover --cancel",
 )
 @click.argument("token", required=False)
-@click.option("--cancel", is_flag=True, help="Cancel the recovery and say what that invalidates")
+@click.option("--cancel", is_flag=True, help="Cancel the recovery and list what becomes invalid")
 @click.option(
     "--anew", "again", is_flag=True, help="Request another email, even if a recovery is running"
 )
@@ -124,7 +124,7 @@ for each in (create_key, remove_key):
     metavar="N",
     help="Read the recovery key from file descriptor N",
 )
-@breach_file_option("Reject a master password in this list; send nothing of it")
+@breach_file_option("Reject a master password in this local list")
 @pass_options
 def recover(
     options: GlobalOptions,

@@ -77,7 +77,7 @@ def revoke(options: GlobalOptions, session: str) -> None:
     ID is the id of the session, or its first 8 characters, as `vaultr sessions list` shows them.
     """
     if not _ID.fullmatch(session):
-        raise UsageError(f"No session has the id {output.printable(session)}: {_LIST_ADVICE}")
+        raise UsageError(f"No session has the id {output.printable(session)}. {_LIST_ADVICE}")
     with unlocked_sdk(options) as vaultr:
         found = [each for each in vaultr.sessions() if str(each.id).startswith(session.lower())]
         if len(found) != 1:

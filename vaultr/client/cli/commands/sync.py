@@ -83,7 +83,7 @@ def _explain(options: GlobalOptions, vaultr: "Vaultr") -> None:
         output.print_table(_DIFFERENCE_COLUMNS, map(_row, differences))
     if not all(each.continues for each in differences):
         raise NotVerified(
-            "What the server shows does not continue what your devices have seen: it is older, "
+            "The server's data does not continue what your devices have seen: it is older, "
             "incomplete or altered, as listed above."
         )
     output.print_note(
