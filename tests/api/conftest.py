@@ -26,6 +26,6 @@ def _patient_server():
 
 @pytest.fixture
 def here(app):
-    """The app, inside of its context."""
+    """Yield the app inside of its context."""
     with app.app_context():
         yield app

@@ -1,4 +1,4 @@
-"""The whole server with a few routes more, which do what tests of the frame need."""
+"""The whole server with a few extra routes for tests of the HTTP layer."""
 
 from contextlib import contextmanager
 from uuid import UUID
@@ -40,7 +40,7 @@ class Echo(Out):
 
 
 class Unwritable(Conflict):
-    """This error cannot be written down."""
+    """This error cannot be recorded."""
 
     slug = "unwritable"
 
@@ -142,7 +142,7 @@ def origin() -> None:
 @public
 @operation()
 def limited() -> None:
-    """Count by address, with a limit of the route's own."""
+    """Count requests by address with the route's own limit."""
 
 
 @blueprint.post("/contended")

@@ -1,4 +1,4 @@
-"""An account goes with all that it holds, whatever is written beside it."""
+"""Deleting an account removes everything it owns, whatever is written at the same time."""
 
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.both_databases
 AUTH = "/api/v1/auth"
 ACCOUNT, ANN, BOB = f"{AUTH}/account", "ann@example.org", "bob@example.org"
 HASHING = {"credentials", "step-up", "login"}
-# These hold what is about nobody any more, or about whoever comes next.
+# Tables whose rows belong to no account, or to the next owner of an address.
 STAY = {"audit_event", "audit_pending", "mails", "facts", "login_failures"}
 
 
@@ -39,7 +39,7 @@ def rows(app):
 
 
 def filled(app, email):
-    """Store something of an account in every table that can hold something of it."""
+    """Store a row of an account in every table that can have one."""
     with app.app_context():
         vault = factories.vault(email)
         item = factories.item(vault)
@@ -192,12 +192,12 @@ def test_deletion_beside_writers_causes_no_deadlock_and_removes_all_rows(app, co
         assert {name: status for name, status in reported.items() if status == 500} == {}
         # Those that hash may find the queue full; nobody else is ever told to come again.
         assert {name for name, status in reported.items() if status == 503} <= HASHING
-        if deleted.status_code == 401:  # another one ended its session first
+        if deleted.status_code == 401:  # another request ended its session first
             with app.app_context():
                 session = factories.session(factories.owner(ANN))
             deleted = app.test_client().delete(ACCOUNT, headers=session.headers)
         assert deleted.status_code == 204
         left = rows(app)
-        left.pop("recoveries", None)  # of an address that nobody has
+        left.pop("recoveries", None)  # of an address without an account
         assert left == {}
         app_fixtures.empty(app)

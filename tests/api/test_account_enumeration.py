@@ -1,4 +1,4 @@
-"""Whether an address has an account shows neither in the work that is done nor in its order."""
+"""Neither the work nor its order shows whether an address has an account."""
 
 import re
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ REQUESTS = {
     "resend-verification": lambda email: {"email": email, "account_id": str(SOME_ID)},
     "recover": lambda email: {"email": email},
 }
-# Those of them that hash, as whoever has an account would.
+# Requests that compute a hash, as requests with an account do.
 HASHING = {"login", "signup"}
 
 

@@ -1,4 +1,4 @@
-"""`flask accounts`: what an operator does for an account, by name, tried first, confirmed."""
+"""`flask accounts`: what an operator can do for an account, with name, dry run and confirmation."""
 
 import json
 import threading
@@ -42,7 +42,7 @@ def rows(app, model):
 
 
 def recorded(app):
-    """List what operators did, as (action, operator, about whom)."""
+    """List recorded actions of operators as (action, operator, account)."""
     events = [event for event in factories.events(app) if event["typ"] == "admin.account"]
     return [(one["obj"]["action"], one["obj"]["operator"], one["sub"]) for one in events]
 

@@ -1,4 +1,4 @@
-"""Events commit with what they tell of, or neither happens."""
+"""An event and the change that it describes are committed together, or not at all."""
 
 import contextlib
 import logging
@@ -34,11 +34,11 @@ def record_with_a_fact(swallow=()):
 
 
 class Undone(Exception):
-    """What a test raises to undo a transaction."""
+    """Raised by a test to roll a transaction back."""
 
 
 def facts():
-    """Read which facts there are; a fact stands here for any business row."""
+    """Return the stored facts; a fact represents any business row."""
     return {name for name in db.session.scalars(sa.select(Fact.name)) if name.startswith("test")}
 
 

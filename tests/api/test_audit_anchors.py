@@ -196,7 +196,7 @@ def witnessed(app, set_to, witness, **more):
 
 
 def add_log(app, witness):
-    """Return the witness what `flask audit status` prints for its operator."""
+    """Register a log at the witness, as `flask audit status` tells its operator."""
     done = app.test_cli_runner().invoke(args=["audit", "status", "--json"])
     witness.add(**json.loads(done.stdout)["witness"])
 
@@ -288,7 +288,7 @@ def test_checkpoint_that_looks_anchored_is_sent_all_the_same(here, set_to, tmp_p
 
 @contextlib.contextmanager
 def claimed_as_anchored(url):
-    """Make the database say that an anchor has each checkpoint as soon as it is published."""
+    """Mark each published checkpoint as anchored in the database."""
     whole = publishing._mark_published
 
     def mark(epoch):

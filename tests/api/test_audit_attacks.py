@@ -44,7 +44,7 @@ def log(here):
 
 @pytest.fixture
 def trees(here):
-    """Three trees, each of a month."""
+    """Three trees, one for each month."""
     for month in ("2026-01", "2026-02", "2026-03"):
         with time_machine.travel(f"{month}-10T12:00:00Z"):
             record()
@@ -53,7 +53,7 @@ def trees(here):
 
 
 def cut_to(size):
-    """Restore the log as it was with fewer leaves."""
+    """Restore the log with fewer leaves."""
     gone = "SELECT event_id FROM audit_leaf WHERE idx >= :s"
     change(f"DELETE FROM audit_event WHERE event_id IN ({gone})", s=size)
     change("DELETE FROM audit_leaf WHERE idx >= :s", s=size)
@@ -78,7 +78,7 @@ def publish(*keys):
 
 
 def sign_newest_as(key):
-    """Replace all checkpoints by one that another key has signed."""
+    """Replace all checkpoints by one that another key signed."""
     with transaction() as session:
         size = tree.size(session, 1)
         checkpoint = Checkpoint("localhost/audit", 1, size, tree.root(session, 1, size))

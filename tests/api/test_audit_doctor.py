@@ -12,7 +12,7 @@ from vaultr.ops.doctor import audit_log as doctor
 
 @pytest.fixture
 def log(here):
-    """A server with a log that is sequenced."""
+    """A server with a sequenced log."""
     with transaction():
         service.record(Event.ITEM_WRITE, account_id=None)
     audit_log.sequence_all()
@@ -20,7 +20,7 @@ def log(here):
 
 
 def found(app, level):
-    """Run the check, and return what it says at a level."""
+    """Run the check, and return its results at a level."""
     results = doctor.check(app.config["SETTINGS"])
     return [one.says for one in results if one.level == level]
 

@@ -1,4 +1,4 @@
-"""Everybody reads the events about themselves; what was rejected is recorded in sums."""
+"""Accounts read the events about themselves; rejected requests are recorded as sums."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -157,7 +157,7 @@ def test_a_cursor_is_good_for_its_own_list_only(app, as_ann, as_bob):
 
 
 def sums(app):
-    """Read what was recorded about rejected requests."""
+    """Return the recorded sums of rejected requests."""
     with app.app_context():
         found = [event for event in audit_log.events() if event.typ.endswith(".deny")]
         events = [(event, audit_log.body(event)) for event in found]

@@ -1,4 +1,4 @@
-"""A page of an account's events costs the same, however many the account has."""
+"""The time of a page of audit events does not depend on the number of the account's events."""
 
 import pytest
 import sqlalchemy as sa

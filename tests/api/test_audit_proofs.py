@@ -32,7 +32,7 @@ def record(app, account_id, count=1, *, sequenced=True):
 
 
 def opened(response):
-    """Read the checkpoint of a response under the key that it names."""
+    """Open the checkpoint of a response with the key that it names."""
     keys = [VerificationKey.parse(one) for one in response.json["keys"]]
     return notes.open_checkpoint(response.json["checkpoint"], keys, signing.verify)
 

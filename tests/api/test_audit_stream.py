@@ -18,7 +18,7 @@ pytestmark = pytest.mark.both_databases
 
 
 class Receiver(io.StringIO):
-    """A standard output that takes a number of lines, then fails while the next one is sent."""
+    """A standard output that accepts a number of lines, and fails during the next one."""
 
     def __init__(self, lines=1000, then=None):
         super().__init__()
@@ -35,7 +35,7 @@ class Receiver(io.StringIO):
 
 
 class Paused(Receiver):
-    """A receiver during whose next line another process works."""
+    """A receiver that lets another process work while it gets its next line."""
 
     def flush(self):
         self.left -= 1
@@ -65,7 +65,7 @@ def test_lost_receiver_gets_only_the_last_line_again(site):
 
     second = write(Receiver())
 
-    assert first.places() == [0, 1, 2, 3]  # nobody knows whether the last one arrived
+    assert first.places() == [0, 1, 2, 3]  # it is unknown whether the last one arrived
     assert second.places(marked=True) == [3]
     assert second.places() == [3, 4, 5, 6]
     assert second.getvalue().startswith("\n")

@@ -1,4 +1,4 @@
-"""The detection matrix: what somebody with all rights to the database does, and what finds it."""
+"""The detection matrix: each way to tamper with all database rights, and what finds it."""
 
 import contextlib
 import json
@@ -188,7 +188,7 @@ def test_writer_whose_events_vanish_is_found_by_the_self_audit(log):
 
 @contextlib.contextmanager
 def dropped_after_insert(condition):
-    """Delete new events that meet a condition, after PostgreSQL has reported them as inserted."""
+    """Delete new events that meet a condition, after PostgreSQL reported them as inserted."""
     change(
         "CREATE OR REPLACE FUNCTION dropped() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         f" IF EXISTS (SELECT FROM audit_event WHERE event_id = NEW.event_id AND {condition}) THEN"

@@ -1,4 +1,4 @@
-"""How a transaction ends decides what becomes of the writer that it borrowed."""
+"""The end of a transaction decides what happens to the writer that it used."""
 
 import contextlib
 from uuid import uuid4
@@ -30,7 +30,7 @@ def record():
 
 
 def lose_a_commit(act):
-    """Record, and do ``act`` with the driver's connection just before COMMIT goes to the server."""
+    """Record an event, and call ``act`` with the driver's connection just before COMMIT is sent."""
 
     def before_commit(connection):
         act(connection.connection.dbapi_connection)
@@ -149,7 +149,7 @@ def test_stopping_writer_records_its_end(here):
 
 
 def hot(found, *, more=""):
-    """Record in a statement of one's own, as a hot read does."""
+    """Record in a separate statement, as a frequent read does."""
     with (
         service.prepared(Event.ITEM_READ, account_id=ANN, obj={"kind": "items"}) as ready,
         one_statement() as connection,

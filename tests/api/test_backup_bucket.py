@@ -36,7 +36,7 @@ def serving(folder, *more):
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
-    """The address of a server whose one bucket is a folder."""
+    """The address of an S3 server whose only bucket is a folder."""
     folder = tmp_path_factory.mktemp("buckets")
     (folder / "vaultr-backups").mkdir()
     with serving(folder) as port:

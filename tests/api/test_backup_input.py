@@ -33,7 +33,7 @@ def place(tmp_path):
 
 @pytest.fixture
 def flask(app, example, place, set_to, monkeypatch):
-    """``flask("verify", FILE)``: a command of `flask backup`."""
+    """``flask("verify", FILE)``: run a command of `flask backup`."""
     sealed_for = {"recipient": example.recipient, "identity": example.identity}
     with backups.commands(app, place, set_to, monkeypatch, **sealed_for) as run:
         yield run
@@ -107,7 +107,7 @@ def test_file_that_is_no_backup_is_rejected(flask, place, empty_url):
 
 
 def use_keys(app, **changed):
-    """Make the server have other keys."""
+    """Load other keys into the server."""
     texts = {**{name: KEYS[name] for name in keyring.RINGS}, **changed}
     rings = {name: keyring.KeyRing(Keys.parse(texts[name])) for name in keyring.RINGS}
     named = {keyring.RINGS[name]: ring for name, ring in rings.items()}
@@ -222,7 +222,7 @@ def test_failed_dump_leaves_no_file(flask, place, monkeypatch, tmp_path):
 
 
 def spoilt(place, monkeypatch, statement):
-    """Make a backup; a statement changes the data after it was counted, before the dump."""
+    """Make a backup, and change the data after it was counted and before the dump."""
     original = digests.constraints
 
     def change(connection):

@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def flask(app, folder, tmp_path, set_to, monkeypatch):
-    """``flask("create")``: a command of `flask backup`, with a recipient and an identity."""
+    """``flask("create")``: run a command of `flask backup`, with recipient and identity."""
     identity, recipient = backups.new_identity(tmp_path)
     with backups.commands(
         app, folder, set_to, monkeypatch, recipient=recipient, identity=identity
@@ -213,7 +213,7 @@ def test_prune_keeps_days_months_and_newest_verified(flask, folder):
 
 @pytest.fixture(scope="module")
 def other_server():
-    """A PostgreSQL that has none of our roles."""
+    """A PostgreSQL without our roles."""
     with servers.postgres(own=True) as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""Batches: all of it in order, or nothing."""
+"""Batches: all changes in order, or none."""
 
 from uuid import UUID, uuid4
 

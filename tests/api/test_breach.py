@@ -25,7 +25,7 @@ BREACH = "/api/v1/breach"
 
 
 def listed(text):
-    """Read a range as a client does: the padding has count 0."""
+    """Parse a range as a client does; padding has count 0."""
     pairs = [line.split(":") for line in text.splitlines()]
     return {suffix: int(count) for suffix, count in pairs if int(count)}
 

@@ -40,7 +40,7 @@ def chrome_and_authority():
 
 @pytest.fixture
 def net(chrome_and_authority, tmp_path):
-    """The vault under its name, and a page under each of three others."""
+    """The vault's site, and three other sites with a page each."""
     chrome, authority = chrome_and_authority
     port, pages_port = free_port(), free_port()
     vault = f"https://vault.test:{port}"
@@ -73,7 +73,7 @@ def ask(page, url, method="GET", body=None, *, csrf=False, **more):
 
 
 def own_page(net):
-    """Open our page, and sign in there as a web vault does."""
+    """Open our page, and log in there as a web vault does."""
     page = net.chrome.page()
     page.goto(f"{net.vault}/verify-email?token=x")
     body = {**factories.login(), "cookies": True}

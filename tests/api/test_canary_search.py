@@ -36,7 +36,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def places(tmp_path):
-    """One folder for each sink that is made of files, with a harmless file in each."""
+    """A folder with a harmless file for each sink that consists of files."""
     folders = {name: tmp_path / name for name in ("logs", "metrics", "emails", "traces", "backups")}
     for name, folder in folders.items():
         folder.mkdir()
@@ -75,7 +75,7 @@ def leak_into_database():
 
 
 def found_by(sink, places):
-    """Return the markers that one sink has."""
+    """Return the markers that were found in one sink."""
     looking = Search({one.name: one.value for one in MARKERS})
     sinks.SINKS[sink](current_settings(), places, looking.feed)
     looking.end()

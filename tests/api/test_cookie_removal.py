@@ -1,4 +1,4 @@
-"""Whatever ends a browser's session takes its cookies away in the same answer."""
+"""Every response that ends a browser session also deletes its cookies."""
 
 import re
 
@@ -20,7 +20,7 @@ def browser(app):
 
 
 def mailed(app, to, page):
-    """Return the token of the newest email to an address that leads to a page."""
+    """Return the token in the newest email to an address whose link opens a page."""
     found = [re.search(rf"/email/{page}\?token=(\S+)", one.text) for one in emails(app, to)]
     return [match[1] for match in found if match][-1]
 

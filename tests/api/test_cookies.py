@@ -1,4 +1,4 @@
-"""Sessions of browsers: what their cookies are, and which requests with them are rejected."""
+"""Browser sessions: their cookies, and the requests that are rejected with them."""
 
 import re
 from uuid import uuid4

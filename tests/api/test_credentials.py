@@ -1,4 +1,4 @@
-"""New credentials replace the old ones whole, or not at all."""
+"""New credentials replace the old ones completely or not at all."""
 
 import pytest
 

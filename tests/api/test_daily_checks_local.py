@@ -1,4 +1,4 @@
-"""`flask ops daily` without a word on where answers are counted: it looks here, or says so."""
+"""`flask ops daily` without --metrics or --log: it reads the local metrics, or says it cannot."""
 
 import json
 
@@ -14,7 +14,7 @@ LINE = b'vaultr_requests_total{method="GET",route="/x",status="%d"} %d\n'
 
 @pytest.fixture
 def errors(httpd, app, set_to):
-    """``errors(port)``: what is found of them, with that METRICS_PORT."""
+    """``errors(port)``: return the result of the error check with that METRICS_PORT."""
     healthy = httpd(b'{"status":"healthy"}')
 
     def look(port, host="127.0.0.1", *more):

@@ -1,4 +1,4 @@
-"""`flask ops daily` reads the numbers of every pod that a name leads to."""
+"""`flask ops daily` reads the metrics of every pod that a name resolves to."""
 
 import http.server
 import socket

@@ -1,4 +1,4 @@
-"""An email to nobody costs what one to somebody does, counts alike, and is sent to nobody."""
+"""A decoy email costs and counts the same as a real one, and is not sent."""
 
 import pytest
 

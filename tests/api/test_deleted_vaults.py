@@ -1,4 +1,4 @@
-"""A vault goes with all that it holds, and only its audit events stay."""
+"""Deleting a vault removes all its rows except its audit events."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def vault(app, as_ann):
 
 
 def lived_in(vault):
-    """Write what leaves rows in every table."""
+    """Write rows to every table of a vault."""
     first, second = vault.put(), vault.put()
     vault.put(first, "changed")
     vault.move("trash", second)

@@ -1,4 +1,4 @@
-"""A new device is mailed; so is a session that moves, which under strict binding ends."""
+"""Emails about new devices and about sessions that move; strict binding ends such a session."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -26,7 +26,7 @@ def owner(app):
 
 
 def at(client, *, address=HOME, agent=VAULTR):
-    """Make a client ask from an address, with a program."""
+    """Send a client's requests from an address, with a user agent."""
     client.environ_base |= {"REMOTE_ADDR": address, "HTTP_USER_AGENT": agent}
     return client
 
@@ -181,7 +181,7 @@ def test_a_client_is_known_by_a_word(app, client, owner, agent, family):
 
 @pytest.fixture
 def strict(app, set_to, monkeypatch):
-    """The app as SESSION_BINDING=strict makes it."""
+    """The app with SESSION_BINDING=strict."""
     set_to(app, session_binding="strict")
     check = sessions.session_check(app.config["SETTINGS"])
     monkeypatch.setitem(app.extensions, "security.session_check", check)

@@ -1,4 +1,4 @@
-"""The API's page: complete, made of this server's files alone, and usable in a real browser."""
+"""The API page is complete, uses only files of this server, and works in a real browser."""
 
 import re
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""`flask doctor`: each part of an installation is found healthy, or ill with what to do."""
+"""`flask doctor`: a result and advice for each part of an installation."""
 
 import contextlib
 import socket
@@ -256,7 +256,7 @@ def test_earlier_milestone_does_not_replace_later_one():
 
 
 def late(settings):
-    """List what the check of the log says about the lag."""
+    """Return what the check of the log says about the lag."""
     return [one for one in audit_log.check(settings) if "behind" in one.says]
 
 

@@ -1,4 +1,4 @@
-"""What `flask doctor` finds of the database: rights, connections, schema, and one that is away."""
+"""`flask doctor` and the database: rights, connections, schema, and an unreachable server."""
 
 import contextlib
 import re
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def as_role(postgres_url, redis_url, tmp_path):
-    """``as_role("GRANT …")``: an app on its own database, whose role has just these rights."""
+    """``as_role("GRANT …")``: an app on its own database, with a role of only these rights."""
     made = []
 
     @contextlib.contextmanager

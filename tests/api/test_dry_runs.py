@@ -1,4 +1,4 @@
-"""A dry run of a batch tells what would become of each change, and changes nothing."""
+"""A dry run returns the verdict for each change of a batch, and changes nothing."""
 
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ def vault(app, as_ann):
 
 
 def tried(app, vault, request):
-    """Try a batch, which changes nothing; return the verdicts."""
+    """Send a batch as a dry run; return the verdicts."""
     with unchanged(app):
         response = vault.client.post(f"{request.path}?dry_run=true", json=request.body)
     assert response.status_code == 200, response.json

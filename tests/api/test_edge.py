@@ -1,4 +1,4 @@
-"""What every request meets and every answer carries: host, scheme, proxies, headers."""
+"""Checks and headers of every request and response: host, scheme, proxies."""
 
 from contextlib import ExitStack
 
@@ -62,7 +62,7 @@ def production(production_settings, tmp_path, flushed_redis):
 
 @pytest.fixture
 def behind(production_settings, tmp_path, flushed_redis):
-    """``behind(2)``: production behind two proxies."""
+    """``behind(2)``: a production server behind two proxies."""
     with ExitStack() as stack:
 
         def start(proxies):
@@ -177,7 +177,7 @@ def test_development_rejects_names_that_start_like_loopback(client):
 
 
 def address_seen(client, base_url="http://vault.example.org", peer="10.0.0.1", **forwarded):
-    """Return which address the server takes a request for; None if it rejects it."""
+    """Return the client address that the server sees; None if it rejects the request."""
     sample_routes.called.clear()
     client.get(
         "/api/v1/small/origin",

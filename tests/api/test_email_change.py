@@ -1,4 +1,4 @@
-"""An account gets another address when the old and the new one agree, and the old may undo it."""
+"""A change of address needs both mailboxes, and can be undone from the old one."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -29,13 +29,13 @@ def address(app, account_id):
 
 
 def mailed(app, to, kind="confirm"):
-    """Return the token of the newest email of a kind to an address."""
+    """Return the token in the newest email of a kind to an address."""
     found = [LINK.search(email_message.text) for email_message in emails(app, to)]
     return [match[2] for match in found if match and match[1] == kind][-1]
 
 
 def requested(app, client, email=NEW):
-    """Ask for another address; return the tokens that go to the old and to the new one."""
+    """Request a change of address; return the tokens sent to the old and the new one."""
     assert client.post(EMAIL, json={"email": email}).status_code == 202
     return mailed(app, OLD), mailed(app, email)
 
@@ -49,7 +49,7 @@ def undo(app, token):
 
 
 def changed(app, client, email=NEW):
-    """Change the address; return the token by which the old one can undo it."""
+    """Change the address; return the token with which the old address can undo it."""
     assert [confirm(app, token) for token in requested(app, client, email)] == [204, 204]
     return mailed(app, OLD, "undo")
 

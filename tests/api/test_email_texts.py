@@ -1,4 +1,4 @@
-"""Every email that this server writes: its text, its HTML twin, its link, its subject."""
+"""Text, HTML, link and subject of every email."""
 
 import importlib
 import inspect
@@ -28,7 +28,7 @@ GIVEN = {
 
 
 class Seen(HTMLParser):
-    """What a reader sees of a page, and what the page would fetch."""
+    """The text that a reader sees in a page, and the URLs that the page would load."""
 
     def __init__(self, html):
         super().__init__()
@@ -54,7 +54,7 @@ class Seen(HTMLParser):
 
 
 def writers():
-    """List all functions that write an email, in whichever module they are."""
+    """List all functions that write an email, in every module."""
     for module in pkgutil.iter_modules(vaultr.auth.emails.__path__, "vaultr.auth.emails."):
         loaded = importlib.import_module(module.name)
         for name, function in inspect.getmembers(loaded, inspect.isfunction):
@@ -65,7 +65,7 @@ def writers():
 
 
 def argument(name, kind):
-    """Return a value of a kind; any text that is not a list counts as a secret or an address."""
+    """Return a test value for a parameter; text outside of lists is a secret or an address."""
     if kind is str:
         return "new@example.org" if "email" in name else TOKEN
     return GIVEN.get(kind, ["laptop"])

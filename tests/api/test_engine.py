@@ -1,4 +1,4 @@
-"""Connections: what each is told, how SQLite begins, how long PostgreSQL is waited for."""
+"""Settings of new connections, the start of SQLite transactions, and time limits of PostgreSQL."""
 
 import contextlib
 import sqlite3
@@ -40,7 +40,7 @@ def on_postgres(postgres_app, monkeypatch):
 
 @pytest.fixture
 def fresh_pools(on_postgres):
-    """Its connections are made in this test, and end with it."""
+    """Use new connection pools that end with the test."""
     pools = (db.engine, AUTOCOMMIT.get(on_postgres))
     for pool in pools:
         pool.dispose()

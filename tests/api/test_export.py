@@ -32,7 +32,7 @@ def record(line):
 
 
 def read(lines):
-    """Read an archive line by line, as a client does that parses one record at a time."""
+    """Read an archive line by line, like a client that parses one record at a time."""
     lines = iter(lines)
     assert next(lines) == '{"format":"vaultr-export/1",'
     found = {"format": "vaultr-export/1"}

@@ -1,4 +1,4 @@
-"""Tokens made to do harm prove nothing, and reach neither a file nor a network nor the database."""
+"""Malicious tokens authenticate nobody, and cause no access to files, network or database."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ _touched = threading.local()
 
 
 def _note(event, arguments):
-    """Note what this thread touches while it is watched; an audit hook stays forever."""
+    """Record what this thread accesses; an audit hook cannot be removed."""
     seen = getattr(_touched, "seen", None)
     if seen is not None and event.startswith(TOUCHING):
         seen.append((event, repr(arguments)[:80]))
@@ -36,7 +36,7 @@ sys.addaudithook(_note)
 
 @contextmanager
 def touched(app):
-    """Collect the files, addresses and statements that are touched."""
+    """Collect the accessed files, addresses and statements."""
     seen = _touched.seen = []
     try:
         with collected(app) as ran:
@@ -47,7 +47,7 @@ def touched(app):
 
 
 def token(header, payload=None, key=None, digest=hashlib.sha256):
-    """Sign whatever header there is, by the server's own key unless another is given."""
+    """Sign any header, with the server's own key by default."""
     body = f"{part(header)}.{part(payload or claims())}"
     mac = hmac.new(key_of("JWT_SECRET") if key is None else key, body.encode(), digest).digest()
     return f"{body}.{part(mac)}"
@@ -55,7 +55,7 @@ def token(header, payload=None, key=None, digest=hashlib.sha256):
 
 @pytest.fixture
 def anonymous(sqlite_app):
-    """A stranger, whose first request has opened what a first request opens."""
+    """An anonymous client that has already sent one request."""
     app_fixtures.empty(sqlite_app)
     client = sqlite_app.test_client()
     client.get(ME, headers={"Authorization": "Bearer a.b.c"})
@@ -63,7 +63,7 @@ def anonymous(sqlite_app):
 
 
 def rejected(client, bearer):
-    """Present a token at a closed door; return the answer and what was touched."""
+    """Send a token to a protected route; return the response and what was accessed."""
     with touched(client.application) as seen:
         response = client.get(ME, headers={"Authorization": f"Bearer {bearer}"})
     return response.status_code, response.json["type"].rpartition(":")[2], seen

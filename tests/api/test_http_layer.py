@@ -1,4 +1,4 @@
-"""What every request meets: unknown paths, methods, hosts and the headers of every answer."""
+"""Unknown paths, methods and hosts, and the headers of every response."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A POST that is sent again with its Idempotency-Key gets its first answer, and changes nothing."""
+"""A POST repeated with its Idempotency-Key gets the first response, and changes nothing."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What a write to one item is rejected for, by name and in the promised order; nothing changes."""
+"""The errors of writes to one item, in the documented order; rejected writes change nothing."""
 
 from datetime import timedelta
 from uuid import UUID, uuid4

@@ -1,4 +1,4 @@
-"""A server key goes only when nothing needs it: what is counted, rejected and sealed again."""
+"""A server key can be retired only when nothing needs it: counts, rejections and resealing."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ def run(app, *arguments):
 
 
 def rotate(app, folder, name):
-    """Rotate one set, and let the app read it again; return the id of the new key."""
+    """Rotate one keyring, and reload the app's settings; return the id of the new key."""
     for step in ([], ["--reloaded"]):
         done = run(app, "rotate", name, "--dir", str(folder), *step)
         assert done.exit_code == 0, done.output
@@ -221,7 +221,7 @@ def test_server_reports_the_keys_it_has(app):
 
 
 def _needed_everywhere(app):
-    """Make something need each key but JWT_SECRET, which nothing needs for long."""
+    """Store values that need each key except JWT_SECRET."""
     with app.app_context():
         account, factor_id = factories.account(), uuid4()
         stored = second_factor_secrets.seal_secret(account.id, factor_id, b"secret")
@@ -233,7 +233,7 @@ def _needed_everywhere(app):
 
 @pytest.fixture
 def replaced(app, monkeypatch):
-    """Load other keys in the place of those there were, as after a restore with a wrong set."""
+    """Load other keys in place of the current ones, as after a restore with a wrong set."""
     monkeypatch.setitem(app.extensions, "security.keyring", app.extensions["security.keyring"])
 
     def replace():

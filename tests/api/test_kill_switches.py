@@ -1,4 +1,4 @@
-"""What an operator has switched off is rejected at its place, and everything else continues."""
+"""Switched-off features are rejected, and everything else works."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from vaultr.ops import gauges
 
 @pytest.fixture
 def off(app):
-    """``off("writes")``: switch it off, as all requests from now on see."""
+    """``off("writes")``: switch a feature off for all requests from now on."""
 
     def switch(name, text=None):
         with app.app_context():

@@ -1,4 +1,4 @@
-"""A large body is read only if its sender has proven that it is wanted."""
+"""The server reads a large body only from a sender that has authenticated."""
 
 import json
 from uuid import uuid4
@@ -18,7 +18,7 @@ LARGE = {"padding": "x" * BODY_BYTES}
 
 @pytest.fixture
 def unparsed(monkeypatch):
-    """Fail the test if the rest of a large body is read to be parsed."""
+    """Fail the test if the server reads the rest of a large body."""
 
     def read(_first, _length):
         raise AssertionError("a large body was read")

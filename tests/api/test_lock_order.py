@@ -1,4 +1,4 @@
-"""Accounts and mailboxes that several lock at once: always in one order, never too much."""
+"""Parallel requests lock accounts and mailboxes in one order, and no more than they need."""
 
 import pytest
 
@@ -15,7 +15,7 @@ EMAIL, LOGOUT_ALL = "/api/v1/auth/email", "/api/v1/auth/logout-all"
 
 @pytest.fixture
 def locked(monkeypatch):
-    """Note whose emails are counted, and so whose mailbox is locked, in this order."""
+    """Record in order whose mailboxes are locked."""
     order, allow = [], recipient_limits.allow
 
     def noted(session, email_message, recipients, now):

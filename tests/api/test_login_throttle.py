@@ -1,4 +1,4 @@
-"""Guesses at passwords: counted exactly, by whom, for how long, and what gives none for free."""
+"""Login attempts are counted exactly, by counter and time, and cannot be bypassed."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -41,7 +41,7 @@ def here(app):
 
 
 def try_at(moment, counter="l:x", *, fail=True):
-    """Make one attempt at a time of the clock; return whether it was let in."""
+    """Make one attempt at a time of the clock; return whether it was allowed."""
     with time_machine.travel(moment, tick=False):
         try:
             with login_throttle.count_attempt(login_throttle.read_counter(counter)) as attempt:

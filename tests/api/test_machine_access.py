@@ -1,4 +1,4 @@
-"""What a machine may read and write, and how it proves itself."""
+"""What a machine may read and write, and how it authenticates."""
 
 import json
 import re

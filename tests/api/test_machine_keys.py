@@ -1,4 +1,4 @@
-"""Changes of keys and deletions include machines, also beside each other."""
+"""Key changes and deletions include machines, also in parallel."""
 
 import json
 import uuid
@@ -34,7 +34,7 @@ def vault(app, as_ann):
 
 
 def held(app, machine):
-    """Return the generations whose keys a machine holds, with its rights, by vault."""
+    """Return the generations of keys and the rights of a machine by vault."""
     found = {}
     for row in rows(app, VAULT_KEYS):
         if str(row.holder_id) == machine.id:

@@ -1,4 +1,4 @@
-"""Machines as their owner creates, shows, changes and deletes them."""
+"""Owners create, list, change and delete machines."""
 
 from uuid import uuid4
 
@@ -25,7 +25,7 @@ def vault(app, as_ann):
 
 
 def error_of(response):
-    """Return what an error says: status, slug, pointers."""
+    """Return status, slug and pointers of an error."""
     slug = response.json["type"].removeprefix("urn:vaultr:problem:")
     return response.status_code, slug, [one["pointer"] for one in response.json.get("errors", ())]
 

@@ -1,4 +1,4 @@
-"""Emails commit with what they tell of, wait sealed, go out once, and never without bounds."""
+"""Emails are committed with their change, wait sealed, and are sent once within limits."""
 
 import contextlib
 import threading
@@ -25,7 +25,7 @@ NOTICE = Email("login-notice", "A login", "a notice\n", "<p>a notice</p>", notic
 
 @pytest.fixture
 def smtp(here):
-    """Make the app send to a port of this machine, and put its settings back afterwards."""
+    """Send emails of the app to a local port, and restore its settings afterwards."""
     before = here.config["SETTINGS"]
 
     def to(port):
@@ -50,7 +50,7 @@ def later(**more):
 
 @contextlib.contextmanager
 def sent_cannot_be_noted():
-    """Make the table refuse that a mail is sent."""
+    """Make the database reject the update that marks an email as sent."""
     check = "state <> 'sent'"
     with db.engine.begin() as connection:
         if connection.dialect.name == "sqlite":

@@ -1,4 +1,4 @@
-"""`flask mail`: what an operator sees of the outbox, and does about it."""
+"""`flask mail`: what an operator sees of the outbox, and can do."""
 
 import json
 from datetime import timedelta
@@ -40,7 +40,7 @@ def listed(app, *arguments):
 
 
 def rejected_emails(app, smtp, *recipients):
-    """Make emails be rejected forever."""
+    """Make the mail server reject emails permanently."""
     with mail_servers.running(Inbox(rcpt="550 no such user")) as port, app.app_context():
         smtp(port)
         for to in recipients:

@@ -1,4 +1,4 @@
-"""An email whose outcome nobody knows is not sent again by itself, and an operator sees it."""
+"""An email with an unknown outcome is not sent again automatically, and an operator sees it."""
 
 import asyncio
 import os
@@ -46,7 +46,7 @@ def later(**more):
 
 
 class HangingUp(Inbox):
-    """Takes a mail, and is gone before it says so."""
+    """Accepts an email, and disconnects before it responds."""
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd calls it so
         await super().handle_DATA(server, session, envelope)

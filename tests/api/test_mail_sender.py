@@ -1,4 +1,4 @@
-"""Mails go to a server that has proven its name, within a time limit, or into a folder."""
+"""Emails go to a server with a verified name within a time limit, or into a folder."""
 
 import smtplib
 import ssl
@@ -27,7 +27,7 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture
 def app_for(tmp_path):
-    """Return an app that sends its mails to a port of this machine."""
+    """Return an app that sends its emails to a local port."""
 
     def make(port, secure, ca=None, **more):
         more |= {"SMTP_CA_FILE": str(ca.file)} if ca else {}

@@ -1,4 +1,4 @@
-"""A mailed token is good for the one thing it was mailed for; all else is rejected alike."""
+"""An emailed token is valid for one purpose; all others get the same error."""
 
 import secrets
 
@@ -24,7 +24,7 @@ PAGES = {path.removeprefix(AUTH): kind for path, kind in ROUTES.items()}
 
 @pytest.fixture
 def mailed(app, as_ann, set_to):
-    """One good token of each kind, of accounts that have nothing to do with each other."""
+    """A valid token of each kind, of unrelated accounts."""
     set_to(app, limit_login_address="1000/900")
     client = app.test_client()
     client.post(f"{AUTH}/signup", json=factories.signup("signup@example.org"))
@@ -44,7 +44,7 @@ def _linked(app, to):
 
 
 def _moved(app):
-    """Move a third account to another address; return the token that undoes it."""
+    """Change the address of a third account; return the token that undoes it."""
     with app.app_context():
         session = factories.session(factories.owner("cat@example.org"))
     client = app.test_client()

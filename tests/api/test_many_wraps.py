@@ -1,4 +1,4 @@
-"""An account with thousands of wraps gets a new account key too, and what slips in is rejected."""
+"""An account with thousands of wraps can replace its account key; parallel changes are rejected."""
 
 import secrets
 from uuid import uuid4

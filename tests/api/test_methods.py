@@ -1,4 +1,4 @@
-"""Methods: what a path has, what it has not, and paths that are none."""
+"""HTTP methods of known and unknown paths."""
 
 from uuid import uuid4
 

@@ -1,4 +1,4 @@
-"""Migrations to come keep rows that refer to each other, and leave no connection changed."""
+"""Future migrations preserve rows that refer to each other, and restore connection settings."""
 
 import shutil
 
@@ -48,7 +48,7 @@ def app(request, tmp_path):
 
 @pytest.fixture
 def migrations(tmp_path):
-    """A folder of migrations that are not ours, run as ours are."""
+    """A folder of sample migrations that run like ours."""
     folder = tmp_path / "migrations"
     shutil.copytree(ROOT / "migrations", folder, ignore=shutil.ignore_patterns("versions"))
     (folder / "versions").mkdir()

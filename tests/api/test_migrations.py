@@ -1,4 +1,4 @@
-"""Migrations build what the models say, on both databases, once however many begin."""
+"""Migrations build what the models describe on both databases, once, even if many start."""
 
 import subprocess
 
@@ -26,7 +26,7 @@ def environ(request, tmp_path):
 
 
 def described(app):
-    """Return everything that a database says of its tables, in its own order."""
+    """Return the full description of a database's tables."""
     with app.app_context():
         look = sa.inspect(db.engine)
         tables = set(look.get_table_names()) - {"alembic_version"}

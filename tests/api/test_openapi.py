@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and the very schema by which requests are checked."""
+"""The OpenAPI document is valid and complete, and requests are checked by the same schema."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A view's contract at run time: bodies, queries, answers, errors and their order."""
+"""A view's contract at run time: bodies, queries, responses, errors and their order."""
 
 import json
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""An operator's lock holds the account, not its address, and nobody else."""
+"""An operator's lock applies to the account, not to its address or anybody else."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""`flask ops` and `flask db-status` as an operator types them."""
+"""`flask ops` and `flask db-status` on the command line."""
 
 import json
 from datetime import timedelta
@@ -85,7 +85,7 @@ def test_an_operators_name_is_a_word(flask, name):
 
 @pytest.fixture
 def expired_rows(app):
-    """Rows of which one has ended and one has not."""
+    """Rows of which one has expired."""
     with app.app_context():
         ann = factories.account()
         for days in (-1, 1):
@@ -181,7 +181,7 @@ def daily_of(flask, *more):
 
 @pytest.fixture
 def healthy(httpd):
-    """The address of something that says that it is healthy."""
+    """The address of a server that reports that it is healthy."""
     return httpd(b'{"status":"healthy"}')
 
 

@@ -1,4 +1,4 @@
-"""Every list ends at 4 MiB, however much is stored, and its pages have every row once."""
+"""Every list ends at 4 MiB, and its pages contain every row once."""
 
 import json
 import secrets

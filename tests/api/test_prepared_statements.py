@@ -1,4 +1,4 @@
-"""Statements are prepared once a connection, and nothing depends on it."""
+"""Statements are prepared once per connection, and work without being prepared."""
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from vaultr.database.session import one_statement, transaction
 
 @pytest.fixture
 def prepared(postgres_app):
-    """``prepared(connection)``: the names of what its connection has prepared."""
+    """``prepared(connection)``: return the names of the connection's prepared statements."""
 
     def names(connection):
         rows = connection.connection.driver_connection.cursor()

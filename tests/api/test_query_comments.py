@@ -1,4 +1,4 @@
-"""One request id, from the edge to the statements that PostgreSQL sees."""
+"""One request id, from the edge to the statements in PostgreSQL."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The limits of every request: strangers by address, sessions by session, and what clients see."""
+"""Limits by address for anonymous requests and by session for others, and their headers."""
 
 import threading
 from uuid import uuid4
@@ -14,7 +14,7 @@ WANTED = "/api/v1/small/wanted"
 
 @pytest.fixture(params=["memory", "redis"])
 def limited(request, tmp_path):
-    """``limited(LIMIT_READS="3/60")``: a server with these limits, counting here or there."""
+    """``limited(LIMIT_READS="3/60")``: a server with these limits, with Redis or in memory."""
     more = {}
     if request.param == "redis":
         request.getfixturevalue("flushed_redis")

@@ -1,4 +1,4 @@
-"""Statements past SQLAlchemy: its pool, its errors, and nothing left behind on a connection."""
+"""Statements that bypass SQLAlchemy: pool, errors, and clean connections afterwards."""
 
 import psycopg2
 import pytest

@@ -1,4 +1,4 @@
-"""Probes: exact bodies, and which revisions of the schema this code runs on."""
+"""Probes: exact bodies, and the schema revisions on which this code runs."""
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ NOT_READY = b'{"ready":false,"error":"Dependencies unavailable","failed":["schem
 
 @pytest.fixture
 def migrated(app):
-    """``migrated("0001")``: say which revision the database has, and what it needs."""
+    """``migrated("0001")``: set the database's revision, and the oldest code that it allows."""
 
     def say(revision, needs=None):
         with app.app_context(), db.engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""An owner who lost the password gets back in by mailbox and recovery key, after a day."""
+"""Recovery of an account with mailbox and recovery key after a day."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4

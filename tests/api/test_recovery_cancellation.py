@@ -1,4 +1,4 @@
-"""A recovery ends when its owner is there: by mail, from a session, by a change of the keys."""
+"""Owners end a recovery by email, from a session, or by a change of keys."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A mailed token and a recovery key are guessed by nobody, and asking tells nothing."""
+"""Emailed tokens and recovery keys cannot be guessed, and attempts reveal nothing."""
 
 import secrets
 

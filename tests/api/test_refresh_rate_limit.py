@@ -1,4 +1,4 @@
-"""A refresh is counted by its session, in SQL; what is rejected is counted by its address."""
+"""Refreshes are counted by session in SQL; rejected ones by address."""
 
 import re
 import secrets
@@ -34,7 +34,7 @@ def limited(tmp_path, flushed_redis, redis_url):
 
 @pytest.fixture
 def trips(monkeypatch):
-    """What was counted in Redis, a list of keys for each trip."""
+    """The keys counted in Redis, one list for each round trip."""
     seen, take = [], RedisCounters.take
 
     def noting(self, counts):
@@ -46,7 +46,7 @@ def trips(monkeypatch):
 
 
 def statements_of(app):
-    """Return a list that every statement from now on is added to."""
+    """Return a list that collects every statement from now on."""
     seen = []
     with app.app_context():
         for engine in (db.engine, AUTOCOMMIT.get(app)):

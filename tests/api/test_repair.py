@@ -1,4 +1,4 @@
-"""A repair is an entry that changes nothing: its writer vouches for what the vault holds now."""
+"""A repair is an entry that changes nothing and vouches for the current contents."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A write whose answer was lost is sent again, done once and answered as the first time."""
+"""A write repeated after a lost response is done once, and gets the first response again."""
 
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ def vault(app, as_ann):
 
 
 def requests(vault, item_id):
-    """Each kind of write to one item, prepared when it can be done; gives request and answer."""
+    """Yield each kind of write to one item with its response."""
     yield vault.put_request(item_id, "first")
     yield vault.put_request(item_id, "second")
     yield vault.move_request("trash", item_id)

@@ -1,4 +1,4 @@
-"""Odd requests get only answers that the OpenAPI document tells of, and never a 500."""
+"""Malformed requests get only responses of the OpenAPI document, and never a 500."""
 
 import pytest
 import schemathesis

@@ -1,4 +1,4 @@
-"""`flask keys reseal` tells how much was sealed again, and of what no key opens what to do."""
+"""`flask keys reseal` prints how many values were resealed, and advice for those it cannot open."""
 
 import json
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ NONE = {"FACTOR_KEY": 0, "MAIL_KEY": 0}
 
 @pytest.fixture
 def rotated(app, monkeypatch):
-    """``rotated(old=True)``: put new keys before the old ones, or in their place."""
+    """``rotated(old=True)``: add new keys before the old ones, or replace these."""
     monkeypatch.setitem(app.extensions, "security.keyring", app.extensions["security.keyring"])
 
     def rotate(*, old):
@@ -40,7 +40,7 @@ def rotated(app, monkeypatch):
 
 @pytest.fixture
 def sealed_values(app):
-    """Keep one factor and two emails, sealed under the keys that there are."""
+    """Store one factor and two emails, sealed under the current keys."""
     with app.app_context():
         account, factor_id = factories.account(), uuid4()
         sealed = second_factor_secrets.seal_secret(account.id, factor_id, b"secret")

@@ -1,4 +1,4 @@
-"""A waiting signup's email can be asked for again, and several signups may wait."""
+"""The email of a waiting signup can be requested again, and several signups can wait."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Headers, CORS, hosts and caching, swept over every route and every status."""
+"""Headers, CORS, hosts and caching of every route and status."""
 
 import itertools
 import re
@@ -42,7 +42,7 @@ def swept(app, set_to):
 
 
 def routes(app):
-    """List every method of every route, its ids filled in."""
+    """List every method of every route, with ids."""
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<uuid:\w+>", str(uuid.uuid4()), rule.rule)
         path = re.sub(r"<revision:\w+>", "1", path)
@@ -52,7 +52,7 @@ def routes(app):
 
 
 def bearers(app):
-    """Return the headers of nobody, of a user, and of a user whose last step-up is too old."""
+    """Return the headers of an anonymous client, a user, and a user whose step-up is too old."""
     with app.app_context():
         fresh, stale = (factories.session(factories.owner("ann@example.org")) for _ in range(2))
         with transaction() as work:
@@ -62,7 +62,7 @@ def bearers(app):
 
 
 def requests():
-    """Yield what is sent to each route: nothing, and all kinds of wrong things."""
+    """Yield valid and invalid requests to each route."""
     yield {}
     yield {"json": {}}
     yield {"data": b"{", "content_type": "application/json"}
@@ -94,7 +94,7 @@ def test_every_response_has_security_headers_and_no_caching(swept, count):
 
 
 def rejected_before_any_route(app, client):
-    """Meet the statuses that no route answers by itself: another host, too many, switched off."""
+    """Yield responses that no route returns itself: wrong host, rate limit, switched off."""
     requested = [
         client.get("/api/v1/vaults", base_url="https://other.example.org"),
         client.post("/api/v1/auth/login", base_url=HTTPS, json={}, headers={"Origin": OURS}),
@@ -111,7 +111,7 @@ def rejected_before_any_route(app, client):
 
 
 def check(answer, what, *, ours=True):
-    """Hold one answer to the contract's section 7 and to its rules of caching and CORS."""
+    """Check one response against the contract's section 7 and the rules of caching and CORS."""
     headers = answer.headers
     page = answer.mimetype == "text/html"
     expected = {**EVERY, **(PAGE if page else {}), "Strict-Transport-Security": HSTS}

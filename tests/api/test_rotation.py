@@ -1,4 +1,4 @@
-"""A change of a vault's keys: begun, followed by ordinary writes, and finished."""
+"""A key rotation of a vault: begin, ordinary writes, finish."""
 
 from uuid import uuid4
 

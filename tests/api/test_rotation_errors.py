@@ -1,4 +1,4 @@
-"""A change of a vault's keys is rejected by name wherever a step of it is wrong."""
+"""The errors of a key rotation at each step."""
 
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ def vault(app, as_ann):
 
 
 def give_key(app, vault, *machines, generation=1):
-    """Make machines hold a key, as if they had been given one."""
+    """Store keys for machines."""
     with app.app_context(), transaction() as session:
         for holder_id in machines:
             row = {

@@ -1,4 +1,4 @@
-"""Changes of keys while others write: edits are on the new keys, or rejected by name."""
+"""Key rotations during parallel writes: edits use the new keys or get an error."""
 
 from collections import Counter
 from functools import partial
@@ -24,7 +24,7 @@ def vault(app, as_ann):
 
 @pytest.fixture
 def devices(app, vault):
-    """Devices of ann's that have the keys of the next generation too, as soon as they sync."""
+    """Devices of Ann with the keys of the next generation, available after their next sync."""
 
     def give(number):
         return [vault.twin(signed_in(app, "ann@example.org")) for _ in range(number)]
@@ -33,7 +33,7 @@ def devices(app, vault):
 
 
 def until_done(device, prepare, seen):
-    """Write as a client does that rebases on whatever has moved; count what it was told."""
+    """Write with rebasing as a client does; count the errors."""
     while True:
         answer = device.send(prepare())
         seen[slug(answer)] += 1
@@ -43,14 +43,14 @@ def until_done(device, prepare, seen):
 
 
 def edit(device, item_id, turns, seen):
-    """Put one item again and again, whatever has moved meanwhile."""
+    """Put one item repeatedly, with rebasing."""
     for turn in range(turns):
         answer = until_done(device, partial(device.put_request, item_id, str(turn)), seen)
         assert answer.status_code == 200, answer.json
 
 
 def rotate(device, begin, seen):
-    """Change the keys as a client does: begin, move what is left, finish, and look again."""
+    """Rotate the keys as a client does: begin, reseal the rest, finish, and check again."""
     prepared = iter([begin])
     until_done(device, lambda: next(prepared, None) or device.rotation_request_again(), seen)
     until_done(device, partial(device.rename_request, "moved"), seen)

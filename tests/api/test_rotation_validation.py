@@ -1,4 +1,4 @@
-"""Whatever is sent to the routes that change keys is rejected by name, and changes nothing."""
+"""Invalid bodies for the rotation routes get an error, and change nothing."""
 
 from uuid import uuid4
 

@@ -1,4 +1,4 @@
-"""What a second factor changes about signing in and stepping up: each code opens once."""
+"""Login and step-up with a second factor; each code works once."""
 
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ WRONG = b"w" * 32
 
 @pytest.fixture
 def ann(app):
-    """Ann's signed-in client; her account has a second factor."""
+    """Ann's logged-in client; her account has a second factor."""
     client = app_fixtures.signed_in(app, "ann@example.org")
     client.phone, client.codes = confirmed(client)
     return client

@@ -1,4 +1,4 @@
-"""Second factors as their owner manages them: begun, confirmed, listed, removed."""
+"""Owners add, confirm, list and remove second factors."""
 
 import re
 from datetime import UTC, datetime, timedelta

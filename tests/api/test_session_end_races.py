@@ -1,4 +1,4 @@
-"""What a session asked for does not happen once its owner has ended it, however it crossed that."""
+"""A request of a session has no effect after the session ended, even if both run in parallel."""
 
 import hashlib
 import threading
@@ -44,14 +44,14 @@ REQUESTED = {
 
 
 def waits(app):
-    """Return whether a connection waits for another's lock."""
+    """Check whether a connection waits for another's lock."""
     with app.app_context(), db.engine.connect() as connection:
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         return connection.execute(sa.text(waiting)).scalar_one() > 0
 
 
 def while_it_waits(app, client, ask, change):
-    """Authenticate ``ask``, let it wait for the account, commit a change; return its status."""
+    """Make an authenticated request wait for the account, commit a change; return its status."""
     answers = []
     thread = threading.Thread(target=lambda: answers.append(ask(client).status_code))
     with app.app_context(), transaction() as work:
@@ -71,7 +71,7 @@ def while_it_waits(app, client, ask, change):
 
 @pytest.fixture
 def app(postgres_app):
-    """On SQLite nobody passes the door and then waits for a row."""
+    """Only PostgreSQL: on SQLite no request waits for a row after authentication."""
     empty(postgres_app)
     return postgres_app
 

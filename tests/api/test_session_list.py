@@ -1,4 +1,4 @@
-"""The owner sees the sessions of the account, and ends any of them from elsewhere."""
+"""Owners list the sessions of their account, and end any of them."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

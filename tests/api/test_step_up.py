@@ -58,7 +58,7 @@ def test_a_wrong_key_is_forbidden_and_makes_nothing_fresh(app, as_ann):
 
 
 def beside(monkeypatch, module, name, change):
-    """Make ``change`` happen in its own transaction whenever a function is called."""
+    """Run ``change`` in its own transaction whenever a function is called."""
     real = getattr(module, name)
 
     def call(*arguments, **options):

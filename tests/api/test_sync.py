@@ -1,4 +1,4 @@
-"""Sync: deltas and full sets, page by page, each page one moment."""
+"""Sync: deltas and full sets in pages, each a consistent snapshot."""
 
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ def vault(app, as_ann):
 
 
 def lived_in(vault):
-    """Write a little history: 9 revisions, in which three items are left and one is removed."""
+    """Write 9 revisions, after which three items exist and one is removed."""
     first, second, third, fourth = (vault.put() for _ in range(4))
     vault.put(first, "changed")
     vault.move("trash", second)

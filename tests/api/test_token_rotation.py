@@ -1,4 +1,4 @@
-"""A refresh rotates a token and records it in one step, or does neither, whatever is in the way."""
+"""A refresh rotates a token and records it in one step, or does neither."""
 
 import re
 from dataclasses import replace
@@ -23,7 +23,7 @@ REFRESH, ME = "/api/v1/auth/refresh", "/api/v1/auth/me"
 
 @pytest.fixture
 def session(app):
-    """A session that was opened from where the tests' requests come from."""
+    """A session of the same network as the tests' requests."""
     request_context.set_origin(
         replace(request_context.NOWHERE, network="127.0.0.0/24", family="other")
     )

@@ -1,4 +1,4 @@
-"""Access tokens: one algorithm, every claim, keys by id; anything else proves nothing."""
+"""Access tokens: one algorithm, every claim, keys by id; no other token authenticates."""
 
 import base64
 import json

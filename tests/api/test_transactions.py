@@ -1,4 +1,4 @@
-"""Transactions: all or nothing, joined, in snapshots, and never upgraded late on SQLite."""
+"""Transactions commit as a whole, can be joined, use snapshots, never upgrade late on SQLite."""
 
 import threading
 from contextlib import suppress
@@ -39,7 +39,7 @@ def stored_names():
 
 
 def in_threads(number, work):
-    """Do ``work`` in other threads, each with a session and connections of its own."""
+    """Call ``work`` in other threads, each with its own session and connections."""
     app, results = current_app._get_current_object(), []
 
     def run():

@@ -1,4 +1,4 @@
-"""`flask accounts unlock`: an operator sees and ends a lock-out, and gets no access by it."""
+"""`flask accounts unlock`: an operator sees and ends a lockout, and gets no access."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def run(app):
 
 
 def locked_out(app, client, device_id):
-    """Lock the account for strangers, for a known device and for a live session's step-up."""
+    """Lock the account for unknown devices, a known device, and the step-up of a session."""
     session = client.post(LOGIN, json=factories.login(device_id=device_id)).json
     bearer = {"Authorization": f"Bearer {session['access_token']}"}
     wrong = factories.login(key=WRONG)

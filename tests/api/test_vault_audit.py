@@ -1,4 +1,4 @@
-"""Nothing is read or written that cannot be recorded; and secrets are stored sealed only."""
+"""Every read and write is recorded or fails, and secrets are stored sealed only."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Writers and readers of one vault at the same moment, on connections of their own."""
+"""Parallel writers and readers of one vault, each on its own connection."""
 
 from collections import Counter
 from functools import partial
@@ -28,7 +28,7 @@ def vault(app, as_ann):
 
 @pytest.fixture
 def writers(app, vault):
-    """Devices of ann's, each at the state that the vault has now."""
+    """Devices of Ann, each at the vault's current state."""
 
     def give(number=WRITERS):
         return [vault.twin(signed_in(app, "ann@example.org")) for _ in range(number)]
@@ -37,7 +37,7 @@ def writers(app, vault):
 
 
 def rebased(writer, prepare):
-    """Write as a client does: when the head has moved, sync and prepare again."""
+    """Write as a client does: when the head has moved, sync and prepare the write again."""
     while True:
         response = writer.send(prepare())
         if response.status_code != 409 or not response.json["type"].endswith("head-moved"):
@@ -53,7 +53,7 @@ def slugs(responses):
 
 
 def follow(vault):
-    """Check the whole chain and the sum, from an empty state and from nothing."""
+    """Check the whole chain and the sum, from an empty state and without one."""
     vault.sync()
     assert vault.full().state.items == vault.state.items
     return vault.state
@@ -160,7 +160,7 @@ def test_readers_that_follow_writers_end_where_the_database_does(app, vault, wri
 
 
 def rebased_move(device, item_id, turn):
-    """Do to the item what can be done to it as it now is, or leave it."""
+    """Move the item to a state that its current state allows, or leave it."""
 
     def prepare():
         held = device.state.items.get(item_id)

@@ -1,4 +1,4 @@
-"""Vaults as a whole: made, listed, shown, renamed, and whose they are."""
+"""Vaults as a whole: create, list, show, rename, and ownership."""
 
 from uuid import uuid4
 

@@ -1,4 +1,4 @@
-"""Old versions have a budget of bytes: beyond it the oldest go, and no write is rejected for it."""
+"""Old versions have a quota of bytes: beyond it the oldest are deleted, no write is rejected."""
 
 from uuid import uuid4
 

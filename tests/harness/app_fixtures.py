@@ -52,7 +52,7 @@ def built(environ):
 
 
 def wait_for_redis(app):
-    """Let an app wait for Redis as long as a busy machine needs, instead of 0.1 s.
+    """Make an app wait for Redis as long as a busy machine needs, instead of 0.1 s.
 
     Otherwise the app would start counting in memory from zero: right for a server, but wrong for a
     test that expects exact counts.
