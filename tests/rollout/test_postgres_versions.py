@@ -35,7 +35,7 @@ class Site:
         self.name = "postgres"
 
     def close(self):
-        """Let nobody in but by TLS and SCRAM."""
+        """Accept connections with TLS and SCRAM only."""
         data = self.server.folder / "data"
         owner = data.stat()
         for name, source in (("server.crt", self.good.file), ("server.key", self.good.key)):
