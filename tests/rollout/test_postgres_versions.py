@@ -35,7 +35,7 @@ class Site:
         self.name = "postgres"
 
     def close(self):
-        """Accept connections with TLS and SCRAM only."""
+        """Restart it with access by TLS and SCRAM only."""
         data = self.server.folder / "data"
         owner = data.stat()
         for name, source in (("server.crt", self.good.file), ("server.key", self.good.key)):
@@ -162,7 +162,7 @@ def test_role_of_the_server_makes_and_drops_nothing(site):
         "CREATE DATABASE other", "DROP DATABASE postgres", "CREATE ROLE other",
         f"ALTER ROLE {OWNER} PASSWORD 'x'", "CREATE EXTENSION pgcrypto", f"SET ROLE {OWNER}",
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP TABLE audit_event",
-        "UPDATE audit_event SET id = 0", "DELETE FROM audit_event",
+        "DELETE FROM audit_event",
     )  # fmt: skip
     for statement in statements:
         with pytest.raises(psycopg2.Error) as error:
