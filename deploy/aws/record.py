@@ -83,7 +83,7 @@ class Record:
 
     @contextlib.contextmanager
     def used(self):
-        """Let no other process of this machine use the record meanwhile.
+        """Exclude other processes of this machine from the record.
 
         :raises Rejected: another one uses it.
         """

@@ -12,7 +12,7 @@ import threading
 
 from moto import server
 from moto.acm.models import acm_backends
-from moto.cloudformation.models import ChangeSet
+from moto.cloudformation.models import ChangeSet, CloudFormationBackend
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
 from moto.core.exceptions import JsonRESTError
@@ -211,7 +211,19 @@ def _applied(self):
     stack.output_map = stack._create_output_map()
 
 
+_create_change_set = CloudFormationBackend.create_change_set
+
+
+def _planned(self, **more):
+    """Plan for the one stack of a name: moto would make another one beside one in review."""
+    for identity, stack in list(self.stacks.items()):
+        if stack.name == more["stack_name"] and stack.status == "REVIEW_IN_PROGRESS":
+            del self.stacks[identity]
+    return _create_change_set(self, **more)
+
+
 ChangeSet.apply = _applied
+CloudFormationBackend.create_change_set = _planned
 
 
 # --- What a real account does, and moto does not -------------------------------------------
