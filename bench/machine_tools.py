@@ -89,12 +89,12 @@ class MachineTools:
             "VAULTR_DIR": str(self._home("gateway")),
         }
         path = "/v1/secret?key=jobs/set&property=V0"
-        asked = request("GET", path, {"Authorization": f"Bearer {caller}"})
+        request_bytes = request("GET", path, {"Authorization": f"Bearer {caller}"})
         with _served((*PROGRAM, *words), port, own):
-            ours = self._rate(port, asked)
+            ours = self._rate(port, request_bytes)
         port = free_port()
         with _served((sys.executable, "-c", BARE, str(port)), port, {}):
-            return ours / self._rate(port, asked)
+            return ours / self._rate(port, request_bytes)
 
     def export_mebibytes(self) -> float:
         """Return the memory of the command that stores an archive of 10,000 items.
@@ -147,8 +147,8 @@ class MachineTools:
         finally:
             connection.close()
 
-    def _rate(self, port: int, asked: bytes) -> float:
-        seen = load.run(port, [[asked]] * CONNECTIONS, seconds=self._load_seconds)
+    def _rate(self, port: int, request_bytes: bytes) -> float:
+        seen = load.run(port, [[request_bytes]] * CONNECTIONS, seconds=self._load_seconds)
         if set(seen.statuses) != {200}:
             raise RuntimeError(f"port {port} answered {seen.statuses}")
         return seen.rate(200)

@@ -34,7 +34,10 @@ def test_client_packages_are_listed_in_layer_order():
 def test_modules_that_the_page_names_are_there():
     named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", PAGE.read_text()))
     there = {
-        name for name in named for root in (source_tree.PACKAGE, CLIENT) if (root / name).exists()
+        name
+        for name in named
+        for root in (source_tree.ROOT, source_tree.PACKAGE, CLIENT)
+        if (root / name).exists()
     }
 
     assert named - there == set()
