@@ -226,7 +226,7 @@ SHOWN = {
     "apt-get install --yes python3-venv": "machine",
     "install -d -m 0700 /etc/vaultr": "test_deployment_page.py::test_machine_without_containers",
     "cp /opt/vaultr/app/deploy/systemd": "test_deployment_page.py::test_nginx_of_the_machine",
-    "systemd-run --pipe": "machine",
+    "/opt/vaultr/app/deploy/systemd/vaultr-flask doctor": "machine",
     "git -C /opt/vaultr/app fetch": "machine",
     "deploy/aws/stacks plan": "test_aws_page.py::test_commands_of_the_page_work",
     "flask keys generate": "test_deployment_page.py::test_the_files_of_secrets",
