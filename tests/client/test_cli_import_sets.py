@@ -100,6 +100,17 @@ def test_update_of_environment_set_lists_names_and_asks_confirmation(device, env
     assert device.run_json("export", "shop")["B"] == "2"
 
 
+def test_ctrl_c_at_question_says_that_nothing_changed(device, env, shop):
+    environ = {**device.environ, "TERM": "xterm"}
+    terminal = Terminal("import", env("B=hidden\n"), "--title", "shop", environ=environ)
+
+    terminal.presses_ctrl_c("Update shop? [y/N]: ")
+
+    assert terminal.ends() == 130
+    assert "Nothing was changed." in terminal.shown
+    assert device.run_json("export", "shop")["B"] == "2"
+
+
 def test_unchanged_file_needs_no_confirmation(device, env, shop):
     assert device.done("import", env("A=1\n"), "--title", "shop") == (
         "Imported into shop: same A.\n"

@@ -60,11 +60,13 @@ def test_missing_names_say_where_to_look(device, hub):
     vault = device.fails(1, "list", "--vault", "Zebra")
     env_set = device.fails(1, "export", "Zebra")
     machine = device.fails(1, "machines", "show", "Zebra")
+    code = device.fails(1, "code", "GitHub", "--field", "second")
 
     assert "To list the items: vaultr list" in item
     assert "There is no such vault. Your vaults: Personal." in vault
     assert "To list the environment sets: vaultr list --type env_set" in env_set
     assert "To list the machines: vaultr machines list" in machine
+    assert "To add a TOTP secret: vaultr edit ITEM --secret second" in code
 
 
 def test_error_says_that_item_is_in_trash_or_not(device, hub):

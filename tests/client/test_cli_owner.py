@@ -180,6 +180,7 @@ def test_cancelled_email_leaves_the_recovery_key(site, tmp_path):
         "The emailed token is invalid; no recovery had started. Your recovery key stays valid.\n"
     )
     assert "No recovery is running" in first.fails(1, "recover", "--cancel")
+    assert "Nothing was cancelled." in first.fails(1, "recover", "--cancel", "x" * 43)
 
 
 def test_unreachable_server_is_reported_before_the_recovery_key(tmp_path):
