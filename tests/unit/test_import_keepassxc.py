@@ -22,6 +22,7 @@ def keepassxc(*words, typed):
         [program, *map(str, words)], input=lines, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def written_by_keepassxc(data, folder):
@@ -83,3 +84,17 @@ def test_new_database_of_keepassxc_with_key_file_opens(tmp_path):
     )
 
     assert found == {"Added": "secret of eve"}
+
+
+@pytest.mark.parametrize("form", ["xml", pytest.param("csv", marks=pytest.mark.long)])
+def test_export_by_keepassxc_is_read_with_its_values(form, tmp_path):
+    made = make_keepass.saved(make_keepass.database(), kdf="aeskdf")
+    (file := tmp_path / "data.kdbx").write_bytes(made)
+
+    exported = keepassxc("export", "-q", "-f", form, file, typed=(make_keepass.PASSWORD,)).encode()
+
+    drafts = formats.recognise(exported).read(ImportFile(exported)).drafts
+    mail = next(draft for draft in drafts if draft.overview["title"] == "Mail")
+    assert (mail.overview["username"], mail.overview["folder"]) == ("ann", "Work/Servers")
+    assert (mail.detail["password"], mail.detail["notes"]) == ("second", make_keepass.HOSTILE)
+    assert "JBSWY3DPEHPK3PXP" in mail.detail["totp"]
