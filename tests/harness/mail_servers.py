@@ -37,7 +37,7 @@ class Inbox:
 
 
 @contextlib.contextmanager
-def running(inbox, *, starttls=None, tls=None):
+def running(inbox, *, starttls=None, tls=None, port=0):
     """Run a server with a certificate, for STARTTLS or TLS; return its port."""
     loop = asyncio.new_event_loop()
     context = starttls.context() if starttls else None
@@ -45,7 +45,7 @@ def running(inbox, *, starttls=None, tls=None):
     def session():
         return SMTP(inbox, hostname="mail.test", tls_context=context, loop=loop)
 
-    listening = loop.create_server(session, "127.0.0.1", 0, ssl=tls.context() if tls else None)
+    listening = loop.create_server(session, "127.0.0.1", port, ssl=tls.context() if tls else None)
     server = loop.run_until_complete(listening)
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
