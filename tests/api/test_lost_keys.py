@@ -1,0 +1,84 @@
+"""A server key is lost for good, and a new one takes its place: what is lost, and what is not."""
+
+import contextlib
+
+import pytest
+
+from tests import factories
+from tests.harness import audit_log, outbox
+from tests.harness.app_fixtures import KEYS
+from tests.harness.second_factors import confirmed
+from vaultr.security import keyring
+from vaultr.settings.loader import generate_keys
+from vaultr.settings.types import Keys
+
+LOGIN, REFRESH = "/api/v1/auth/login", "/api/v1/auth/refresh"
+# What docs/runbook.md says under "Lost keys".
+LOST = {
+    "JWT_SECRET": {"access token"},
+    "PEPPER": {"login", "login with second factor", "login with recovery code"},
+    "FACTOR_KEY": {"login with second factor"},
+    "MAIL_KEY": {"waiting email"},
+    "AUDIT_KEY": {"MACs of old events"},
+}
+
+
+@pytest.fixture
+def lose(app):
+    """``lose("PEPPER")``: replace a key by a new one, until the test ends."""
+    before = keyring.KEYS.get(app)
+
+    def replace(name):
+        texts = {**KEYS, name: generate_keys("new")[name]}
+        rings = {
+            ring: keyring.KeyRing(Keys.parse(texts[one])) for one, ring in keyring.RINGS.items()
+        }
+        keyring.KEYS.set(app, keyring.ServerKeys(**rings))
+
+    yield replace
+    keyring.KEYS.set(app, before)
+
+
+def succeeds(client, **body):
+    return client.post(LOGIN, json=factories.login(**body)).status_code == 200
+
+
+def has_waiting_email(app):
+    with contextlib.suppress(keyring.CannotOpen):
+        return bool(outbox.emails(app, "carol@example.org"))
+    return False
+
+
+def log_verifies(app):
+    done = app.test_cli_runner().invoke(args=["audit", "verify"])
+    return done.exit_code in (0, 3)  # 3: some events still wait for their checkpoint
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_lost_key_loses_what_the_runbook_says_alone(app, as_ann, client, lose, name):
+    with app.app_context():
+        writer = factories.vault("bob@example.org")
+        writer.put(text="a secret")
+        audit_log.sequence_all()
+    phone, codes = confirmed(as_ann)
+    session = client.post(LOGIN, json=factories.login("bob@example.org")).json
+    client.post("/api/v1/auth/signup", json=factories.signup("carol@example.org"))
+    bearer = {"Authorization": f"Bearer {session['access_token']}"}
+    refresh = {"refresh_token": session["refresh_token"]}
+
+    lose(name)
+
+    kept = {
+        "access token": client.get("/api/v1/auth/me", headers=bearer).status_code == 200,
+        "refresh token": client.post(REFRESH, json=refresh).status_code == 200,
+        "login": succeeds(client, email="bob@example.org"),
+        "login with second factor": succeeds(client, totp=phone.next_code()),
+        "login with recovery code": succeeds(client, recovery_code=codes[0]),
+        "waiting email": has_waiting_email(app),
+        "MACs of old events": log_verifies(app),
+    }
+    assert {what for what, is_kept in kept.items() if not is_kept} == LOST[name]
+    with app.app_context():
+        again = factories.session(factories.owner("bob@example.org"))
+    writer.client.environ_base["HTTP_AUTHORIZATION"] = again.headers["Authorization"]
+    assert writer.full().state.items == writer.state.items
