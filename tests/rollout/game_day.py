@@ -4,6 +4,7 @@ Starts a whole system with clients and alerts in a temporary folder, and lets se
 to it. It needs `make tools`, and changes nothing outside of the folder and the page.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -41,15 +42,20 @@ class Day:
         self.page.heading(heading)
         self.page.say(text)
 
-    def flask(self, service, *words, fails=False):
+    def flask(self, service, *words, fails=False, about=None):
         """Type a `flask` command in a container of a service; return its output.
 
         :param fails: whether it must fail; None if it may.
+        :param about: show the lines with this word alone, each with the one below.
         """
         done = self.system.flask(service, *words)
         assert fails in (None, done.returncode != 0), tools.output_of(done)
         output = done.stdout + (done.stderr if done.returncode else "")
-        self.page.typed(f"flask {' '.join(map(_quoted, words))}", output, done.returncode)
+        command = f"flask {' '.join(map(_quoted, words))}"
+        if about:
+            command += f" | grep -A1 {about}"
+            output = "\n".join(re.findall(rf"^.*{about}.*(?:\n *->.*)?$", output, re.M))
+        self.page.typed(command, output, done.returncode)
         return done.stdout
 
     def shell(self, server, script, **more):

@@ -11,7 +11,7 @@ from tests.client.devices import Device
 from tests.client.mailbox import link
 from tests.harness.timing import until
 from vaultr.client import errors
-from vaultr.client.vaultr_client import Reference, Vaultr
+from vaultr.client.vaultr_client import Vaultr
 
 VAULT = "Personal"
 PAUSE_SECONDS = 0.4
@@ -65,7 +65,7 @@ class Client:
 
     @contextlib.contextmanager
     def paused(self):
-        """Let the program rest, so that its owner can use the device."""
+        """Pause the program, so that its owner can use the device."""
         self._go.clear()
         until(self._idle.is_set, within=PATIENCE_SECONDS)
         yield self.device
@@ -84,13 +84,8 @@ class Client:
         with Vaultr(home=device.home / "vaultr", ca_file=self._ca_file, agent=False) as vaultr:
             vaultr.unlock(device.password)
             vaultr.sync()
-            read = vaultr.resolver()
-            known = {one.title for one in vaultr.each_item()}
-            return [
-                title
-                for title, password in self.stored.items()
-                if title not in known or read.value(Reference(VAULT, title, "password")) != password
-            ]
+            found = {one.title: one.detail["password"] for one in vaultr.each_revealed()}
+        return [title for title, password in self.stored.items() if found.get(title) != password]
 
     def _work(self):
         while not self._done.is_set():

@@ -146,7 +146,7 @@ def disk_full(day):
     system.fill_disk()
     day.alerts("VaultrErrorRate")
     ready = system.site.ask(system.site.ports["app"], "/api/ready")
-    day.say(f"Reads continue. `/api/ready` answers {ready[0]}.")
+    day.say(f"Reads continue: `/api/ready` answers {ready[0]}, with `{ready[1].decode().strip()}`.")
     day.page.runbook("Disk full")
     day.say("Space is freed. Nothing is restarted.")
     system.disk.make_room()
@@ -181,7 +181,7 @@ def mail_gone(day):
     day.alerts("VaultrMailStuck")
     day.page.runbook("Mail down")
     day.flask("worker", "mail", "list")
-    day.flask("worker", "doctor", fails=None)
+    day.flask("worker", "doctor", fails=None, about="mail")
     day.say("The mail server is back. The worker would send the email at its next attempt. Now:")
     system.start_mail()
     waiting = json.loads(system.flask("worker", "mail", "list", "--json").stdout)
@@ -204,10 +204,10 @@ def check(day):
     logins = sum(one.logins for one in system.clients)
     day.say(
         f"The server acknowledged {acknowledged} writes on this day. A new device of each owner"
-        f" reads all of them, with the values that were written. {failures} writes failed, and the"
-        f" client reported that. {logins} times a client had to log in again."
+        f" reads all of them, with the values that were written. Writes that failed, as the client"
+        f" reported: {failures}. Logins that clients had to repeat: {logins}."
     )
-    day.flask("sequencer", "audit", "verify", "--cross", fails=None)
+    day.flask("app", "audit", "verify", "--cross", fails=None)
     _back_up(day)
     day.flask("drill", "backup", "drill")
 
@@ -254,7 +254,7 @@ def _announce(day):
 
 
 def _reconcile(day):
-    """Let each client explain what the server has lost, and write it again."""
+    """Make each client explain what the server has lost, and write it again."""
     clients = day.system.clients
     day.say("Clients that saw later writes stop, and show what the server has lost:")
     until(lambda: all(client.alarm for client in clients), within=PATIENCE_SECONDS)

@@ -160,7 +160,7 @@ class System:
         )
 
     def name_server(self, server, name):
-        """Give an address a name, which the page shows."""
+        """Store the name that the page shows for an address."""
         port = re.search(r":(\d+)/", server.url)[1]
         self.names[f"127.0.0.1:{port}"] = name
 
