@@ -30,8 +30,10 @@ def serving(folder, *more):
     command += ["--auth-key", f"{KEY},{SECRET}", *map(str, more), str(folder)]
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
-        yield port
-        process.terminate()
+        try:
+            yield port
+        finally:
+            process.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,7 @@ def endpoint(tmp_path_factory):
 
 
 def use(endpoint, monkeypatch):
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
     for name, value in {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": KEY,
