@@ -188,3 +188,12 @@ def test_image_with_a_changed_manifest_is_rejected(key, tmp_path):
     assert done.returncode == 1
     assert "does not match its digest" in done.stderr
     assert not (tmp_path / "out" / "SHA256SUMS").exists()
+
+
+def test_unknown_base_builds_nothing(key, tmp_path):
+    """With changes in the work tree, or without buildah, it stops even earlier."""
+    done = _release(key, VERSION, "--base", "localhost/absent:1", "--to", tmp_path / "out")
+
+    assert done.returncode == 1, tools.output_of(done)
+    assert done.stderr.startswith("failed: "), done.stderr
+    assert not (tmp_path / "out").exists()
