@@ -1,5 +1,6 @@
 """Files, keys, schemas and places that `flask backup` cannot use: each has its own message."""
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -223,24 +224,26 @@ def test_failed_dump_leaves_no_file(flask, place, monkeypatch, tmp_path):
 
 def spoilt(place, monkeypatch, statement):
     """Make a backup, and change the data after it was counted and before the dump."""
-    original = digests.constraints
+    original = digests.computed
 
-    def change(connection):
-        found = original(connection)
-        connection.exec_driver_sql(statement)
-        connection.exec_driver_sql("COMMIT")
-        connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        return found
+    @contextlib.contextmanager
+    def computed(url, **options):
+        with original(url, **options) as tables:
+            found = tables()
+        with scratch.connected(url, isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(statement)
+        yield lambda: found
 
     with monkeypatch.context() as patched:
-        patched.setattr(digests, "constraints", change)
+        patched.setattr(digests, "computed", computed)
         patched.setattr(programs, "dump", dump_now)
         return create.create(current_settings(), Folder(place)).name
 
 
 def dump_now(address, _snapshot):
-    with transaction() as session:
-        snapshot = session.scalar(sa.text("SELECT pg_export_snapshot()"))
+    url = current_settings().database_url.get_secret_value()
+    with scratch.connected(url, isolation_level="REPEATABLE READ") as connection:
+        snapshot = connection.scalar(sa.text("SELECT pg_export_snapshot()"))
         yield from DUMP(address, snapshot)
 
 

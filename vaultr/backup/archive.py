@@ -6,12 +6,12 @@ dump is cut into parts: ``cat dump/*`` joins them again.
 
 import hashlib
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
 from vaultr.backup.errors import BackupError, InvalidBackup
-from vaultr.backup.manifest import Manifest
+from vaultr.backup.manifest import Manifest, TableDigest
 
 PART_BYTES: Final = 1024 * 1024
 MANIFEST: Final = "manifest.json"
@@ -24,11 +24,18 @@ _LARGEST_MANIFEST: Final = 16 * 1024 * 1024
 class ArchiveSource:
     """A file to read: the archive of a dump that is still being made.
 
+    :param tables: returns the digests of the tables, once the dump is read.
     :ivar error: what the dump's source raised, which the reader may wrap.
     """
 
-    def __init__(self, dump: Iterable[bytes], manifest: Manifest) -> None:
+    def __init__(
+        self,
+        dump: Iterable[bytes],
+        manifest: Manifest,
+        tables: Callable[[], Mapping[str, TableDigest]],
+    ) -> None:
         self.manifest = manifest
+        self._tables = tables
         self.error: BaseException | None = None
         self._blocks = self._made(dump)
         self._buffer = b""
@@ -53,7 +60,12 @@ class ArchiveSource:
             hashed.update(part)
             total += len(part)
             yield from self._member(f"{_PART}{number:09}", part)
-        self.manifest = replace(self.manifest, dump_bytes=total, dump_sha256=hashed.hexdigest())
+        self.manifest = replace(
+            self.manifest,
+            tables=self._tables(),
+            dump_bytes=total,
+            dump_sha256=hashed.hexdigest(),
+        )
         yield from self._member(MANIFEST, self.manifest.encode())
         yield bytes(2 * _BLOCK)
 

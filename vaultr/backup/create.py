@@ -86,14 +86,16 @@ def _alone() -> Iterator[None]:
 def _snapshot(settings: Settings, now: datetime) -> Iterator[ArchiveSource]:
     """Open one moment of the database as an archive to read."""
     if postgresql():
-        with transaction(snapshot=True) as session:
-            yield _of_postgresql(session, settings, now)
+        with transaction(snapshot=True) as work, _of_postgresql(work, settings, now) as source:
+            yield source
     else:
         with _of_sqlite(now) as source:
             yield source
 
 
-def _of_postgresql(session: Session, settings: Settings, now: datetime) -> ArchiveSource:
+@contextlib.contextmanager
+def _of_postgresql(session: Session, settings: Settings, now: datetime) -> Iterator[ArchiveSource]:
+    """Dump the database, and compute the digests of its tables at the same time."""
     connection = session.connection()
     connection.exec_driver_sql(_NO_LIMITS)
 
@@ -103,13 +105,10 @@ def _of_postgresql(session: Session, settings: Settings, now: datetime) -> Archi
     programs.check_version(int(read("SHOW server_version_num")))
     snapshot = str(read("SELECT pg_export_snapshot()"))
     manifest = _manifest(read, now, "postgresql", str(read("SHOW server_version")))
-    manifest = replace(
-        manifest,
-        tables=digests.of_postgresql(connection),
-        constraints=digests.constraints(connection),
-    )
-    address = Address.of(settings.database_url.get_secret_value())
-    return ArchiveSource(programs.dump(address, snapshot), manifest)
+    manifest = replace(manifest, constraints=digests.constraints(connection))
+    url = settings.database_url.get_secret_value()
+    with digests.computed(url, snapshot=snapshot) as tables:
+        yield ArchiveSource(programs.dump(Address.of(url), snapshot), manifest, tables)
 
 
 @contextlib.contextmanager
@@ -134,7 +133,7 @@ def _of_sqlite(now: datetime) -> Iterator[ArchiveSource]:
         with contextlib.closing(sqlite3.connect(copy)) as target:
             source.backup(target)
             target.execute("PRAGMA journal_mode = DELETE")
-        yield ArchiveSource(_pieces(copy), replace(manifest, tables=digests.of_sqlite(source)))
+        yield ArchiveSource(_pieces(copy), manifest, lambda: digests.of_sqlite(source))
 
 
 def _manifest(read: Callable[[str], Any], now: datetime, engine: str, server: str) -> Manifest:

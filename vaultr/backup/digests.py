@@ -4,13 +4,17 @@ The digest of a row is the first half of its SHA-256; the digest of a table is t
 64-bit numbers over all rows. A dump and a restore may order rows as they like.
 """
 
+import collections
+import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from vaultr.backup import scratch
 from vaultr.backup.manifest import Manifest, TableDigest
 
 _WORD: Final = 8
@@ -19,7 +23,15 @@ _AS_TEXT: Final = (
     "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL bytea_output = 'hex';"
     " SET LOCAL extra_float_digits = 1; SET LOCAL jit = off"
 )
-_TABLES: Final = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+_NO_LIMITS: Final = (
+    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
+    " SET LOCAL idle_in_transaction_session_timeout = 0"
+)
+# The largest one begins first, so that no connection works on it when all others are idle.
+_TABLES: Final = (
+    "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    " ORDER BY pg_relation_size(format('public.%I', tablename)::regclass) DESC, tablename"
+)
 _CONSTRAINTS: Final = (
     "SELECT conrelid::regclass || '.' || conname, pg_get_constraintdef(oid) FROM pg_constraint"
     " WHERE connamespace = 'public'::regnamespace AND conrelid <> 0 AND convalidated ORDER BY 1"
@@ -29,11 +41,53 @@ _SQLITE_TABLES: Final = (
 )
 
 
-def of_postgresql(connection: sa.Connection) -> dict[str, TableDigest]:
-    """Return the digests of all tables, in the connection's transaction."""
-    connection.exec_driver_sql(_AS_TEXT)
-    names = list(connection.scalars(sa.text(_TABLES)))
-    return {name: _of_table(connection, name) for name in names}
+@contextlib.contextmanager
+def computed(
+    url: str, *, snapshot: str | None = None, connections: int = 1
+) -> Iterator[Callable[[], dict[str, TableDigest]]]:
+    """Compute the digests of all tables of PostgreSQL while the block does something else.
+
+    Yield a function that waits for them. What is not computed when the block ends is cancelled.
+
+    :param snapshot: an exported snapshot, whose transaction is open.
+    :param connections: so many tables are read at the same time, each by one processor.
+    """
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(_reading(url, snapshot)) for _ in range(connections)]
+        todo = collections.deque(opened[0].scalars(sa.text(_TABLES)))
+        pool = stack.enter_context(ThreadPoolExecutor(connections))
+        running = [pool.submit(_of_tables, connection, todo) for connection in opened]
+
+        def result() -> dict[str, TableDigest]:
+            found = {name: table for one in running for name, table in one.result().items()}
+            return dict(sorted(found.items()))
+
+        try:
+            yield result
+        finally:
+            todo.clear()
+            for connection, one in zip(opened, running, strict=True):
+                driver: Any = connection.connection.dbapi_connection
+                if not one.done():
+                    driver.cancel()
+
+
+@contextlib.contextmanager
+def _reading(url: str, snapshot: str | None) -> Iterator[sa.Connection]:
+    with scratch.connected(url, isolation_level="REPEATABLE READ") as connection:
+        if snapshot is not None:
+            connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        connection.exec_driver_sql(f"SET TRANSACTION READ ONLY; {_NO_LIMITS}; {_AS_TEXT}")
+        yield connection
+
+
+def _of_tables(connection: sa.Connection, todo: collections.deque[str]) -> dict[str, TableDigest]:
+    found = {}
+    with contextlib.suppress(IndexError):  # nothing is left to do
+        while True:
+            name = todo.popleft()
+            found[name] = _of_table(connection, name)
+    return found
 
 
 def _of_table(connection: sa.Connection, name: str) -> TableDigest:

@@ -82,6 +82,8 @@ def dump(address: Address, snapshot: str) -> Iterator[bytes]:
     :raises ProgramFailed: with the last line that `pg_dump` wrote.
     """
     command = [_found("pg_dump"), "--format=custom", "--no-owner", "--no-privileges"]
+    # Most of it is sealed data in hex: level 1 takes a third of the time of 6.
+    command += ["--compress=1"]
     command += [f"--snapshot={snapshot}", f"--dbname={address.uri}", "--no-password"]
     with _started(command, address, stdout=subprocess.PIPE) as (process, messages):
         output = _pipe(process.stdout)

@@ -23,6 +23,7 @@ from vaultr.settings.model import Settings
 from vaultr.vault import service as vault
 
 _MOST_NAMED: Final = 5
+_READERS: Final = 2  # nobody else uses a restored database yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +124,8 @@ def differences(manifest: Manifest, url: str) -> Iterator[str]:
         with contextlib.closing(sqlite3.connect(path)) as file:
             yield from digests.differences(manifest, digests.of_sqlite(file), {})
         return
-    with scratch.connected(url) as connection:
-        tables = digests.of_postgresql(connection)
-        yield from digests.differences(manifest, tables, digests.constraints(connection))
+    with digests.computed(url, connections=_READERS) as tables, scratch.connected(url) as one:
+        yield from digests.differences(manifest, tables(), digests.constraints(one))
 
 
 def _missing_keys(manifest: Manifest) -> Iterator[str]:
