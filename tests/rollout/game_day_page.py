@@ -9,14 +9,14 @@ RUNBOOK = tools.ROOT / "docs" / "runbook.md"
 HEAD = """# Game day
 
 `python -m tests.rollout.game_day` has written this page (after `make tools`; as root, so that a
-small disk can be mounted). It takes about five minutes. Seven disasters happen one after the other
-to a running system under load:
+small disk can be mounted). It took 15 minutes on two cores that were busy with other work. Seven
+disasters happen one after the other to a running system under load:
 
 - the edge, the server with two processes, the worker and the sequencer of
   [docker-compose.yml](../docker-compose.yml), started as processes with exactly its settings;
 - PostgreSQL with the roles of [roles.sql](../deploy/postgres/roles.sql), Redis, a mail server with
   STARTTLS, and a bucket (`rclone serve s3`) that stands for another region;
-- three owners, each with a device, who write several items a second and read them back;
+- three owners, each with a device, whose program writes items and reads them back all the time;
 - a Prometheus that scrapes server, worker and sequencer, and loads
   [rules.yaml](../helm/vaultr/files/rules.yaml). Waiting times, windows and ages in the rules are
   divided by {factor}, so read a second as a minute. Nothing else is changed in them.
