@@ -12,7 +12,7 @@ from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.batches import Batches
 from vaultr.client.vaults.reader import Item, Reader
 from vaultr.client.vaults.write_intents import EditConflict, Put
-from vaultr.client.vaults.writer import TRIES, Writer, back_off
+from vaultr.client.vaults.writer import RETRIES, Writer
 
 Progress = Callable[[int, int], None]
 Notify = Callable[[str], None]
@@ -94,23 +94,23 @@ class Editor:
         base = self._base(vault, item, revision, before)
         if base is None:
             raise EditConflict(item.id, vault.state.items[item.id], _against(edited, item))
-        for left in range(TRIES - 1, -1, -1):
+        for attempt in RETRIES.attempts():
             new = self._merged(vault, base, item, edited)
             try:
                 written = self._writer.write(vault.id, [new])
             except EditConflict:
                 vault = self._reader.vault(vault.id)
                 held = vault.state.items.get(item.id)
-                if not left or held is None or held.state != "active":
+                if attempt.is_last or held is None or held.state != "active":
                     raise
-                back_off(left)
+                attempt.wait()
                 # Only now, so that the edit is based on the newest revision.
                 vault = self._writer.up_to_date(vault.id)
                 item = self.revealed(vault, item.id)
             else:
                 self._report_others(base, item)
                 return self._shown(written, new)
-        raise AssertionError("the last try returns or raises")
+        raise AssertionError  # attempts() ends with an error by itself
 
     def _base(
         self, vault: CachedVault, item: Item, revision: int | None, before: Item | None

@@ -1,7 +1,5 @@
 """Writes items to a vault: prepares entries, checks the response, rebases after other writes."""
 
-import secrets
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -29,6 +27,7 @@ from vaultr.client.storage.memory_cache import VaultCache
 from vaultr.client.storage.private_folder import CopyOutdated, FolderUnusable
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.http_transport import Answer
+from vaultr.client.transport.retry import RetryPolicy
 from vaultr.client.vaults.holder import Holder, SyncedVaults
 from vaultr.client.vaults.new_generation import NewGenerations
 from vaultr.client.vaults.sync import now_text, trashed
@@ -36,11 +35,10 @@ from vaultr.client.vaults.write_intents import EditConflict, PlannedChange
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Op
 
-TRIES: Final = 20
 # Writers that keep conflicting wait for random times, so that one of them gets through.
-_FIRST_PAUSE_SECONDS: Final = 0.02
-_LONGEST_PAUSE_SECONDS: Final = 1.0
-_JITTER: Final = secrets.SystemRandom()
+RETRIES: Final = RetryPolicy(
+    tries=20, first_pause_seconds=0.02, longest_pause_seconds=1.0, spread=(0.0, 1.0)
+)
 # The server limits writes per minute.
 _LONGEST_WAIT_SECONDS: Final = 65.0
 MOVED: Final = (HeadMoved, PreconditionFailed, Conflict, ItemNotFound)
@@ -110,17 +108,17 @@ class Writer:
         """
         with self._account.store.folder.locked():
             vault = self._held(vault_id)
-            for left in range(TRIES - 1, -1, -1):
+            for this_try in RETRIES.attempts():
                 try:
                     return attempt(vault)
                 except EditConflict:
                     raise
                 except MOVED as rejection:
-                    if not left:
+                    if this_try.is_last:
                         raise
-                    back_off(left)
+                    this_try.wait()
                     vault = self._rebased(vault, rejection)
-        raise AssertionError("the last try returns or raises")
+        raise AssertionError  # attempts() ends with an error by itself
 
     def up_to_date(self, vault_id: UUID) -> CachedVault:
         """Sync a vault."""
@@ -278,12 +276,6 @@ class Writer:
         """Return the state after a write, which passed the profile's head if it began there."""
         known = self._known(vault.id)
         return replace(state, passed=known) if known == vault.waypoint else state
-
-
-def back_off(left: int) -> None:
-    """Wait for a random time, longer the fewer of :data:`TRIES` are left."""
-    most = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (TRIES - 1 - left))
-    time.sleep(_JITTER.uniform(0, most))
 
 
 def _put_json(change: Change, n: int, generation: int) -> Json:
