@@ -16,7 +16,7 @@ DOCUMENT = b'{"overview": {"title": "Mail"}, "detail": {"password": "hunter2"}}'
 
 # Not counted, as in the house rules: leaf modules, and what lies behind an interface that a reader
 # of `add` need not open. Each line names the interface and the modules behind it.
-LEAVES = {"errors", "strict_json"}
+LEAVES = {"errors", "strict_json", "transport.retry"}  # used by name, read alone
 BEHIND = {
     "crypto.seal": {"crypto.aad", "crypto.keys", "crypto.primitives"},
     "background.agent_client": {"background.memory_protection", "background.socket_peers"},
