@@ -143,6 +143,41 @@ def test_unstored_change_is_invalidated_before_it_is_deleted(first_world, tmp_pa
     check_goes_on(world, "laptop", PASSWORD)
 
 
+@pytest.mark.parametrize("new_key", [False, True])
+def test_change_that_arrives_during_outcome_check_raises_no_alarm(first_world, tmp_path, new_key):
+    seen = set()
+    for arrival in itertools.count(1):
+        world = begun(first_world, tmp_path / str(arrival))
+        server, sent, numbers = world.server, [], itertools.count(1)
+
+        def hold_back(method, path, server=server, sent=sent):
+            if (method, path) == ("PUT", "/auth/credentials"):
+                sent.append(server.requests[-1][2])
+                raise Killed
+
+        def arrive(method, path, server=server, sent=sent, numbers=numbers, arrival=arrival):
+            if next(numbers) == arrival:
+                with contextlib.suppress(ServiceError):
+                    server._replace(json.loads(sent[0]))
+
+        server.before = hold_back
+        with contextlib.suppress(Killed):
+            world.device("laptop").change_password(PASSWORD, NEW, new_key=new_key)
+        server.before = arrive
+        ended = contextlib.suppress(WrongPassword, CredentialsInvalid, SessionEnded)
+        with world.device("laptop") as device, ended:
+            device.login(EMAIL, PASSWORD)
+        server.before = None
+
+        (password,) = opening(world, "laptop")
+        seen.add(password)
+        check_goes_on(world, "laptop", password)
+        if next(numbers) <= arrival:
+            break
+
+    assert seen == {PASSWORD, NEW}
+
+
 def test_server_outage_opens_old_password_and_reports_pending_change(first_world, tmp_path):
     world = begun(first_world, tmp_path / "away")
     dies(world, 14, new_key=False)

@@ -66,20 +66,36 @@ def settle(opened: UnlockedAccount) -> bool:
                 stays = change.wraps is None
                 adopt(store, change, {} if stays else {SESSION_FILE: None})
                 return True
-            shown = opened.refresh_profile()  # opening it proves its revision
-            if (
-                change.is_over(key_set)
-                and shown.revision >= change.account.key_set.profile.revision
-            ):
-                pending_change.remove(store.folder)
-                return False
-            if attempt.is_last:
-                raise AnswerInvalid(
-                    "The server shows neither the old nor the new master password as valid. Keep "
-                    "both: this device asks again with its next command."
-                )
-            opened.write_profile(opened.profile, lambda: None)  # it has no new head of a vault
+            try:
+                if _proves_absence(change, key_set, opened):
+                    pending_change.remove(store.folder)
+                    return False
+                if attempt.is_last:
+                    raise AnswerInvalid(
+                        "The server shows neither the old nor the new master password as valid. "
+                        "Keep both: this device asks again with its next command."
+                    )
+                opened.write_profile(opened.profile, lambda: None)  # it has no new head of a vault
+            except PinMismatch:
+                # The change may have arrived since /auth/me was read. The next attempt adopts it.
+                if attempt.is_last or not _is_stored_now(change, opened):
+                    raise
         raise AssertionError  # attempts() ends with an error by itself
+
+
+def _proves_absence(change: Change, key_set: KeySet, opened: UnlockedAccount) -> bool:
+    """Check whether the server rejects the change from now on: its profile is newer.
+
+    :raises PinMismatch: the server shows another account key by now.
+    """
+    shown = opened.refresh_profile()  # opening it proves its revision
+    newer = shown.revision >= change.account.key_set.profile.revision
+    return newer and change.is_over(key_set)
+
+
+def _is_stored_now(change: Change, opened: UnlockedAccount) -> bool:
+    account_id, key_set = key_set_of(opened.session.send("GET", "/auth/me"))
+    return account_id == opened.account_id and change.is_in(key_set)
 
 
 def _is_outdated(opened: UnlockedAccount) -> bool:
