@@ -56,7 +56,7 @@ def test_similar_names_are_suggested_without_secrets(device, hub):
 
 
 def test_missing_names_say_where_to_look(device, hub):
-    item = device.fails(1, "show", "Zebra")
+    item = device.fails(1, "show", "0815 4711")
     vault = device.fails(1, "list", "--vault", "Zebra")
     env_set = device.fails(1, "export", "Zebra")
     machine = device.fails(1, "machines", "show", "Zebra")

@@ -23,7 +23,7 @@ everything else into `.venv`:
 $ make run
 ```
 
-In a second terminal, in the same folder, say where the command and the server are:
+In a second terminal, in the same folder, set the paths of the command and the server:
 
 ```console
 $ export PATH="$PWD/.venv/bin:$PATH" VAULTR_URL=http://127.0.0.1:3000
