@@ -63,7 +63,8 @@ def test_missing_names_say_where_to_look(device, hub):
     code = device.fails(1, "code", "GitHub", "--field", "second")
 
     assert "To list the items: vaultr list" in item
-    assert "There is no such vault. Your vaults: Personal." in vault
+    assert "There is no such vault. Your vaults: " in vault
+    assert "Personal." in vault
     assert "To list the environment sets: vaultr list --type env_set" in env_set
     assert "To list the machines: vaultr machines list" in machine
     assert "To add a TOTP secret: vaultr edit ITEM --secret second" in code

@@ -336,8 +336,8 @@ def test_record_that_cannot_be_written_stops_before_any_change(cloud, tmp_path):
 def test_interrupt_exits_with_130_and_says_how_to_continue(cloud, proxy, tmp_path):
     cloud.push("1.1.0")
     proxy.errors["DescribeTasks"] = "ThrottlingException"  # the migration never ends
-    process = cloud.start("release", "ecs", "--tag", "1.1.0", "--record", tmp_path / "record",
-                          AWS_ENDPOINT_URL=proxy.url)  # fmt: skip
+    command = ["release", "ecs", "--tag", "1.1.0", "--record", tmp_path / "record"]
+    process = cloud.start(*command, AWS_ENDPOINT_URL=proxy.url)
     while "DescribeTasks" not in proxy.calls and process.poll() is None:
         time.sleep(0.05)
 
@@ -347,3 +347,4 @@ def test_interrupt_exits_with_130_and_says_how_to_continue(cloud, proxy, tmp_pat
     assert process.returncode == 130, errors
     assert "interrupted. Run the same command again" in errors
     assert "Traceback" not in errors
+    assert cloud.run(*command).returncode == 0
