@@ -177,7 +177,8 @@ def test_cancelled_email_leaves_the_recovery_key(site, tmp_path):
     result = first.done("recover", "--cancel")
 
     assert result == (
-        "The emailed token is invalid; no recovery had started. Your recovery key stays valid.\n"
+        "The emailed token no longer works; no recovery had started."
+        " Your recovery key stays valid.\n"
     )
     assert "No recovery is running" in first.fails(1, "recover", "--cancel")
     assert "Nothing was cancelled." in first.fails(1, "recover", "--cancel", "x" * 43)

@@ -209,15 +209,15 @@ def _cancel(options: GlobalOptions, token: str | None) -> None:
 def _cancelled_text(ended: "Cancelled") -> str:
     if ended.started is None:
         return (
-            "The token is invalid. If its recovery had started, that is cancelled, and the recovery"
-            " key is deleted; `vaultr status` on a device that is logged in shows whether you have"
-            " one."
+            "Cancelled: the emailed token no longer works. If its recovery had started, the"
+            " recovery is cancelled too, and its recovery key is deleted; `vaultr status` on a"
+            " device that is logged in shows whether you have one."
         )
     key = "Your recovery key stays valid."
     if ended.key_deleted:
         key = "Its recovery key is deleted. Create another: vaultr recovery-key create"
     if not ended.started:
-        return f"The emailed token is invalid; no recovery had started. {key}"
+        return f"The emailed token no longer works; no recovery had started. {key}"
     return f"The recovery that had started is cancelled. {key}"
 
 
