@@ -218,7 +218,7 @@ def test_factors_of_another_account_stay_as_they_are(app, as_ann, as_bob):
 
 
 def test_a_secret_that_was_moved_to_another_account_opens_nothing(app, client, as_ann, as_bob):
-    """Whoever can write to the database cannot give an account their own factor."""
+    """Somebody who can write to the database cannot give an account another factor."""
     confirmed(as_ann)
     phone, _ = confirmed(as_bob)
     with app.app_context(), transaction() as work:

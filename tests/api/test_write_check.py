@@ -1,14 +1,13 @@
 """A database that accepts no writes: readiness says so, and reads continue."""
 
-import contextlib
 import os
 import secrets
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import psycopg2
 import pytest
 
 from tests.harness import app_fixtures, servers
+from tests.harness.servers import run_sql
 from vaultr.database import write_check
 from vaultr.database.session import db
 from vaultr.settings.model import Settings
@@ -77,8 +76,10 @@ def test_check_leaves_nothing_in_the_database(app_at, migrated):
 
 def test_role_without_temporary_tables_still_notices_a_standby(app_at, migrated):
     role, parts = f"role_{secrets.token_hex(4)}", urlsplit(migrated)
-    run(migrated, f"CREATE ROLE {role} LOGIN PASSWORD 'for-a-test'")
-    run(migrated, f'REVOKE TEMPORARY ON DATABASE "{servers.database_name(migrated)}" FROM PUBLIC')
+    run_sql(migrated, f"CREATE ROLE {role} LOGIN PASSWORD 'for-a-test'")
+    run_sql(
+        migrated, f'REVOKE TEMPORARY ON DATABASE "{servers.database_name(migrated)}" FROM PUBLIC'
+    )
     netloc = f"{role}:for-a-test@{parts.netloc.rpartition('@')[2]}"
     limited = urlunsplit(parts._replace(netloc=netloc))
     try:
@@ -86,13 +87,7 @@ def test_role_without_temporary_tables_still_notices_a_standby(app_at, migrated)
             with app_at(url).app_context():
                 assert write_check.is_writable(5) is expected
     finally:
-        run(migrated, f"DROP ROLE {role}")
-
-
-def run(url, statement):
-    with contextlib.closing(psycopg2.connect(url)) as admin:
-        admin.autocommit = True
-        admin.cursor().execute(statement)
+        run_sql(migrated, f"DROP ROLE {role}")
 
 
 def test_read_only_sqlite_file_is_not_writable(app_at, tmp_path):

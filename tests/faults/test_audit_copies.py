@@ -1,16 +1,15 @@
 """The log verifies unchanged wherever its rows are copied to."""
 
-import contextlib
 import subprocess
 from uuid import UUID, uuid4
 
-import psycopg2
 import pytest
 import sqlalchemy as sa
 import time_machine
 
 from tests.client import restorable_server
 from tests.harness import app_fixtures, audit_log, servers
+from tests.harness.servers import run_sql
 from vaultr.audit import retention, service, state_file, transaction_hooks
 from vaultr.audit.events import Event
 from vaultr.audit.models import AuditEvent
@@ -57,22 +56,14 @@ def origin(postgres_url, tmp_path):
         db.engine.dispose()
 
 
-def command(url, statement):
-    with contextlib.closing(psycopg2.connect(url)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-
 def elsewhere(url):
     """Create a database with another collation and another time zone."""
-    [(icu,)] = command(url, "SELECT count(*) > 0 FROM pg_collation WHERE collprovider = 'i'")
+    [(icu,)] = run_sql(url, "SELECT count(*) > 0 FROM pg_collation WHERE collprovider = 'i'")
     locale = "LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'" if icu else "LC_COLLATE 'POSIX'"
     name = f"elsewhere_{uuid4().hex}"
-    command(url, f"CREATE DATABASE {name} TEMPLATE template0 {locale}")
-    command(url, f"ALTER DATABASE {name} SET timezone TO 'Asia/Kathmandu'")
-    command(url, f"ALTER DATABASE {name} SET datestyle TO 'German'")
+    run_sql(url, f"CREATE DATABASE {name} TEMPLATE template0 {locale}")
+    run_sql(url, f"ALTER DATABASE {name} SET timezone TO 'Asia/Kathmandu'")
+    run_sql(url, f"ALTER DATABASE {name} SET datestyle TO 'German'")
     return f"{url.rpartition('/')[0]}/{name}"
 
 

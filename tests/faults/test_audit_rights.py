@@ -1,6 +1,5 @@
 """The rights to the audit log: one table is the source of roles.sql, migrations and these tests."""
 
-import contextlib
 import os
 import re
 import subprocess
@@ -14,6 +13,7 @@ from psycopg2 import sql
 
 from tests import factories
 from tests.harness import app_fixtures, forked_programs, servers
+from tests.harness.servers import run_sql
 from vaultr.audit import rights
 from vaultr.database.session import db
 
@@ -22,14 +22,6 @@ TRIGGER = (
     "CREATE TRIGGER t BEFORE INSERT ON {} FOR EACH ROW"
     " EXECUTE FUNCTION suppress_redundant_updates_trigger()"
 )
-
-
-def run(url, statement):
-    with contextlib.closing(psycopg2.connect(url)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
 
 
 def as_role(url, role):
@@ -43,11 +35,11 @@ def migrated(tmp_path_factory):
     with servers.postgres(own=True) as server:
         url = servers.fresh_database(server.url)
         for role in ("vaultr_owner", rights.APP, rights.SEQUENCER):
-            run(url, f"CREATE ROLE {role} LOGIN")
-        run(url, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
-        run(url, "GRANT USAGE, CREATE ON SCHEMA public TO vaultr_owner")
-        run(url, f"GRANT USAGE ON SCHEMA public TO {rights.APP}, {rights.SEQUENCER}")
-        run(
+            run_sql(url, f"CREATE ROLE {role} LOGIN")
+        run_sql(url, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        run_sql(url, "GRANT USAGE, CREATE ON SCHEMA public TO vaultr_owner")
+        run_sql(url, f"GRANT USAGE ON SCHEMA public TO {rights.APP}, {rights.SEQUENCER}")
+        run_sql(
             as_role(url, "vaultr_owner"),
             "ALTER DEFAULT PRIVILEGES IN SCHEMA public"
             f" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {rights.APP}",
@@ -60,12 +52,12 @@ def migrated(tmp_path_factory):
 
 def granted(url, role):
     """Read all rights of a role to tables of the log, as the database has them."""
-    tables = run(
+    tables = run_sql(
         url,
         "SELECT table_name, privilege_type FROM information_schema.role_table_grants"
         f" WHERE grantee = '{role}' AND table_name LIKE 'audit%'",
     )
-    columns = run(
+    columns = run_sql(
         url,
         "SELECT table_name, privilege_type || '(' || column_name || ')'"
         " FROM information_schema.column_privileges c"
@@ -114,14 +106,14 @@ def test_roles_file_lists_the_same_rights():
     ],
 )
 def test_server_role_cannot_change_the_log(migrated, table, statement):
-    [(column,), *_] = run(
+    [(column,), *_] = run_sql(
         migrated,
         f"SELECT attname FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0",
     )
     filled = sql.SQL(statement).format(sql.Identifier(table), column=sql.Identifier(column))
 
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        run(as_role(migrated, rights.APP), filled)
+        run_sql(as_role(migrated, rights.APP), filled)
 
 
 @pytest.mark.parametrize("table", ["audit_event", "audit_leaf", "audit_node", "audit_checkpoint"])
@@ -129,7 +121,7 @@ def test_sequencer_role_cannot_rewrite_the_log(migrated, table):
     column = {"audit_event": "body", "audit_checkpoint": "note"}.get(table, "epoch")
     for statement in (f"UPDATE {table} SET {column} = {column}", f"TRUNCATE {table}"):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            run(as_role(migrated, rights.SEQUENCER), statement)
+            run_sql(as_role(migrated, rights.SEQUENCER), statement)
 
 
 def test_sequencer_and_server_work_under_their_own_roles(migrated, tmp_path):
@@ -147,8 +139,8 @@ def test_sequencer_and_server_work_under_their_own_roles(migrated, tmp_path):
         )
         assert done.returncode == 0, done.stderr
 
-    assert run(migrated, "SELECT count(*) FROM audit_pending") == [(0,)]
-    assert run(migrated, "SELECT count(*) FROM audit_checkpoint WHERE anchored_to IS NOT NULL")[
+    assert run_sql(migrated, "SELECT count(*) FROM audit_pending") == [(0,)]
+    assert run_sql(migrated, "SELECT count(*) FROM audit_checkpoint WHERE anchored_to IS NOT NULL")[
         0
     ] > (0,)
 
@@ -176,11 +168,11 @@ def test_revoked_insert_rejects_changes_and_commits_nothing(migrated, tmp_path, 
     with app.app_context():
         session = factories.session(factories.owner(f"{table}@example.org"))
     client, path = app.test_client(), "/api/v1/auth/logout"
-    run(migrated, f"REVOKE INSERT ON {table} FROM {rights.APP}")
+    run_sql(migrated, f"REVOKE INSERT ON {table} FROM {rights.APP}")
     try:
         rejected = client.post(path, headers=session.headers)
     finally:
-        run(migrated, f"GRANT INSERT ON {table} TO {rights.APP}")
+        run_sql(migrated, f"GRANT INSERT ON {table} TO {rights.APP}")
     done = client.post(path, headers=session.headers)
     with app.app_context():
         db.engine.dispose()

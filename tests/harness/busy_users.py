@@ -210,7 +210,7 @@ class Forgetful:
 
 
 class Users(UntilEnd):
-    """All users at once, each in a thread, until the block ends."""
+    """Runs all users, each in a thread, until the block ends."""
 
     def __init__(self, users, forgetful, url):
         self.record = Record()

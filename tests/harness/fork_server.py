@@ -57,7 +57,7 @@ def _exactly(connection, size):
 
 def serve(address):
     """Fork for each request until standard input ends; return a program's words in its process."""
-    # Whoever started the tests may have told them to ignore these; people's shells do not.
+    # A shell that starts the tests in the background makes them ignore these signals.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

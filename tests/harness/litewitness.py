@@ -2,8 +2,8 @@
 
 Debian's own build (litetlog 0.4.3-3+b3) cannot store any checkpoint. `persistTreeHead` binds the
 root as an array of bytes, and `sqlitex.setArg` of Debian's SQLite package takes slices only, so it
-panics ("reflect.Value.Bytes of unaddressable byte array"), whoever submits what. The build here
-binds the text that the program expects to read back, and changes nothing else.
+panics ("reflect.Value.Bytes of unaddressable byte array") for every client. The build here binds
+the text that the program expects to read back, and changes nothing else.
 """
 
 import contextlib

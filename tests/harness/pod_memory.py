@@ -1,12 +1,13 @@
 """A memory limit for a server's processes, and their highest use of memory."""
 
 import contextlib
-import threading
 import time
 import uuid
 from pathlib import Path
 
 import psutil
+
+from tests.harness.threads import UntilEnd
 
 # Folder, file with the limit, file with the highest use so far: cgroups of version 1, then of 2.
 CGROUPS = (
@@ -42,25 +43,16 @@ def _remove(group):
         time.sleep(0.1)
 
 
-class Memory:
+class Memory(UntilEnd):
     """The highest memory use of a process and its children, with shared pages counted once."""
 
     def __init__(self, pid, every=0.1):
         self.peak_mib = 0
         self._pid, self._every = pid, every
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look)
+        super().__init__([self._look])
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._done.set()
-        self._thread.join()
-
-    def _look(self):
-        while not self._done.wait(self._every):
+    def _look(self, done):
+        while not done.wait(self._every):
             with contextlib.suppress(psutil.Error):
                 parent = psutil.Process(self._pid)
                 family = [parent, *parent.children(recursive=True)]

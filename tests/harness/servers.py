@@ -17,11 +17,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 import psycopg2
 import redis
+from psycopg2.sql import Composable
 
 from tests.harness import server_programs
 
@@ -176,7 +178,7 @@ def fresh_database(url: str, *, template: str = "template0", name: str | None = 
     :param name: of the new database; by default a random one.
     """
     name = name or f"vaultr_{secrets.token_hex(6)}"
-    _command(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    run_sql(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
@@ -184,7 +186,7 @@ def drop_database(url: str) -> None:
     """Drop a database that ``fresh_database`` created, even with open connections."""
     name = database_name(url)
     other = urlunsplit(urlsplit(url)._replace(path="/postgres"))
-    _command(other, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    run_sql(other, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def database_name(url: str) -> str:
@@ -192,10 +194,13 @@ def database_name(url: str) -> str:
     return urlsplit(url).path.removeprefix("/")
 
 
-def _command(url: str, statement: str) -> None:
+def run_sql(url: str, statement: str | Composable) -> list[tuple[Any, ...]]:
+    """Run one statement outside a transaction, and return its rows, if it has any."""
     with contextlib.closing(psycopg2.connect(_libpq(url))) as connection:
         connection.autocommit = True
-        connection.cursor().execute(statement)
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
 
 
 def _libpq(url: str) -> str:

@@ -12,6 +12,7 @@ import urllib.request
 import yaml
 
 from tests.harness import metric_queries, servers
+from tests.harness.threads import UntilEnd
 from tests.harness.timing import until
 
 # An hour becomes a minute: the rules wait for minutes and hours.
@@ -101,24 +102,15 @@ class Prometheus:
         return False
 
 
-class Pager:
+class Pager(UntilEnd):
     """Notes when each alert began to fire, until the block ends."""
 
     def __init__(self, prometheus):
         self._prometheus = prometheus
-        self._done = threading.Event()
         self._lock = threading.Lock()
         self._began = time.monotonic()
         self._known, self._fired = set(), {}
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._done.set()
-        self._thread.join()
+        super().__init__([self._watch])
 
     def begin(self):
         """Forget what has fired so far; alerts that fire now count again when they begin again."""
@@ -138,8 +130,8 @@ class Pager:
         """Wait until none of these alerts fires any more."""
         until(lambda: not set(names) & self._prometheus.firing(), within=within)
 
-    def _watch(self):
-        while not self._done.wait(LOOK_SECONDS):
+    def _watch(self, done):
+        while not done.wait(LOOK_SECONDS):
             now = self._prometheus.firing()
             with self._lock:
                 for name in now - self._known:

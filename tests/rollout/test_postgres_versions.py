@@ -1,6 +1,5 @@
 """Every supported PostgreSQL, with TLS and SCRAM only: whom it lets in, and what a role may do."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ import pytest
 
 from tests.harness import app_fixtures, server_programs, servers
 from tests.harness.mail_servers import Certificate
+from tests.harness.servers import run_sql
 from tests.rollout import tools
 from vaultr.app import create_app
 from vaultr.database.session import db
@@ -62,9 +62,9 @@ def site(request):
         patch.setattr(server_programs, "_postgres_programs", lambda _: [programs])
         with servers.postgres(own=True) as server:
             found = Site(server, folder)
-            assert _run(server.url, "SHOW server_version")[0][0].startswith(f"{request.param}.")
+            assert run_sql(server.url, "SHOW server_version")[0][0].startswith(f"{request.param}.")
             _roles(server.url, folder)
-            _run(server.url, f"ALTER ROLE vaultr PASSWORD '{PASSWORD}'")
+            run_sql(server.url, f"ALTER ROLE vaultr PASSWORD '{PASSWORD}'")
             found.close()
             done = _flask(found.url(OWNER), folder, "db", "upgrade")
             assert done.returncode == 0, tools.output_of(done)
@@ -101,14 +101,6 @@ def _flask(url, folder, *arguments):
                           env=environ, capture_output=True, text=True)  # fmt: skip
 
 
-def _run(url, statement):
-    with contextlib.closing(psycopg2.connect(url)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-
 @pytest.mark.matrix(2)
 def test_server_is_ready_on_each_supported_version(site, tmp_path):
     environ = app_fixtures.environ_for(tmp_path, DATABASE_URL=site.url(APP))
@@ -120,7 +112,7 @@ def test_server_is_ready_on_each_supported_version(site, tmp_path):
 
     assert answer.json["ready"] is True, answer.json
     used = "SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
-    assert _run(site.url(APP), used) == [(True, "TLSv1.3")]
+    assert run_sql(site.url(APP), used) == [(True, "TLSv1.3")]
 
 
 @pytest.mark.matrix(2)
@@ -141,10 +133,10 @@ def test_client_rejects_wrong_authority_and_wrong_name(site, tmp_path):
 @pytest.mark.matrix(2)
 def test_server_asks_for_tls_and_scram_only(site):
     stored = "SELECT rolpassword FROM pg_authid WHERE rolname LIKE 'vaultr%'"
-    passwords = [row[0] for row in _run(site.url("vaultr"), stored) if row[0]]
+    passwords = [row[0] for row in run_sql(site.url("vaultr"), stored) if row[0]]
     assert len(passwords) >= 3
     assert all(one.startswith("SCRAM-SHA-256$") for one in passwords)
-    assert _run(site.url(APP, more="&require_auth=scram-sha-256"), "SELECT 1") == [(1,)]
+    assert run_sql(site.url(APP, more="&require_auth=scram-sha-256"), "SELECT 1") == [(1,)]
     for url in (
         site.url(APP).replace("verify-full", "disable"),
         site.url(APP, password="x" * 30),
@@ -166,7 +158,7 @@ def test_role_of_the_server_makes_and_drops_nothing(site):
     )  # fmt: skip
     for statement in statements:
         with pytest.raises(psycopg2.Error) as error:
-            _run(site.url(APP), statement)
+            run_sql(site.url(APP), statement)
         assert error.value.pgcode == NO_RIGHT, statement
 
-    assert _run(site.url(APP), "SELECT count(*) >= 0 FROM accounts") == [(True,)]
+    assert run_sql(site.url(APP), "SELECT count(*) >= 0 FROM accounts") == [(True,)]

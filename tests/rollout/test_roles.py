@@ -1,6 +1,5 @@
 """deploy/postgres/roles.sql, run by a superuser or by a managed master user."""
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from psycopg2 import sql
 
 from tests.harness import server_programs, servers
+from tests.harness.servers import run_sql
 from tests.rollout import tools
 
 PASSWORD = "a-password-of-more-than-20-letters"
@@ -37,8 +37,8 @@ def database(request, server):
     _forget_roles(server.url)
     if request.param == "master":
         name = sql.Identifier(servers.database_name(url))
-        _run(server.url, "CREATE ROLE master LOGIN CREATEDB CREATEROLE")
-        _run(server.url, sql.SQL("ALTER DATABASE {} OWNER TO master").format(name))
+        run_sql(server.url, "CREATE ROLE master LOGIN CREATEDB CREATEROLE")
+        run_sql(server.url, sql.SQL("ALTER DATABASE {} OWNER TO master").format(name))
         url = url.replace("//vaultr@", "//master@")
     yield url
     servers.drop_database(url.replace("//master@", "//vaultr@"))
@@ -50,30 +50,30 @@ def test_owner_creates_tables_and_server_only_changes_rows(database, tmp_path):
         done = _roles(database, tmp_path)
         assert done.returncode == 0, tools.output_of(done)
 
-    _run(_as(database, OWNER), "CREATE TABLE things (id serial PRIMARY KEY)")
-    _run(_as(database, APP), "INSERT INTO things DEFAULT VALUES")
-    _run(_as(database, APP), "UPDATE things SET id = 2")
-    _run(_as(database, APP), "DELETE FROM things")
+    run_sql(_as(database, OWNER), "CREATE TABLE things (id serial PRIMARY KEY)")
+    run_sql(_as(database, APP), "INSERT INTO things DEFAULT VALUES")
+    run_sql(_as(database, APP), "UPDATE things SET id = 2")
+    run_sql(_as(database, APP), "DELETE FROM things")
     for statement in ("CREATE TABLE t (i int)", "DROP TABLE things", "TRUNCATE things"):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            _run(_as(database, APP), statement)
+            run_sql(_as(database, APP), statement)
 
 
 def test_tables_that_a_restore_brought_are_opened_to_the_server(database, tmp_path):
     _roles(database, tmp_path)
     owner = _as(database, OWNER)
-    _run(owner, "CREATE TABLE things (id serial PRIMARY KEY)")
-    _run(owner, "CREATE TABLE audit_event (id int)")
-    _run(owner, "REVOKE ALL ON things, audit_event, things_id_seq FROM vaultr_app")
+    run_sql(owner, "CREATE TABLE things (id serial PRIMARY KEY)")
+    run_sql(owner, "CREATE TABLE audit_event (id int)")
+    run_sql(owner, "REVOKE ALL ON things, audit_event, things_id_seq FROM vaultr_app")
 
     assert _roles(database, tmp_path).returncode == 0
 
-    _run(_as(database, APP), "INSERT INTO things DEFAULT VALUES")
-    _run(_as(database, APP), "DELETE FROM things")
-    _run(_as(database, APP), "INSERT INTO audit_event VALUES (1)")
+    run_sql(_as(database, APP), "INSERT INTO things DEFAULT VALUES")
+    run_sql(_as(database, APP), "DELETE FROM things")
+    run_sql(_as(database, APP), "INSERT INTO audit_event VALUES (1)")
     for statement in ("UPDATE audit_event SET id = 2", "DELETE FROM audit_event"):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            _run(_as(database, APP), statement)
+            run_sql(_as(database, APP), statement)
 
 
 def test_missing_or_short_role_password_is_rejected(database, tmp_path):
@@ -87,12 +87,12 @@ def test_missing_or_short_role_password_is_rejected(database, tmp_path):
 def test_a_role_that_had_too_many_rights_loses_them(server, tmp_path):
     url = servers.fresh_database(server.url)
     _forget_roles(server.url)
-    _run(server.url, f"CREATE ROLE {APP} LOGIN SUPERUSER CREATEROLE")
+    run_sql(server.url, f"CREATE ROLE {APP} LOGIN SUPERUSER CREATEROLE")
 
     assert _roles(url, tmp_path).returncode == 0
 
     requested = f"SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = '{APP}'"
-    assert _run(server.url, requested) == [(False,)]
+    assert run_sql(server.url, requested) == [(False,)]
     servers.drop_database(url)
 
 
@@ -117,15 +117,7 @@ def _as(url, role):
     return f"postgresql://{role}@{url.partition('@')[2]}"
 
 
-def _run(url, statement):
-    with contextlib.closing(psycopg2.connect(url)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-
 def _forget_roles(url):
     """Remove the roles of the test before; its database, with all that they owned, is gone."""
     for role in (APP, OWNER, "master"):
-        _run(url, f"DROP ROLE IF EXISTS {role}")
+        run_sql(url, f"DROP ROLE IF EXISTS {role}")

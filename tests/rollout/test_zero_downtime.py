@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.harness.threads import UntilEnd
 from tests.rollout.compose_processes import Site
 from tests.rollout.fake_kubectl import Cluster
 from tests.rollout.load import Load
@@ -80,25 +81,16 @@ def _stop(site, name, codes):
     codes.append(site.stop(name))
 
 
-class _Following:
+class _Following(UntilEnd):
     """Stands in for what moves traffic when the selector of the Service has changed."""
 
     def __init__(self, site, leads):
         self._site, self._leads = site, leads
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._follow)
+        super().__init__([self._follow])
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._done.set()
-        self._thread.join()
-
-    def _follow(self):
+    def _follow(self, done):
         seen = 0
-        while not self._done.wait(0.05):
+        while not done.wait(0.05):
             colours = self._leads.read_text().split()
             if len(colours) > seen:
                 seen = len(colours)
