@@ -46,7 +46,7 @@ def as_role(postgres_url, redis_url, tmp_path):
         with owner.app_context():
             db.engine.dispose()
         servers.drop_database(url)
-        servers._command(postgres_url, f"DROP ROLE {name}")
+        servers.run_sql(postgres_url, f"DROP ROLE {name}")
 
 
 def unbuilt(environ):

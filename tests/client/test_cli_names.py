@@ -64,7 +64,7 @@ def test_missing_names_say_where_to_look(device, hub):
 
     assert "To list the items: vaultr list" in item
     assert "There is no such vault. Your vaults: " in vault
-    assert "Personal." in vault
+    assert "Personal" in vault.partition("Your vaults: ")[2]
     assert "To list the environment sets: vaultr list --type env_set" in env_set
     assert "To list the machines: vaultr machines list" in machine
     assert "To add a TOTP secret: vaultr edit ITEM --secret second" in code
