@@ -3,7 +3,7 @@
 import gc
 
 _was_enabled = gc.isenabled()
-gc.disable()  # imports create no garbage, and looking for it would take a sixth of their time
+gc.disable()  # Imports create no garbage; collecting would take a sixth of their time.
 
 from click import Command
 from flask import Blueprint, Flask
@@ -65,7 +65,7 @@ from vaultr.vault.routes.blueprint import blueprint as vaults
 from vaultr.web.routes import blueprint as web
 
 if _was_enabled:
-    gc.freeze()  # objects created so far stay: the next collection need not visit them
+    gc.freeze()  # Exclude the objects created so far from garbage collection.
     gc.enable()
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
@@ -93,7 +93,7 @@ COMMANDS: tuple[Command, ...] = (
 
 
 def create_app(settings: Settings) -> Flask:
-    """Build the server that ``settings`` describes; nothing else changes the result."""
+    """Build the server from ``settings``, its only input."""
     app = flask_tuning.Server("vaultr", static_folder=None)
     app.config.from_mapping(settings.for_flask())
     route_converters.init_app(app)
@@ -136,7 +136,7 @@ def create_app(settings: Settings) -> Flask:
 
 
 def _connect(app: Flask, settings: Settings) -> None:
-    """Pass to each layer what it needs from the layers above; the order is that of a request."""
+    """Pass to each layer what it needs from higher layers, in the order of a request."""
     session_check.init_app(
         app, sessions=auth.session_check(settings), machines=machines.machine_check()
     )

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class AppSlot(Generic[T]):
-    """Hold one typed value for each app.
+    """One typed value for each app.
 
     The module that owns the value creates the slot. To read it you import that module, so the
     import contracts see the dependency and mypy knows the type.
@@ -40,7 +40,7 @@ class AppSlot(Generic[T]):
     def default(self, value: T, app: Flask | None = None) -> T:
         """Return the value of ``app``; if it was never set, store ``value`` first.
 
-        If several threads call this together, the first one decides, and all get its value.
+        If several threads call this at the same time, all get the value of the first one.
         """
         stored: T = _extensions(app).setdefault(self.name, value)
         return stored

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 _UUID7 = 7
-_LATEST_MS = 253_402_300_799_999  # the end of the year 9999, the last that datetime has
+_LATEST_MS = 253_402_300_799_999  # the end of the year 9999, the last year that datetime supports
 
 
 def now() -> datetime:
@@ -18,7 +18,7 @@ def text(moment: datetime) -> str:
 
 
 def of_uuid7(value: UUID) -> datetime | None:
-    """Return the time in a UUIDv7 (RFC 9562 §5.7), or None if the id has none that can be."""
+    """Return the time in a UUIDv7 (RFC 9562 §5.7), or None if the id contains no valid time."""
     milliseconds = value.int >> 80
     if value.version != _UUID7 or milliseconds > _LATEST_MS:
         return None

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field: a JSON pointer, and a message that never repeats the value."""
+    """An invalid field: its JSON pointer, and a message that never contains the value."""
 
     pointer: str
     message: str
@@ -16,8 +16,8 @@ class FieldError:
 class ServiceError(Exception):
     """The base of all errors that a client may see. Raising one rolls back the transaction.
 
-    Features subclass a kind below and define a ``slug``, which is API: never rename one. The first
-    line of the docstring is the problem's detail, unless ``detail`` is passed.
+    Features subclass a kind below and define a ``slug``, which is part of the API: never rename
+    one. The first line of the docstring is the problem's detail, unless ``detail`` is passed.
 
     :param errors: the invalid fields.
     :param members: further members of the problem document, such as ``revision``.

@@ -1,4 +1,4 @@
-"""The Flask extensions, unbound; the package that owns one binds it to the app."""
+"""The Flask extensions, unbound; the package that owns an extension binds it to the app."""
 
 from flask_jwt_extended import JWTManager
 from flask_limiter import Limiter
@@ -10,8 +10,8 @@ from vaultr import request_context
 
 
 def _address() -> str:
-    # Never empty (an empty key skips the limit), and never raises (that would count as a storage
-    # failure).
+    # Never return an empty key, which skips the limit, and never raise, which would count as a
+    # storage failure.
     return request_context.current_origin().address
 
 

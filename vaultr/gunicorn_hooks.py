@@ -44,7 +44,7 @@ _ITS_OWN = (
     "WORKER TIMEOUT",
     "Worker (",
 )
-# Blocks from this size on come directly from the system, and go back there when they are freed.
+# Blocks of at least this size are allocated by mmap, and returned to the system when freed.
 DIRECT_BYTES: Final = 256 * 1024
 _M_MMAP_THRESHOLD: Final = -3  # malloc.h
 SWITCH_SECONDS: Final = 0.001
@@ -52,7 +52,7 @@ STALLED_SECONDS: Final = 30  # the time that gunicorn waits for a silent worker
 
 
 class JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
-    """Sends gunicorn's messages to the structured log, without anything a client sent."""
+    """Sends gunicorn's messages to the structured log, without any data from clients."""
 
     def setup(self, cfg: Any) -> None:
         """Pass records on to the root logger, which writes JSON lines."""
@@ -76,7 +76,7 @@ class JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
 
 
 def _filled(msg: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Insert the arguments into messages whose arguments are gunicorn's own; drop all others."""
+    """Insert the arguments into gunicorn's own messages; leave them out of all other messages."""
     text = str(msg)
     return (text % args,) if args and text.startswith(_ITS_OWN) else (text, *args)
 
@@ -89,7 +89,7 @@ def address(settings: Settings) -> str:
 
 
 def greeting(settings: Settings) -> str:
-    """Return a start-up message: what is running, and what production needs instead."""
+    """Return the start-up message: what is running, and what production needs instead."""
     if settings.production:
         return f"Vaultr (production) listens on {address(settings)}"
     sqlite = settings.database_url.get_secret_value().startswith("sqlite")
@@ -159,13 +159,12 @@ def listen_for_metrics(settings: Settings) -> None:
 
 
 def end_stalls(listeners: Iterable[Any], seconds: int = STALLED_SECONDS) -> None:
-    """Set time limits on the listeners, so that stalled clients do not occupy threads.
+    """Set timeouts on the listening sockets, so that stalled clients do not occupy threads.
 
-    gunicorn waits without limit for half a request, or for a client that reads half a response. On
-    Linux accepted sockets inherit a listener's limits: half a body then gets 400, half a header
-    closes
-    the connection. A client that sends a byte now and then can still wait long, so put a buffering
-    proxy in front.
+    gunicorn would wait without limit for the rest of a request, or for a client that stops reading
+    a response. On Linux accepted sockets inherit a listener's timeouts: an incomplete body then
+    gets 400, an incomplete header closes the connection. A client that sends a byte now and then
+    can still occupy a thread, so put a buffering proxy in front.
     """
     limit = struct.pack("ll", seconds, 0)
     for listener in listeners:
@@ -182,7 +181,7 @@ def drain_on_term(server: Any, seconds: int) -> None:
     stop = server.handle_term
 
     def drain() -> None:
-        if health.is_draining():  # by the timer, or by a second signal
+        if health.is_draining():  # called by the timer, or by a second signal
             stop()
             return
         health.start_draining()
@@ -195,27 +194,27 @@ def drain_on_term(server: Any, seconds: int) -> None:
 
 
 def begin_request(received: Any) -> None:
-    """Pass gunicorn's request on, so that a response can close its connection in order."""
+    """Store gunicorn's request, so that a response can close its connection gracefully."""
     unread_bodies.set_received(received)
 
 
 def take_turns(worker: Any, settings: Settings) -> None:
-    """Make the threads of a worker serve client addresses in turn, not connections."""
+    """Make a worker's threads serve client addresses in rotation, not connections in order."""
     worker.get_thread_pool = lambda: fair_threads.pool(settings.web_threads, settings)
 
 
 def after_fork(app: Flask, settings: Settings, *, is_first: bool) -> None:
     """Discard the master's connections, and start this worker's background thread.
 
-    The keys are read again, so that a reload brings rotated keys to workers without an
-    interruption. The first worker logs a database that does not respond, and all keep trying.
+    The keys are read again, so that workers get rotated keys by a reload, without an interruption.
+    If the database does not respond, the first worker logs that, and all keep trying.
     """
     return_freed_memory()
     sys.setswitchinterval(SWITCH_SECONDS)
     lingering_close.replace_closing()
     engine.after_fork(app)
     reload_keys(app)
-    gc.freeze()  # what the app consists of stays: no collection need visit it
+    gc.freeze()  # Exclude the app's objects from garbage collection; they are never freed.
     statsd.start(settings.statsd_host)
     instrumentation.trace(app, os.environ)
     instrumentation.set_constant_gauges(app)
@@ -229,20 +228,20 @@ def after_fork(app: Flask, settings: Settings, *, is_first: bool) -> None:
 
 
 def return_freed_memory() -> None:
-    """Make the C library give large blocks back to the system as soon as they are freed.
+    """Make the C library return large blocks to the system as soon as they are freed.
 
-    glibc would raise the size of what it gets from the system directly up to 32 MiB. From then on
-    the buffers of pages and bodies come from its heaps, one for each thread, which rarely shrink:
-    a worker that sent 16 large pages kept 100 MiB. Other C libraries have no such function.
+    glibc would raise its mmap threshold to up to 32 MiB. Buffers of pages and bodies would then
+    come from its heaps, one for each thread, which rarely shrink: a worker that sent 16 large pages
+    kept 100 MiB. Other C libraries have no such function.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, DIRECT_BYTES)
 
 
 def reload_keys(app: Flask) -> None:
-    """Load the keys that the settings name now; keep the known ones if those are unusable.
+    """Load the keys again from the settings; keep the current keys if the new ones are unusable.
 
-    A file may be half written at this moment, and that must not end a replaced worker.
+    A key file may be half written at this moment, which must not stop a worker from starting.
     """
     try:
         settings = Settings.from_environ(os.environ)
@@ -255,8 +254,8 @@ def reload_keys(app: Flask) -> None:
 def reload_on_hup(server: Any) -> None:
     """On SIGHUP replace the workers one by one, unless the new ones could not start.
 
-    gunicorn would end with its last worker. ``handle_hup`` is a private name of gunicorn's; a test
-    pins it.
+    gunicorn would exit if no worker can start. ``handle_hup`` is a private name of gunicorn's; a
+    test pins it.
     """
     replace = server.handle_hup
 
@@ -273,7 +272,7 @@ def reload_on_hup(server: Any) -> None:
 
 
 def before_exit(app: Flask) -> None:
-    """Stop this worker's background thread, and record what only this process knows."""
+    """Stop this worker's background thread, and store the counts that only this process has."""
     stop = _STOP.clear(app)
     if stop is not None:
         stop()
@@ -284,7 +283,7 @@ def before_exit(app: Flask) -> None:
 
 
 def worker_gone(process_id: int) -> None:
-    """Keep the metrics that an ended worker counted."""
+    """Keep the counters of a worker that has ended."""
     try:
         prometheus_endpoint.forget_process(process_id)
     except OSError as error:  # a full /dev/shm must not end the master

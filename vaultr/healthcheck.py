@@ -1,8 +1,8 @@
 """`python -m vaultr.healthcheck`: check a container from inside; exit code 0 means healthy.
 
-With ``--worker`` it checks the file that `flask worker` keeps touching. With ``--api URL`` it sends
-a real API request as a user of ``URL`` (BASE_URL) does, by default to the server in this container,
-with ``--at ADDRESS`` to another one. `deploy/blue-green switch` and `helm test` use it.
+With ``--worker`` it checks the heartbeat file that `flask worker` touches. With ``--api URL`` it
+sends an API request as a user of ``URL`` (BASE_URL) would, by default to the server in this
+container, with ``--at ADDRESS`` to another one. `deploy/blue-green switch` and `helm test` use it.
 
 It imports neither Flask nor a database driver, since a small container runs it every few seconds.
 """
@@ -31,7 +31,8 @@ _HOPS: Final = 8
 def main() -> int:
     """Check the server or the worker in this container, and write problems to stderr.
 
-    :return: the exit code: 0, or 1 without a 200 response within 3 s, or without a sign of life.
+    :return: the exit code: 0, or 1 without a 200 response within 3 s, or without a recent
+        heartbeat.
     """
     parser = argparse.ArgumentParser(prog="python -m vaultr.healthcheck", description=__doc__)
     parser.add_argument("--worker", action="store_true", help="Check the worker")
@@ -46,7 +47,7 @@ def main() -> int:
 
 
 def _api(url: str, at: str | None) -> int:
-    """Ask for the login parameters of an unknown address: uses proxy, limits and database."""
+    """Request login parameters of an unknown address: uses proxy, rate limits and database."""
     if not url:
         given, _ = loader.read(os.environ, {"BASE_URL"})
         url = given.get("BASE_URL", "")
@@ -57,7 +58,7 @@ def _api(url: str, at: str | None) -> int:
     headers = {
         "Host": user.netloc,
         "Content-Type": "application/json",
-        # As many hops as TRUSTED_PROXIES can require.
+        # TRUSTED_PROXIES can require at most this many hops.
         "X-Forwarded-Proto": ", ".join([user.scheme] * _HOPS),
         "X-Forwarded-For": ", ".join([_LOOPBACK] * _HOPS),
     }
@@ -81,7 +82,7 @@ def _server() -> int:
 
 
 def _network_address() -> str:
-    """Return this container's address: TRUSTED_PROXIES may trust its network, but not loopback."""
+    """Return this container's network address: TRUSTED_PROXIES may include it, but not loopback."""
     try:
         return socket.gethostbyname(socket.gethostname())
     except OSError:
@@ -117,7 +118,7 @@ def _own_address() -> tuple[str, int]:
 
 
 def _address(bind: str, port: int) -> tuple[str, int]:
-    """Return where to connect: a server that listens on all addresses is reached on loopback."""
+    """Return the address to connect to: loopback if the server listens on all addresses."""
     host, colon, own = (
         bind.rpartition(":") if bind.rpartition("]")[2].count(":") == 1 else (bind, "", "")
     )

@@ -1,4 +1,4 @@
-"""Shared parts of operator commands: errors, output as text or JSON, confirmation."""
+"""Helpers shared by operator commands: errors, output as text or JSON, confirmation."""
 
 import json
 import os
@@ -80,7 +80,7 @@ def option(function: Any) -> Any:
 
 
 def confirmed(name: str, typed: str | None, *, what: str) -> None:
-    """Ask the operator to type a name before something is destroyed.
+    """Ask the operator to type a name before anything is destroyed.
 
     :raises click.ClickException: the name differs, or there is no terminal.
     """

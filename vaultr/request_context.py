@@ -13,8 +13,8 @@ Kind = Literal["account", "machine"]
 class Actor:
     """An authenticated sender: an account with a session, or a machine of an account.
 
-    :ivar session_id: the session; of a machine, its own id.
-    :ivar epoch: the account's epoch when the token was signed; of a machine, its revision.
+    :ivar session_id: the session; for a machine, the machine's id.
+    :ivar epoch: the account's epoch when the token was signed; for a machine, its revision.
     :ivar fresh_until: the end of the last step-up (or login); None for a machine.
     :ivar in_network: the request comes from a network that the machine may use.
     """
@@ -28,13 +28,13 @@ class Actor:
 
     @property
     def id(self) -> UUID:
-        """Return the id of the account or machine, under which it acts and holds keys."""
+        """Return the id of the account or machine, under which keys are stored."""
         return self.account_id if self.kind == "account" else self.session_id
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request comes from, with no more detail than may be stored.
+    """Where a request comes from, limited to what may be stored.
 
     ``network`` is the client's /24 or /48, ``address`` the key for rate limits (IPv6: /64),
     ``family``
@@ -81,7 +81,7 @@ def set_actor(actor: Actor | None) -> None:
 
 
 def current_origin() -> Origin:
-    """Return the origin of this request; ``NOWHERE`` outside of a request."""
+    """Return the origin of this request, or ``NOWHERE`` outside of a request."""
     return _origin.get()
 
 

@@ -46,8 +46,8 @@ class Contract:
 
     :ivar idempotent: an Idempotency-Key on an authenticated POST returns the first response again.
     :ivar machines: whether machines may call the view, besides accounts.
-    :ivar prove: raises an error unless the first bytes of a large body prove its sender. Without
-        it, a live session is the proof.
+    :ivar prove: raises an error unless the first bytes of a large body prove who sent it; without
+        it, the session must be alive.
     :ivar if_match: whether the view reads an optional If-Match.
     """
 

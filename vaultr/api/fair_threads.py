@@ -1,8 +1,8 @@
 """Worker threads that serve client addresses in turn.
 
 gunicorn hands requests to its threads in the order in which they arrive, so a client with thirty
-connections makes everybody else wait behind thirty requests of its own. Here the requests of each
-client address wait in a queue of their own, and a free thread takes the first of the next queue.
+connections makes everybody else wait behind its thirty requests. Here each client address has its
+own queue, and a free thread takes the first request of the next queue.
 """
 
 import re
@@ -20,25 +20,25 @@ from vaultr.settings.model import Settings
 
 Job: TypeAlias = tuple["Future[Any]", Callable[[], Any]]
 
-# As much of a request as is searched for the header of a proxy, which proxies send early.
+# How many bytes of a request to search for X-Forwarded-For; proxies send this header early.
 HEAD_BYTES: Final = 4096
 _FORWARDED: Final = re.compile(rb"\r\nX-Forwarded-For:[ \t]*([^\r\n]*)(?=\r\n)", re.I)
 
 
 class Turns:
-    """Jobs by name; each name has its turn before one has a second."""
+    """Jobs by name. They run in rotation: one job of each name before a second job of any name."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._jobs: OrderedDict[str, deque[Job]] = OrderedDict()
 
     def add(self, name: str, job: Job) -> None:
-        """Add a job behind the others of that name."""
+        """Add a job to the end of the queue of that name."""
         with self._lock:
             self._jobs.setdefault(name, deque()).append(job)
 
     def take(self) -> Job:
-        """Remove and return the first job of the name whose turn it is; one must be left."""
+        """Remove and return the next job. Call it only if a job is waiting."""
         with self._lock:
             name, jobs = self._jobs.popitem(last=False)
             job = jobs.popleft()
@@ -48,7 +48,7 @@ class Turns:
 
 
 class FairThreads(ThreadPoolExecutor):
-    """A thread pool that takes jobs by turns.
+    """A thread pool that serves the names of its jobs in rotation.
 
     :param name_of: returns the name under which a job waits, from the arguments of `submit`.
     """
@@ -59,7 +59,7 @@ class FairThreads(ThreadPoolExecutor):
         self._turns = Turns()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Run a function when it is its turn."""
+        """Queue a function, to run it in a thread when it is its turn."""
         future: Future[Any] = Future()
         self._turns.add(self._name_of(*args), (future, partial(function, *args, **kwargs)))
         super().submit(self._run_next)
@@ -91,9 +91,9 @@ def pool(threads: int, settings: Settings) -> FairThreads:
 
 
 def _forwarded_for(connection: socket.socket) -> str:
-    """Return the X-Forwarded-For of the request that has arrived, without reading it.
+    """Return the X-Forwarded-For of a request that has arrived, without consuming it.
 
-    It decides the order of requests only. Everything else is read from the parsed request.
+    Use it only to order requests. All else is read from the parsed request.
     """
     with suppress(OSError):
         head = connection.recv(HEAD_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)

@@ -14,7 +14,7 @@ class Server(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return each function unchanged: none is a coroutine.
 
-        Flask would check every hook on every request, which costs as much as reading the token.
+        Flask would check every hook on every request, which takes as long as reading the token.
         """
         return func
 
@@ -29,7 +29,7 @@ class Server(Flask):
 class ConstantHeaders:
     """WSGI middleware that adds the headers that are the same on every response.
 
-    On a Flask response each would be checked for line breaks, and copied, twice.
+    Flask would check each of them for line breaks and copy it, both twice.
     """
 
     def __init__(self, wsgi_app: Any, headers: list[tuple[str, str]]) -> None:
@@ -46,8 +46,9 @@ class ConstantHeaders:
 def take_talisman_headers(app: Flask) -> dict[str, str]:
     """Remove Talisman's hooks from ``app``, and return the headers that it would set.
 
-    It would write them again for each response, 28 µs of the 133 µs of a response without I/O, and
-    believe X-Forwarded-Proto from anybody. TRUSTED_PROXIES alone decides about HSTS.
+    Talisman would write them again for each response, which takes 28 µs of the 133 µs of a response
+    without I/O, and would trust X-Forwarded-Proto from any sender. TRUSTED_PROXIES alone decides
+    about HSTS.
     """
     app.before_request_funcs[None].remove(talisman._force_https)
     app.before_request_funcs[None].remove(talisman._make_nonce)

@@ -1,4 +1,4 @@
-"""Reject requests for another host, or without HTTPS in production."""
+"""Reject requests for an unknown host and, in production, requests without HTTPS."""
 
 import re
 

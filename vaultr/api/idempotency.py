@@ -1,8 +1,9 @@
 """Idempotency-Key: a repeated POST gets its first response again, and changes nothing.
 
-The transaction of the change writes the key's row first. A parallel request with the same key
-waits for that row: if the first transaction commits, its response is replayed; if it rolls back,
-the second request takes its place. If the server dies in between, both are stored or neither.
+The transaction of the change writes the key's row first. A parallel request with the same key waits
+for that row: if the first transaction commits, its response is replayed; if it rolls back, the
+second request takes its place. If the server dies in between, either both the change and its
+response are stored, or neither is.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ _NOT_STORED: Final = "answer_unneeded"
 _BODY_DIGEST: Final = "large_body_digest"
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,128}")
 
-# SQL for both databases. It returns no row if a response that has not expired is stored.
+# SQL for both databases. It returns no row if an unexpired response is stored.
 _CLAIM: Final = typed(
     "INSERT INTO idempotency_keys (owner_id, key_hash, request_hash, created_at)"
     " VALUES (:owner, :key, :asked, :now) ON CONFLICT (owner_id, key_hash) DO UPDATE"
@@ -84,7 +85,7 @@ def run_once(key: str, respond: Callable[[], Response]) -> Response:
 
 
 def set_body_digest(digest: bytes) -> None:
-    """Store the hash of a large body, which is not kept to compare requests."""
+    """Store the hash of a large body, which is too large to be kept itself."""
     setattr(g, _BODY_DIGEST, digest)
 
 
@@ -94,7 +95,7 @@ def skip_storing() -> None:
 
 
 def delete_responses(session: Session, owner_id: UUID) -> None:
-    """Delete the stored responses of an account or a machine, in the transaction that ends it."""
+    """Delete the stored responses of an account or machine, in the transaction that deletes it."""
     session.execute(sa.delete(StoredResponse).where(StoredResponse.owner_id == owner_id))
 
 
@@ -117,7 +118,7 @@ def delete_expired() -> bool:
 
 
 def _row_key(key: str) -> dict[str, Any]:
-    """Return the primary key of the row. Keys of different accounts or machines do not meet."""
+    """Return the primary key of the row. Different accounts or machines never share one."""
     return {"owner_id": current_actor().id, "key_hash": hashlib.sha256(key.encode()).digest()}
 
 

@@ -23,15 +23,15 @@ from vaultr.observability import metrics
 from vaultr.settings.model import Settings
 
 NAMES: Final = ("signup", "writes", "machines", "maintenance")
-MAX_AGE_SECONDS: Final = 2.0  # maximum age of what a process has read
-READ_SECONDS: Final = 0.5  # maximum time that a request waits for a new read
+MAX_AGE_SECONDS: Final = 2.0  # maximum age of the switches that a process has cached
+READ_SECONDS: Final = 0.5  # how long a request waits while the switches are read again
 RETRY_AFTER_SECONDS: Final = 60  # Retry-After of a rejected request
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SIGNING_UP: Final = frozenset({
     "auth.resend_verification", "auth.sign_up", "auth.verify_email", "web.confirm_email",
 })  # fmt: skip
-# Operations that write but must work while writes are off: log in, log out, and end access that was
-# stolen. Any new operation counts as a write until it is listed here.
+# Operations that write but must work while writes are off: log in, log out, and end stolen access.
+# A new operation counts as a write until it is listed here.
 WRITES_ALLOWED_READ_ONLY: Final = frozenset({
     "auth.cancel_recovery", "auth.cancel_recovery_by_token", "auth.login", "auth.logout",
     "auth.logout_all", "auth.prelogin", "auth.refresh", "auth.revoke_session", "auth.step_up",
@@ -48,7 +48,7 @@ _DETAILS: Final = {
 
 
 class Switch(Base):
-    """A feature that is switched off. The row exists only as long as that is so."""
+    """A feature that is switched off. Its row is deleted when the feature is switched on."""
 
     __tablename__ = "switches"
 
@@ -68,7 +68,7 @@ class SwitchedOff(Unavailable):
 
 
 class _Cache:
-    """What this process last read. The last state stays valid while the database is unavailable."""
+    """The switches that this process last read; valid while the database is unavailable."""
 
     def __init__(self) -> None:
         self.off: Mapping[str, str | None] = {}
@@ -77,7 +77,7 @@ class _Cache:
         self._lock = threading.Lock()
 
     def current(self) -> Mapping[str, str | None]:
-        """Return what is off. Without a watcher thread, one request at a time reads it again."""
+        """Return the switches. Without a watcher thread, one request at a time refreshes them."""
         old = time.monotonic() - self._read_at > MAX_AGE_SECONDS
         if old and not self.watched and self._lock.acquire(blocking=False):
             usual = engine.deadline.set(READ_SECONDS)
@@ -93,7 +93,7 @@ class _Cache:
         self._read_at = time.monotonic()
         with contextlib.suppress(
             sa.exc.SQLAlchemyError
-        ):  # statements of the request itself will report it
+        ):  # the statements of the request itself will report the failure
             self.off = read()
             for name in NAMES:
                 metrics.SWITCHED_OFF.labels(name).set(1 if name in self.off else 0)
@@ -107,7 +107,7 @@ _CACHE: Final = AppSlot[_Cache]("api.kill_switches")
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
-    """Reject requests for features that are off; runs after rate limits, before authentication."""
+    """Reject requests for switched-off features; runs after rate limits, before authentication."""
     _CACHE.set(app, _Cache())
     app.before_request(_reject)
 
@@ -119,7 +119,7 @@ def read() -> dict[str, str | None]:
 
 
 def watch(app: Flask) -> Callable[[], None]:
-    """Read the switches every few seconds in a thread of this process, so that no request waits.
+    """Read the switches every few seconds in a thread, so that no request waits for them.
 
     :return: a function that stops the thread.
     """
@@ -144,7 +144,7 @@ def refresh() -> None:
 
 
 def off() -> Mapping[str, str | None]:
-    """Return the features that are off, as this process last read them, each with its text."""
+    """Return the switched-off features and their texts, as this process last read them."""
     return _CACHE.get().current()
 
 
@@ -154,7 +154,7 @@ def forget() -> None:
 
 
 def switch_off(name: str, *, by: str, text: str | None = None) -> bool:
-    """Switch a feature off, and return whether that changed the feature or its text."""
+    """Switch a feature off; return whether the feature or its text changed."""
     values = {"name": name, "text": text, "by": by, "now": clock.now()}
     statement = sa.text(
         "INSERT INTO switches (name, text, changed_by, changed_at) VALUES (:name, :text, :by, :now)"
@@ -166,7 +166,7 @@ def switch_off(name: str, *, by: str, text: str | None = None) -> bool:
 
 
 def switch_on(name: str) -> bool:
-    """Switch a feature on, and return whether it was off."""
+    """Switch a feature on; return whether it was off."""
     statement = sa.delete(Switch).where(Switch.name == name).returning(Switch.name)
     with transaction() as work:
         return work.execute(statement).one_or_none() is not None

@@ -1,7 +1,7 @@
 """Read large bodies: one at a time in a process, and each within a time limit.
 
-A body above `BODY_BYTES` takes several times its size while it is parsed. So the sender proves
-first that the body is wanted, then waits for its turn, and a sender that stalls loses its place.
+Parsing a body above `BODY_BYTES` takes several times its size in memory. So its sender must first
+authenticate, then waits for its turn, and loses its turn by stalling.
 """
 
 import socket
@@ -36,9 +36,10 @@ class Turns:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Hold the one place until the block ends.
+        """Reserve the only slot until the block ends.
 
-        :raises Busy: the place did not become free in time, or another request waits for it.
+        :raises Busy: the slot did not become free in time, or another request is already waiting
+            for it.
         """
         if not self._waiting.acquire(blocking=False):
             raise Busy
@@ -59,27 +60,27 @@ _SECONDS: Final = AppSlot[float]("api.large_body_seconds")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Make the place of ``app``."""
+    """Create the slot for large bodies of ``app``."""
     _TURNS.set(app, Turns(settings.large_body_wait_seconds))
     _SECONDS.set(app, settings.large_body_seconds)
 
 
 @contextmanager
 def turn() -> Iterator[None]:
-    """Hold this process's place for a large body; see `Turns.turn`."""
+    """Reserve this process's slot for a large body; see `Turns.turn`."""
     with _TURNS.get().turn():
         yield
 
 
 def read_first() -> bytes:
-    """Read the first bytes of the body, in which the sender proves itself."""
+    """Read the first bytes of the body, which authenticate the sender."""
     return bytes(_read(FIRST_BYTES))
 
 
 def read_rest(first: bytes, length: int) -> bytearray:
     """Read the body up to its ``length``; the result is shorter if the sender stalls.
 
-    It is read in pieces, because the server would hold a body that is read whole twice.
+    It is read in chunks: read as a whole, the body would be in memory twice.
     """
     body = bytearray(first)
     body += _read(length - len(first))
@@ -101,8 +102,8 @@ def _read(length: int) -> bytearray:
 def time_limit(environ: dict[str, Any], seconds: float) -> Iterator[None]:
     """End reads of the body after ``seconds``, however slowly the bytes arrive.
 
-    A timeout of the socket starts again with each byte. Instead the socket is shut down for
-    reading: reads then find its end, and the response can still be sent.
+    A timeout of the socket starts again with each byte. So the socket is shut down for reading
+    instead: reads then return end-of-file, and the response can still be sent.
     """
     connection: socket.socket | None = environ.get("gunicorn.socket")
     if connection is None:
@@ -119,7 +120,7 @@ def time_limit(environ: dict[str, Any], seconds: float) -> Iterator[None]:
 
 
 class Deadlines:
-    """Ends what takes too long, in one thread for all: a thread for each would cost 0.3 ms."""
+    """Ends reads that take too long, in one thread for all: one thread each would cost 0.3 ms."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -129,7 +130,7 @@ class Deadlines:
 
     @contextmanager
     def watch(self, seconds: float, stop: Callable[[], None]) -> Iterator[None]:
-        """Call ``stop`` if the block has not ended after ``seconds``, and never after its end."""
+        """Call ``stop`` if the block runs longer than ``seconds``, but never after its end."""
         name = object()
         with self._lock:
             self._watched[name] = (time.monotonic() + seconds, stop)

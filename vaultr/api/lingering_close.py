@@ -1,9 +1,10 @@
-"""Close connections in order, beside the threads that answer requests.
+"""Close connections gracefully, outside of the threads that answer requests.
 
-A connection whose request was not read to its end must stay open for a moment after the
-response: data that arrives at a closed socket destroys the response on its way. gunicorn waits for
-that in the thread that accepts connections and hands out requests, up to two seconds each time. A
-few clients that do not hang up would stop a worker. Here one thread waits for all of them.
+If a request was not read completely, its connection must stay open for a moment after the response:
+data that arrives at a closed socket makes the kernel reset the connection, and the client may lose
+the response. gunicorn waits for up to two seconds in the thread that accepts connections and hands
+out requests, so a few clients that do not hang up would block a worker. Here a separate thread
+waits for all of them.
 """
 
 import selectors
@@ -18,7 +19,7 @@ from gunicorn import util
 
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 32 * 1024 * 1024
-# Further connections are closed without waiting.
+# More connections than this are closed without waiting.
 MOST_CONNECTIONS: Final = 1000
 _PIECE_BYTES: Final = 64 * 1024
 _LOOK_SECONDS: Final = 0.1
@@ -44,7 +45,7 @@ class Closer:
         self._buffer = bytearray(_PIECE_BYTES)
 
     def close(self, connection: socket.socket, *_: object) -> None:
-        """Send the end of the response, and close the connection soon. Return immediately."""
+        """Send the end of the response and close the connection soon, without blocking."""
         try:
             connection.shutdown(socket.SHUT_WR)
             connection.setblocking(False)
@@ -105,7 +106,7 @@ def _close(connection: socket.socket) -> None:
 
 
 def replace_closing() -> None:
-    """Replace the function by which gunicorn closes connections by a `Closer` of this process.
+    """Make gunicorn close connections by a `Closer` of this process.
 
     ``close_graceful`` is a private name of gunicorn's; a test pins it.
     """

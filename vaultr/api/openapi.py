@@ -240,12 +240,12 @@ def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[
 
 
 def _replays(rule: Any, contract: Contract, *, is_public: bool) -> bool:
-    """Return whether an Idempotency-Key returns the first response again."""
+    """Return whether repeating the request with its Idempotency-Key returns the first response."""
     return "POST" in (rule.methods or ()) and contract.idempotent and not is_public
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Remove null from a query parameter's schema: absence stands for it."""
+    """Remove null from a query parameter's schema: the parameter is left out instead."""
     rest = {key: part for key, part in schema.items() if (key, part) != ("default", None)}
     choices = [one for one in rest.pop("anyOf", []) if one != {"type": "null"}]
     return {**rest, **(choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {})}
@@ -277,7 +277,7 @@ def _success(contract: Contract, schemas: _Schemas) -> dict[str, Any]:
 
 
 def errors_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[ServiceError]]:
-    """Return all errors that an operation can return: its own, and those of its kind."""
+    """Return all errors of an operation: its own errors, and those common to its kind."""
     if rule.rule in PROBE_PATHS:
         return {errors.BadRequest, errors.Internal}
     kinds = {

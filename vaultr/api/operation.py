@@ -23,7 +23,7 @@ __all__ = ["ALWAYS", "Answer", "Contract", "Hooks", "StepUpRequired", "contract_
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response model with a status and headers of its own."""
+    """A response model with an explicit status and headers."""
 
     content: BaseModel | None
     status: int = 200
@@ -32,12 +32,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the HTTP layer needs from higher layers.
+    """Functions of higher layers that the HTTP layer calls.
 
     :ivar record_error: records an error that carries an audit event, after its rollback.
     :ivar require_session: raises `Unauthenticated` if the session of the request has ended.
-    :ivar renew_machine: reads the machine of the request again, if it changed since it was found;
-        returns whether the view can be repeated.
+    :ivar renew_machine: reads the machine of the request again if it has changed since; returns
+        whether the view can be repeated.
     :ivar session_ended: counts the request of an ended session as anonymous; may raise `TooMany`.
     """
 
@@ -72,24 +72,25 @@ def operation(
     if_match: bool = False,
     prove: Callable[[bytes], None] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
-    """Hold a view to its contract.
+    """Make a function a view, and enforce its contract.
 
     ``body`` and ``query`` are the view's keyword arguments of those names; the response model is
-    its return annotation. A view returns that model (200), None (204), an `Answer`, or (hot reads)
-    a finished `Response`.
+    its return annotation. A view returns that model (200), None (204), an `Answer`, or (frequent
+    reads) a finished `Response`.
 
-    :param errors: the errors of the view itself, besides those that every view may have.
+    :param errors: the view's own errors, besides those that any view can return.
     :param statuses: the statuses of success, if not 200 (or 204 without a model).
     :param access: whether the view counts as a read or as a write of a vault.
     :param step_up: the view needs a recent proof of the password.
-    :param checks_session: the view's own statement finds out whether the session is alive.
-    :param returns: the response model where the annotation cannot say it (`Answer`, `Response`),
-        or one for each status.
+    :param checks_session: the view's own statement checks whether the session is alive.
+    :param returns: the response model, if the annotation cannot express it (`Answer`, `Response`),
+        or one model for each status.
     :param returns_secret: the response contains a secret, so it is never stored for an
         Idempotency-Key.
-    :param counts_guesses: the view commits a failed guess and then raises. In the one transaction
-        of an Idempotency-Key the rollback would undo the count, so a key is ignored here too.
-    :param machines: machines may call the view; elsewhere they get 403.
+    :param counts_guesses: the view commits a failed guess and then raises. With an Idempotency-Key
+        both would be one transaction, and its rollback would undo the count; so the key is ignored
+        here too.
+    :param machines: machines may call the view; otherwise they get 403.
     :param if_match: the view reads an If-Match, and works without one too.
     """
 
@@ -135,7 +136,8 @@ def prepare(app: Flask) -> None:
 def _session_errors_first() -> Iterator[None]:
     """Report a dead session before any other error of a view with ``checks_session``.
 
-    The view's own statement, which finds out, may not have run when another error is raised.
+    The view's own statement checks the session, but may not have run before another error is
+    raised.
     """
     try:
         yield
@@ -152,7 +154,7 @@ def _session_errors_first() -> Iterator[None]:
 
 
 def _respond(view: Callable[..., Any], args: Any, kwargs: Any, contract: Contract) -> Response:
-    """Call the view, and turn what it returns into a response."""
+    """Call the view, and build the response from its return value."""
     result = view(*args, **kwargs)
     if isinstance(result, Response):
         return result
@@ -172,7 +174,7 @@ def _respond(view: Callable[..., Any], args: Any, kwargs: Any, contract: Contrac
 
 
 def _idempotent(contract: Contract, respond: Callable[[], Response]) -> Callable[[], Response]:
-    """Return what repeats the first response, if the request came with an Idempotency-Key."""
+    """Return the wrapper that replays the first response, if the request has an Idempotency-Key."""
     key = request.environ.get(KEY_ENVIRON)
     if key is None or request.method != "POST" or not contract.idempotent:
         return respond
@@ -184,11 +186,11 @@ def _idempotent(contract: Contract, respond: Callable[[], Response]) -> Callable
 
 
 def _run(respond: Callable[[], Response]) -> Response:
-    """Respond; try once more if another transaction was in the way, then give up as `busy`.
+    """Respond. On contention with another transaction try once more, then raise `Busy`.
 
-    Also try once more if the machine that sends the request was changed since it was looked up.
+    Also try once more if the machine that sent the request has changed since it was looked up.
 
-    A view changes nothing but the database, in one transaction, so it can be called again.
+    It is safe to call a view again: it changes only the database, in one transaction.
     """
     try:
         try:

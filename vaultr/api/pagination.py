@@ -19,7 +19,7 @@ _MAC_BYTES = 16
 def write(purpose: str, *parts: str | int) -> str:
     """Return the cursor for the position ``parts``.
 
-    :param purpose: list, account and filters; the cursor is valid for these alone.
+    :param purpose: list, account and filters; the cursor is valid only for these.
     """
     data = json.dumps(parts, separators=(",", ":")).encode()
     return b64(_mac(purpose, data) + data)
@@ -47,6 +47,6 @@ def read(purpose: str, cursor: str | None) -> list[str | int] | None:
 def _mac(purpose: str, data: bytes) -> bytes:
     key = _KEY.find()
     if key is None:
-        # Stored in the database, so that every worker can read the cursors of the others.
+        # Stored in the database, so that every worker can read the cursors of other workers.
         key = _KEY.default(fact(_FACT, lambda: secrets.token_bytes(32)))
     return hmac.digest(key, f"{purpose}\0".encode() + data, hashlib.sha256)[:_MAC_BYTES]

@@ -1,4 +1,4 @@
-"""Conditional requests: an ETag is a quoted revision or head; one tag for each request."""
+"""Conditional requests: an ETag is a quoted revision or head, and a header has exactly one."""
 
 import re
 
@@ -34,7 +34,7 @@ def precondition() -> Precondition:
 
 
 def known_tag() -> str | None:
-    """Return the tag of ``If-None-Match``, weak or strong: what the client already has.
+    """Return the tag in ``If-None-Match``, weak or strong: the version that the client has.
 
     :raises BadRequest: a list or ``*``.
     """

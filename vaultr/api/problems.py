@@ -83,7 +83,7 @@ def _document(error: ServiceError, status: int) -> dict[str, Any]:
 
 
 def error_for(error: Exception) -> ServiceError:
-    """Return the error to report for any exception, without any of its text."""
+    """Return the error to report for any exception; it contains no text of the exception."""
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, HTTPException):
@@ -116,13 +116,13 @@ def _handle(error: Exception) -> Response:
 
 
 class _LastResort:
-    """Return a response even if the app's error handling failed."""
+    """WSGI middleware: responds even if the app's error handling failed."""
 
     def __init__(self, wsgi_app: Any) -> None:
         self._wsgi_app = wsgi_app
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        # A thread serves many requests, so remove what the previous one stored.
+        # Threads are reused: remove the context of the previous request.
         request_context.set_actor(None)
         request_context.set_origin(request_context.NOWHERE)
         try:

@@ -25,7 +25,7 @@ _FAMILIES = (
     ("python", "python"),
 )
 
-# Most browsers name others, too. The first of these marks decides.
+# Most browsers also name other browsers. The first match decides.
 _BROWSERS = (
     ("Edg/", "edge"),
     ("OPR/", "opera"),
@@ -45,7 +45,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def client_finder(settings: Settings) -> Callable[[str, str], str]:
-    """Return the function that finds the client of a request before the request is parsed.
+    """Return a function that finds the client address before the request is parsed.
 
     It takes the address of the connection, and the value of X-Forwarded-For.
     """
@@ -60,7 +60,7 @@ def client_finder(settings: Settings) -> Callable[[str, str], str]:
 
 
 def _behind_proxies(wsgi_app: Any, settings: Settings) -> Any:
-    """Replace the client address and the scheme by those that trusted proxies forward."""
+    """Replace the client address and the scheme by the values that trusted proxies forward."""
     networks, hops = settings.trusted_proxies.networks, settings.trusted_proxies.hops
     if networks:
         return TrustedNetworks(wsgi_app, networks)
@@ -92,7 +92,7 @@ def _store_origin() -> None:
 
 @lru_cache(maxsize=1024)
 def _family(agent: str) -> str:
-    """Return one word for a client: enough to notice another client, too little to track a user."""
+    """Return a word for the client program: enough to notice a new one, but not to track users."""
     family = next((name for prefix, name in _FAMILIES if agent.startswith(prefix)), "other")
     if family == "browser":
         return next((name for mark, name in _BROWSERS if mark in agent), family)
@@ -101,7 +101,7 @@ def _family(agent: str) -> str:
 
 @lru_cache(maxsize=4096)
 def address_and_network(peer: str | None) -> tuple[str, str]:
-    """Return the key under which an address is counted (IPv6: /64), and the prefix for storage."""
+    """Return the address for rate limits (IPv6: /64), and the network prefix for storage."""
     try:
         ip = ipaddress.ip_address(peer or "")
     except ValueError:

@@ -21,17 +21,17 @@ KEY_ENVIRON = "HTTP_IDEMPOTENCY_KEY"  # the header's name in WSGI
 # A batch of 1,000 changes has 17,000 keys. 200,000 fit into 1 MiB, and take 85 times as much.
 SMALL_BODY_KEYS = 20_000
 _MOST_FAULTS = 2000
-# pydantic's messages for these repeat the value that was sent.
+# pydantic's messages for these errors would repeat the input.
 _REPEATING = {"union_tag_invalid", "uuid_parsing", "url_parsing"}
 
 
 class Reader:
     """Reads and checks a view's `body` and `query`.
 
-    Building validators takes long, so `prepare` or the first use builds them, not the import.
+    Building validators is slow, so `prepare` or the first use builds them, not the import.
 
-    :param require_session: raises an error unless the session is alive; called before the body is
-        read if it is large and the view itself would find out afterwards.
+    :param require_session: raises an error unless the session is alive. It is called before a large
+        body is read, if the view itself would check the session only afterwards.
     """
 
     def __init__(self, contract: Contract, require_session: Callable[[], None]) -> None:
@@ -83,7 +83,7 @@ class Reader:
 
 
 def _length(contract: Contract) -> int:
-    """Check what the headers state about the body, and return its length."""
+    """Check the headers of the body, and return its length."""
     sent, length = request.environ, request.content_length
     if sent.get("HTTP_TRANSFER_ENCODING") or length is None:
         raise LengthRequired
@@ -104,8 +104,8 @@ def _large_body(first: bytes, length: int) -> str:
     data = large_bodies.read_rest(first, length)
     if KEY_ENVIRON in request.environ:
         idempotency.set_body_digest(hashlib.sha256(data).digest())
-    # Ids, base64 and words of the schema are all that such a body has. One character outside of
-    # ASCII would make the text take four times its size.
+    # A large body needs only ids, base64 and the names in the schema. A single non-ASCII character
+    # would make Python store the text in up to four times its size.
     return _text(data, length, encoding="ascii")
 
 
@@ -156,7 +156,7 @@ def _checked(read: Callable[[Any], Any], value: Any, at: str) -> Any:
                 "The request does not match its schema.",
                 errors=[FieldError(at, "there are more errors than listed here")],
             ) from None
-        # Never include the input, which may be secret; of an unknown field only its position.
+        # Never include the input, which may be secret; name an unknown field only by its position.
         faults = [
             FieldError(at + "".join(f"/{_escaped(part)}" for part in one["loc"]), _message(one))
             for one in error.errors(include_url=False, include_context=False, include_input=False)
@@ -172,7 +172,7 @@ def _message(error: Any) -> str:
     if error["type"] in _REPEATING:
         return "must be one of the known kinds"
     if error["type"] == "model_type":
-        return "an object"  # without the name of our class
+        return "an object"  # without the name of the Python class
     return str(error["msg"]).removeprefix("Value error, ")
 
 

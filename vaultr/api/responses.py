@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class _Finished(Response):
-    """A response with final headers: Werkzeug would otherwise check each of them."""
+    """A response whose headers are final. Werkzeug would otherwise check each of them."""
 
     def get_wsgi_headers(self, _environ: "WSGIEnvironment") -> Headers:
         """Return the headers unchanged."""
@@ -18,7 +18,7 @@ class _Finished(Response):
 
 
 def json(body: str | None, *, tag: str | None = None) -> Response:
-    """Send JSON unchanged; without a body, respond 304 because the client has it already."""
+    """Return a response with this JSON text; without a text, return 304."""
     if body is None:
         response = _Finished(status=304)
         response.headers.pop("Content-Type", None)

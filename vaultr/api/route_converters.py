@@ -11,7 +11,7 @@ from vaultr.wire.strict_json import MAX_INTEGER
 
 
 def init_app(app: Flask) -> None:
-    """Register the converters, and treat ``//`` in a path as no route."""
+    """Register the converters, and make paths with ``//`` match no route."""
     app.url_map.converters["uuid"] = IdConverter
     app.url_map.converters["revision"] = RevisionConverter
     app.url_map.converters["prefix"] = PrefixConverter
@@ -24,7 +24,7 @@ class IdConverter(BaseConverter):
     regex = ID_PATTERN
 
     def to_python(self, value: str) -> UUID:
-        """A revision in a path: an integer from 1. Any other form is 404."""
+        """Return the UUID."""
         return UUID(value)
 
 

@@ -35,7 +35,8 @@ def init_app(app: Flask, _settings: Settings) -> None:
     app.after_request(_add_headers)
     talisman.init_app(
         app,
-        force_https=False,  # it would redirect a secret that was already sent unencrypted
+        # Talisman would redirect HTTP to HTTPS, although the secret was already sent unencrypted
+        force_https=False,
         strict_transport_security=True,
         strict_transport_security_max_age=HSTS_SECONDS,
         strict_transport_security_include_subdomains=True,

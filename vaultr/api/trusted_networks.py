@@ -1,4 +1,4 @@
-"""Finds the client behind proxies that are known by their networks, not by their number."""
+"""Find the client behind proxies that are listed by their networks, not by their number."""
 
 import ipaddress
 import re
@@ -15,11 +15,11 @@ _PORT: Final = re.compile(r"(?P<v4>[0-9.]+):[0-9]+|\[(?P<v6>[0-9A-Fa-f:.]+)\](:[
 
 
 class TrustedNetworks:
-    """WSGI middleware that believes forwarded headers only from addresses in some networks.
+    """WSGI middleware that trusts forwarded headers only from addresses in listed networks.
 
     X-Forwarded-For is read from its end: each proxy appended the address that it saw. The first
-    address outside of the networks is the client's; a client can only invent those before it.
-    X-Forwarded-Proto counts from as many proxies.
+    address outside of the networks is the client's; a client can forge only those before it.
+    X-Forwarded-Proto is read through the same number of proxies.
     """
 
     def __init__(self, app: "WSGIApplication", networks: tuple[Network, ...]) -> None:
@@ -57,7 +57,7 @@ def _values(header: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _address(text: str) -> Address | None:
-    """Parse an address, which may have a port; None if it is none."""
+    """Parse an address with an optional port; return None if the text is not an address."""
     with_port = _PORT.fullmatch(text)
     try:
         address = ipaddress.ip_address(with_port["v4"] or with_port["v6"] if with_port else text)

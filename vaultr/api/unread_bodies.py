@@ -1,9 +1,10 @@
-"""Read what a response leaves unread of its request, or close the connection and say so.
+"""Read the rest of a request after its response, or close the connection.
 
 Many responses are sent before the body is read (401, 404, 413, 415, 429). gunicorn would answer
-with "keep-alive", read another 64 KiB, and then drop the connection: a proxy that has reused it
-meanwhile loses the next request, which may be another user's. Up to 1 MiB is read here; for more
-the connection ends, and `lingering_close` reads what is on its way, so that no thread is held.
+with "keep-alive", read another 64 KiB, and then drop the connection. A proxy that has reused the
+connection by then loses the next request, which may be another user's. This module reads up to 1
+MiB. If more is left, it closes the connection, and `lingering_close` reads the bytes in transit, so
+that no thread is blocked.
 """
 
 import threading
@@ -17,30 +18,30 @@ from vaultr.api.large_bodies import PIECE_BYTES, STALLED, time_limit
 from vaultr.protocol.sizes import BODY_BYTES
 from vaultr.settings.model import Settings
 
-# A sender that takes longer holds a thread, and gets a new connection instead.
+# A slower sender would occupy a thread, so its connection is closed instead.
 DISCARD_SECONDS: Final = 0.5
 
 _received = threading.local()
 
 
 def set_received(received: Any) -> None:
-    """Store gunicorn's request of this thread: it alone can close its connection in order."""
+    """Store this thread's gunicorn request: only gunicorn can close its connection gracefully."""
     _received.request = received
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
-    """Wrap the WSGI app, inside of everything that adds headers."""
+    """Wrap the WSGI app, inside the middlewares that add headers."""
     app.wsgi_app = UnreadBodies(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way
 
 
 class UnreadBodies:
-    """WSGI middleware: no response leaves a part of its request on a connection that stays open."""
+    """WSGI middleware: leaves no unread part of a request on a connection that stays open."""
 
     def __init__(self, wsgi_app: Any) -> None:
         self._wsgi_app = wsgi_app
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Respond after the body was read, or close the connection after the response."""
+        """Respond, and read the rest of the body or close the connection."""
         if environ.get("CONTENT_LENGTH") in (None, "", "0") and not _chunked(environ):
             return self._wsgi_app(environ, start_response)  # type: ignore[no-any-return]  # WSGI is untyped
         body = environ["wsgi.input"] = _CountedBody(environ)
@@ -55,7 +56,7 @@ class UnreadBodies:
 
 
 class _CountedBody:
-    """The body of a request, and how much of it was read."""
+    """The body of a request; counts how much of it was read."""
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self._environ = environ
@@ -78,7 +79,7 @@ class _CountedBody:
         return self.read_out(limit, seconds)
 
     def read_out(self, limit: int, seconds: float) -> bool:
-        """Read up to ``limit`` bytes for up to ``seconds``; return whether the body ended."""
+        """Read up to ``limit`` bytes for at most ``seconds``; return whether the body ended."""
         left = limit
         try:
             with time_limit(self._environ, seconds):

@@ -23,7 +23,7 @@ class Utc(sa.types.TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Reject a naive time, which would mean something else on another machine."""
+        """Reject a naive time, whose meaning depends on the machine."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -41,8 +41,8 @@ class Utc(sa.types.TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """The base class of every model."""
 
-    # A separate registry: Flask-SQLAlchemy derives from this class again, and SQLAlchemy does not
-    # allow that with a type_annotation_map.
+    # A separate registry: Flask-SQLAlchemy subclasses this again, which SQLAlchemy does not allow
+    # with a type_annotation_map.
     registry = registry(
         metadata=sa.MetaData(naming_convention=NAMING),
         type_annotation_map={
@@ -56,7 +56,7 @@ class Base(DeclarativeBase):
 
 
 class Fact(Base):
-    """A value that is generated once for this database, such as a derivation key."""
+    """A value that is generated once for each database, such as a derivation key."""
 
     __tablename__ = "facts"
 

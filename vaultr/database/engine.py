@@ -23,14 +23,14 @@ STATEMENT_SECONDS = 4.5
 LOCK_SECONDS = 2.0
 DEADLINE_SECONDS = 5.0
 POOL_SECONDS = 2
-# Sizes of each pool: connections that stay open, and further ones for a burst, closed after it. A
-# new connection costs PostgreSQL as much as fifty statements (process, caches, plans). With smaller
-# pools, four concurrent requests in a worker already opened new ones continually.
+# Sizes of each pool: connections that stay open, and further connections for a burst. A new
+# connection costs PostgreSQL as much as fifty statements (process, caches, plans). With smaller
+# pools, four concurrent requests in a worker kept opening new ones.
 POOL_KEPT, POOL_MORE = 8, 8
 SQLITE_BUSY_SECONDS = 10.0
 SQLITE_LOOK_SECONDS = 0.01
 
-# How long one statement may wait for the server; None for commands that may take longer.
+# Maximum duration of one statement; None for commands that may take longer.
 deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar(
     "vaultr_database_deadline", default=DEADLINE_SECONDS
 )
@@ -72,7 +72,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def owner_engine(settings: Settings) -> sa.Engine:
-    """Return the engine of the tables' owner, which migrates: MIGRATION_DATABASE_URL, if set."""
+    """Return the engine of the tables' owner, for migrations: MIGRATION_DATABASE_URL, if set."""
     if settings.migration_database_url is None:
         return db.engine
     url, options = split_url(settings.migration_database_url.get_secret_value())
@@ -82,7 +82,9 @@ def owner_engine(settings: Settings) -> sa.Engine:
 
 
 def engines(app: Flask) -> dict[str, sa.Engine]:
-    """Return both engines of ``app`` by the names of their pools: transactions and statements."""
+    """Return both engines of ``app`` by the names of their pools, "transactions" and
+    "statements".
+    """
     with app.app_context():
         return {"transactions": db.engine, "statements": AUTOCOMMIT.get(app)}
 
@@ -95,12 +97,12 @@ def after_fork(app: Flask) -> None:
 
 
 def plans_allowed(url: str) -> bool:
-    """Return whether statements can stay prepared on a connection: PostgreSQL without a pooler."""
+    """Return whether statements can stay prepared: only on PostgreSQL without a pooler."""
     return not url.startswith("sqlite") and "prepare=off" not in urlsplit(url).query
 
 
 def split_url(url: str) -> tuple[str, dict[str, Any]]:
-    """Separate the pool's options from the URL, and add those that the dialect needs."""
+    """Separate the pool's options from the URL, and add the options that the dialect needs."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     query.pop("prepare", None)
@@ -114,7 +116,8 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
         return url, {**options, "connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
     options |= {
         "pool_recycle": 1800,
-        "pool_use_lifo": True,  # few of PostgreSQL's processes stay warm, instead of all in turn
+        # use few connections, whose PostgreSQL processes stay warm, instead of all in rotation
+        "pool_use_lifo": True,
         "executemany_mode": "values_plus_batch",  # a batch of updates in pages, not one by one
         "connect_args": {
             "connect_timeout": int(query.pop("connect_timeout", 3)),
@@ -129,8 +132,8 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
 def wait(connection: Any) -> None:
     """Wait for PostgreSQL, for a limited time.
 
-    The kernel of a stopped server (unlike that of a dead one) still answers, so no timeout of libpq
-    or TCP ends the wait. When this raises, psycopg2 closes the connection.
+    If the server's process is stopped, its kernel still acknowledges packets, so no timeout of
+    libpq or TCP ends the wait. When this raises, psycopg2 closes the connection.
 
     :raises psycopg2.OperationalError: no response within ``deadline``.
     """
@@ -212,12 +215,12 @@ def _tell_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
 
 
 def _enable_wal(connection: Any) -> None:
-    """Switch a new database to WAL, possibly at the same time as other processes.
+    """Switch a new database to WAL, even if other processes do the same.
 
-    Two processes that hold a read lock and want to write the file's header would wait for each
-    other. So SQLite rejects one of them immediately, whatever its busy timeout.
+    If two processes hold a read lock and want to write the file's header, they would deadlock. So
+    SQLite rejects one of them immediately, regardless of the busy timeout.
 
-    :raises sqlite3.OperationalError: another process held the file all the time.
+    :raises sqlite3.OperationalError: another process kept the file locked.
     """
     end = time.monotonic() + SQLITE_BUSY_SECONDS
     while True:
@@ -248,10 +251,11 @@ def _tell_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
 
 
 def _prefer_indexes(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    """Make single statements, which find rows by key, use indexes however small a table is.
+    """Make autocommitted statements, which find rows by key, use indexes even for small tables.
 
     A plan is cached until its connection closes or PostgreSQL analyses the table again. A plan made
-    while the table had one page would read all of it, even when there are a thousand pages.
+    while the table had one page would scan the whole table, even after it has grown to a thousand
+    pages.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off; SET jit = off")
@@ -260,10 +264,10 @@ def _prefer_indexes(connection: Any, _entry: ConnectionPoolEntry) -> None:
 def _check_socket(
     connection: Any, _entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection
 ) -> None:
-    """Detect a connection that the server closed, in microseconds instead of a round trip.
+    """Detect a connection that the server has closed, in microseconds instead of a round trip.
 
-    An idle connection has nothing to read. If its socket is readable, it was closed (or is out of
-    step), and the pool opens another one.
+    An idle connection has nothing to read. If its socket is readable, the server has closed it (or
+    its protocol is out of sync), and the pool opens another one.
     """
     poller = select.poll()
     poller.register(connection.fileno(), select.POLLIN)

@@ -1,10 +1,10 @@
 """Prepared statements: PostgreSQL plans each frequent statement once for each connection.
 
 psycopg2 sends text, which is parsed and planned each time. For a read that joins four tables and
-inserts its audit event, planning takes longer than running. So a marked statement becomes PREPARE
-once for each connection, and EXECUTE from then on. Measured on two cores for the read of an item
-with its event: 743 µs before, 270 µs after. Behind a pooler that changes connections between
-transactions, turn this off: ``?prepare=off`` in DATABASE_URL.
+inserts its audit event, planning takes longer than running. So a marked statement is sent as
+PREPARE once for each connection, and as EXECUTE from then on. Measured on two cores for the read of
+an item with its event: 743 µs before, 270 µs after. Behind a pooler that changes connections
+between transactions, turn this off: ``?prepare=off`` in DATABASE_URL.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from vaultr.app_state import AppSlot
 
 PLANNED = {"planned": True}  # the execution option that marks a statement
 
-_MOST = 500  # more than the number of statements, so only texts that vary each time reach it
+_MOST = 500  # more than the number of statements: reached only by texts that differ in each call
 _KNOWN = "vaultr.plans"
 # Whether statements can stay prepared on a connection.
 ALLOWED: Final = AppSlot[bool]("database.prepared_statements.allowed")
@@ -36,7 +36,7 @@ class Plan:
 
 
 def listen(engine: sa.Engine, *, all_statements: bool) -> None:
-    """Prepare what runs on ``engine``: everything, or what has the execution option ``planned``."""
+    """Prepare all statements on ``engine``, or only those with the execution option ``planned``."""
     plans: dict[str, Plan | None] = {}
 
     def planned(
@@ -67,7 +67,7 @@ def listen(engine: sa.Engine, *, all_statements: bool) -> None:
 
 
 def prepare(info: dict[Any, Any], cursor: Any, plan: Plan) -> None:
-    """Prepare the statements of ``plan`` that this connection (with its ``info``) lacks."""
+    """Prepare the statements of ``plan`` that are not yet prepared on this connection."""
     known: set[str] = info.setdefault(_KNOWN, set())
     for name, text in plan.prepare.items():
         if name not in known:
@@ -77,7 +77,7 @@ def prepare(info: dict[Any, Any], cursor: Any, plan: Plan) -> None:
 
 @cache
 def plan_of(text: str) -> Plan | None:
-    """Return the plan of a text that does not vary between calls; None if it cannot be prepared."""
+    """Return the plan of a text that is the same in each call; None if it cannot be prepared."""
     return _plan(text)
 
 

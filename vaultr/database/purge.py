@@ -1,4 +1,4 @@
-"""Expired rows: each feature declares which of its rows expire, and how to delete a batch."""
+"""Expired rows: each feature declares which rows expire, and how to delete a batch of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +16,10 @@ Conditions = tuple[sa.ColumnElement[bool], ...]
 class PurgeRule:
     """A rule for rows that expire.
 
-    :ivar over: returns the conditions, one for each table, for rows expired at a moment.
-    :ivar remove: deletes a batch in its own transaction, so that nobody waits long; returns
-        whether there may be more.
+    :ivar over: returns the SQL conditions, one for each table, of rows that have expired at a given
+        time.
+    :ivar remove: deletes a batch in its own transaction, which keeps locks short; returns whether
+        more rows may be left.
     """
 
     name: str

@@ -1,7 +1,8 @@
 """Append the request id to statements, as a comment that PostgreSQL shows and logs.
 
-``pg_stat_activity`` then shows which request holds a lock, and the server's log of slow statements
-which request was slow. Prepared texts do not vary: only EXECUTE has the comment.
+``pg_stat_activity`` and PostgreSQL's log of slow statements then show which request sent a
+statement. Of a prepared statement only EXECUTE has the comment, so that the prepared text stays the
+same.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from vaultr.request_context import NOWHERE, current_origin
 
 
 def tagged(statement: str) -> str:
-    """Append the request id (letters, digits, ``._-``); outside of a request nothing is added."""
+    """Append the request id (letters, digits, ``._-``); do nothing outside of a request."""
     origin = current_origin()
     if origin is NOWHERE:
         return statement
@@ -20,7 +21,7 @@ def tagged(statement: str) -> str:
 
 
 def listen(engine: sa.Engine) -> None:
-    """Tag what runs on ``engine``; call it after `prepared_statements.listen`."""
+    """Tag the statements of ``engine``; call it after `prepared_statements.listen`."""
 
     def add(
         _connection: sa.Connection,

@@ -1,8 +1,8 @@
 """The most frequent statements, run by PostgreSQL's driver directly and prepared.
 
-SQLAlchemy's execution (context, result, rows) costs more than such a statement itself. Measured
+SQLAlchemy's execution (context, result, rows) takes longer than such a statement itself. Measured
 side by side on two busy cores, for the statement that reads a vault's revision: 310 µs through
-`one_statement`, 125 µs here. Pools, their checks and errors are still SQLAlchemy's.
+`one_statement`, 125 µs here. SQLAlchemy still provides the pools, their checks and the errors.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Rows(list[Any]):
 
 
 class AutocommitConnection:
-    """One connection for several autocommitted statements, taken from the pool by the first one.
+    """One connection for several autocommitted statements, taken from the pool when first used.
 
     with AutocommitConnection() as connection:
         found = connection.run("SELECT …", {…})
@@ -57,7 +57,7 @@ class AutocommitConnection:
             self._connection.close()
 
     def run(self, text: str, values: Mapping[str, Any]) -> Rows:
-        """Run one statement in its own transaction, like `run`."""
+        """Run one statement in its own transaction, like the function `run`."""
         connection = self._taken(text)
         return _run(connection, connection, self._single, text, values)
 
@@ -71,7 +71,7 @@ class AutocommitConnection:
 
 
 def run(text: str, values: Mapping[str, Any]) -> Rows:
-    """Run one statement in its own transaction; ``values`` may contain more than it uses.
+    """Run one statement in its own transaction; ``values`` may contain unused ones.
 
     Values are returned as the driver delivers them: select ids and times as text.
 
@@ -83,7 +83,7 @@ def run(text: str, values: Mapping[str, Any]) -> Rows:
 
 
 def run_within(connection: sa.Connection, text: str, values: Mapping[str, Any]) -> Rows:
-    """Run a script in the transaction of ``connection``, and return its last statement's rows.
+    """Run a script in the transaction of ``connection``, and return the rows of its last statement.
 
     :raises sqlalchemy.exc.DBAPIError: see `run`.
     """
@@ -97,7 +97,7 @@ def _run(
     text: str,
     values: Mapping[str, Any],
 ) -> Rows:
-    """Run a statement; invalidate ``owner`` if the connection is lost or in an unknown state."""
+    """Run a statement; invalidate ``owner`` if the connection is lost or its state is unknown."""
     try:
         return _executed(proxied, text, values)
     except psycopg2.Error as error:
@@ -106,7 +106,7 @@ def _run(
             owner.invalidate(error)
         raise _sqlalchemy_error(text, error, engine, lost=lost) from error
     except BaseException as error:
-        owner.invalidate(error)  # it may still wait for a response
+        owner.invalidate(error)  # the connection may still wait for a response
         raise
 
 

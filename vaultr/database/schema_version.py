@@ -1,9 +1,9 @@
 """The schema's revision, and whether this code can run on it.
 
-Revisions are numbered. Code runs on the newest revision that it knows, and on later ones whose
-migrations only add things, because a migration runs beside older code. `migrations/env.py` stores
-under `NEEDS` what code later migrations require, together with the revision, so that an arbitrary
-number is not taken for a later revision.
+Revisions are numbered. Code runs on the newest revision that it knows. It also runs on later
+revisions whose migrations only add things, because during an upgrade older code runs on the new
+schema. `migrations/env.py` stores the oldest code that still works under `NEEDS`, together with the
+revision, so that an arbitrary number is not mistaken for a later revision.
 """
 
 import re
@@ -26,12 +26,12 @@ _NUMBER: Final = re.compile(r"[0-9]{4}")
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """What the database states about its schema.
+    """The state of the schema, as stored in the database.
 
     :ivar revision: revision of the schema; None before the first migration.
     :ivar noted: the revision for which ``needs`` was stored.
     :ivar needs: the oldest code that works, as the newest revision that it knows.
-    :ivar switched_off: names of the kill switches that are off.
+    :ivar switched_off: names of the features that are switched off.
     """
 
     revision: str | None
@@ -42,7 +42,7 @@ class SchemaState:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How schema and code match; ``pending`` are migrations that have not run yet."""
+    """Whether schema and code match; ``pending`` lists migrations that have not run yet."""
 
     current: str | None
     head: str
@@ -53,8 +53,8 @@ class Status:
 def init_app(app: Flask, _settings: object) -> None:
     """Find the revisions that this code knows.
 
-    Migrations are in the package of a wheel, beside the package in a checkout, and beside wsgi.py
-    in the image, where the package itself is installed elsewhere.
+    In a wheel the migrations are inside the package; in a checkout they are beside it; in the image
+    they are beside wsgi.py, because the package is installed elsewhere.
     """
     package = Path(app.root_path)
     for place in (package, package.parent, Path.cwd()):
@@ -96,7 +96,7 @@ def read_state(seconds: float) -> SchemaState:
 
 
 def _statement() -> str:
-    """Return one statement for revision, requirements and kill switches, to save round trips."""
+    """Return a statement that reads revision, requirements and kill switches together."""
     if postgresql():
         text, joined = "convert_from(value, 'UTF8')", "string_agg(name, ',')"
     else:
@@ -110,7 +110,7 @@ def _statement() -> str:
 
 
 def status(state: SchemaState) -> Status:
-    """Return how the state of the schema matches this code."""
+    """Return whether the state of the schema matches this code."""
     numbers = known()
     head, current = numbers[-1] if numbers else "", state.revision
     if current is None:
@@ -123,7 +123,7 @@ def status(state: SchemaState) -> Status:
 
 
 def needs_of(migrations: Mapping[str, Any]) -> str:
-    """Return the oldest code that works after all these migrations.
+    """Return the oldest code that still works after all these migrations.
 
     :param migrations: modules by revision; one that breaks older code defines ``oldest_code``.
     """

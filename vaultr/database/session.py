@@ -1,4 +1,4 @@
-"""Transactions: `transaction()` is the only way to write, besides two cheaper ways to read."""
+"""Transactions: `transaction()` is the only way to write; `reading()` and others are for reads."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,10 +21,10 @@ _FACTS: Final = AppSlot[dict[str, bytes]]("database.facts")
 
 @contextmanager
 def transaction(*, durable: bool = True, snapshot: bool = False) -> Iterator[Session]:
-    """Commit everything inside together or not at all; joins a transaction that is already open.
+    """Commit the whole block, or roll it back on an error; joins an open transaction.
 
-    On SQLite it starts with BEGIN IMMEDIATE: a writer that starts by reading would fail immediately
-    if another one committed in between, whatever the busy timeout.
+    On SQLite it starts with BEGIN IMMEDIATE: otherwise a transaction that reads first and then
+    writes would fail if another one committed in between, regardless of the busy timeout.
 
     :param durable: False lets the commit return before it is on disk (PostgreSQL only); a crash of
         the database may then lose less than a second of such commits.
@@ -56,7 +56,7 @@ def transaction(*, durable: bool = True, snapshot: bool = False) -> Iterator[Ses
 
 @contextmanager
 def _joined(session: Session) -> Iterator[None]:
-    """Fail the whole transaction if an inner part fails, which may be half done."""
+    """Fail the whole transaction if an inner block fails, because its changes may be incomplete."""
     try:
         yield
     except BaseException:
@@ -66,7 +66,7 @@ def _joined(session: Session) -> Iterator[None]:
 
 @contextmanager
 def reading(*, snapshot: bool = False) -> Iterator[Session]:
-    """Read without leaving a transaction open; joins one that is already open.
+    """Read, and end the transaction afterwards; joins an open transaction.
 
     Loaded objects stay readable afterwards, but are detached from the session.
     """
@@ -88,16 +88,16 @@ def reading(*, snapshot: bool = False) -> Iterator[Session]:
 def one_statement() -> Iterator[sa.Connection]:
     """Return a connection in autocommit mode: each statement is its own transaction.
 
-    For frequent reads (the session check, one item) this saves two of three round trips.
+    For frequent reads (the session check, one item) this saves two out of three round trips.
     """
     with AUTOCOMMIT.get().connect() as connection:
         yield connection
 
 
 def lock_rows(work: Session, statement: sa.Select[Any]) -> None:
-    """Run a statement in order to lock its rows.
+    """Run a statement that locks rows.
 
-    It is read to the end: on SQLite the snapshot of an unfinished statement stays open.
+    The result is read to its end: on SQLite an unfinished statement would keep its snapshot open.
     """
     work.execute(statement).all()
 
@@ -113,9 +113,9 @@ def postgresql() -> bool:
 
 
 def fact(name: str, make: Callable[[], bytes]) -> bytes:
-    """Return the value stored as ``name``; ``make`` generates it first.
+    """Return the value stored as ``name``; if there is no value, store the result of ``make``.
 
-    The database decides which of several first calls wins.
+    If several processes do this at the same time, the database decides which value counts.
     """
     known = _FACTS.default({})
     if name in known:
@@ -123,7 +123,7 @@ def fact(name: str, make: Callable[[], bytes]) -> bytes:
     with transaction() as session:
         row = session.get(Fact, name)
         value = row.value if row is not None else _drawn(session, name, make())
-    if not in_transaction():  # otherwise it may still be rolled back
+    if not in_transaction():  # otherwise the value may still be rolled back
         known[name] = value
     return value
 
@@ -135,5 +135,5 @@ def _drawn(session: Session, name: str, value: bytes) -> bytes:
 
 
 def clear_fact_cache() -> None:
-    """Clear the cache of facts, because the database was emptied or changed."""
+    """Clear the cache of facts, because the database was emptied or replaced."""
     _FACTS.clear()

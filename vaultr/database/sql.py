@@ -37,21 +37,21 @@ _COLUMN_TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
 
 
 def typed(text: str, types: Mapping[str, sa.types.TypeEngine[Any]]) -> sa.TextClause:
-    """Return a statement whose parameters have the types that ``types`` lists by name."""
+    """Return a statement whose parameters have the types in ``types``, by name."""
     names = {*_PARAMETER.findall(text)} & types.keys()
     return sa.text(text).bindparams(*(sa.bindparam(name, type_=types[name]) for name in names))
 
 
 class Statement:
-    """SQL statements that belong together; the result is the last one's, as the driver returns it.
+    """SQL statements that run together; the result is that of the last one, as the driver has it.
 
-    PostgreSQL receives them as one text, so in one round trip. Each statement sees the effects of
-    those before it, and what others had committed when it began. SQLite runs them one by one.
-    Bypassing SQLAlchemy's expressions and types saves 0.1 ms.
+    PostgreSQL receives them as one text, in one round trip. Each statement sees the effects of the
+    earlier ones, and all that was committed when it began. SQLite runs them one by one. Bypassing
+    SQLAlchemy's expressions and types saves 0.1 ms.
 
     :param locks: statements that run first on PostgreSQL. SQLite needs none: BEGIN IMMEDIATE has
-        locked everything.
-    :ivar driver_text: all of them, as psycopg2 takes them.
+        locked the database.
+    :ivar driver_text: all statements in psycopg2's parameter format.
     """
 
     def __init__(self, *statements: str, locks: tuple[str, ...] = ()) -> None:
@@ -62,8 +62,8 @@ class Statement:
     def run(self, connection: sa.Connection, values: Mapping[str, Any]) -> Rows:
         """Run the statements in the transaction of ``connection``, and return the rows.
 
-        ``values`` may contain more than the statements use. Ids and times come back as the database
-        stores them: select them as text (see `vault.row_json`). Binary values may be memoryviews.
+        ``values`` may contain unused ones. Ids and times are returned as the database stores them,
+        so select them as text (see `vault.row_json`). Binary values may be memoryviews.
         """
         if connection.dialect.name == "postgresql":
             return raw_driver.run_within(connection, self.driver_text, values)
@@ -73,7 +73,7 @@ class Statement:
         return Rows(result if result.returns_rows else ())
 
     def alone(self, values: Mapping[str, Any]) -> Rows:
-        """Run the only statement in its own transaction, and return the rows as `run` does."""
+        """Run the statement, the only one, in its own transaction, and return the rows."""
         if postgresql():
             return raw_driver.run(self.driver_text, values)
         with one_statement() as connection:
@@ -81,7 +81,7 @@ class Statement:
 
 
 def per_database(make: Callable[..., Statement]) -> Callable[..., Statement]:
-    """Cache the statement that ``make`` returns, for each database and each list of arguments."""
+    """Cache the statement that ``make`` returns, for each database and list of arguments."""
     cached: dict[Any, Statement] = {}
 
     @functools.wraps(make)
@@ -95,12 +95,14 @@ def per_database(make: Callable[..., Statement]) -> Callable[..., Statement]:
 
 
 def planned(text: str) -> Any:
-    """Return a prepared statement that binds and reads ids and times alike on both databases."""
+    """Return a prepared statement whose ids and times have the same types on both databases."""
     return typed(text, _COLUMN_TYPES).columns(**_COLUMN_TYPES).execution_options(**PLANNED)
 
 
 class JoinedStatement:
-    """Statements that write different rows: one on PostgreSQL, one after the other on SQLite."""
+    """Statements that write different rows: joined into one on PostgreSQL, run in order on
+    SQLite.
+    """
 
     def __init__(self, *statements: str) -> None:
         *first, last = statements
@@ -116,10 +118,10 @@ class JoinedStatement:
 
 
 class LockedRead:
-    """A read of rows that a lock protects; SQLite's transactions have locked everything already.
+    """A read of locked rows. On SQLite the transaction has already locked the database.
 
-    The lock is its own statement: a statement sees the data of the moment when it began, and
-    it may begin by waiting for the lock.
+    The lock is a separate statement: a statement sees the data as of its start, and it may have to
+    wait for the lock after that.
     """
 
     def __init__(self, lock: str, read: str) -> None:

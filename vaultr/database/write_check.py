@@ -1,7 +1,7 @@
-"""Checks whether the database can be written: not on a standby, and not when its disk is full.
+"""Check whether the database accepts writes, which a standby or a full disk prevents.
 
-On PostgreSQL a temporary table grows by a few pages and is rolled back: a standby and a full disk
-reject that, as they reject the writes of users. It changes no data and needs no flush.
+On PostgreSQL, the check creates a temporary table of a few pages and rolls it back. A standby or a
+full disk rejects this like any other write. It changes no data and needs no flush.
 """
 
 import os
@@ -24,9 +24,9 @@ _SQLITE_BYTES: Final = 1024 * 1024
 
 
 def is_writable(seconds: float) -> bool:
-    """Check whether the database accepts writes; True if it does not say within ``seconds``.
+    """Return whether the database accepts writes; True if it does not answer within ``seconds``.
 
-    A role without the right to create temporary tables only notices a standby.
+    A role that may not create temporary tables detects only a standby.
     """
     if not postgresql():
         return _file_is_writable(Path(str(db.engine.url.database)))

@@ -21,7 +21,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 
 
 class _MetricsMiddleware:
-    """The app, measured from the outside, so that failures are counted too."""
+    """WSGI middleware that measures the app from outside, so that failures are counted too."""
 
     def __init__(self, wsgi_app: Any, quiet_paths: frozenset[str]) -> None:
         self._wsgi_app = wsgi_app
@@ -97,7 +97,7 @@ def _count_problem(response: Response) -> Response:
 
 
 class _Pool:
-    """One connection pool: how many of its connections are in use, and how many there may be."""
+    """One connection pool: how many connections are in use, and the maximum."""
 
     def __init__(self, engine: sa.Engine, name: str) -> None:
         self.engine, self._name = engine, name
@@ -105,7 +105,7 @@ class _Pool:
         sa.event.listen(engine, "checkout", lambda *_: self.measure())
 
     def measure(self) -> None:
-        pool: Any = self.engine.pool  # a new one after a fork
+        pool: Any = self.engine.pool  # a fork creates a new one
         self._in_use.set(pool.checkedout())
 
     def set_size(self) -> None:
@@ -124,14 +124,14 @@ _OBSERVED: Final = AppSlot[_Observed]("observability.observed")
 
 
 def set_constant_gauges(app: Flask) -> None:
-    """Set, in each process, the gauges that do not change: the version and the sizes of pools."""
+    """Set the gauges that never change, in each process: the version and the sizes of pools."""
     metrics.BUILD.labels(__version__).set(1)
     for pool in _OBSERVED.get(app).pools:
         pool.set_size()
 
 
 def trace(app: Flask, variables: Mapping[str, str]) -> None:
-    """Send traces of requests, statements and jobs, if OTEL_* names a collector.
+    """Export traces of requests, statements and jobs, if OTEL_* configures a collector.
 
     Call it after the fork: the exporter starts a thread.
     """

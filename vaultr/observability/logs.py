@@ -21,7 +21,7 @@ _QUIET = ("/api/health", "/api/ready")
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as a line of JSON; of other libraries only the message template."""
+    """Formats a record as one line of JSON; for other libraries only the message template."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -35,7 +35,7 @@ class JsonLines(logging.Formatter):
         line: dict[str, Any] = {
             "time": clock.text(clock.now()),
             "level": record.levelname.lower(),
-            # The arguments of other libraries may contain anything, so only the template is logged.
+            # Arguments from other libraries may contain anything, so only the template is logged.
             "event": record.msg if isinstance(record.msg, str) else record.name,
             "request_id": origin.request_id,
         }
@@ -52,7 +52,7 @@ class JsonLines(logging.Formatter):
 
 
 def _error_fields(error: BaseException) -> dict[str, Any]:
-    """Return type and location of an exception. Its text may repeat what a client sent."""
+    """Return type and location of an exception, but not its text, which may repeat client data."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
     cause = error.__cause__ or getattr(error, "orig", None)
@@ -63,7 +63,7 @@ def _error_fields(error: BaseException) -> dict[str, Any]:
 
 
 def event(name: str, **fields: Any) -> None:
-    """Log an event; fields whose names may hold secrets are left out."""
+    """Log an event; fields with names of secrets are left out."""
     _log.info(name, extra={"fields": fields})
 
 

@@ -1,8 +1,9 @@
-"""The metrics of a running server. This module counts, and never calls a feature.
+"""The metrics of a running server. This module only counts; it never calls a feature.
 
-A metric is counted for Prometheus and, with STATSD_HOST, also sent to StatsD. Labels are words out
-of short lists, never ids, addresses or paths. A value of the whole installation (the age of an
-email or a backup) is a `GaugeMetric` of the kind ``latest``: the last value of any process counts.
+A metric is counted for Prometheus and, with STATSD_HOST, also sent to StatsD. Label values come
+from short lists; they are never ids, addresses or paths. A value of the whole installation (such as
+the age of the oldest email or of a backup) is a `GaugeMetric` of the kind ``latest``: the last
+value that any process set counts.
 """
 
 import math
@@ -14,7 +15,7 @@ from prometheus_client import disable_created_metrics
 
 from vaultr.observability import statsd
 
-# Maximum number of samples of one server; the shares of all metrics add up to less.
+# Maximum number of samples of one server; the maxima of all metrics add up to less.
 MOST_SERIES: Final = 10_000
 OTHER: Final = "other"
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -51,7 +52,7 @@ class GaugePart:
     statsd_name: str
 
     def set(self, value: float) -> None:
-        """Set the value; ``math.inf`` if there is nothing yet whose age could be measured."""
+        """Set the value; ``math.inf`` if nothing exists yet whose age could be measured."""
         self.metric.set(value)
         if math.isfinite(value):
             statsd.gauge(self.statsd_name, value)
@@ -76,7 +77,7 @@ class HistogramPart:
 
 
 class _Metric(Generic[Part]):
-    """A metric by its labels; after ``most`` sets of labels, further ones count as ``other``."""
+    """A metric by its labels; after ``most`` label sets, further ones count as ``other``."""
 
     def __init__(self, name: str, labels: tuple[str, ...], most: int, samples: int) -> None:
         self.name = name
@@ -100,7 +101,7 @@ class _Metric(Generic[Part]):
 class CounterMetric(_Metric[CounterPart]):
     """A value that only grows: ``LOGINS.labels("ok").inc()``.
 
-    :param starts: values of the only label that are exported from the start, as 0.
+    :param starts: values of the only label that are exported as 0 from the start.
     """
 
     def __init__(

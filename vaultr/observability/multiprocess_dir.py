@@ -1,7 +1,7 @@
 """The folder where the processes of one server store their metrics.
 
 It is in memory (/dev/shm) or, if that is not writable, under VAULTR_HOME, and is removed when the
-server ends. prometheus_client reads its path when imported, so call `create` before.
+server ends. prometheus_client reads its path when imported, so call `create` first.
 """
 
 import contextlib
@@ -37,8 +37,8 @@ def create(settings: Settings) -> None:
         with contextlib.suppress(OSError):
             remove_stale(parent)
             _folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-            # Every process of this server holds this lock as long as it lives, and from the moment
-            # the folder has its name; otherwise another server would remove the folder as stale.
+            # Every process of this server holds this lock while it lives, from the moment the
+            # folder has its name. Without it, another server would remove the folder as stale.
             _alive = os.open(_folder / f".{_ALIVE}", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(_alive, fcntl.LOCK_EX)
             os.rename(_folder / f".{_ALIVE}", _folder / _ALIVE)
@@ -61,7 +61,7 @@ def remove_stale(parent: Path) -> None:
 
 
 def folder() -> Path | None:
-    """Return the folder, or None if one process counts for itself."""
+    """Return the folder, or None if there is a single process."""
     return _folder
 
 
@@ -73,7 +73,7 @@ def remove() -> None:
 
 @contextlib.contextmanager
 def lock(where: Path, *, to_change: bool) -> Iterator[None]:
-    """Lock readers of all files against the process that moves some of them."""
+    """Lock all files for readers, while a process merges some of them."""
     descriptor = os.open(where / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX if to_change else fcntl.LOCK_SH)

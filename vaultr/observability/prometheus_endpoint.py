@@ -27,14 +27,14 @@ from prometheus_client.registry import Collector
 from vaultr.observability import multiprocess_dir
 
 PATH: Final = "/metrics"
-# Server and worker on one machine often have the same settings, and so the same METRICS_PORT.
+# Server and worker on one machine often have the same settings, including METRICS_PORT.
 ANOTHER: Final = (
     "another process uses it; on the server's machine start `METRICS_PORT={} flask worker`"
 )
-PATIENCE_SECONDS: Final = 5  # for clients that connect and then send nothing
+PATIENCE_SECONDS: Final = 5  # for clients that connect and send nothing
 MOST_AT_ONCE: Final = 8
 _BACKLOG: Final = 64
-_GONE: Final = "gone"  # instead of a process id: the sum of all ended processes
+_GONE: Final = "gone"  # used as process id for the sum of all ended processes
 
 
 def text() -> bytes:
@@ -49,7 +49,7 @@ def text() -> bytes:
 
 
 class _AllFiles(Collector):
-    """prometheus_client's collector, but it skips files that a process has just created."""
+    """prometheus_client's collector, without the files that a process has just created."""
 
     def __init__(self, where: Path) -> None:
         self._where = where
@@ -139,7 +139,7 @@ class _Listening(socketserver.ThreadingTCPServer):
 def serve(listener: socket.socket) -> Callable[[], None]:
     """Serve a port that `listen` opened, in a thread of this process.
 
-    :return: a function that stops the thread, and leaves the port to the other processes.
+    :return: a function that stops the thread; the port stays open for the other processes.
     """
     server = _Listening(listener)
     run = threading.Thread(target=server.serve_forever, name="vaultr-metrics", daemon=True)

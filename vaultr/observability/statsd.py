@@ -1,4 +1,4 @@
-"""Metrics for a StatsD server: one datagram each second, without errors and without delays."""
+"""Metrics for a StatsD server: one datagram each second, which never fails or delays a request."""
 
 import contextlib
 import re
@@ -13,19 +13,19 @@ PORT: Final = 8125
 FLUSH_SECONDS: Final = 1.0
 RESOLVE_SECONDS: Final = 60.0  # how long a resolved address is used
 DATAGRAM_BYTES: Final = 1400  # what fits into one Ethernet packet
-MOST_NAMES: Final = 2000  # in one process; further ones are sent as ``other``
+MOST_NAMES: Final = 2000  # of one process; further ones are sent as ``other``
 MOST_TIMINGS: Final = 2000  # between two flushes; further ones are dropped
 _UNFIT = re.compile(r"[^a-zA-Z0-9_-]+")
 
 
 def name_of(*parts: str) -> str:
-    """Return a metric name of parts: letters, digits, ``_`` and ``-``, joined by dots."""
+    """Build a metric name: letters, digits, ``_`` and ``-``, joined by dots."""
     words = [_UNFIT.sub("_", part).strip("_")[:64] or "none" for part in parts]
     return PREFIX + ".".join(words)
 
 
 def address_of(text: str) -> tuple[str, int]:
-    """Parse ``host`` or ``host:port``; an IPv6 address with a port is in brackets."""
+    """Parse ``host`` or ``host:port``; write an IPv6 address with a port in brackets."""
     if text.startswith("["):
         host, _, port = text[1:].partition("]")
         port = port.removeprefix(":")
@@ -39,7 +39,7 @@ def address_of(text: str) -> tuple[str, int]:
 class Emitter:
     """Collects the metrics of one process, and sends them from its own thread.
 
-    If the name cannot be resolved or nobody listens on the port, only the metrics are lost.
+    If the host name cannot be resolved or nothing listens on the port, only the metrics are lost.
     """
 
     def __init__(self, where: str) -> None:
@@ -59,7 +59,7 @@ class Emitter:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send what is left, unless that takes too long."""
+        """Send the remaining metrics, unless that takes too long."""
         self._stop.set()
         self._thread.join(FLUSH_SECONDS)
 
@@ -147,7 +147,7 @@ def start(where: str | None) -> None:
 
 
 def stop() -> None:
-    """Send what is left, and stop."""
+    """Send the remaining metrics, and stop."""
     global _emitter
     emitter, _emitter = _emitter, None
     if emitter is not None:

@@ -1,1 +1,1 @@
-"""Rate limits: what is counted, under which key, and the fallback when Redis is unavailable."""
+"""Rate limits: what is counted, by which key, and the fallback while Redis is unavailable."""

@@ -1,4 +1,6 @@
-"""Sliding-window counters, several at a time, all or none: in Redis, or in this process."""
+"""Sliding-window counters, in Redis or in this process; several are counted together or not at
+all.
+"""
 
 import threading
 import time
@@ -9,8 +11,8 @@ import redis
 from vaultr.ratelimit.redis_scripts import ScriptRunner
 from vaultr.ratelimit.sliding_window import Count, Slots, Window, window_of
 
-# A counter is a hash with the fields of `sliding_window.Slots`, and is counted the same way; by the
-# clock of Redis, so servers need not agree on the time.
+# A counter is a hash with the fields of `sliding_window.Slots`, counted by the same algorithm. It
+# uses the clock of Redis, so the clocks of servers need not agree.
 _TAKE = """
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -41,7 +43,7 @@ return out
 
 
 class RedisCounters:
-    """Counters that all workers and pods share: one round trip, however many are counted."""
+    """Counters that all workers and pods share; takes one round trip for any number of counters."""
 
     def __init__(
         self, client: "redis.Redis", prefix: str = "vaultr:limit:", script: str = _TAKE
@@ -74,7 +76,7 @@ class RedisCounters:
 
 
 class MemoryCounters:
-    """Counters of this process alone, a limited number of them."""
+    """Counters of this process, with a limit on their number."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = 100_000) -> None:
         self._clock = clock

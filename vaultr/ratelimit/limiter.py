@@ -20,14 +20,14 @@ from vaultr.ratelimit.sliding_window import Count, Window, refund_of
 from vaultr.settings.types import Rate
 
 TIMEOUT_SECONDS = (
-    0.1  # for connecting and for a response: at most 0.2 s are lost before the breaker opens
+    0.1  # for connecting and for a response: a request loses at most 0.2 s before the breaker opens
 )
 RETRY_SECONDS = 1.0
 
 _ENDLESS = 2**31
 _PROBE = Count("probe", Rate(1, 1), 0)
 
-# The first match counts; some kinds are subclasses of later ones.
+# The first match counts: some classes are subclasses of later ones.
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (redis.exceptions.AuthenticationError, "password"),
     (redis.exceptions.NoPermissionError, "password"),
@@ -53,16 +53,16 @@ class FallbackLimiter:
         self.away_since: float | None = None
 
     def take(self, counts: Sequence[Count]) -> list[Window]:
-        """Count all of ``counts`` (with distinct keys) or, if one limit is reached, none."""
+        """Count all of ``counts`` (with distinct keys), or none if a limit is reached."""
         windows = self._shared_windows(counts)
         return self._memory.take(self._divided(counts)) if windows is None else windows
 
     def refund(self, counts: Sequence[Count]) -> None:
-        """Undo what was taken, in the slot that each count names."""
+        """Undo what was counted, each in its recorded slot."""
         self.take(refund_of(counts))
 
     def reachable(self) -> bool:
-        """Check now whether Redis counts, whatever the breaker's state; True without Redis.
+        """Check whether Redis works, regardless of the breaker; True if Redis is not configured.
 
         It runs the counting script with cost 0: a full or read-only Redis would still answer PING.
         """
@@ -77,7 +77,7 @@ class FallbackLimiter:
         return True
 
     def clear_memory(self) -> None:
-        """Delete what this process counted."""
+        """Delete the counters of this process."""
         self._memory.clear()
 
     def _divided(self, counts: Sequence[Count]) -> list[Count]:
@@ -106,7 +106,8 @@ class FallbackLimiter:
             new = reason not in self._reasons  # log each reason once for each outage
             self._reasons.add(reason)
             if first:
-                metrics.REDIS_AWAY.set(1)  # under the lock, so that the last writer is right
+                # under the lock, so that the last write is the correct one
+                metrics.REDIS_AWAY.set(1)
         metrics.REDIS_ERRORS.labels(reason).inc()
         if new:
             logs.warning("redis.away", reason=reason, error=type(error).__name__)
@@ -127,7 +128,7 @@ class FallbackLimiter:
 
 
 def _wait_for_redis(reference: "weakref.ref[FallbackLimiter]") -> None:
-    """Check every second until Redis is back, also in a process without requests."""
+    """Check every second until Redis is back, even if the process gets no requests."""
     while True:
         time.sleep(RETRY_SECONDS)
         limiter = reference()
@@ -137,7 +138,7 @@ def _wait_for_redis(reference: "weakref.ref[FallbackLimiter]") -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """Return one word for the reason why Redis does not count, for logs and metrics."""
+    """Return one word for why Redis does not work, for logs and metrics."""
     return next((word for kind, word in _REASONS if isinstance(error, kind)), "other")
 
 
@@ -156,10 +157,10 @@ def _client(url: str, authorities: str | None) -> redis.Redis:
 
 
 class FallbackStorage(Storage, SlidingWindowCounterSupport):
-    """Storage of Flask-Limiter: the same limiter, so that a process has one breaker.
+    """The same limiter as a Flask-Limiter storage, so that a process has only one breaker.
 
-    Flask-Limiter's only `Limiter` keeps the storage of the last app, so the limiter is looked up on
-    each request, and apps in one process do not share counters.
+    Flask-Limiter's global `Limiter` uses the storage of the last app. So the limiter is looked up
+    on each request, and apps in one process do not share counters.
     """
 
     STORAGE_SCHEME = ["vaultr"]
@@ -169,7 +170,7 @@ class FallbackStorage(Storage, SlidingWindowCounterSupport):
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """No error of this storage means that it failed: the limiter has its own fallback."""
+        """Return no exceptions: none means that the storage failed, as it has its own fallback."""
         return ConnectionAbortedError
 
     def acquire_sliding_window_entry(
@@ -184,24 +185,24 @@ class FallbackStorage(Storage, SlidingWindowCounterSupport):
         return 0, 0.0, window.limit - window.remaining, float(window.reset)
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count for the fixed-window strategy, which is not used."""
+        """Count for the fixed-window strategy; not used."""
         window = current().take([Count(key, Rate(_ENDLESS, expiry), amount)])[0]
         return window.limit - window.remaining
 
     def get(self, key: str) -> int:
-        """Return the hits of a fixed window, which is not used."""
+        """Return the hits of a fixed window; not used."""
         return 0
 
     def get_expiry(self, key: str) -> float:
-        """Return the end of a fixed window, which is not used."""
+        """Return the end of a fixed window; not used."""
         return time.time()
 
     def check(self) -> bool:
-        """Return whether counting works; it always does, shared or not."""
+        """Return True: counting always works, in Redis or in this process."""
         return True
 
     def reset(self) -> int | None:
-        """Delete what this process counted."""
+        """Delete the counters of this process."""
         current().clear_memory()
         return None
 

@@ -21,9 +21,9 @@ OnDenied = Callable[[str], None]
 
 
 class RecentlyLimited:
-    """What this process rate limited lately: a bounded number of keys, for a minute at most.
+    """Keys that this process rate limited recently: a bounded number, for at most a minute.
 
-    A forgotten key costs one more read, so if there are too many, all are forgotten.
+    A forgotten key costs only one more read. So if there are too many, all are removed.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,13 +31,13 @@ class RecentlyLimited:
         self._full: dict[str, tuple[float, int]] = {}  # until when, and the limit
 
     def add(self, key: str, seconds: float, limit: int = 0) -> None:
-        """Store that the limit of a key is used up for so many seconds."""
+        """Record that the limit of a key is used up for this many seconds."""
         if len(self._full) >= MOST_ADDRESSES:
             self.clear()
         self._full[key] = (self._clock() + min(seconds, MOST_SECONDS), limit)
 
     def window(self, key: str) -> Window | None:
-        """Return the full window of a key, or None if it was not limited lately."""
+        """Return the full window of a key, or None if it was not limited recently."""
         until, limit = self._full.get(key, (0.0, 0))
         left = until - self._clock()
         return None if left <= 0 else Window(False, limit, 0, math.ceil(left))
@@ -56,16 +56,16 @@ _ON_DENIED: Final = AppSlot[OnDenied]("ratelimit.on_denied")
 
 
 def init_app(app: Flask, *, on_denied: OnDenied) -> None:
-    """Store what counts a rate-limited request for the audit log."""
+    """Set the function that counts a rate-limited request for the audit log."""
     _LIMITED.set(app, RecentlyLimited())
     _FULL.set(app, RecentlyLimited())
     _ON_DENIED.set(app, on_denied)
 
 
 def take(*counts: Count) -> list[Count]:
-    """Count all of ``counts`` or, if one limit is reached, none of them.
+    """Count all of ``counts``, or none if a limit is reached.
 
-    :return: what `refund` takes; each count names the slot in which it was counted.
+    :return: the counts for `refund`; each one names the slot in which it was counted.
     :raises TooMany: with Retry-After; a rejected request costs no hash and no SQL write.
     """
     windows = limiter.current().take(counts)
@@ -81,7 +81,7 @@ def take(*counts: Count) -> list[Count]:
 
 
 def reject_full(*keys: str) -> None:
-    """Reject the request if a counter was full lately, without asking Redis or the database.
+    """Reject the request if a counter was full recently, without asking Redis or the database.
 
     :raises TooMany: this process found one of the counters full, and its window is not over.
     """
@@ -91,7 +91,7 @@ def reject_full(*keys: str) -> None:
 
 
 def refund(*counts: Count) -> None:
-    """Undo what `take` returned, because the attempt succeeded."""
+    """Undo the counts that `take` returned, because the attempt succeeded."""
     limiter.current().refund(counts)
 
 
@@ -101,13 +101,13 @@ def report(*windows: Window) -> None:
 
 
 def counted_elsewhere(window: Window) -> None:
-    """Report the counter that counted this request in place of the one for its address."""
+    """Report the counter that counted this request instead of the one for its address."""
     g.pop("uncounted", None)
     report(window)
 
 
 def too_many(*windows: Window) -> TooMany:
-    """Return the error for windows that are full, and count the request as denied."""
+    """Return the error for full windows, and count the request as denied."""
     report(*windows)
     longest = max(window.reset for window in windows)
     _LIMITED.get().add(request_context.current_origin().address, longest)
@@ -116,12 +116,12 @@ def too_many(*windows: Window) -> TooMany:
 
 
 def limited_lately(address: str) -> bool:
-    """Return whether an address has to wait."""
+    """Return whether an address was rate limited recently."""
     return address in _LIMITED.get()
 
 
 def forget_full() -> None:
-    """Forget which counters and addresses were at their limit."""
+    """Forget all keys and addresses that were rate limited."""
     _LIMITED.get().clear()
     _FULL.get().clear()
 

@@ -1,13 +1,11 @@
-"""Rate limits of every request: by session if it is authenticated, else by client address.
+"""Rate limits of every request: by session if it is authenticated, otherwise by client address.
 
-Every key of a counter is proven before it is counted: it names a session or account from a signed
-token, or the address of the connection. An id in a path or body never becomes a key, or invented
-ids would fill Redis.
+Keys of counters are verified: a session or account from a signed token, or the address of the
+connection. An id in a path or body is never a key, because made-up ids would fill Redis.
 
-A refresh proves itself by its body: its token is looked up by key, and has a counter in the row of
-its session. So a view that is `counted_if_rejected` runs first, and the request is counted by
-address only if it was rejected. An address that was rate limited lately is counted before anything
-else, so that a flood costs no SQL.
+A refresh is authenticated by the token in its body, and counted in the row of its session. So a
+view with `counted_if_rejected` runs first, and the request is counted by address only if the view
+rejects it. A recently limited address is counted before that, so that a flood costs no SQL.
 """
 
 from collections.abc import Callable
@@ -33,7 +31,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]) -> None:
-    """Count each request before anything but host and scheme can reject it."""
+    """Count each request before anything except host and scheme can reject it."""
     url = settings.redis_url.get_secret_value() if settings.redis_url else None
     authorities = settings.redis_ca or settings.private_ca
     limiter.init_app(app, limiter.FallbackLimiter(url, settings.web_concurrency, authorities))
@@ -45,8 +43,8 @@ def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]
     )
     app.before_request(_count)
     app.after_request(_add_headers)
-    # Views with a limit of Flask-Limiter's check it themselves. What the extension would do around
-    # every request costs more than counting it. `tests/api/test_rate_limits.py` pins that.
+    # Flask-Limiter checks its limits within the view. Its hooks around every request would take
+    # longer than counting the request. `tests/api/test_rate_limits.py` pins that.
     hooks: tuple[dict[Any, list[Any]], ...] = (
         app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs,
     )  # fmt: skip
@@ -59,7 +57,7 @@ def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]
 def counted_if_rejected(view: View) -> View:
     """Count an anonymous request of this view only if the view rejects it.
 
-    The view calls `limits.counted_elsewhere` if the request proved itself.
+    The view calls `limits.counted_elsewhere` if the request is authenticated.
     """
     view.counted_if_rejected = True  # type: ignore[attr-defined]  # read by `_count_anonymous_later`
     return view
@@ -77,9 +75,9 @@ def by_address(rate: Callable[[Settings], Rate]) -> Callable[[], str]:
 
 
 def session_ended() -> None:
-    """Count the request of a dead session as anonymous: it is then answered 401.
+    """Count the request of a dead session as anonymous; its response is 401.
 
-    It stays counted for its session too.
+    The count for its session remains.
 
     :raises TooMany: the client address has reached its limit.
     """
@@ -89,7 +87,7 @@ def session_ended() -> None:
 
 
 def count_more_writes(changes: int) -> None:
-    """Count a batch: one write for each 100 changes begun. The first write is counted already."""
+    """Count a batch as a write for each 100 changes begun; the first is already counted."""
     claims = authentication.claims()
     if claims is not None and (more := (changes - 1) // 100) > 0:
         take(*_counts(claims, current_settings().limit_writes, more))
@@ -100,7 +98,8 @@ def _count() -> None:
         return
     claims = authentication.claims()
     if claims is None:
-        # Browsers load pages and their assets together, and both are sent in no time.
+        # Browsers load a page and all its assets at the same time, so each asset would use up the
+        # limit.
         if current_contract() is not None:
             parallel.take_of_address(request_context.current_origin().address)
         if _counts_later():
@@ -113,17 +112,17 @@ def _count() -> None:
 
 
 def check_session(claims: Claims) -> None:
-    """Reject a request of a session or account over its limit before its session is looked up.
+    """Reject a request of a session or account over its limit, before the session is looked up.
 
-    :raises TooMany: this process found the limit used up, and its window is not over; or it is
-        answering as many requests of the account as it may.
+    :raises TooMany: this process found the limit used up, and its window is not over; or the
+        maximum number of requests of the account is running.
     """
     limits.reject_full(*_keys(claims))
     parallel.take_of_account(claims.account_id.hex)
 
 
 def check_address() -> None:
-    """Reject a request from an address over its limit before an unknown machine is looked up.
+    """Reject a request from an address over its limit, before an unknown machine is looked up.
 
     :raises TooMany: this process found the limit used up, and its window is not over.
     """
@@ -160,7 +159,7 @@ def _count_anonymous() -> None:
 
 
 def _count_rejected(response: Response) -> Response:
-    """Count a request that proved nothing: its view rejected it, or failed."""
+    """Count an unauthenticated request whose view rejected it or failed."""
     try:
         _count_anonymous()
     except TooMany as error:

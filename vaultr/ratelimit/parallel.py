@@ -1,8 +1,8 @@
-"""Requests that a worker answers together: no account or address gets all of its threads.
+"""Limits on parallel requests: no account or address can occupy all threads of a worker.
 
-Rates alone do not protect the threads. Thirty connections that each read the largest page, or read
-its response slowly, stay within every rate and would still take all of them. A request holds its
-place until its response was sent.
+Rate limits alone do not protect the threads. Thirty connections that each read the largest page, or
+read it slowly, stay within every rate limit and could still occupy all threads. A request holds its
+slot until its response has been sent.
 """
 
 import math
@@ -20,14 +20,14 @@ from vaultr.settings.model import Settings
 RETRY_SECONDS: Final = 1
 BUFFERED_BYTES: Final = 64 * 1024
 EMPTY: Final = ("204", "304")  # no body, so no Content-Length
-# In the WSGI environment: the places of this request.
+# In the WSGI environment: the slots of this request.
 _TAKEN: Final = "vaultr.parallel"
 
 
 class Places:
-    """Counts the requests of each key that are being answered.
+    """Counts the running requests of each key.
 
-    :param most: how many one key may have.
+    :param most: maximum number of running requests of a key.
     """
 
     def __init__(self, most: int) -> None:
@@ -36,7 +36,7 @@ class Places:
         self._taken: Counter[str] = Counter()
 
     def take(self, key: str) -> bool:
-        """Take a place for ``key``; return whether one was left."""
+        """Take a slot for ``key``; return whether one was free."""
         with self._lock:
             if self._taken[key] >= self._most:
                 return False
@@ -44,7 +44,7 @@ class Places:
             return True
 
     def release(self, key: str) -> None:
-        """Release a place that `take` gave."""
+        """Release a slot that `take` returned."""
         with self._lock:
             self._taken[key] -= 1
             if self._taken[key] <= 0:
@@ -57,9 +57,9 @@ _ADDRESSES: Final = AppSlot[Places]("ratelimit.parallel_of_address")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Wrap the WSGI app, so that each place is released after its response was sent.
+    """Wrap the WSGI app, so that each slot is released after its response has been sent.
 
-    A client address gets half the places of an account: what strangers may do is short.
+    A client address gets half as many slots as an account: anonymous requests are short.
     """
     most = settings.max_parallel_requests
     _ACCOUNTS.set(app, Places(most))
@@ -68,17 +68,17 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def take_of_account(account: str) -> None:
-    """Take a place of this worker for a request with a valid token.
+    """Take a slot of this worker for a request with a valid token.
 
-    :raises TooMany: the worker is answering as many requests of the account as it may.
+    :raises TooMany: the maximum number of requests of the account is running.
     """
     _take(_ACCOUNTS.get(), account)
 
 
 def take_of_address(address: str) -> None:
-    """Take a place of this worker for a request without a valid token.
+    """Take a slot of this worker for a request without a valid token.
 
-    :raises TooMany: the worker is answering as many requests of the client address as it may.
+    :raises TooMany: the maximum number of requests of the client address is running.
     """
     _take(_ADDRESSES.get(), address)
 
@@ -96,17 +96,17 @@ def _take(places: Places, key: str) -> None:
 
 
 class Releasing:
-    """WSGI middleware: releases the places of a request once its response was sent.
+    """WSGI middleware: releases the slots of a request once its response has been sent.
 
-    A short response goes into the buffer of the connection. Its places are released before, or a
-    client that has it might send the next request too early.
+    A short response fits into the socket's buffer. Its slots are released before it is sent:
+    otherwise the client could receive it and send its next request too early.
     """
 
     def __init__(self, wsgi_app: Any) -> None:
         self._wsgi_app = wsgi_app
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request, and release its places."""
+        """Answer a request, and release its slots."""
         if "gunicorn.socket" not in environ:
             return self._wsgi_app(environ, start_response)  # type: ignore[no-any-return]  # WSGI is untyped
         taken: Taken = []
@@ -129,7 +129,7 @@ class Releasing:
 
 
 class _Sent:
-    """A response that releases the places of its request when gunicorn closes it."""
+    """A response that releases the slots of its request when gunicorn closes it."""
 
     def __init__(self, response: Any, taken: Taken) -> None:
         self._response, self._taken = response, taken
@@ -138,7 +138,7 @@ class _Sent:
         return iter(self._response)
 
     def close(self) -> None:
-        """Release the places, whatever closing the response does."""
+        """Release the slots, even if closing the response fails."""
         try:
             if hasattr(self._response, "close"):
                 self._response.close()

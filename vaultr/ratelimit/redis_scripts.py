@@ -1,8 +1,8 @@
 """Run Redis scripts with little overhead, because every request waits for one.
 
-The client of redis-py checks a pooled connection before each use, retries, and notifies
-observers, which is a third of the cost of counting a request. Here each thread uses a redis-py
-connection of its own. An error closes it, and the circuit breaker decides what follows.
+The client of redis-py checks a pooled connection before each use, retries, and notifies observers,
+which takes a third of the time of counting a request. Here each thread has its own redis-py
+connection. An error closes it, and the circuit breaker decides what to do next.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ IDLE_SECONDS = 1.0  # check a connection before use if it was idle for longer
 
 
 class ScriptRunner:
-    """Runs scripts on one connection for each thread, opened again after an error or a fork."""
+    """Runs scripts on one connection for each thread, reopened after an error or a fork."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._pool = client.connection_pool
         self._local = threading.local()
 
     def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """Run a Lua script; its text is sent only if Redis does not know it yet.
+        """Run a Lua script; send its text only if Redis does not know it yet.
 
         :raises redis.RedisError: Redis is unavailable, hangs, or rejects the script.
         """
@@ -70,7 +70,7 @@ class _Connection:
 
 
 def _hung_up(connection: Any) -> bool:
-    """Return whether the server closed an idle connection: then there is something to read."""
+    """Return whether the server closed an idle connection: its socket is then readable."""
     try:
         return bool(connection.is_connected and connection.can_read(timeout=0))
     except (redis.RedisError, OSError):
@@ -82,7 +82,7 @@ _names: dict[str, str] = {}
 
 def _name(script: str) -> str:
     if script not in _names:
-        # Redis identifies scripts by SHA-1; it protects nothing here.
+        # Redis identifies scripts by SHA-1, which protects nothing here.
         _names[script] = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
     return _names[script]
 

@@ -1,7 +1,7 @@
 """The arithmetic of sliding-window counters, wherever they are stored.
 
-A counter has the hits of the current time slot, and those of the previous slot, whose weight
-falls as time passes in the current one (an approximation known as sliding window counter).
+A counter stores the hits of the current time slot and of the previous one. The weight of the
+previous slot falls as the current one passes (an approximation known as sliding window counter).
 """
 
 import math
@@ -15,8 +15,8 @@ from vaultr.settings.types import Rate
 class Count:
     """One thing to count: at most ``rate.count`` under ``key`` in any ``rate.seconds``.
 
-    :ivar slot: the slot in which it was counted. A refund applies to that slot alone, so that it
-        never cancels what was counted later.
+    :ivar slot: the slot in which it was counted. A refund applies only to that slot, so that it
+        never cancels later counts.
     """
 
     key: str
@@ -48,12 +48,13 @@ class Slots:
     before: int = 0
 
     def advance(self, now: int, rate: Rate) -> tuple["Slots", int]:
-        """Return the counter at ``now``, and what is left of its slot, both in milliseconds."""
+        """Return the counter at ``now``, and the time left of its slot, in milliseconds."""
         number, into = divmod(now, rate.seconds * 1000)
         left = rate.seconds * 1000 - into
         if self.number == number - 1:
             return Slots(number, 0, self.hits), left
-        # One slot ahead is the clock of another machine; more is a window of another length.
+        # One slot ahead means that another machine's clock is fast; more means another window
+        # length.
         if number <= self.number <= number + 1:
             return Slots(number, self.hits, self.before), left
         return Slots(number), left
@@ -65,7 +66,7 @@ class Slots:
         )
 
     def add(self, cost: int, slot: int | None = None) -> "Slots":
-        """Return the slots after ``cost`` more hits, which may be negative, in ``slot``."""
+        """Return the slots after adding ``cost`` hits, which may be negative, to ``slot``."""
         if slot is None or slot == self.number:
             return Slots(self.number, max(0, self.hits + cost), self.before)
         if slot == self.number - 1:
@@ -79,7 +80,7 @@ def refund_of(counts: Sequence[Count]) -> list[Count]:
 
 
 def count_one(stored: Slots, rate: Rate, now: int) -> tuple[Slots, Window]:
-    """Count one more if the limit allows; the caller must serialise access to ``stored``.
+    """Count one hit if the limit allows; the caller must serialise access to ``stored``.
 
     :param now: in milliseconds, by a clock that all callers share.
     """
@@ -92,7 +93,7 @@ def count_one(stored: Slots, rate: Rate, now: int) -> tuple[Slots, Window]:
 def window_of(rate: Rate, cost: int, slots: Slots, left: int, *, took: bool) -> Window:
     """Return the state of a counter; ``left`` is the milliseconds left of its current slot.
 
-    A cost of 0 only reads it: ``reset`` is then the time until one more is allowed.
+    A cost of 0 only reads the counter: ``reset`` is then the time until one more is allowed.
     """
     limit, window = rate.count, rate.seconds * 1000
     used = slots.hits + slots.before * left / window

@@ -1,7 +1,7 @@
 """Access tokens: short-lived JWTs, signed by the first JWT key and checked claim by claim.
 
-Flask-JWT-Extended checks them. PyJWT, on which it builds, signs them: the work that
-Flask-JWT-Extended repeats for each token takes longer than signing.
+Flask-JWT-Extended checks them. PyJWT signs them directly: Flask-JWT-Extended's overhead for each
+token takes longer than signing.
 """
 
 import hashlib
@@ -33,14 +33,14 @@ KIND = "access"
 _AUDIENCE = "vaultr-api"
 _LEEWAY_SECONDS = 30
 _MOST_BYTES = 2048
-MOST_SECONDS = 600  # maximum of exp - iat, whatever the settings say
+MOST_SECONDS = 600  # maximum of exp - iat, regardless of settings
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _CLAIMS = frozenset({"iss", "aud", "sub", "sid", "typ", "epoch", "iat", "exp", "jti"})
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of a valid access token. Only SQL knows whether its session is alive."""
+    """The claims of a valid access token. Only the database knows whether its session is alive."""
 
     account_id: UUID
     session_id: UUID
@@ -130,8 +130,8 @@ def _signing_key(key: bytes) -> PyJWK:
 def read(token: str) -> Claims | None:
     """Return the claims of a valid, unexpired access token, or None.
 
-    Each process checks a signature once: claims are cached under the token's hash, and only their
-    expiry is checked on every request.
+    Each process verifies a signature once. It caches the claims under the token's hash, and checks
+    only their expiry on every request.
     """
     if len(token) > _MOST_BYTES or token.count(".") != 2:
         return None
@@ -157,7 +157,7 @@ def _decoded(token: str) -> Claims | None:
         return None
     except (RecursionError, OverflowError):  # "[[[[…" as a header, 1e999 as a time
         return None
-    # The extension adds claims of its own (type, fresh), accepts tokens without exp, and so on.
+    # The extension adds its own claims (type, fresh), accepts tokens without exp, and so on.
     if not payload.keys() >= _CLAIMS or payload["typ"] != KIND or payload["aud"] != _AUDIENCE:
         return None
     texts = [payload[name] for name in ("sub", "sid", "jti")]

@@ -35,7 +35,7 @@ def init_app(
     before_machine: Callable[[], None],
     on_denied: OnDenied,
 ) -> None:
-    """Find out the sender of each request. Nobody is rejected yet: rate limits come first.
+    """Identify the sender of each request. Nobody is rejected yet: rate limits come first.
 
     :param session_actor: returns the actor of a session, or None if the session is dead.
     :param machine_actors: finds the actor of a machine.
@@ -53,7 +53,7 @@ def init_app(
 
 
 def reject_anonymous(app: Flask) -> None:
-    """Answer 401 to anonymous requests on every view that is not `public`."""
+    """Respond with 401 to anonymous requests, except on `public` views."""
     app.before_request(_require_actor)
 
 
@@ -68,7 +68,7 @@ def claims() -> Claims | None:
 def require_session() -> None:
     """Raise `Unauthenticated` if the session or the machine of this request is dead.
 
-    A view with ``checks_session`` needs this where its own statement did not run.
+    A view with ``checks_session`` needs this if its own statement did not run.
     """
     proof = _machine_proof()
     if proof is not None:
@@ -81,7 +81,7 @@ def require_session() -> None:
 
 
 def renew_machine() -> bool:
-    """Read the machine of this request again, because the view's statement found it changed.
+    """Read the machine of this request again, because it has changed.
 
     :return: whether the request can be repeated, with the actor of the machine as it is now.
     :raises Forbidden: the machine may no longer be used from this network.
@@ -99,10 +99,10 @@ def renew_machine() -> bool:
 
 
 def forget_session() -> bool:
-    """Make this request anonymous, because its session is dead; return whether it had one.
+    """Make this request anonymous, because its session is dead; return whether there was one.
 
-    A session that is bound to its network and used from another one is ended here, after the
-    view's own transaction was rolled back.
+    Also end a session that is bound to its network and was used from another one, after the
+    rollback of the view's transaction.
     """
     token, proof = claims(), _machine_proof()
     request_context.set_actor(None)
@@ -135,7 +135,7 @@ def _identify() -> None:
         return
     _BEFORE_SESSION.get()(token)
     if _view_checks_session():
-        # The signature is valid; the view's own statement finds out whether the session is alive.
+        # The signature is valid; the view's own statement checks whether the session is alive.
         request_context.set_actor(Actor(token.account_id, token.session_id, token.epoch))
         return
     actor = _SESSION_ACTOR.get()(token)
@@ -161,7 +161,7 @@ def _identify_machine(proof: MachineProof) -> None:
 
 def _set_machine(actor: Actor) -> None:
     request_context.set_actor(actor)
-    # Read by rate limits; only a session's token has an expiry that matters.
+    # Rate limits read this; only the expiry of a session's token matters.
     g.claims = Claims(actor.account_id, actor.session_id, actor.epoch, expires_at=0)
 
 
@@ -190,7 +190,7 @@ def _require_actor() -> None:
 
 
 def _read_claims(header: str) -> Claims | None:
-    # WSGI joins several headers by commas, which no token contains.
+    # WSGI joins repeated headers with commas, which no token contains.
     if "," in header or (header and session_cookies.sent()):
         g.two_credentials = True
         return None

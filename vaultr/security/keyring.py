@@ -23,12 +23,12 @@ class CannotOpen(Exception):
 
 
 class KeyMissing(CannotOpen):
-    """A value is sealed under a key that this server does not have (yet)."""
+    """A value is sealed under a key that this server does not have, or not yet."""
 
 
 @dataclass(slots=True)
 class Resealed:
-    """How many values were resealed under the first key, and how many no key here can open."""
+    """How many values were resealed under the first key, and how many could not be opened."""
 
     done: int = 0
     left: int = 0

@@ -1,7 +1,7 @@
-"""What a machine sends to prove itself: its id, and a key that it derived from its token.
+"""A machine's credential: its id, and a key that it derived from its token.
 
 The token itself (``vmt_…``) opens vaults, so it must never be sent. A request that contains one is
-rejected, so that its owner learns to replace it.
+rejected with an error that asks its owner to replace it.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ PREFIX: Final = "vma_"
 TOKEN_PREFIX: Final = "vmt_"
 
 _FORM: Final = re.compile(rf"{PREFIX}({ID_PATTERN})_([A-Za-z0-9_-]{{43}})")
-# Not within another credential: a part of a JWT, or the key of a machine, can contain any letters.
+# Not inside another credential: a part of a JWT, or a machine's key, can contain any letters.
 _TOKEN: Final = re.compile(rf"(?<![A-Za-z0-9_.-]){TOKEN_PREFIX}")
 
 
@@ -31,7 +31,7 @@ class TokenSent(Unauthenticated):
 
 @dataclass(frozen=True, slots=True)
 class MachineProof:
-    """The id of a machine, and the SHA-256 of its key; well formed, but not checked."""
+    """The id of a machine, and the SHA-256 of its key; parsed, but not verified."""
 
     machine_id: UUID
     auth_hash: bytes = field(repr=False)
@@ -39,10 +39,10 @@ class MachineProof:
 
 @dataclass(frozen=True, slots=True)
 class MachineActors:
-    """How to find the actor of a machine.
+    """Functions that find the actor of a machine.
 
-    :ivar known: returns the actor that this process found last, without a statement; it may have
-        changed or ended since, which the statement of the view must check.
+    :ivar known: returns the actor that this process cached, without a statement. It may have
+        changed or ended since, so the view's statement must check it.
     :ivar read: reads the actor; returns None if the machine is unknown, expired or locked, or the
         key is wrong.
     """
@@ -52,7 +52,7 @@ class MachineActors:
 
 
 def parse(credential: str) -> MachineProof | None:
-    """Return what a bearer credential proves, or None if it is not that of a machine."""
+    """Parse a bearer credential; return None if it is not that of a machine."""
     found = _FORM.fullmatch(credential)
     if found is None:
         return None
@@ -64,7 +64,7 @@ def parse(credential: str) -> MachineProof | None:
 
 
 def auth_hash(auth_key: bytes) -> bytes:
-    """Return what is stored of a machine's key; 32 random bytes need no slow hash."""
+    """Return the stored hash of a machine's key; 32 random bytes need no slow hash."""
     return hashlib.sha256(auth_key).digest()
 
 

@@ -1,9 +1,8 @@
 """Response times rounded up to a fixed step, so that they do not show whether an account exists.
 
-Known and unknown email addresses take the same statements and the same hash, but an existing row
-is read and a missing one is not. A few hundred measurements would show that difference. With
-rounding, only the number of steps is visible, and the difference changes it once in some hundred
-requests.
+Known and unknown email addresses run the same statements and the same hash, but only an existing
+row is read. A few hundred measurements would show that difference. With rounding, only the number
+of steps is visible, which the difference changes only once in a few hundred requests.
 """
 
 import functools
@@ -19,7 +18,7 @@ View = Callable[..., Any]
 def round_response_time(view: View) -> View:
     """Make a view take a whole number of steps, whether it returns or raises.
 
-    Put it above ``@operation``, because recording an error takes time, too.
+    Put it above ``@operation``, because recording an error takes time too.
     """
 
     @functools.wraps(view)
@@ -35,5 +34,5 @@ def round_response_time(view: View) -> View:
 
 
 def seconds_left(seconds: float) -> float:
-    """Return the seconds that are left of the current step, ``seconds`` after the start."""
+    """Return the seconds left of the current step, ``seconds`` after the start."""
     return STEP_SECONDS - seconds % STEP_SECONDS

@@ -1,4 +1,4 @@
-"""The SQL condition that a session, or the token of a machine, is alive; and its parameters.
+"""The SQL condition that a session or a machine's token is alive, and its parameters.
 
 Frequent statements select this condition with their row, which saves a round trip. `vaultr.auth`
 and `vaultr.machines` own the tables, so `vaultr.app` passes the conditions in.
@@ -42,7 +42,7 @@ def sql(kind: Kind = "account") -> str:
 
 
 def parameters(actor: Actor) -> dict[str, Any]:
-    """Return the values of the parameters that `sql` uses."""
+    """Return the values of the parameters in `sql`."""
     return _check(actor.kind).parameters(actor)
 
 

@@ -1,10 +1,10 @@
 """Browser sessions: tokens in cookies that no script can read, and protection against CSRF.
 
-A browser sends cookies whatever page made it send the request. So a request with cookies must
-come from a page of this server (the browser states that in Origin and Sec-Fetch-Site), and a
-request that can change something must repeat in a header what only such a page can read: a token
-that is bound to the session. The cookies are sent only to this host, over HTTPS, and never with a
-request of another site (``__Host-``, Secure, SameSite=Strict).
+A browser sends cookies with requests from any page. So a request with cookies must come from a page
+of this server, as the browser states in Origin and Sec-Fetch-Site. A request that can change
+something must also repeat in a header a token that only such a page can read, and that is bound to
+the session. The cookies are sent only to this host, over HTTPS, and never with a request from
+another site (``__Host-``, Secure, SameSite=Strict).
 """
 
 import hashlib
@@ -50,14 +50,14 @@ def refresh_token() -> str | None:
 
 
 def _any() -> bool:
-    """Return whether there are cookies at all; parsing them takes as long as reading a token."""
+    """Return whether there are any cookies; parsing them takes as long as reading a token."""
     return "HTTP_COOKIE" in request.environ
 
 
 def check_origin() -> None:
-    """Reject a request that no page of this server sent.
+    """Reject a request that was not sent by a page of this server.
 
-    :raises CrossSite: another site's page sent it, or the browser does not say which did.
+    :raises CrossSite: another site's page sent it, or the browser does not say which page did.
     """
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise CrossSite
@@ -68,8 +68,8 @@ def check_origin() -> None:
 def check(session_id: UUID) -> None:
     """Reject a request with cookies unless a page of this server sent it.
 
-    :raises CrossSite: it comes from elsewhere; or it could change something, and its header has no
-        token or that of another session.
+    :raises CrossSite: another page sent it; or it can change something, and its header has no token
+        or the token of another session.
     """
     check_origin()
     if request.method in _SAFE:
@@ -82,7 +82,7 @@ def check(session_id: UUID) -> None:
 def csrf_token(session_id: UUID) -> str:
     """Return the CSRF token of a session, derived from a key that the database stores permanently.
 
-    It is no credential, and stays valid when the server's keys are rotated.
+    It is not a credential, and stays valid when the server's keys are rotated.
     """
     key = fact(_FACT, lambda: secrets.token_bytes(32))
     return b64(hmac.digest(key, lp("vaultr/csrf", session_id), hashlib.sha256))
@@ -91,7 +91,7 @@ def csrf_token(session_id: UUID) -> str:
 def set_cookies(session_id: UUID, access: str, refresh: str, *, lives: timedelta) -> None:
     """Set a session's cookies on the response to this request.
 
-    :param lives: lifetime of the refresh token if it is not used.
+    :param lives: lifetime of an unused refresh token.
     """
     g.cookies_to_set = {
         ACCESS: (access, current_settings().access_token_seconds, True),

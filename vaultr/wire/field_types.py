@@ -1,6 +1,6 @@
 """The types of request and response fields, each with one accepted form.
 
-A value that cannot be ciphertext is rejected, so that no feature stores plaintext by accident.
+Values that cannot be ciphertext are rejected, so that no feature stores plaintext by accident.
 """
 
 import re
@@ -183,7 +183,7 @@ def not_sealed_error(parts: Mapping[str, bytes]) -> NotSealed | None:
 
 
 def check_sealed(parts: Mapping[str, bytes]) -> None:
-    """Check that all values can be sealed values, by pointer.
+    """Check that the values, by pointer, can be sealed values.
 
     :raises NotSealed: with a field error for each value that cannot be.
     """
@@ -193,7 +193,7 @@ def check_sealed(parts: Mapping[str, bytes]) -> None:
 
 
 class In(BaseModel):
-    """A request body: unknown fields are rejected, and nothing is converted."""
+    """A request body: unknown fields are rejected, and no value is converted."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True
@@ -223,7 +223,7 @@ def _kinds(model: type[BaseModel], name: str) -> frozenset[Any]:
 
 
 def _from_text(kinds: frozenset[Any], text: Any) -> Any:
-    """Parse an integer or boolean; malformed text becomes a value that no field accepts."""
+    """Parse an integer or boolean; replace malformed text by a value that no field accepts."""
     if not isinstance(text, str):
         return text
     if int in kinds:

@@ -1,10 +1,10 @@
-"""The size of a page: every list ends at a number of bytes, whatever its limit of rows is."""
+"""The size of a page: a list's page has a maximum of bytes, besides its maximum of rows."""
 
 from collections.abc import Iterable
 
 
 def rows_that_fit(sizes: Iterable[int], most: int) -> int:
-    """Return how many of the first rows fit in a page; one always does.
+    """Return how many of the first rows fit in a page, at least one.
 
     :param sizes: the bytes of each row, in the order of the page.
     :param most: the bytes of a page.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """What the client expects to be stored: a revision, nothing, or (both unset) unspecified."""
+    """What the client expects to be stored: a revision, nothing, or (neither set) anything."""
 
     revision: int | None = None
     absent: bool = False
@@ -17,5 +17,5 @@ class Precondition:
 
 
 def etag(revision: int) -> dict[str, str]:
-    """Return the header that names a revision; an `If-Match` repeats it."""
+    """Return the ETag of a revision, as `If-Match` repeats it."""
     return {"ETag": f'"{revision}"'}

@@ -26,9 +26,9 @@ def parse(data: bytes, *, max_keys: int = MAX_KEYS) -> Any:
 
 
 def decode(data: bytes | bytearray, encoding: str = "utf-8") -> str:
-    """Return the text of a body. Its bytes can then be freed, before the text is parsed.
+    """Return the text of a body, so that its bytes can be freed before the text is parsed.
 
-    :raises BadRequest: the body is not in ``encoding``, UTF-8 or its part ASCII.
+    :raises BadRequest: the body is not in ``encoding``, which is UTF-8 or its subset ASCII.
     """
     try:
         return data.decode(encoding)
@@ -45,8 +45,9 @@ def parse_text(text: str, *, max_keys: int = MAX_KEYS) -> Any:
 
     :raises BadRequest: with the reason, never with a part of the body.
     """
-    # Values cost a thousand times their bytes: 16 MiB of "[]," kept a worker busy for 3 s. No
-    # legitimate body comes near this limit, as each key has one value, and at most one container.
+    # Values take a thousand times their bytes: 16 MiB of "[]," kept a worker busy for 3 s.
+    # Legitimate bodies stay far below this limit, because each key has one value and at most one
+    # container.
     if sum(map(text.count, (",", "[", "{"))) > 3 * max_keys:
         raise BadRequest("The body has too many values.")
     if _RAW_UNWANTED.search(text):
@@ -98,7 +99,7 @@ def _number(text: str) -> float | int:
     number = float(text)
     if not abs(number) <= MAX_INTEGER:
         raise BadRequest("A number is out of range.")
-    # JSON Schema treats 3.0 as an integer, so clients that follow our document may send it.
+    # JSON Schema treats 3.0 as an integer, so clients that follow our schema may send it.
     return int(number) if number.is_integer() else number
 
 

@@ -1,7 +1,6 @@
 """Create and export spans. The only module that imports OpenTelemetry.
 
-Only `spans` imports it, and only if a collector is configured, because that takes a tenth of a
-second.
+Only `spans` imports it, and only if a collector is configured, because the import takes 0.1 s.
 """
 
 import contextlib
@@ -21,12 +20,12 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from vaultr.version import __version__
 
-STOP_SECONDS: Final = 3.0  # to export what is left; an unavailable collector delays nobody
+STOP_SECONDS: Final = 3.0  # to export the remaining spans; an unavailable collector delays nobody
 _NOTHING: Final = contextlib.nullcontext()
 
 
 class Tracer:
-    """Creates spans; its own thread exports them, so it is created after a fork."""
+    """Creates spans. Its own thread exports them, so create it after a fork."""
 
     def __init__(self) -> None:
         detected = OTELResourceDetector().detect().attributes
@@ -37,7 +36,7 @@ class Tracer:
         self._tracer = self._provider.get_tracer("vaultr", __version__)
 
     def stop(self) -> None:
-        """Export what is left, within `STOP_SECONDS`."""
+        """Export the remaining spans, within `STOP_SECONDS`."""
         last = threading.Thread(target=self._provider.shutdown, name="vaultr-traces", daemon=True)
         last.start()
         last.join(STOP_SECONDS)

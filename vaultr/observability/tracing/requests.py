@@ -13,7 +13,7 @@ _OTHER: Final = "_OTHER"  # OpenTelemetry's value for any other method
 class TracingMiddleware:
     """WSGI middleware that creates a span for each request, in the caller's trace if it has one.
 
-    It reads only `traceparent` of W3C Trace Context: `tracestate` may contain anything.
+    It reads only `traceparent` of W3C Trace Context, because `tracestate` may contain anything.
 
     :param quiet: paths without spans, such as those of probes.
     :param route_of: returns the route template that a request's environment matched.
@@ -38,7 +38,8 @@ class TracingMiddleware:
         arguments = environ.get("REQUEST_METHOD", "")
         method = arguments if arguments in _METHODS else _OTHER
         with self._tracer.request(method, environ.get("HTTP_TRACEPARENT")) as span:
-            # Logs and audit read the caller's trace, and so find the current one.
+            # Logs and audit events read the caller's trace id, so make the current one available to
+            # them.
             environ["HTTP_TRACEPARENT"] = self._tracer.current_traceparent()
 
             def start(line: str, headers: list[tuple[str, str]], *rest: Any) -> Any:

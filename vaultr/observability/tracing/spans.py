@@ -1,8 +1,8 @@
-"""Spans: what the server does and how long it takes, exported to a collector.
+"""Spans: what the server does and how long that takes, exported to a collector.
 
-Spans contain only names out of short lists, statuses and the request id: no values of statements,
-no paths, queries, headers, addresses or error texts. The contributed instrumentations are not used,
-because they add such attributes (paths, hosts, clients, exceptions).
+Spans contain only names from short lists, statuses and the request id: no statement parameters,
+paths, queries, headers, addresses or error texts. OpenTelemetry's contributed instrumentations
+would add such attributes (paths, hosts, clients, exceptions), so they are not used.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _tracer: "Tracer | None" = None
 
 
 def wanted(variables: Mapping[str, str]) -> bool:
-    """Return whether the standard variables ask for traces: they configure a collector."""
+    """Return whether the standard variables configure a collector."""
     if variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     if variables.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none":
@@ -29,7 +29,7 @@ def wanted(variables: Mapping[str, str]) -> bool:
 
 
 def problem(variables: Mapping[str, str]) -> str | None:
-    """Return why traces are not possible although they are configured, or None."""
+    """Return why configured traces are not possible, or None if they are."""
     if not wanted(variables):
         return None
     if variables.get("OTEL_TRACES_EXPORTER", "").strip().lower() not in ("", "otlp"):
@@ -65,7 +65,7 @@ def start(variables: Mapping[str, str]) -> "Tracer | None":
 
 
 def stop() -> None:
-    """Export what is left, and stop tracing."""
+    """Export the remaining spans, and stop tracing."""
     global _tracer
     if _tracer is not None:
         _tracer.stop()
@@ -73,10 +73,10 @@ def stop() -> None:
 
 
 def span(name: str, **attributes: str) -> AbstractContextManager[Any]:
-    """Start a span for a part of a request or job; elsewhere do nothing.
+    """Start a span for a part of a request or job; do nothing outside of them.
 
-    :param name: out of a short list, like the ``attributes``, in whose names ``__`` stands for a
-        dot.
+    :param name: from a short list. The same applies to ``attributes``; in their names ``__`` stands
+        for a dot.
     """
     if _tracer is None:
         return _NOTHING

@@ -1,8 +1,8 @@
 """A span for each round trip to the database: kind of statement and tables, never a value.
 
-The drivers' own connections and cursors create the spans. So every statement is traced, whatever
-creates it (SQLAlchemy, `database.raw_driver`, a page of inserts), and without tracing there is no
-overhead.
+Subclasses of the drivers' connections and cursors create the spans. So every statement is traced,
+regardless of its origin (SQLAlchemy, `database.raw_driver`, a page of inserts), and there is no
+overhead while tracing is off.
 """
 
 import re
@@ -59,9 +59,9 @@ def listen(engine: sa.Engine, tables: frozenset[str]) -> None:
 def name_of(text: str | bytes) -> str:
     """Return what a statement does, such as ``SELECT sessions INSERT audit_event``.
 
-    A prepared statement is named by what it does, not by EXECUTE.
+    A prepared statement is named after the original statement, not EXECUTE.
     """
-    if isinstance(text, bytes):  # contains its values, so it is not cached
+    if isinstance(text, bytes):  # it contains values, so it is not cached
         return _found(text[:_READ_BYTES].decode("utf-8", "replace"))
     bare = text.partition(" /*request_id=")[0]
     name = _names.get(bare)
