@@ -109,7 +109,7 @@ def put(vault_id, account_id, item_id):
         names = [column.name for column in cursor.description]
         found = dict(zip(names, cursor.fetchone(), strict=True))
         values |= found | {"n": found["revision"] + 1, "generation": 1}
-        cursor.execute(_EVENT, values)
+        cursor.execute(_EVENT, values | _NO_DETAILS)
         cursor.execute(_REPLACE, values)
     return Response("{}", mimetype="application/json")
 
@@ -138,6 +138,7 @@ _OWNER = access.of_kind("account", sessions.SESSION_IS_LIVE)
 _LOCK = locking.lock_script(_OWNER).driver_text
 _REPLACE = write_sql.REPLACE.driver_text
 _EVENT = audit_rows._POSTGRESQL
+_NO_DETAILS = {"detail": None, "detail_salt": None}  # of the event: AUDIT_DETAIL is off
 
 
 def _drawn():
