@@ -15,6 +15,16 @@ SHOWS = (
     "import os, sys, vaultr.client; print(os.getsid(0) == os.getpid(), sys.argv[1:],"
     " sorted(os.environ)); print(sys.stdin.read(), file=sys.stderr); sys.exit(3)"
 )
+EXITS = {
+    "text": "sys.exit('a reason')",
+    "negative": "sys.exit(-1)",
+    "none": "sys.exit(None)",
+    "exception": "raise ValueError('odd')",
+    "at exit": "import atexit; atexit.register(print, 'last'); sys.exit(4)",
+    "thread": "import threading; threading.Timer(0.1, print, ['late']).start()",
+    "full": "sys.stdout = open('/dev/full', 'w'); print('unwritten')",
+    "signal": "import signal; signal.raise_signal(signal.SIGINT)",
+}
 WAITS = "import time, vaultr.client; print('waits', flush=True); time.sleep(60)"
 
 
@@ -36,6 +46,19 @@ def test_fork_gets_what_a_started_program_gets(start, environ):
     assert one.returncode == 3
     assert stdout == "True ['a b'] ['HOME', 'LC_CTYPE', 'VAULTR_HOME']\n"
     assert stderr == "typed\n"
+
+
+@pytest.mark.parametrize("code", EXITS.values(), ids=EXITS)
+def test_fork_exits_as_a_started_program_does(code, environ):
+    words = [sys.executable, "-c", f"import sys, vaultr.client; {code}"]
+    started = subprocess.run(words, env=environ, capture_output=True, text=True)
+
+    forked = forked_programs.run(words, env=environ)
+
+    last = [(one.stderr.splitlines() or [""])[-1] for one in (started, forked)]
+    assert (forked.returncode, forked.stdout) == (started.returncode, started.stdout)
+    if started.returncode != 120:  # then Python also reports the file that it could not close
+        assert last[0] == last[1]
 
 
 def test_killed_fork_is_reported_and_keeps_its_id_until_then(environ):

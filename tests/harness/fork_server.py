@@ -3,6 +3,7 @@
 A program of its own, which `forked_programs` starts and asks. It imports nothing of the tests.
 """
 
+import atexit
 import contextlib
 import fcntl
 import gc
@@ -18,6 +19,7 @@ import socket
 import struct
 import sys
 import termios
+import threading
 from pathlib import Path
 
 FIRST_SPARE_DESCRIPTOR = 512
@@ -180,9 +182,33 @@ def run(words):
         runpy.run_module(words[2], run_name="__main__", alter_sys=True)
 
 
+def exit_as_python(program):
+    """Run a program and exit as Python does, but do not destroy its modules.
+
+    Destroying them takes longer than most commands: it writes to every page that forks share.
+    """
+    code = 0
+    try:
+        program()
+    except SystemExit as ended:
+        code = ended.code or 0
+        if not isinstance(code, int):
+            sys.stderr.write(f"{code}\n")
+            code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            code = 120  # Python's exit code when output cannot be written
+    os._exit(code & 0xFF)
+
+
 if __name__ == "__main__":
     folder, kind = Path(sys.argv[1]), sys.argv[2]
     sys.path[0] = os.getcwd()  # not the folder of the helpers
     IMPORTS[kind](folder)
     gc.freeze()
-    run(serve(str(folder / kind)))
+    words = serve(str(folder / kind))
+    exit_as_python(lambda: run(words))
