@@ -31,26 +31,26 @@ _KEY_DIGITS: Final = 20
 
 
 class AnchorFailed(Exception):
-    """An anchor did not take a checkpoint, or cannot be read."""
+    """An anchor rejected a checkpoint, or cannot be read."""
 
 
 class Anchor(Protocol):
-    """A place that keeps checkpoints."""
+    """A copy of checkpoints outside of the database."""
 
     url: str
     kind: str
 
     def send(self, note: str, session: Session) -> str:
-        """Store a note; return a cosignature, or an empty text."""
+        """Store a note; return the witness's cosignature, or an empty string."""
 
     def newest(self) -> str | None:
-        """Return the newest checkpoint; None if none exists, or if it cannot be read back."""
+        """Return the newest checkpoint; None if there is none, or if the anchor cannot be read."""
 
 
 def of(url: str, settings: Settings) -> Anchor:
-    """Return the anchor of a URL, with the witness keys and authorities of ``settings``.
+    """Return the anchor for a URL, with the witness keys and authorities of ``settings``.
 
-    :raises ValueError: the URL names no kind of anchor.
+    :raises ValueError: the URL is not that of an anchor.
     """
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.path and not parts.netloc:
@@ -71,7 +71,7 @@ def _is_witness(parts: SplitResult) -> bool:
 
 
 class FileAnchor:
-    """A file to which one line is appended for each note, a JSON text."""
+    """A file to which each note is appended as one line of JSON."""
 
     kind = "file"
 
@@ -80,7 +80,7 @@ class FileAnchor:
         self._path = path
 
     def send(self, note: str, session: Session) -> str:
-        """Append the note, and wait for the disk."""
+        """Append the note, and flush it to disk."""
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             with open(os.open(self._path, flags, 0o600), "ab") as file:
@@ -92,13 +92,14 @@ class FileAnchor:
         return ""
 
     def newest(self) -> str | None:
-        """Return the newest checkpoint of the last lines; a line that was cut off is left out."""
+        """Return the newest checkpoint in the last lines; skip a truncated line."""
         try:
             with self._path.open("rb") as file:
                 file.seek(max(0, self._path.stat().st_size - _MOST_BYTES))
                 lines = file.read().split(b"\n")
         except FileNotFoundError:
-            if not self._path.parent.is_dir():  # a volume that is not mounted is not empty
+            # an unmounted volume must not look like an empty file
+            if not self._path.parent.is_dir():
                 raise AnchorFailed("its folder does not exist") from None
             return None
         except OSError as error:
@@ -128,7 +129,7 @@ class SyslogAnchor:
         return ""
 
     def newest(self) -> str | None:
-        """Return None: a receiver is not asked."""
+        """Return None: a syslog receiver cannot be read."""
         return None
 
 
@@ -148,7 +149,7 @@ def send_syslog(address: tuple[str, int], text: str) -> None:
 
 
 class BucketAnchor:
-    """A bucket, with object lock set on it; needs the extra `s3`."""
+    """An S3 bucket with object lock; needs the extra `s3`."""
 
     kind = "s3"
 
@@ -158,7 +159,7 @@ class BucketAnchor:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def send(self, note: str, session: Session) -> str:
-        """Store the note as an object whose name sorts before all older ones."""
+        """Store the note as an object whose name sorts before all older names."""
         self._call("put_object", Key=self._key(note), Body=note.encode())
         return ""
 
@@ -213,7 +214,7 @@ class WitnessAnchor:
         try:
             checkpoint = Checkpoint.of_note(note)
         except NoteInvalid:
-            return ""  # a change of key: a witness takes checkpoints only
+            return ""  # a change of key: witnesses accept only checkpoints
         old = self._sizes.get(checkpoint.epoch, 0)
         status, body = self._post(checkpoint, note, old, session)
         if status == 409 and (match := _SIZE.fullmatch(body)):
@@ -227,7 +228,7 @@ class WitnessAnchor:
         return self._cosignature(note, body)
 
     def newest(self) -> str | None:
-        """Return None: a witness returns no checkpoints."""
+        """Return None: a witness does not return checkpoints."""
         return None
 
     def _post(

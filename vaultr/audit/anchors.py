@@ -1,4 +1,4 @@
-"""Copy checkpoints to places outside of the database, and read the newest one back."""
+"""Copy checkpoints to anchors outside of the database, and read the newest one back."""
 
 import json
 import time
@@ -33,7 +33,7 @@ class AnchorUnreachable(Exception):
 class _State:
     """The state of one anchor: what this process sent last, and when to try again.
 
-    :ivar sent: the newest checkpoint that it has from this process.
+    :ivar sent: the newest checkpoint that this process sent to it.
     """
 
     anchor: Anchor
@@ -51,7 +51,7 @@ _STATES: Final = AppSlot[_States]("audit.anchors")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Create the anchors of AUDIT_ANCHORS; nothing is opened yet."""
+    """Create the anchors of AUDIT_ANCHORS, without opening them."""
     made = [_State(anchor_kinds.of(url, settings)) for url in settings.audit_anchors]
     _STATES.set(app, _States(made))
 
@@ -78,12 +78,12 @@ def failing() -> list[str]:
 
 
 def send_first() -> None:
-    """Try to anchor the newest checkpoint before it is published: no state file exists."""
+    """Anchor the newest checkpoint before it is published, because there is no state file."""
     _send_due(published=False)
 
 
 def catch_up() -> None:
-    """Send to each anchor the newest checkpoint, and final ones and key changes that it lacks."""
+    """Send each anchor the newest checkpoint, and missing final checkpoints and key changes."""
     _send_due(published=True)
 
 
@@ -96,10 +96,11 @@ def _send_due(*, published: bool) -> None:
 
 
 def _lacking(state: _State, *, published: bool) -> list[AuditKeyChange | AuditCheckpoint]:
-    """Return what an anchor does not have yet: oldest first, the newest checkpoint last.
+    """Return the notes that an anchor does not have: oldest first, the newest checkpoint last.
 
-    The newest checkpoint is sent if this process has not sent it, even if the database says that
-    the anchor has it: an operator of the database could keep it from the anchor.
+    The newest checkpoint is included if this process has not sent it, even if the database says
+    that the anchor has it: an attacker with access to the database could have written that to keep
+    it from the anchor.
     """
     finals = sa.select(AuditCheckpoint.epoch, sa.func.max(AuditCheckpoint.size)).group_by(
         AuditCheckpoint.epoch
@@ -116,7 +117,7 @@ def _lacking(state: _State, *, published: bool) -> list[AuditKeyChange | AuditCh
 
 
 def taken_by(text: str | None) -> Mapping[str, str]:
-    """Read the column ``anchored_to``: the cosignature, or an empty text, by anchor."""
+    """Parse the column ``anchored_to``: cosignatures (or empty strings) by anchor."""
     value = json.loads(text) if text else {}
     return value if isinstance(value, dict) else {}
 
@@ -145,7 +146,7 @@ def _send(state: _State, row: AuditKeyChange | AuditCheckpoint) -> bool:
 
 
 def _note(session: Session, row: AuditKeyChange | AuditCheckpoint, url: str, answer: str) -> None:
-    """Note that an anchor has a row; one that is not published yet stays so."""
+    """Record that an anchor has a note; an unpublished note stays unpublished."""
     if row.anchored_to is None:
         return
     value = json.dumps({**taken_by(row.anchored_to), url: answer})

@@ -1,4 +1,4 @@
-"""The hash chain of one writer: compute its links and check them."""
+"""The hash chain of one writer: compute and check its links."""
 
 import hashlib
 import hmac
@@ -13,7 +13,7 @@ _EVENT = b"vaultr/audit/event/v1\0"
 
 
 class Row(Protocol):
-    """The columns of ``audit_event`` that a check reads."""
+    """The columns of ``audit_event`` that the check needs."""
 
     event_id: Any
     epoch: int
@@ -45,14 +45,14 @@ def genesis(writer_id: bytes) -> bytes:
 
 
 def link(key: bytes, prev: bytes, body: bytes) -> tuple[bytes, bytes]:
-    """Return the MAC and the hash of the event that follows ``prev``."""
+    """Return the MAC and the hash of the event after ``prev``."""
     tail = _tail(prev, body)
     mac = hmac.digest(key, _ROW + tail, "sha256")
     return mac, hashlib.sha256(_EVENT + tail + mac).digest()
 
 
 def mac_of(key: bytes, prev: bytes, body: bytes) -> bytes:
-    """Return the MAC of the event that follows ``prev``."""
+    """Return the MAC of the event after ``prev``."""
     return hmac.digest(key, _ROW + _tail(prev, body), "sha256")
 
 
@@ -112,13 +112,13 @@ def copies(row: Any) -> tuple[Any, ...]:
 
 def copied(body: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the members of the body that columns copy."""
-    get = body.get  # one name after the other: a generator takes twice the time
+    get = body.get  # one statement for each name: a generator takes twice as long
     writer = (get("eid"), get("w"), get("n"), get("t"))
     return (*writer, get("sub"), get("act"), get("typ"), get("out"))
 
 
 def object_of(body: bytes, typ: str) -> dict[str, Any] | None:
-    """Return the object of an event; None if it is of another type or malformed."""
+    """Return the object of an event; None if its type differs or it is malformed."""
     try:
         members = json.loads(body)
     except (ValueError, RecursionError):
@@ -130,7 +130,7 @@ def object_of(body: bytes, typ: str) -> dict[str, Any] | None:
 
 
 def subject(row: Any) -> str:
-    """Return the signed subject of an event, or the column's if the body has none."""
+    """Return the signed subject of an event; if the body has none, that of the column."""
     try:
         signed = json.loads(row.body)["sub"]
         signed.encode()

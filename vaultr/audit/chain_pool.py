@@ -1,4 +1,4 @@
-"""The writers of this process. Each holds the head of a chain, for one transaction at a time."""
+"""The writers of this process; each has a chain's head and serves one transaction at a time."""
 
 import os
 import secrets
@@ -14,13 +14,13 @@ from vaultr.audit import chain
 
 End = Literal["clean", "unknown"]
 
-RECENT_EVENTS: Final = 1000  # of each writer
+RECENT_EVENTS: Final = 1000  # events of each writer
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """The writer that another one replaces, and whether the end of its chain is known."""
+    """The previous writer, and whether the end of its chain is known."""
 
     writer_id: bytes
     end: End
@@ -62,7 +62,7 @@ def epoch_of(moment: datetime) -> int:
 
 
 class Pool:
-    """The idle writers. The pool grows to the number of transactions that record concurrently."""
+    """The idle writers. The pool grows with the number of concurrent transactions."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -88,7 +88,7 @@ class Pool:
             return fresh
 
     def give_back(self, writer: Writer) -> None:
-        """Return a writer whose head matches the database."""
+        """Return a writer to the pool; its head must match the database."""
         with self._lock:
             if writer.started and writer.generation == self._generation:
                 self._idle.append(writer)
@@ -98,12 +98,12 @@ class Pool:
                 self._ended.appendleft(writer.after)
 
     def drop(self, writer: Writer) -> None:
-        """Abandon a writer whose last events may or may not be committed."""
+        """Abandon a writer whose last events may not be committed."""
         with self._lock:
             self._ended.append(Predecessor(writer.id, "unknown"))
 
     def drop_all(self) -> None:
-        """Abandon all writers, idle and in use: the database may have lost events."""
+        """Abandon all writers, idle or in use, because the database may have lost events."""
         with self._lock:
             self._generation += 1
             self._ended += [Predecessor(writer.id, "unknown") for writer in self._idle]
@@ -127,8 +127,9 @@ class Pool:
                 writer.recent = deque(left, maxlen=RECENT_EVENTS)
 
     def forget(self) -> None:
-        """Forget all writers: this is a new process, or the database is another one."""
-        self._lock = threading.Lock()  # its holder does not exist in a forked child
+        """Forget all writers: this is a new process, or the database was replaced."""
+        # the thread that holds the lock does not exist in a forked child
+        self._lock = threading.Lock()
         self._generation += 1
         self._idle, self._ended, self.origin = [], deque(), None
         self._all = weakref.WeakSet()

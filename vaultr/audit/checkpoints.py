@@ -1,4 +1,4 @@
-"""Read checkpoints; keep the newest published one, and the audit lag, for a second."""
+"""Read checkpoints; cache the newest published one and the audit lag for a second."""
 
 import threading
 import time
@@ -41,7 +41,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a process knows of the log: the newest published checkpoint and the lag."""
+    """The newest published checkpoint and the lag, as this process knows them."""
 
     newest: Published | None = None
     lag: LagView | None = None
@@ -64,15 +64,15 @@ def init_app(app: Flask, _settings: Settings) -> None:
 
 
 def forget() -> None:
-    """Empty the cache: the database is another one. Its lag counts from the start."""
+    """Empty the cache, because the database was replaced; measure the lag from the start again."""
     cache = _CACHE.get()
     cache.at, cache.view, cache.since = None, View(), float("-inf")
 
 
 def view() -> View:
-    """Return the view, at most a second old; while one thread reads, the others get the last one.
+    """Return the view, at most a second old. One thread refreshes it; others get the previous one.
 
-    If the database cannot be read, the last view stays.
+    If the database cannot be read, the previous view remains.
     """
     cache = _CACHE.get()
     fresh = cache.at is not None and time.monotonic() - cache.at < SECONDS
@@ -91,7 +91,7 @@ def view() -> View:
 
 
 def changes_are_rejected(limit_seconds: int) -> bool:
-    """Check whether the audit lag is over a limit, and was not so merely when this process began.
+    """Check whether the audit lag exceeds its limit, other than right after a start.
 
     After an outage the oldest event may be old, and the sequencer needs a moment to catch up.
     """
@@ -143,19 +143,19 @@ def newest(session: Session, epoch: int | None = None) -> Published | None:
 
 
 def last_signed(session: Session) -> AuditCheckpoint | None:
-    """Return the last checkpoint, published or not."""
+    """Return the last checkpoint, even if it is unpublished."""
     order = (AuditCheckpoint.epoch.desc(), AuditCheckpoint.size.desc())
     return session.scalar(sa.select(AuditCheckpoint).order_by(*order).limit(1))
 
 
 def key_changes(session: Session) -> list[str]:
-    """Return all notes by which a signing key named the next one, oldest first."""
+    """Return all notes in which a signing key named its successor, oldest first."""
     query = sa.select(AuditKeyChange.note).order_by(AuditKeyChange.epoch)
     return list(session.scalars(query))
 
 
 def verification_keys(session: Session, epoch: int) -> list[str]:
-    """Return the key that signed a tree, as a list of vkeys."""
+    """Return the keys that signed a tree, as a list of vkeys."""
     found = [key for first, key in signing.published(session) if first <= epoch]
     return [str(found[-1])] if found else []
 

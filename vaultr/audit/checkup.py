@@ -1,4 +1,4 @@
-"""Answers for `flask doctor`: excess rights, the signer, anchors."""
+"""Checks for `flask doctor`: excess rights, the signer, anchors."""
 
 from vaultr.audit import anchors, checkpoints, rights, signing, state_file, tree
 from vaultr.audit.errors import CannotCompare
@@ -7,13 +7,13 @@ from vaultr.database.session import db, reading
 
 
 def excess_rights(*, sequencer: bool) -> list[str]:
-    """Return the rights of the current role to the log that it should not have."""
+    """Return the current role's rights to the log that exceed what it needs."""
     with db.engine.connect() as connection:
         return rights.excess(connection, rights.SEQUENCER if sequencer else rights.APP)
 
 
 def signer_problem() -> str | None:
-    """Return why the signer would not sign now, or None."""
+    """Return why the signer would reject to sign now, or None."""
     keys = signing.keys()
     if keys is None:
         return "CHECKPOINT_KEY is not set"
@@ -31,7 +31,7 @@ def signer_problem() -> str | None:
 def signed_notes() -> list[str]:
     """Return the checkpoints outside of the database: the signer's state, the newest anchors.
 
-    Read before the log is: the signer stores its state after the transaction.
+    Call it before reading the log, because the signer stores its state after the transaction.
 
     :raises CannotCompare: one of them cannot be read.
     """

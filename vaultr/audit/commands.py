@@ -93,9 +93,9 @@ def _anchors_of(path: Path | None) -> list[str]:
 
 
 def anchor_notes(text: str) -> list[str]:
-    """Split an anchor file into its notes, a JSON text a line.
+    """Split an anchor file into its notes, one JSON text per line.
 
-    The last line is left out if it was cut off; any other one that is no JSON fails verification.
+    A truncated last line is ignored; any other line that is not JSON fails verification.
     """
     return [_note(line) for line in text.split("\n")[:-1] if line]
 

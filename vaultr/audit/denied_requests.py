@@ -1,6 +1,6 @@
 """Requests denied by authentication or a rate limit, summed by minute, reason and network.
 
-The sums are bounded, so that strangers cannot fill the disk.
+The number of sums is bounded, so that anonymous requests cannot fill the disk.
 """
 
 import threading
@@ -16,7 +16,7 @@ from vaultr.audit.events import Event
 from vaultr.settings.model import Settings
 
 MINUTE_SECONDS = 60
-# Sums of one process and minute; requests from further networks are added to "other".
+# Maximum for one process and minute; requests from further networks are added to "other".
 MOST_KINDS = 32
 OTHER = "other"
 
@@ -33,7 +33,7 @@ class Denied:
 
 
 class Denials:
-    """The sums of this process that are not recorded yet."""
+    """The counts of this process that are not recorded yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,7 +51,7 @@ class Denials:
             self._counts[key] += 1
 
     def due(self) -> bool:
-        """Check whether sums of a past minute wait to be recorded."""
+        """Check whether counts of a past minute are due to be recorded."""
         if not self._counts or time.monotonic() < self._not_before:
             return False
         minute = int(time.time()) // MINUTE_SECONDS
@@ -59,14 +59,14 @@ class Denials:
             return any(one[0] < minute for one in self._counts)
 
     def take(self, *, all_of_them: bool = False) -> list[Denied]:
-        """Remove and return the sums of past minutes, or all of them."""
+        """Remove and return the counts of past minutes, or all of them."""
         minute = int(time.time()) // MINUTE_SECONDS
         with self._lock:
             done = [one for one in self._counts if all_of_them or one[0] < minute]
             return [_denied(*one, self._counts.pop(one)) for one in done]
 
     def put_back(self, denied: list[Denied]) -> None:
-        """Add sums again that could not be recorded; a long outage keeps the latest minutes."""
+        """Restore counts that could not be recorded; a long outage keeps the latest minutes."""
         with self._lock:
             self._not_before = time.monotonic() + MINUTE_SECONDS
             for one in denied:
@@ -74,7 +74,7 @@ class Denials:
                     self._counts[one.minute, one.reason, one.network] += one.count
 
     def forget(self) -> None:
-        """Remove all sums."""
+        """Remove all counts."""
         with self._lock:
             self._counts.clear()
             self._not_before = 0.0
@@ -89,10 +89,10 @@ _DENIALS: Final = AppSlot[Denials]("audit.denials")
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
-    """Create the sums of the app."""
+    """Create the counts of the app."""
     _DENIALS.set(app, Denials())
 
 
 def current() -> Denials:
-    """Return the sums of the running app."""
+    """Return the counts of the running app."""
     return _DENIALS.get()

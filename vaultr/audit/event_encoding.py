@@ -53,7 +53,7 @@ _KINDS = {name: _TYPES.get(name, "text") for name in _COLUMNS}
 _CASTS = ", ".join(f"CAST(:ev_{name} AS {kind})" for name, kind in _KINDS.items())
 _DRIVER_CASTS = ", ".join(f"CAST(%(ev_{name})s AS {kind})" for name, kind in _KINDS.items())
 
-# RFC 8785 for these bodies: sorted ASCII names, texts, whole numbers, no spaces.
+# RFC 8785 for these bodies: sorted ASCII names, strings, integers, no spaces.
 canonical = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 ).encode
@@ -61,9 +61,9 @@ canonical = json.JSONEncoder(
 
 @dataclass(frozen=True, slots=True)
 class EventFields:
-    """The members of a body that do not depend on its place in a chain.
+    """The members of a body that do not depend on its position in a chain.
 
-    :ivar detail: personal details as JSON, which the body only commits to.
+    :ivar detail: personal details as JSON; the body contains only a commitment to them.
     """
 
     typ: Event
@@ -116,7 +116,7 @@ def fields_of(
 
 
 def _detail(origin: Origin) -> bytes | None:
-    """Return the personal details of a request, if AUDIT_DETAIL is on."""
+    """Return the personal details of a request if AUDIT_DETAIL is on."""
     settings = current_settings()
     if settings.audit_detail == "off":
         return None
@@ -128,12 +128,12 @@ def _act(actor: Actor | None, account_id: UUID | None, *, inside: bool, out: str
         return str(actor.id)
     if not inside:
         return "system"
-    # A success without a session (login, emailed token) needed the account's own secret.
+    # A success without a session (login, emailed token) required the account's own secret.
     return str(account_id) if account_id and out == "ok" else "anon"
 
 
 def next_row(writer: Writer, event: EventFields, *, origin: str, postgresql: bool) -> Row:
-    """Chain an event to the writer's head and advance the head; `Writer.restore` undoes this."""
+    """Chain an event to the writer's head, and advance the head. `Writer.restore` undoes this."""
     moment = max(clock.now(), writer.last + _STEP)
     event_id, ring = uuid7(), keyring.current().audit
     salt = secrets.token_bytes(SALT_BYTES) if event.detail is not None else None
@@ -206,7 +206,7 @@ def prefixed(row: Row) -> dict[str, Any]:
 
 
 def start(writer: Writer) -> EventFields:
-    """Return ``writer.start``: build, host, and the writer that this one replaces."""
+    """Return the event ``writer.start``: build, host, and the previous writer."""
     after = writer.after
     host = hmac.digest(
         keyring.current().audit.derived("host"), socket.gethostname().encode(), "sha256"
@@ -224,7 +224,7 @@ def start(writer: Writer) -> EventFields:
 
 
 def denied(denied: Denied) -> EventFields:
-    """Return the event of the requests denied within a minute."""
+    """Return the event about requests denied within a minute."""
     minute = datetime.fromtimestamp(denied.minute * MINUTE_SECONDS, UTC)
     obj = {"kind": "requests", "minute": clock.text(minute), "count": denied.count}
     net = {"client": "any", "prefix": denied.network}

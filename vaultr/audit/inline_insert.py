@@ -1,4 +1,4 @@
-"""Record an event within the caller's own statement; saves a read two round trips."""
+"""Record an event within the caller's own statement, which saves two round trips."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ class Prepared:
         return event_encoding.prefixed(self.row)
 
     def done(self, *, inserted: bool) -> None:
-        """Report whether ``pend`` had a row.
+        """Report whether ``pend`` had a row, that is, whether the event was inserted.
 
         If the gate has a row and ``pend`` has none, the caller must raise AuditUnavailable.
         """
@@ -50,10 +50,10 @@ class Prepared:
 def prepared(fields: EventFields, start: Starter) -> Iterator[Prepared]:
     """Reserve a writer for one statement, which runs on a connection of `one_statement()`.
 
-    The head advances only if `Prepared.done` reports the insert. If the outcome is unknown,
-    because the connection was lost or `done` was not called, the writer is abandoned.
+    The head advances only if `Prepared.done` reports the insert. If the connection was lost or
+    `done` was not called, the outcome is unknown and the writer is abandoned.
 
-    :raises AuditUnavailable: the statement failed, other than by contention.
+    :raises AuditUnavailable: the statement failed for a reason other than contention.
     """
     pool = transaction_hooks.pool()
     writer = _started(pool, start)
@@ -75,7 +75,7 @@ def prepared(fields: EventFields, start: Starter) -> Iterator[Prepared]:
 
 
 def _started(pool: Pool, start: Starter) -> Writer:
-    """Take a writer whose first event is committed: that event needs a transaction."""
+    """Take a writer whose first event is committed, because that event needs a transaction."""
     writer = pool.take(clock.now())
     if writer.started and pool.origin:
         return writer
@@ -97,7 +97,7 @@ def _settle(pool: Pool, writer: Writer, prepared_event: Prepared, before: Any) -
 def certainly_undone(error: sa.exc.DBAPIError) -> bool:
     """Check whether the database reported that it did not execute the statement.
 
-    Class 57P comes from a server that shuts down, possibly after the statement was executed.
+    A server that shuts down reports class 57P, possibly after it executed the statement.
     """
     code = getattr(error.orig, "pgcode", None)
     return bool(code) and not str(code).startswith("57P") and not error.connection_invalidated

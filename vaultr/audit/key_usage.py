@@ -1,4 +1,4 @@
-"""Which AUDIT_KEY events were authenticated with: the key is needed to verify them."""
+"""Which events an AUDIT_KEY authenticated: verifying them needs that key."""
 
 import json
 from collections.abc import Collection
@@ -10,13 +10,13 @@ from vaultr.database.session import postgresql, transaction
 
 
 def events_under(key_id: str) -> int:
-    """Count the stored events under a key id. Reads all events."""
+    """Count the stored events that a key authenticated. Reads all events."""
     counted = f"SELECT count(*) FROM audit_event WHERE {_inside(0)} > 0"  # nosec B608 - our words alone
     return int(_scalar(counted, [key_id]))
 
 
 def key_beside(known: Collection[str]) -> str | None:
-    """Return the id of one unknown key that an event names, or None."""
+    """Return the id of an unknown key that an event names, or None."""
     others = " AND ".join(["1 = 1", *(f"{_inside(at)} = 0" for at in range(len(known)))])
     found = _scalar(f"SELECT body FROM audit_event WHERE {others} LIMIT 1", known)  # nosec B608 - our words alone
     return None if found is None else str(json.loads(bytes(found))["k"])
@@ -28,7 +28,7 @@ def _inside(at: int) -> str:
 
 def _scalar(query: str, key_ids: Collection[str]) -> Any:
     """Search for the member that names the key, without a time limit."""
-    # As the JCS form of their bodies has it, and nowhere else.
+    # This is how the JCS form of bodies contains it, and nothing else looks like this.
     members = {f"m{at}": f'"k":{json.dumps(one)}'.encode() for at, one in enumerate(key_ids)}
     with transaction() as session:
         if postgresql():

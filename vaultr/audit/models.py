@@ -1,4 +1,4 @@
-"""The tables of the audit log. None refers to accounts: events outlive them."""
+"""The tables of the audit log. None refers to accounts, because events outlive them."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from vaultr.database.base import Base
 
 
 class AuditEvent(Base):
-    """One event. ``body`` has the bytes that were hashed; `sub` to `t` are copies from it."""
+    """One event. ``body`` has the hashed bytes; `sub` to `t` are copied from it."""
 
     __tablename__ = "audit_event"
     __table_args__ = (
@@ -38,7 +38,7 @@ class AuditEvent(Base):
 
 
 class AuditPending(Base):
-    """An event that waits for the sequencer, which then deletes this row."""
+    """An event that waits for the sequencer, which deletes this row."""
 
     __tablename__ = "audit_pending"
 
@@ -46,7 +46,7 @@ class AuditPending(Base):
 
 
 class AuditLeaf(Base):
-    """The place of an event in a tree, and in the chain of its subject."""
+    """The position of an event in a tree, and in the chain of its subject."""
 
     __tablename__ = "audit_leaf"
     __table_args__ = (sa.CheckConstraint("idx >= 0", name="idx_counts"),)
@@ -86,7 +86,7 @@ class AuditCheckpoint(Base):
 
 
 class AuditKeyChange(Base):
-    """A note by which the old signing key names the new one."""
+    """A note in which the old signing key names the new one."""
 
     __tablename__ = "audit_key_change"
 

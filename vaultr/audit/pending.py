@@ -1,4 +1,4 @@
-"""Read events that wait for the sequencer, and check each before a tree includes it."""
+"""Read events that wait for the sequencer, and check each one before it is added to a tree."""
 
 import hmac
 import json
@@ -17,14 +17,14 @@ from vaultr.audit.models import AuditEvent, AuditLeaf, AuditPending
 from vaultr.audit.tree import Leaf
 from vaultr.protocol import merkle
 
-# A missing predecessor may be a commit that is not visible yet; after this time it is a gap.
+# A missing predecessor may be a commit that is not visible yet; after this time it counts as a gap.
 GAP_AFTER: Final = timedelta(seconds=60)
 TIMES: Final = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A fault of an event, which becomes a ``log.gap`` event."""
+    """A faulty event, reported as a ``log.gap`` event."""
 
     event_id: UUID
     reason: str
@@ -41,7 +41,7 @@ class Gap:
 class Checked:
     """A batch of pending events.
 
-    :ivar done: ids whose pending row is to be deleted.
+    :ivar done: ids whose pending row can be deleted.
     :ivar more: whether further events wait.
     """
 
@@ -82,7 +82,7 @@ def read(
 ) -> Checked:
     """Read and check up to ``count`` pending events in the order of their ids.
 
-    :param only: this event alone.
+    :param only: read only this event.
     """
     rows = [Row(*row) for row in session.execute(_query(count, only))]
     found = [row for row in rows if row.event_id is not None and not row.in_tree]
@@ -109,7 +109,7 @@ def _query(count: int, only: UUID | None) -> Any:
         before.writer_seq == AuditEvent.writer_seq - 1,
     )
     event = AuditEvent
-    # A time that no event has, and that Python cannot read, must not stop the sequencer.
+    # An invalid time that Python cannot read must not stop the sequencer.
     stored = sa.and_(event.event_id == AuditPending.event_id, event.t.between(*TIMES))
     query: Any = (
         sa.select(
@@ -128,7 +128,7 @@ def _query(count: int, only: UUID | None) -> Any:
 
 
 def altered(row: Any, keys: Mapping[str, bytes]) -> str | None:
-    """Return why an event is not as its server recorded it, as a reason code, or None."""
+    """Return why an event differs from what its server recorded, as a reason code, or None."""
     body = _body(row)
     if body is None:
         return "body-invalid"
@@ -144,7 +144,7 @@ def altered(row: Any, keys: Mapping[str, bytes]) -> str | None:
 
 
 def altered_columns(row: Any) -> str | None:
-    """Return what is wrong with an event's hash or columns, without the key of its MAC."""
+    """Return why an event's hash or columns are wrong, without checking its MAC."""
     body = _body(row)
     if body is None:
         return "body-invalid"
@@ -154,7 +154,7 @@ def altered_columns(row: Any) -> str | None:
 
 
 def fault(row: Row, keys: Mapping[str, bytes]) -> str | None:
-    """Return what is wrong with an event or its link, as a reason code, or None."""
+    """Return why an event or its link is wrong, as a reason code, or None."""
     reason = altered(row, keys)
     if reason is not None:
         return reason
@@ -175,5 +175,5 @@ def _body(row: Any) -> dict[str, Any] | None:
 
 
 def _hash(row: Row) -> bytes:
-    """Return the hash of the stored bytes: the tree commits to those, whatever the column says."""
+    """Return the hash of the stored bytes; the tree commits to those, not to the column."""
     return merkle.event_hash(row.prev_hash, row.body, row.mac)

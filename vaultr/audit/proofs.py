@@ -48,7 +48,7 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """A published checkpoint, and what a client needs to trust it.
+    """A published checkpoint, and what a client needs to verify it.
 
     :ivar opening: the first event of the tree, which names the previous tree; None for a pruned
         tree.
@@ -94,9 +94,9 @@ def of_event(account_id: UUID, event_id: UUID) -> Proven:
 
 
 def _check_pruned(session: Session, event_id: UUID) -> None:
-    """Raise if the id is of a time whose tree was pruned: a UUIDv7 begins with its time.
+    """Raise if the id's time is in a pruned tree: a UUIDv7 begins with its time.
 
-    :raises Gone: it is. This is the same for every id of that time and every account.
+    :raises Gone: the tree was pruned. All ids of that time get this error, for every account.
     """
     moment = clock.of_uuid7(event_id)
     if moment is None:
@@ -110,7 +110,7 @@ def _check_pruned(session: Session, event_id: UUID) -> None:
 def _prove(
     session: Session, pairs: Sequence[tuple[AuditEvent, AuditLeaf]], newest: Published
 ) -> list[Proven]:
-    """Prove events of one tree under one checkpoint; the nodes are read together."""
+    """Prove events of one tree under one checkpoint, reading their nodes together."""
     checkpoint, note = newest.checkpoint, notes.parse(newest.note)
     ranges = [merkle.inclusion_ranges(leaf.idx, checkpoint.size) for _, leaf in pairs]
     nodes = {node for some in ranges for one in some for node in merkle.complete_nodes(*one)}
@@ -122,9 +122,9 @@ def _prove(
 
 
 def checkpoint(epoch: int | None) -> CheckpointInfo:
-    """Return the newest published checkpoint, of all trees or of one; the final one if pruned.
+    """Return the newest published checkpoint, of all trees or of one; of a pruned tree the last.
 
-    :raises EpochUnknown: there is no such tree, or no checkpoint yet.
+    :raises EpochUnknown: no such tree exists, or it has no checkpoint yet.
     """
     with reading(snapshot=True) as session:
         found = checkpoints.newest(session, epoch)
@@ -150,10 +150,10 @@ def _opening(session: Session, newest: Published) -> Proven | None:
 
 
 def consistency(epoch: int, first: int, second: int) -> list[bytes]:
-    """Prove that a tree of ``second`` leaves extends itself at ``first`` leaves.
+    """Prove that a tree of ``second`` leaves extends the same tree with ``first`` leaves.
 
     :raises SizeInvalid: a size is beyond the published tree, or they are in the wrong order.
-    :raises EpochUnknown: there is no such tree.
+    :raises EpochUnknown: no such tree exists.
     :raises Gone: the tree was pruned.
     """
     with reading(snapshot=True) as session:

@@ -1,4 +1,4 @@
-"""Publish signed checkpoints: state file first, then the table, then the anchors."""
+"""Publish signed checkpoints: first to the state file, then in the table, then to the anchors."""
 
 from datetime import datetime
 
@@ -12,10 +12,10 @@ from vaultr.database.session import reading, transaction
 
 
 def publish(signer: Signer) -> None:
-    """Publish the newest checkpoint, and anchor whatever an anchor does not have yet.
+    """Publish the newest checkpoint, and send each anchor what it does not have yet.
 
-    The signer's state is stored before anybody sees a checkpoint. Without a state file an anchor
-    takes its place, so it is tried first.
+    The signer's state is stored before anyone can see the checkpoint. Without a state file, an
+    anchor serves as the state, so anchors are tried first.
     """
     with reading() as session:
         row = checkpoints.last_signed(session)
@@ -46,6 +46,6 @@ def _mark_published(epoch: int) -> None:
 
 
 def add_key_change(session: Session, epoch: int, note: str, now: datetime) -> None:
-    """Store a note of a change of key, not yet anchored."""
+    """Store a note about a change of key, not yet anchored."""
     session.add(AuditKeyChange(epoch=epoch, note=note, created_at=now, anchored_to=None))
     session.flush()

@@ -18,12 +18,12 @@ Position = tuple[int, str]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_FIELDS_BYTES = 400  # of an event in a response, besides its body
+_FIELDS_BYTES = 400  # bytes of an event in a response, besides its body
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Select events of one type or family, from a time (inclusive) until another (exclusive)."""
+    """A filter: events of one type or family, from a time (inclusive) to another (exclusive)."""
 
     action: str | None = None
     since: datetime | None = None
@@ -34,12 +34,12 @@ class Wanted:
 def events_of(
     account_id: UUID, wanted: Wanted, *, after: Position | None, limit: int
 ) -> tuple[list[AuditEvent], Position | None]:
-    """Return a page of an account's events, newest first, and the position of its end.
+    """Return a page of an account's events, newest first, and the position where it ends.
 
-    The page ends at ``limit``, at PAGE_BYTES, or after AUDIT_PAGE_EVENTS events of which the
-    others are not of the machine: it may be short or empty, and the position says where to go on.
+    The page ends at ``limit`` events, at PAGE_BYTES, or after AUDIT_PAGE_EVENTS scanned events, if
+    it is filtered by machine. So it may be short or empty; continue at the position.
 
-    :param after: the position of the end of the page before.
+    :param after: the position where the previous page ends.
     """
     settings = current_settings()
     most = settings.audit_page_events
@@ -59,9 +59,9 @@ def events_of(
 
 
 def _first(account_id: UUID, wanted: Wanted, after: Position | None, count: int) -> "sa.Subquery":
-    """Return the newest ``count`` events of the wanted types, whichever machine they are of.
+    """Return the newest ``count`` events of the wanted types, of any machine.
 
-    Each type is read by its own index, so the work depends on ``count`` alone.
+    Each type is read from an index, so the work depends only on ``count``.
     """
     chosen = _chosen(account_id, wanted, after)
     newest = (AuditEvent.t.desc(), AuditEvent.event_id.desc())
@@ -78,7 +78,7 @@ def _first(account_id: UUID, wanted: Wanted, after: Position | None, count: int)
 
 
 def _last_scanned(session: Session, first: "sa.Subquery", most: int) -> Position | None:
-    """Return the position of the last event that was looked at, if there may be more."""
+    """Return the position of the last scanned event, if more may follow."""
     oldest = sa.select(first).order_by(first.c.time, first.c.event_id).limit(1)
     if session.scalar(sa.select(sa.func.count()).select_from(first)) != most:
         return None
@@ -91,7 +91,7 @@ def _position(moment: datetime, event_id: UUID) -> Position:
 
 
 def _json_bytes(event: AuditEvent) -> int:
-    """Return the size of an event in a response: in JSON every quote of its body is escaped."""
+    """Return an event's size in a response: JSON escapes every quote of its body."""
     return len(event.body) + event.body.count(b'"') + _FIELDS_BYTES
 
 

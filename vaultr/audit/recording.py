@@ -26,7 +26,7 @@ from vaultr.request_context import Actor
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """The event of an error: recorded after the error has rolled back its transaction."""
+    """The event of an error, recorded after the error has rolled back its transaction."""
 
     event: Event
     account_id: UUID | None
@@ -45,14 +45,15 @@ def record(
     reason: str | None = None,
     session_id: UUID | None = None,
 ) -> UUID:
-    """Record an event in this transaction; both commit, or neither does.
+    """Record an event in this transaction: both commit, or neither does.
 
-    :param account_id: the subject; None for a stranger or, outside of a request, the system.
+    :param account_id: the subject; None for an anonymous request or, outside of a request, the
+        system.
     :param actor: who acted, if not the authenticated sender of the request.
     :param obj: object kind, id and further facts: texts, whole numbers, lists, objects.
     :param out: ``ok``, ``deny`` or ``error``; ``reason`` is a reason code.
-    :return: the event's id, which important rows store as ``audit_event_id``.
-    :raises AuditUnavailable: the event cannot be recorded; the transaction can only roll back.
+    :return: the event's id; important rows store it as ``audit_event_id``.
+    :raises AuditUnavailable: the event cannot be recorded, and the transaction must roll back.
     :raises RuntimeError: outside of `transaction()`, or inside of a savepoint.
     """
     fields = event_encoding.fields_of(
@@ -74,7 +75,7 @@ def prepared(
     actor: Actor | None = None,
     obj: Mapping[str, Any] | None = None,
 ) -> AbstractContextManager[Prepared]:
-    """Prepare an event that the caller's own statement inserts; PostgreSQL, no transaction.
+    """Prepare an event that the caller's statement inserts; needs PostgreSQL, no transaction.
 
     SQL = f"WITH gate AS (SELECT …), {Prepared.ctes('gate')} SELECT …, EXISTS (SELECT 1 FROM pend)"
 
@@ -82,7 +83,7 @@ def prepared(
         row = one.execute(sa.text(SQL), {…, **event.parameters}).one()
         event.done(inserted=row.exists)
 
-    :raises AuditUnavailable: the statement failed, other than by contention.
+    :raises AuditUnavailable: the statement failed for a reason other than contention.
     """
     fields = event_encoding.fields_of(
         event,
@@ -106,7 +107,7 @@ def _start() -> Writer:
 def record_error(error: ServiceError) -> None:
     """Record the event that an error carries, in its own transaction.
 
-    :raises AuditUnavailable: the event cannot be recorded; the caller receives this error instead.
+    :raises AuditUnavailable: the event cannot be recorded; the client receives this error instead.
     """
     denial: Denial = error.audit_event
     with transaction():
@@ -121,9 +122,9 @@ def record_error(error: ServiceError) -> None:
 
 
 def knows(account_id: UUID) -> bool:
-    """Check whether an event exists about an account, even a deleted one.
+    """Check whether events exist about an account, even a deleted one.
 
-    The next account with that id would read the events of the last one.
+    A new account with that id could read the events of the deleted one.
     """
     with transaction() as session:
         about = sa.exists().where(AuditEvent.sub == str(account_id))
@@ -131,15 +132,15 @@ def knows(account_id: UUID) -> bool:
 
 
 def count_denial(reason: str) -> None:
-    """Count a request denied by authentication or a limit; recorded when its minute is over."""
+    """Count a request denied by authentication or a limit; it is recorded after its minute ends."""
     metrics.DENIED.labels(reason).inc()
     denied_requests.current().count(reason, request_context.current_origin().network)
 
 
 def flush_denials(*, all_of_them: bool = False) -> bool:
-    """Record the sums of denied requests; keep them for the next time if that fails.
+    """Record the counts of denied requests; if that fails, keep them for the next time.
 
-    :return: False; the job has nothing more to do.
+    :return: False, because nothing is left to do.
     """
     counted = denied_requests.current()
     taken = counted.take(all_of_them=all_of_them)
@@ -161,7 +162,7 @@ def record_system(event: Event, obj: Mapping[str, Any], *, by: str = "system") -
 
 
 def stop() -> None:
-    """Record pending sums, and that the writers of this process stop."""
+    """Record pending counts, and that this process's writers stop."""
     flush_denials(all_of_them=True)
     try:
         while transaction_hooks.pool().any_idle():
@@ -187,8 +188,8 @@ def _binding() -> Binding:
 def _add(binding: Binding, fields: EventFields) -> UUID:
     """Chain one event and insert it.
 
-    :raises AuditUnavailable: the insert failed, other than by contention, which `operation`
-        retries.
+    :raises AuditUnavailable: the insert failed for a reason other than contention, which
+        `operation` retries.
     """
     on_postgresql = postgresql()
     row = event_encoding.next_row(

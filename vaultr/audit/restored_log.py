@@ -1,4 +1,4 @@
-"""Verify the audit log of a restored database, against its checkpoint and the anchors at hand."""
+"""Verify the audit log of a restored database against its checkpoint and the anchors."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,9 @@ from vaultr.settings.model import current_settings
 
 
 def problems_of_restored_log(checkpoint: str | None) -> Iterator[str]:
-    """Yield what `flask audit verify --cross` finds in the current database.
+    """Yield the findings of `flask audit verify --cross` in the current database.
 
-    :param checkpoint: the newest one when the backup was made. Anchors may be newer than the
-        backup; those are left out.
+    :param checkpoint: the newest checkpoint at the time of the backup. Newer anchors are ignored.
     """
     options = run.Options(
         keys=keyring.current().audit.keys.by_id,
@@ -23,7 +22,7 @@ def problems_of_restored_log(checkpoint: str | None) -> Iterator[str]:
         cross=True,
     )
     findings, _ = run.verify(options)
-    # Before the first checkpoint of a new installation there is no key to verify with.
+    # Before the first checkpoint of a new installation, no key exists to verify with.
     failures = {Kind.TAMPERED} if checkpoint is None else {Kind.TAMPERED, Kind.UNVERIFIABLE}
     for one in findings.listed:
         if one.kind in failures:

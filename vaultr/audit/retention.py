@@ -1,4 +1,4 @@
-"""Retention: prune old trees, hold and redact. Runs as the owner of the tables."""
+"""Retention: prune old trees, set holds, redact details. Runs as the owner of the tables."""
 
 from datetime import datetime
 from uuid import UUID
@@ -34,7 +34,7 @@ BATCH = 2000
 
 
 def prune(*, by: str) -> list[int]:
-    """Prune every tree that is old enough, oldest first; finish an interrupted run first.
+    """Prune every tree that is old enough, oldest first; first finish an interrupted run.
 
     :return: the numbers of the pruned trees.
     :raises NoRetention, Held, UnsequencedEvents: nothing was pruned.
@@ -62,7 +62,7 @@ def prune(*, by: str) -> list[int]:
 
 
 def months_before(moment: datetime, months: int) -> datetime:
-    """Return the beginning of the month that is so many months before a time."""
+    """Return the start of the month that is this many months before a time."""
     month = moment.year * 12 + moment.month - 1 - months
     return moment.replace(
         year=month // 12, month=month % 12 + 1, day=1, hour=0, minute=0, second=0, microsecond=0
@@ -70,7 +70,7 @@ def months_before(moment: datetime, months: int) -> datetime:
 
 
 def _record(months: int, *, by: str) -> int | None:
-    """Record the prune of the oldest tree, if it is old enough and not the current one."""
+    """Record the pruning of the oldest tree, if it is old enough and not the current one."""
     with transaction() as session:
         if session.scalar(sa.select(sa.exists(sa.select(AuditHold.name)))):
             raise Held
@@ -108,7 +108,7 @@ def _last_event_at(session: Session, epoch: int) -> datetime:
 
 
 def _delete(epoch: int) -> None:
-    """Delete a tree in batches, with each leaf its event; the final checkpoint stays."""
+    """Delete a tree in batches, each leaf with its event; keep the final checkpoint."""
     while True:
         with transaction() as session:
             query = sa.select(AuditLeaf.idx, AuditLeaf.event_id).where(AuditLeaf.epoch == epoch)
@@ -146,7 +146,7 @@ def redact(event_id: UUID, *, reason: str, by: str) -> None:
 def hold(name: str, *, reason: str, by: str) -> None:
     """Set a legal hold: nothing is pruned until it is lifted.
 
-    :raises HoldExists: there is one of this name.
+    :raises HoldExists: a hold of this name exists.
     """
     with transaction() as session:
         if session.get(AuditHold, name) is not None:

@@ -1,6 +1,6 @@
-"""The one table of rights to the audit log, by role.
+"""The rights of each role to the audit log, in one table.
 
-`deploy/postgres/roles.sql`, the step after each migration, `flask doctor` and the tests follow it.
+`deploy/postgres/roles.sql`, the step after each migration, `flask doctor` and the tests use it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ SEQUENCER: Final = "vaultr_sequencer"
 
 _READ: Final = ("SELECT",)
 _ADD: Final = ("SELECT", "INSERT")
-# A right to one column is written RIGHT(column).
+# RIGHT(column) is a right to one column.
 _ANCHOR: Final = (*_ADD, "UPDATE(anchored_to)")
 
 RIGHTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
@@ -41,7 +41,7 @@ RIGHTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "audit_hold": _READ,
     },
 }
-# Outside of the log, what the sequencer's job needs: the log's name and its own cursors.
+# What the sequencer's job needs besides the log: the log's name and its own cursors.
 BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "facts": ("SELECT", "INSERT", "UPDATE"),
     "switches": _READ,
@@ -92,7 +92,7 @@ def of(role: str) -> Iterator[Right]:
 
 
 def rows() -> list[tuple[str, str, str]]:
-    """Return the rights as (role, table, rights), as roles.sql lists them."""
+    """Return the rights as (role, table, rights), as in roles.sql."""
     listed = [*RIGHTS.items(), (SEQUENCER, BESIDE)]
     return [
         (role, table, ", ".join(names))
@@ -102,9 +102,9 @@ def rows() -> list[tuple[str, str, str]]:
 
 
 def apply(connection: sa.Connection) -> None:
-    """Set the rights of both roles to tables that the current role owns; needs PostgreSQL.
+    """Set both roles' rights to tables that the current role owns; needs PostgreSQL.
 
-    Default privileges grant the server's role all rights to rows of new tables. Other roles but
+    Default privileges grant the server's role all rights to rows of new tables. All roles except
     the owner lose every right to change the log.
     """
     owned = set(connection.scalars(sa.text(_OWNED)))
@@ -114,7 +114,7 @@ def apply(connection: sa.Connection) -> None:
         if role not in RIGHTS:
             taken = f"UPDATE, DELETE, TRUNCATE ON {quote(table)} FROM {quote(role)}"
             connection.execute(sa.text(f"REVOKE {taken}"))
-    if APP in roles:  # a dump by the server's role reads the last values
+    if APP in roles:  # so that a dump by the server's role can read the last values
         for name in connection.scalars(sa.text(_SEQUENCES)).all():
             connection.execute(sa.text(f"GRANT SELECT ON SEQUENCE {quote(name)} TO {APP}"))
     for role, table, names in rows():

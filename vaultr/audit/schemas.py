@@ -53,7 +53,7 @@ class BundleQuery(field_types.Query):
 
 
 class EventView(field_types.Out):
-    """One event. ``body`` is exactly what was hashed; the last four are null until sequenced."""
+    """One event. ``body`` is exactly what was hashed; four fields are null until sequenced."""
 
     id: field_types.Id
     body: str
@@ -66,7 +66,7 @@ class EventView(field_types.Out):
 
     @classmethod
     def of(cls, event: AuditEvent, leaf: AuditLeaf | None) -> "EventView":
-        """Show an event and its place, if a checkpoint covers it."""
+        """Return the view of an event, with its position if a checkpoint covers it."""
         if leaf is None:
             place: dict[str, Any] = {}
         else:
@@ -101,7 +101,7 @@ class ProofView(field_types.Out):
 class CheckpointView(field_types.Out):
     """A checkpoint (C2SP note), the key that signed it, and the notes that changed keys.
 
-    ``opening`` is the tree's first event; it contains the previous tree's final checkpoint.
+    ``opening`` is the tree's first event, which contains the previous tree's final checkpoint.
     """
 
     checkpoint: str

@@ -1,7 +1,7 @@
-"""Check that the events which this process has committed really arrive in the log.
+"""Check that events which this process has committed arrive in the log.
 
-This finds what no verifier of the stored log can find: a trigger in the database that drops all
-events of a writer.
+No verification of the stored log can detect a database trigger that drops all events of a writer;
+this check can.
 """
 
 import threading
@@ -26,7 +26,7 @@ _BATCH: Final = 500
 class SelfAudit:
     """The result of the last check.
 
-    :ivar missing: how many committed events are neither in a tree nor pending.
+    :ivar missing: number of committed events that are neither in a tree nor pending.
     """
 
     def __init__(self) -> None:
@@ -44,20 +44,20 @@ def init_app(app: Flask, _settings: Settings) -> None:
 
 
 def missing_events() -> int:
-    """Return how many committed events of this process the last check did not find."""
+    """Return how many committed events of this process were missing at the last check."""
     return _STATE.get().missing
 
 
 def forget() -> None:
-    """Forget the last check: the database is another one."""
+    """Forget the last check, because the database was replaced."""
     state = _STATE.get()
     state.missing, state.next_at = 0, 0.0
 
 
 def run_if_due() -> bool:
-    """Check every few seconds; one thread at a time.
+    """Check every few seconds, in one thread at a time.
 
-    :return: False; the job has nothing more to do.
+    :return: False, because nothing is left to do.
     """
     state = _STATE.get()
     if time.monotonic() < state.next_at or not state.lock.acquire(blocking=False):
@@ -73,7 +73,7 @@ def run_if_due() -> bool:
 
 
 def run() -> None:
-    """Check the recent events of all writers, and forget those that a tree includes."""
+    """Check the recent events of all writers; forget events that a tree includes."""
     recent = dict(transaction_hooks.pool().recent())
     sequenced: set[UUID] = set()
     waiting: set[UUID] = set()

@@ -50,7 +50,7 @@ LOCK: Final = 0x7661756C74617564  # "vaultaud"
 class Sequencer:
     """The sequencer of this process.
 
-    :ivar halted: the reason code for which the signer last refused to sign.
+    :ivar halted: the reason code of the signer's last error.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ _SEQUENCER: Final = AppSlot[Sequencer]("audit.sequencer")
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
-    """Create the sequencer of the app; it does nothing before `sequence`."""
+    """Create the sequencer of the app, idle until `sequence` is called."""
     _SEQUENCER.set(app, Sequencer())
 
 
@@ -74,12 +74,12 @@ def current() -> Sequencer:
 
 
 def forget() -> None:
-    """Forget the signer's state: the database is another one."""
+    """Forget the signer's state, because the database was replaced."""
     vars(current()).update(vars(Sequencer()))
 
 
 def sequence() -> bool:
-    """Sequence one batch, then publish and anchor what is signed.
+    """Sequence one batch, then publish and anchor the signed checkpoints.
 
     :return: whether further events wait.
     """
@@ -107,7 +107,7 @@ def sequence() -> bool:
 
 
 def _permitted(sequencer: Sequencer) -> bool:
-    """Check once whether this process has the key and its role the rights; log once if not."""
+    """Check once whether this process has the key and its role the rights; if not, log it."""
     if sequencer.permitted is None:
         settings = current_settings()
         with db.engine.connect() as connection:
@@ -135,7 +135,7 @@ def _resume(sequencer: Sequencer) -> None:
 
 
 def _thin(sequencer: Sequencer) -> None:
-    """Reduce old checkpoints, every hour."""
+    """Thin out old checkpoints, once an hour."""
     if time.monotonic() >= sequencer.thin_at:
         sequencer.thin_at = time.monotonic() + THIN_SECONDS
         while thinning.thin():
@@ -153,7 +153,7 @@ def _measure() -> None:
 def locked(session: Session) -> bool:
     """Take the lock of all sequencers for this transaction; on SQLite the transaction is the lock.
 
-    The lock of the job is not enough: a paused process may continue beside its successor.
+    The job's lock is not enough: a paused process may wake up while its successor runs.
     """
     if not postgresql():
         return True
@@ -170,9 +170,9 @@ def _committed(signer: Signer) -> bool | None:
 
 
 def _batch(signer: Signer) -> bool | None:
-    """Do one transaction: open a tree if one is due, or append a batch; then sign if due.
+    """Run one transaction: open a tree if one is due, or append a batch; then sign if due.
 
-    :return: whether further events wait; None if another sequencer is at work.
+    :return: whether further events wait; None if another sequencer is running.
     """
     now = clock.now()
     with transaction() as session:
@@ -198,7 +198,7 @@ def _batch(signer: Signer) -> bool | None:
 
 
 def _seconds_since(last: AuditCheckpoint, now: datetime) -> float:
-    """Return the age of a checkpoint; one from the future, by a clock set back, is old."""
+    """Return the age of a checkpoint; one from the future, because a clock was set back, is old."""
     seconds = (now - last.created_at).total_seconds()
     return seconds if seconds >= 0 else SIGN_SECONDS
 
@@ -206,7 +206,7 @@ def _seconds_since(last: AuditCheckpoint, now: datetime) -> float:
 def _tree_is_due(
     session: Session, signer: Signer, last: AuditCheckpoint, size: int, now: datetime
 ) -> bool:
-    """Check whether a new tree begins: a new month, a full tree, or a new signing key."""
+    """Check whether a new tree is due: a new month, a full tree, or a new signing key."""
     if size >= MOST_LEAVES:
         return True
     published = signing.published(session)
@@ -235,7 +235,7 @@ def open_tree(
 ) -> Checkpoint:
     """Open the next tree: its first leaf contains the previous tree's final checkpoint.
 
-    :param restore: what `reopen` adds: the reason, and the signer's last checkpoint.
+    :param restore: for `reopen`: the reason, and the signer's last checkpoint.
     """
     number = max(last.epoch if last else 0, state.checkpoint.epoch if state.checkpoint else 0) + 1
     obj: dict[str, Any] = {
@@ -256,8 +256,8 @@ def open_tree(
 def reopen(reason: str, *, by: str) -> Checkpoint:
     """Open a new tree after an announced restore of the database.
 
-    :raises NothingToReopen: the signer may sign, so there is nothing to announce.
-    :raises CannotReopen: this process has no signing key, or another sequencer is at work.
+    :raises NothingToReopen: the signer can sign, so nothing needs to be announced.
+    :raises CannotReopen: this process has no signing key, or another sequencer is running.
     """
     keys = signing.keys()
     if keys is None:
@@ -292,7 +292,7 @@ def reopen(reason: str, *, by: str) -> Checkpoint:
 
 
 def _change_key(session: Session, signer: Signer, last: AuditCheckpoint, now: datetime) -> None:
-    """Store the note by which the old key names the new one, if the key changes."""
+    """If the signing key changed, store the note in which the old key names the new one."""
     published = signing.published(session)
     new = signer.keys.current.public
     if not published or published[-1][1] == new:
@@ -339,7 +339,7 @@ def _record_gap(gap: Gap) -> None:
 
 
 def _note_empty(session: Session) -> None:
-    """Note that the backlog was empty once: from now on the lag limits apply."""
+    """Record that the backlog was empty once; from now on the lag limits apply."""
     if session.get(Fact, SEQUENCED) is None:
         session.add(Fact(name=SEQUENCED, value=clock.text(clock.now()).encode()))
 
@@ -347,7 +347,7 @@ def _note_empty(session: Session) -> None:
 def _sign(
     session: Session, signer: Signer, epoch: int, edge: Frontier, now: datetime
 ) -> Checkpoint:
-    """Sign the tree as it is in this transaction, and store the checkpoint unpublished."""
+    """Sign the tree in its current state, and store the checkpoint unpublished."""
     checkpoint = Checkpoint(log_name.current(), epoch, edge.size, edge.root())
     note = signer.sign(checkpoint)
     checkpoints.add(session, checkpoint, note, now)

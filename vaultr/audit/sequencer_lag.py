@@ -1,4 +1,4 @@
-"""Measure how far the trees are behind the events."""
+"""Measure how far the trees lag behind the events."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +11,8 @@ from vaultr.audit.models import AuditEvent, AuditPending
 from vaultr.database.base import Fact
 from vaultr.database.session import reading
 
-# The sequencer writes this fact when the backlog is empty for the first time. Before that the lag
-# limits do not apply: they would make an existing installation read-only.
+# The sequencer stores this fact when the backlog is first empty. Until then the lag limits do not
+# apply, because they would make an existing installation read-only.
 SEQUENCED: Final = "audit/sequenced"
 
 
@@ -28,8 +28,8 @@ class LagView:
     @staticmethod
     def columns() -> tuple[Any, Any]:
         """Return the columns for `of`: whether the limits apply, and the oldest event's time."""
-        # A UUIDv7 begins with its time, so ids are roughly in the order of time. The age is that
-        # of the event itself: ids do not go back when a clock does.
+        # A UUIDv7 begins with its time, so ids are roughly in order of time. The age is that of the
+        # event itself, because ids never go back when a clock does.
         first = sa.select(AuditPending.event_id).order_by(AuditPending.event_id).limit(1)
         oldest = sa.select(AuditEvent.t).where(AuditEvent.event_id == first.scalar_subquery())
         applies = sa.exists().where(Fact.name == SEQUENCED)

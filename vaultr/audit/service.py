@@ -3,8 +3,8 @@
 from vaultr.audit.archive import archive_events  # the events about an account, for its archive
 from vaultr.audit.checkpoints import lag_seconds  # the lag, at most a second old
 from vaultr.audit.checkup import (
-    excess_rights,  # rights of the role that it should not have
-    signer_problem,  # why the signer would not sign now
+    excess_rights,  # rights that the role should not have
+    signer_problem,  # why the signer cannot sign now
     unreachable_anchors,  # anchors that cannot be read
 )
 from vaultr.audit.recording import (

@@ -18,10 +18,10 @@ REOPEN: Final = "`flask audit reopen --reason TEXT` opens a new tree after an an
 
 
 class CannotSign(Exception):
-    """The signer must not sign now.
+    """The signer cannot sign now.
 
     :ivar reason: a reason code.
-    :ivar waits: whether this may pass by itself; otherwise an operator has to act.
+    :ivar waits: whether this may resolve itself; otherwise an operator must act.
     """
 
     def __init__(self, reason: str, says: str, *, waits: bool = False) -> None:
@@ -53,20 +53,20 @@ class Signer:
         self._anchors_read = False
 
     def sign(self, checkpoint: Checkpoint) -> str:
-        """Sign a checkpoint; `remember` has to follow when its transaction is committed."""
+        """Sign a checkpoint; call `remember` after its transaction is committed."""
         self._signed = self.keys.checkpoint(checkpoint)
         return self._signed
 
     def forget_signed(self) -> None:
-        """Forget what was signed in a transaction that may not have committed."""
+        """Forget what was signed in a transaction that may not be committed."""
         self._signed = None
 
     def remember(self, stored: str | None) -> None:
         """Store the last signed checkpoint in the state file and in this process.
 
-        That is the newest of what this process has signed, what it knows, and what the file and
-        the database have. A trigger could drop the row, or have it look published; a row could be
-        deleted; and another sequencer may have continued while this one was paused.
+        It takes the newest checkpoint from this process, the file and the database. None of them
+        alone is enough: a trigger could drop the row or mark it as published, a row could be
+        deleted, and another sequencer may have signed while this one was paused.
 
         :param stored: the newest checkpoint of the database, which `check` has verified.
         :raises OSError: the file cannot be written.
@@ -82,9 +82,9 @@ class Signer:
         self._signed = None
 
     def state(self, session: Session) -> State:
-        """Return the newest checkpoint of state file, anchors and this process.
+        """Return the newest checkpoint from the state file, the anchors and this process.
 
-        :raises CannotSign: one of them cannot be read, or is not of this log.
+        :raises CannotSign: one of them cannot be read, or belongs to another log.
         """
         found = [self._read_file(session)]
         if self._last is not None and self._last != found[0].note:
@@ -130,9 +130,9 @@ class Signer:
         return shown
 
     def check(self, session: Session, epoch: int, size: int) -> State:
-        """Check that a tree of the database extends the last signed checkpoint; store nothing.
+        """Check that a tree in the database extends the last signed checkpoint; store nothing.
 
-        :raises CannotSign: it does not, or this cannot be checked.
+        :raises CannotSign: it does not, or this cannot be verified.
         """
         state = self.state(session)
         stored = checkpoints.last_signed(session)
@@ -157,7 +157,7 @@ class Signer:
         return state
 
     def adopt(self, first: State) -> None:
-        """Store the very first checkpoint as the state, before anything else is signed.
+        """Store the very first checkpoint as the state, before another one is signed.
 
         :raises CannotSign: it cannot be stored now.
         """
@@ -177,9 +177,9 @@ def _place(state: State) -> tuple[int, int]:
 
 
 def _is_first(stored: AuditCheckpoint) -> bool:
-    """Check whether a checkpoint is the very first one, which nobody has seen.
+    """Check whether a checkpoint is the very first one, which nobody has seen yet.
 
-    A process that is killed between its COMMIT and the first state leaves nothing else.
+    This happens if the process is killed after its first COMMIT and before it stores the state.
     """
     return (stored.epoch, stored.size, stored.anchored_to) == (1, 1, None)
 
@@ -190,7 +190,7 @@ def _place_of(note: str) -> tuple[int, int]:
 
 
 def _check_extends(session: Session, last: Checkpoint, size: int) -> None:
-    """Check that the stored tree of a checkpoint still has its root and leads on from it."""
+    """Check that the tree of a checkpoint still has its root, and that later trees extend it."""
     try:
         if last.size > size:
             raise MerkleProofInvalid("the tree is shorter than its checkpoint")
@@ -204,7 +204,7 @@ def _check_extends(session: Session, last: Checkpoint, size: int) -> None:
 
 
 def _check_links(session: Session, first: int, epoch: int) -> None:
-    """Check that a final checkpoint exists for each tree between two, with the tree's size."""
+    """Check that each tree between two others has a final checkpoint of the tree's size."""
     query = (
         sa.select(AuditCheckpoint.epoch, sa.func.max(AuditCheckpoint.size))
         .where(AuditCheckpoint.epoch >= first, AuditCheckpoint.epoch < epoch)

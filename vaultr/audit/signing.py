@@ -15,7 +15,7 @@ from vaultr.protocol import notes
 from vaultr.protocol.notes import Checkpoint, KeyChange, NoteInvalid, VerificationKey
 from vaultr.settings.model import current_settings
 
-# Which key has signed from which tree on: [[epoch, vkey], …].
+# Which key signs from which tree on: [[epoch, vkey], …].
 _PUBLISHED: Final = "audit/verification-keys"
 
 
@@ -45,7 +45,7 @@ class SigningKeys:
         return self.all[0]
 
     def find(self, public: VerificationKey) -> SigningKey | None:
-        """Return the key of a public key."""
+        """Return the key with this public key."""
         return next((key for key in self.all if key.public == public), None)
 
     def checkpoint(self, checkpoint: Checkpoint) -> str:
@@ -54,7 +54,7 @@ class SigningKeys:
         return str(notes.sign(checkpoint.text(), [(key.public, key.private.sign)]))
 
     def key_change(self, old: SigningKey, last: Checkpoint) -> str:
-        """Sign the note by which an old key names the current one."""
+        """Sign the note in which an old key names the current one."""
         new = self.current
         change = KeyChange(last.log, last.epoch, last.size, last.root, new.public)
         signers = [(key.public, key.private.sign) for key in (old, new)]
@@ -62,7 +62,7 @@ class SigningKeys:
 
 
 def keys() -> SigningKeys | None:
-    """Return the signing keys of this process, or None without CHECKPOINT_KEY."""
+    """Return this process's signing keys, or None without CHECKPOINT_KEY."""
     settings = current_settings()
     if settings.checkpoint_key is None:
         return None
@@ -96,7 +96,7 @@ def published(session: Session) -> list[tuple[int, VerificationKey]]:
 
 
 def publish(session: Session, epoch: int, key: VerificationKey) -> None:
-    """Publish the key that signs from a tree on, if it is not the last published one."""
+    """Publish the key that signs from this tree on, unless it is the last published one."""
     known = published(session)
     if known and known[-1][1] == key:
         return
@@ -110,9 +110,9 @@ def publish(session: Session, epoch: int, key: VerificationKey) -> None:
 
 
 def opened(text: str, trusted: list[VerificationKey], log: str) -> Checkpoint:
-    """Read a checkpoint of this log that a trusted key has signed.
+    """Read a checkpoint of this log that a trusted key signed.
 
-    :raises NoteInvalid: it is malformed, of another log, or not signed by a trusted key.
+    :raises NoteInvalid: it is malformed, belongs to another log, or is not signed by a trusted key.
     """
     checkpoint = Checkpoint.of_note(text)
     if checkpoint.log != log:

@@ -1,4 +1,4 @@
-"""The signer's own state: its last checkpoint, in a file that no database restore touches."""
+"""The signer's last checkpoint, in a file that restoring the database does not change."""
 
 import os
 import secrets
@@ -30,7 +30,7 @@ def read() -> str | None:
 
 
 def write(note: str) -> None:
-    """Replace the note, and wait for the disk."""
+    """Replace the note, and flush it to disk."""
     where = path()
     if where is None:
         return

@@ -1,4 +1,4 @@
-"""What an operator wants to know about the log: tree, lag, keys, holds, anchors."""
+"""The status of the log for operators: tree, lag, keys, holds, anchors."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def status() -> dict[str, Any]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """Return the status as a person reads it."""
+    """Return the status as lines of text."""
     if found["epoch"] is None:
         return [f"no checkpoint yet; {found['pending']} events wait"]
     text = [

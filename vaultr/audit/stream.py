@@ -1,10 +1,11 @@
 """Copy each sequenced event as one JSON line to stdout or syslog, for a SIEM.
 
-A process that is killed cannot know whether its last line arrived, since no receiver takes part in
-a transaction. Its successor writes that line again, with ``"again": true``. So no event is lost,
-and of several lines with the same tree and index at most one has no such mark.
+If a process is killed, nobody knows whether its last line arrived, because receivers have no
+transactions. The next process writes that line again, with ``"again": true``. So no event is lost,
+and of several lines with the same tree and index at most one is without that mark.
 
-The database has the cursor and the batch that was begun, `stream_position` the last line of it.
+The database stores the cursor and the current batch; `stream_position` stores the last line
+written.
 """
 
 import json
@@ -36,10 +37,10 @@ _SYSLOG_PORT: Final = 514
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """A batch that was begun.
+    """A batch that has begun.
 
-    :ivar end: its last line.
-    :ivar doubt: lines up to this one may have been written before.
+    :ivar end: the last line of the batch.
+    :ivar doubt: lines up to this one may already have been written.
     """
 
     name: str
@@ -48,7 +49,7 @@ class _Batch:
 
 
 def run() -> None:
-    """Write all events that were sequenced since the cursor."""
+    """Write all events that were sequenced after the cursor."""
     target = current_settings().audit_stream
     if target is None:
         return
@@ -64,13 +65,13 @@ def run() -> None:
 
 
 def _write_batch(target: str, position: PositionFile) -> int:
-    """Write one batch; no transaction is open while the receiver may block."""
+    """Write one batch, with no open transaction while the receiver may block."""
     with transaction() as session:
         rows, batch = _begin(session, position)
     if batch is None:
         return 0
     if target == "stdout" and _place(rows[0]) <= batch.doubt:
-        _write(target, "")  # ends a line that was cut off
+        _write(target, "")  # ends a truncated line
     for row in rows:
         again = {"again": True} if _place(row) <= batch.doubt else {}
         shown = {"epoch": row.epoch, "index": row.idx, "event": _event(row.body), **again}
@@ -86,8 +87,8 @@ def _write_batch(target: str, position: PositionFile) -> int:
 def _begin(session: Session, position: PositionFile) -> tuple[Sequence[Any], _Batch | None]:
     """Begin a batch after the last line that is known to be written.
 
-    The file names the new batch before the database does, and still the unfinished one: the
-    process may be killed between them.
+    The file names the new batch before the database does, and keeps the unfinished one, because the
+    process may be killed in between.
     """
     cursor, unfinished, last = _cursor(session), _begun(session), position.read()
     known = last is not None and unfinished is not None and unfinished.name in last.batches
@@ -103,7 +104,7 @@ def _begin(session: Session, position: PositionFile) -> tuple[Sequence[Any], _Ba
     if unfinished is not None:
         next_line = min(_place(rows[0]), unfinished.end)
         doubt = max(unfinished.doubt, next_line if known else unfinished.end)
-    if last is not None and not known:  # beyond the cursor if the database is a restored one
+    if last is not None and not known:  # after the cursor, if the database was restored
         doubt = max(doubt, last.place)
     batch = _Batch(secrets.token_hex(8), _place(rows[-1]), doubt)
     names = (unfinished.name, batch.name) if unfinished is not None and known else (batch.name,)
@@ -135,7 +136,7 @@ def _place(row: Any) -> Place:
 
 
 def _event(body: bytes) -> Any:
-    """Return the event, or its bytes as text if it is at fault and no JSON."""
+    """Return the event, or its bytes as text if it is faulty and not JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -149,7 +150,7 @@ def _cursor(session: Session) -> Place:
 
 
 def _begun(session: Session) -> _Batch | None:
-    """Return the batch that was begun and not finished."""
+    """Return the batch that began and has not finished."""
     fact = session.get(Fact, _BEGUN, populate_existing=True)
     members = None if fact is None else json.loads(fact.value)
     if members is None:

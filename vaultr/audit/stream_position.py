@@ -1,7 +1,7 @@
 """The last line of the stream, in a file beside the signer's state.
 
-It is written after each line and does not wait for the disk. It survives a process that is killed;
-if a power failure destroys it, more lines are marked as possible repetitions.
+It is written after each line, without a flush to disk. It survives a killed process; after a power
+failure, more lines may be marked as possible repetitions.
 """
 
 import contextlib
@@ -17,28 +17,28 @@ from vaultr.audit import state_file
 
 Place = tuple[int, int]  # tree and index
 
-_BYTES: Final = 256  # one write, so that no reader finds half of it
+_BYTES: Final = 256  # one write, so that readers never see a partial position
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The last line that was written, and the batches that it may belong to, newest last."""
+    """The last line written, and the batches that it may belong to, newest last."""
 
     batches: tuple[str, ...]
     place: Place
 
 
 class PositionFile:
-    """The open file; without one, `read` finds nothing and `write` does nothing.
+    """The open file. Without a file, `read` returns None and `write` does nothing.
 
-    :raises OSError: from each method, if the file cannot be read or written.
+    :raises OSError: by each method, if the file cannot be read or written.
     """
 
     def __init__(self, handle: int | None) -> None:
         self._handle = handle
 
     def read(self) -> Position | None:
-        """Return the position, or None if the file has none."""
+        """Return the position, or None if the file is empty."""
         if self._handle is None:
             return None
         try:
@@ -65,7 +65,7 @@ def path() -> Path | None:
 def opened() -> Iterator[PositionFile]:
     """Open the file and lock it, if this process has a state file.
 
-    :raises BlockingIOError: another process, which may be paused, has the lock.
+    :raises BlockingIOError: another process, possibly a paused one, has the lock.
     """
     where = path()
     if where is None:

@@ -1,4 +1,4 @@
-"""The ends of the subjects' chains: who has how many leaves, and the hash of the last one."""
+"""The ends of the subjects' chains: number of leaves, and hash of the last one, by subject."""
 
 from collections.abc import Collection
 from typing import Any
@@ -14,7 +14,7 @@ from vaultr.database.session import postgresql
 
 
 def read(session: Session, tags: Collection[bytes]) -> dict[bytes, SubjectEnd]:
-    """Read the ends of subjects; those without a leaf are left out."""
+    """Read the ends of subjects' chains, without subjects that have no leaf."""
     query = sa.select(
         AuditSubject.subject_tag, AuditSubject.last_seq, AuditSubject.last_leaf_hash
     ).where(AuditSubject.subject_tag.in_(tags))

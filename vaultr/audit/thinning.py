@@ -1,4 +1,4 @@
-"""Reduce old checkpoints to one an hour; proofs for the removed sizes still work."""
+"""Thin out old checkpoints to one an hour; proofs for the removed sizes still work."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,9 +14,9 @@ _BATCH: Final = 10_000
 
 
 def thin() -> int:
-    """Delete a batch of old checkpoints, but for the last one of each hour and tree.
+    """Delete a batch of old checkpoints, except the last one of each hour and tree.
 
-    :return: how many were deleted.
+    :return: number of deleted checkpoints.
     """
     with transaction() as session:
         query = (

@@ -1,4 +1,4 @@
-"""Bind a writer to a transaction: taken at the first record, advanced only after the commit."""
+"""Bind a writer to a transaction, from its first event to the commit."""
 
 import threading
 from collections.abc import Callable
@@ -24,13 +24,13 @@ _POOL: Final = AppSlot[Pool]("audit.chain_pool")
 _BINDING = "vaultr_audit_binding"
 _thread = threading.local()
 
-# Returns a writer whose first event is committed and that is not in the pool.
+# Returns a writer that is not in the pool and whose first event is committed.
 Starter = Callable[[], Writer]
 
 
 @dataclass(slots=True, eq=False)
 class Binding:
-    """A writer that one transaction uses."""
+    """A writer that a transaction uses."""
 
     pool: Pool
     writer: Writer
@@ -39,13 +39,13 @@ class Binding:
     origin: str
     rows: list[Row] = field(default_factory=list)
     reserved: bool = False  # do not return it to the pool after COMMIT
-    broken: bool = False  # a record failed, so the transaction must not commit
+    broken: bool = False  # recording failed, so the transaction must not commit
     sent: bool = False  # COMMIT was sent
     committed: bool = False
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
-    """Create the pool, and follow each COMMIT and each lost connection."""
+    """Create the pool, and listen for commits and lost connections."""
     pool = _POOL.set(app, Pool())
 
     def abandon(*_: Any) -> None:
@@ -63,9 +63,10 @@ def pool() -> Pool:
 
 
 def bind(origin: str) -> Binding:
-    """Return the binding of the current transaction; take a writer at its first record.
+    """Return the binding of the current transaction; take a writer for its first event.
 
-    :raises RuntimeError: no transaction is open, or a savepoint is, which can roll back alone.
+    :raises RuntimeError: no transaction is open, or a savepoint is open, which could roll back
+        alone.
     """
     if not in_transaction():
         raise RuntimeError("events are recorded inside of transaction()")
@@ -91,9 +92,9 @@ def _before_commit(session: Session) -> None:
 
 
 def _commit_is_sent(connection: sa.Connection) -> None:
-    """Note that COMMIT is sent: from now on only the database knows the outcome.
+    """Record that COMMIT was sent: from now on only the database knows the outcome.
 
-    PostgreSQL turns COMMIT into a silent ROLLBACK if a statement has failed before.
+    PostgreSQL silently turns COMMIT into ROLLBACK if an earlier statement has failed.
     """
     binding: Binding | None = getattr(_thread, "binding", None)
     if binding is None or binding.connection is not connection:
@@ -137,7 +138,7 @@ def _settle(binding: Binding) -> None:
 
 
 def committed(writer: Writer, row: Row) -> None:
-    """Remember a committed event for the self-audit, and copy it to the log (best effort)."""
+    """Store a committed event for the self-audit, and copy it to the log stream (best effort)."""
     writer.recent.append((row.event_id, row.values["event_hash"]))
     values = row.values
     logs.event(

@@ -1,4 +1,4 @@
-"""Store the trees of the audit log, and read hashes of them."""
+"""Store the trees of the audit log, and read their hashes."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from vaultr.protocol.merkle import Frontier, Node, Range
 
 T = TypeVar("T")
 
-_MOST_IN_LIST: Final = 500  # SQLite takes 32,766 parameters
+_MOST_IN_LIST: Final = 500  # SQLite accepts 32,766 parameters
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A new leaf, before the tree gives it its index."""
+    """A new leaf, before the tree assigns its index."""
 
     event_id: UUID
     event_hash: bytes
@@ -36,7 +36,7 @@ class SubjectEnd:
 
 
 def size(session: Session, epoch: int) -> int:
-    """Return the number of leaves of a tree, also of those that no checkpoint covers."""
+    """Return the number of leaves of a tree, including those that no checkpoint covers."""
     last = session.scalar(sa.select(sa.func.max(AuditLeaf.idx)).where(AuditLeaf.epoch == epoch))
     return 0 if last is None else last + 1
 
@@ -114,18 +114,18 @@ def _batched(values: Iterable[T], count: int) -> Iterator[tuple[T, ...]]:
 
 
 def range_hashes(session: Session, epoch: int, ranges: Sequence[Range]) -> list[bytes]:
-    """Return the hash of each range of leaves, as a proof contains them."""
+    """Return the hash of each range of leaves, as proofs contain them."""
     nodes = {node for one in ranges for node in merkle.complete_nodes(*one)}
     stored = hashes(session, epoch, nodes)
     return list(folded(stored, ranges))
 
 
 def folded(stored: dict[Node, bytes], ranges: Iterable[Range]) -> Iterator[bytes]:
-    """Yield the hash of each range from the hashes of its subtrees."""
+    """Yield the hash of each range, computed from the hashes of its subtrees."""
     for one in ranges:
         yield merkle.fold([stored[node] for node in merkle.complete_nodes(*one)])
 
 
 def consistency(session: Session, epoch: int, first: int, second: int) -> list[bytes]:
-    """Return the proof that a tree of one size extends itself at a smaller size."""
+    """Return the proof that a tree extends itself at a smaller size."""
     return range_hashes(session, epoch, merkle.consistency_ranges(first, second))

@@ -1,1 +1,1 @@
-"""Accounts: how one begins, how its owner signs in, and how long a session lives."""
+"""Accounts: signup, login, sessions, second factors, recovery."""

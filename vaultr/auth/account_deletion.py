@@ -20,8 +20,8 @@ from vaultr.database.session import transaction
 from vaultr.mail import service as mail
 from vaultr.request_context import Actor
 
-# Deletes one kind of data of an account. The caller has locked the account ``FOR UPDATE``. Used for
-# data that is too large for a cascade or that belongs to another feature.
+# Deletes one kind of data of an account, if the data is too large for a cascade or belongs to
+# another feature. The caller has locked the account ``FOR UPDATE``.
 Deleter = Callable[[Work, UUID], None]
 
 _DELETERS: Final = AppSlot[tuple[Deleter, ...]]("auth.account_deleters")
@@ -35,8 +35,8 @@ def init_app(app: Flask, *, deleters: Sequence[Deleter]) -> None:
 def delete_account(actor: Actor) -> None:
     """Delete the actor's account in one transaction: sessions, keys, vaults and machines.
 
-    The account is locked exclusively. Concurrent writers either finish first, or wait and then find
-    their session dead. The email address is free immediately.
+    The account is locked exclusively. Concurrent writers finish first, or wait and then fail
+    because their session is dead. The email address can be used again immediately.
 
     :raises Unauthenticated: the session or the account ended in the meantime.
     """

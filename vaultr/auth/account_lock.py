@@ -13,11 +13,11 @@ from vaultr.request_context import Actor
 
 
 def lock_account(work: Work, account_id: UUID, *, alone: bool = False) -> None:
-    """Serialise this change with others to the account; ``alone`` also blocks vault writers.
+    """Lock an account, so that its changes run one by one; ``alone`` also blocks vault writers.
 
-    All other locks are taken after this one, in this order: the key set, sessions, vaults by id,
-    the email counter of a mailbox. Read the values to change in a later statement: the snapshot of
-    a statement is taken before it waits for a lock.
+    Take other locks after this one, in this order: the key set, sessions, vaults by id, the email
+    counter of a mailbox. Read the values to change in a later statement, because a statement takes
+    its snapshot before it waits for a lock.
     """
     account = sa.select(Account.id).where(Account.id == account_id)
     lock_rows(work, account.with_for_update(key_share=not alone))
@@ -28,9 +28,9 @@ def lock_own_account(
 ) -> None:
     """Lock the actor's account, then check whether the session is still alive.
 
-    Authentication checked the session before. While this call waited for the lock, the owner may
-    have ended the session, for example by new credentials or `logout-all`; the request must have no
-    effect then.
+    Authentication has already checked the session. But while this call waited for the lock, the
+    owner may have ended the session, for example by new credentials or `logout-all`. Then the
+    request must have no effect.
 
     :param any_epoch: accept any epoch; the caller compares it and raises a more precise error.
     :raises Unauthenticated: the session ended, the account has another epoch, or it was deleted.

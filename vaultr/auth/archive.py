@@ -16,10 +16,10 @@ from vaultr.protocol.encoding import b64
 
 
 def archive_account(work: Work, account_id: UUID) -> tuple[dict[str, Any], str]:
-    """Return the account with all that derives its keys, and its key set as JSON.
+    """Return the account with all inputs of its key derivation, and its key set, as JSON.
 
-    What only the server needs is left out: the verifier, the seeds of second factors, hashes of
-    tokens and devices, counters.
+    Values that only the server needs are left out: the verifier, secrets of second factors, hashes
+    of tokens and devices, counters.
 
     :raises Unauthenticated: the account was deleted after authentication.
     """

@@ -23,7 +23,7 @@ from vaultr.protocol.kdf import UnsafeKdf, canonical, check_kdf, check_salt
 from vaultr.request_context import Actor
 from vaultr.wire.preconditions import etag
 
-_IDS_AN_EVENT: Final = 500  # bounds the size of an event
+_IDS_AN_EVENT: Final = 500  # limits the size of an event
 
 _ACCOUNT: Final = Account.__table__
 _KEY_SET: Final = KeySet.__table__
@@ -52,18 +52,18 @@ class StoredCredentials:
 def change_credentials(actor: Actor, body: CredentialsIn) -> None:
     """Replace the credentials of an account and end all its other sessions, in one transaction.
 
-    Epoch and profile revision are compared under the account's lock, so one of several parallel
-    changes from one epoch succeeds. With ``rewrap``, no other write to the account or its vaults
-    runs at the same time. The actor's session survives through its refresh token; its access token
-    has the old epoch and is dead. After a lost response, the client finds out which credentials are
-    valid by trying both. A running recovery ends, and so does the recovery key that it used,
-    because the owner has access.
+    Epoch and profile revision are compared under the account's lock, so only one of several
+    parallel changes succeeds. With ``rewrap``, no other write to the account or its vaults runs at
+    the same time. The actor's session continues with its refresh token; its access token has the
+    old epoch and is invalid. After a lost response, the client tries both credentials to find out
+    which are valid. A running recovery ends and its recovery key is deleted, because the owner has
+    access.
 
     :raises KdfRejected, NotSealed: the KDF parameters are out of bounds; a value is not sealed.
     :raises Busy: the hash queue is full; nothing was changed.
-    :raises TooMany: the sessions of the account have asked for too many hashes.
+    :raises TooMany: the account's sessions have requested too many hashes.
     :raises Unauthenticated: the session ended in the meantime, perhaps by another change.
-    :raises StaleRevision: epoch or profile revision are not the stored ones + 1.
+    :raises StaleRevision: epoch or profile revision is not the stored one + 1.
     :raises WrapsDiffer: ``rewrap`` does not name every wrap of the account exactly once.
     """
     check_body(body)
@@ -71,7 +71,8 @@ def change_credentials(actor: Actor, body: CredentialsIn) -> None:
         row = connection.execute(_STORED.where(_ACCOUNT.c.id == actor.account_id)).one_or_none()
     if row is None:
         raise Unauthenticated
-    check_next_revision(StoredCredentials(*row), body)  # again under the lock, after the hash
+    # checked again under the lock, after the hash
+    check_next_revision(StoredCredentials(*row), body)
     password_hashing.count_for_account(actor.account_id)
     counter = login_throttle.session_counter(actor.session_id)
     verifier = password_hashing.new_verifier(body.auth_key, counter=counter)
@@ -89,7 +90,7 @@ def change_credentials(actor: Actor, body: CredentialsIn) -> None:
 
 
 def check_body(body: NewKeys) -> None:
-    """Check the values of the body alone.
+    """Check the values of the body, without the database.
 
     :raises KdfRejected, NotSealed: see `change_credentials`.
     """
@@ -105,7 +106,7 @@ def check_body(body: NewKeys) -> None:
 def lock_credentials(work: Work, account_id: UUID, *, alone: bool) -> StoredCredentials | None:
     """Lock an account, and return the values that new credentials are compared with.
 
-    :param alone: also wait for writers of its vaults, and block new ones.
+    :param alone: also wait for writers to its vaults, and block new ones.
     """
     lock_account(work, account_id, alone=alone)
     # Lock first, read in a later statement: a statement's snapshot is older than its lock.
@@ -118,7 +119,7 @@ def lock_credentials(work: Work, account_id: UUID, *, alone: bool) -> StoredCred
 def check_next_revision(stored: StoredCredentials, body: NewKeys) -> None:
     """Check that epoch and profile revision follow the stored ones.
 
-    :raises StaleRevision: they do not; the error carries the stored ones.
+    :raises StaleRevision: they do not; the error has the stored ones.
     """
     sent = (body.account_key.epoch, body.profile.revision)
     if sent != (stored.epoch + 1, stored.profile_revision + 1):
@@ -140,8 +141,8 @@ def replace_credentials(
 ) -> None:
     """Store new credentials that follow ``stored``, and record ``event``.
 
-    All known devices are forgotten. With ``new_wraps`` the account key is replaced. The recovery
-    key opens the old account key, so it is deleted.
+    All known devices are forgotten. With ``new_wraps`` the account key is replaced; the recovery
+    key, which opens only the old one, is deleted.
 
     :raises WrapsDiffer: see `change_credentials`.
     """

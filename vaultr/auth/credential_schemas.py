@@ -44,12 +44,12 @@ class RewrapIn(In):
     """All wraps under the account key, because the account key is replaced."""
 
     identity: IdentityIn
-    # The first invalid wrap is reported alone: errors for all of them would take 40 MiB.
+    # Report only the first invalid wrap: errors for all of them could take 40 MiB.
     vaults: Annotated[list[VaultWrapIn], FailFast(), Field(max_length=WRAPS_MOST)]
     machines: Annotated[list[MachineWrapIn], FailFast(), Field(max_length=WRAPS_MOST)]
 
     def sealed(self) -> dict[str, bytes]:
-        """Return all values that must be sealed, by their pointer below `/rewrap`."""
+        """Return all values that must be sealed, by pointer below `/rewrap`."""
         return {
             "/rewrap/identity/x25519/sealed": self.identity.x25519.sealed,
             "/rewrap/identity/ed25519/sealed": self.identity.ed25519.sealed,
@@ -71,7 +71,7 @@ class NewKeys(In):
     profile: NextProfile
 
     def sealed(self) -> Mapping[str, bytes]:
-        """Return all values that must be sealed, by their pointer."""
+        """Return all values that must be sealed, by pointer."""
         return {
             "/account_key/sealed": self.account_key.sealed,
             "/profile/sealed": self.profile.sealed,
@@ -84,7 +84,7 @@ class CredentialsIn(NewKeys):
     rewrap: RewrapIn | None = None
 
     def sealed(self) -> Mapping[str, bytes]:
-        """Return all values that must be sealed, by their pointer."""
+        """Return all values that must be sealed, by pointer."""
         return {**super().sealed(), **(self.rewrap.sealed() if self.rewrap else {})}
 
 
@@ -104,20 +104,20 @@ class RecoveryProofIn(In):
 
 
 class RecoveredIn(NewKeys):
-    """New credentials under a new account key, with the proof of mailbox and recovery key."""
+    """New credentials under a new account key, with the emailed token and the recovery proof."""
 
     token: str
     rk_auth: Bytes32
     rewrap: RewrapIn
 
     def sealed(self) -> Mapping[str, bytes]:
-        """Return all values that must be sealed, by their pointer."""
+        """Return all values that must be sealed, by pointer."""
         return {**super().sealed(), **self.rewrap.sealed()}
 
 
 def check_sealed(body: NewKeys) -> None:
     """Check that all values of a body can be sealed values.
 
-    :raises NotSealed: it names each value that cannot be one.
+    :raises NotSealed: names each value that cannot be sealed.
     """
     field_types.check_sealed(body.sealed())

@@ -13,7 +13,7 @@ from vaultr.protocol.kdf import RELEASED, Kdf, canonical
 
 _FACT: Final = "prelogin-key"
 
-# The bits of a random UUID's halves that version and variant leave free (RFC 9562, section 5.4).
+# The bits of a UUID's halves that version and variant leave random (RFC 9562, section 5.4).
 _FIRST_FREE, _FIRST_SET = 0xFFFF_FFFF_FFFF_0FFF, 0x0000_0000_0000_4000
 _LAST_FREE, _LAST_SET = 0x3FFF_FFFF_FFFF_FFFF, 0x8000_0000_0000_0000
 
@@ -30,7 +30,7 @@ class DecoyAccount:
 def decoy_account(email: str) -> DecoyAccount:
     """Derive the decoy of a normalised address from a key stored in the database.
 
-    The decoy never changes, except that newly released KDF parameters take over their share of the
+    The decoy never changes, except that newly released KDF parameters apply to their share of the
     addresses.
     """
     key = _key()
@@ -43,16 +43,16 @@ def decoy_account(email: str) -> DecoyAccount:
 def is_decoy(account_id: UUID) -> bool:
     """Check whether an account id belongs to a decoy.
 
-    Signup treats decoy ids as used. Otherwise a stranger could find out whether an address has an
-    account, by signing up elsewhere with the id that prelogin returns for it. A random id passes
-    for a decoy about once in 2^62.
+    Signup treats decoy ids as used. Otherwise anybody could find out whether an address has an
+    account, by signing up with the id that prelogin returns for that address. A random id looks
+    like a decoy about once in 2^62.
     """
     first, last = account_id.int >> 64, account_id.int & 0xFFFF_FFFF_FFFF_FFFF
     return hmac.compare_digest(last.to_bytes(8), _mark(_key(), first).to_bytes(8))
 
 
 def address_hash(email: str) -> str:
-    """Return the keyed hash of a normalised address, to store in its place."""
+    """Return the keyed hash of a normalised address, to store instead of the address."""
     return _derive(_key(), "address", email)[:16].hex()
 
 

@@ -12,21 +12,21 @@ from vaultr import clock
 from vaultr.auth.models import Account, EmailUndo
 from vaultr.protocol.sizes import EMAIL_CHARACTERS
 
-# No white space, no control characters, and none of the characters that only a quoted local part
-# may contain (RFC 5322, section 3.2.3). Whether the address exists, the email shows.
+# No white space, no control characters, no characters that require a quoted local part (RFC 5322,
+# section 3.2.3). Only sending an email shows whether the address exists.
 _PART: Final = r'[^\s@"(),:;<>\[\\\]\x00-\x1f\x7f-\x9f]+'
 _ADDRESS: Final = re.compile(f"{_PART}@{_PART}")
 PATTERN: Final = f"^ *{_PART}@{_PART} *$"
 
-# RFC 5321, section 4.5.3.1, and the dot-atom of RFC 5322, section 3.2.3: without SMTPUTF8 a mail
-# server accepts nothing else.
+# RFC 5321, section 4.5.3.1, and the dot-atom of RFC 5322, section 3.2.3: mail servers without
+# SMTPUTF8 accept nothing else.
 _LOCAL_CHARACTERS: Final = 64
 _DOMAIN_CHARACTERS: Final = 255
 _ATOM: Final = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LOCAL: Final = re.compile(rf"{_ATOM}(\.{_ATOM})*")
 
-# NFKC shortens a text to no less than a quarter. It takes minutes to compose a million combining
-# marks, and blocks all other threads, so the input is limited to what can become an address.
+# NFKC shortens a text to at least a quarter. Composing a million combining marks takes minutes and
+# blocks all other threads, so the input is limited to four times the maximum.
 _INPUT_CHARACTERS: Final = 4 * EMAIL_CHARACTERS
 
 
@@ -47,12 +47,12 @@ def normalise(text: str) -> str:
 
 
 def deliverable(text: str) -> str:
-    """Return the normal form of an address that a mail server accepts.
+    """Return the normal form of an address that mail servers accept.
 
-    A domain must survive the conversion to its IDNA form and back. Otherwise invisible characters,
-    which IDNA drops, would give one mailbox many spellings.
+    A domain must stay the same when it is converted to IDNA and back. Otherwise one mailbox would
+    have many spellings, because IDNA drops invisible characters.
 
-    :raises ValueError: not an address, or one that no mail server accepts.
+    :raises ValueError: not an address, or not accepted by mail servers.
     """
     address = normalise(text)
     local, _, domain = address.rpartition("@")
@@ -71,10 +71,10 @@ def deliverable(text: str) -> str:
 def is_taken(work: Work, email: str, *, but: UUID | None = None) -> bool:
     """Check whether a normalised address belongs to another account, or may return to one.
 
-    One statement, so that an account which is changing its address is seen with either the old or
-    the new one. The unique column decides a race; this check comes first.
+    This is one statement, so that an account whose address is being changed has either the old or
+    the new one. This check comes first; the unique column decides races.
 
-    :param but: the account that wants the address.
+    :param but: the account that requests the address.
     """
     has = sa.exists().where(Account.email == email)
     had = sa.exists().where(EmailUndo.email == email, EmailUndo.expires_at > clock.now())

@@ -30,11 +30,11 @@ UNDO_WITHIN: Final = timedelta(days=7)
 def request_email_change(actor: Actor, email: str) -> None:
     """Email both addresses to confirm a change; this replaces an earlier request.
 
-    Only the email to the new address shows whether another account has it. An account sends at most
-    LIMIT_MAIL_ACCOUNT of them.
+    Only the email to the new address shows whether another account has that address.
+    LIMIT_MAIL_ACCOUNT limits these emails.
 
     :raises Unprocessable: the account already has this address.
-    :raises TooMany: the account has asked for too many addresses; nothing is changed or sent.
+    :raises TooMany: the account has requested too many changes; nothing is changed or sent.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
     login_throttle.take(
@@ -74,10 +74,9 @@ def request_email_change(actor: Actor, email: str) -> None:
 def confirm_email_change(token: str) -> None:
     """Confirm a change of address; the second confirmation makes the change.
 
-    Under the account's lock: of two parallel confirmations by both addresses, the later one makes
-    the change, and each token works once. If two accounts take one address at the same moment, the
-    unique column lets one succeed. Recovery tokens that were sent to the old address become
-    invalid.
+    The account is locked, so of two parallel confirmations the second one makes the change, and
+    each token works once. If two accounts take the same address at the same moment, the unique
+    column lets only one succeed. Recovery tokens that were sent to the old address become invalid.
 
     :raises TokenInvalid: unknown, used, expired or replaced by a later request; or the address was
         taken in the meantime. The response is the same for all.
@@ -103,8 +102,8 @@ def confirm_email_change(token: str) -> None:
 def undo_email_change(token: str) -> None:
     """Restore the old address of an account, and end all its sessions.
 
-    Later changes, their undo tokens, a pending change and a running recovery all end: an attacker
-    who took over the account would have made them.
+    Later changes, their undo tokens, a pending change and a running recovery all end, because an
+    attacker who took over the account may have started them.
 
     :raises TokenInvalid: unknown, used, older than 7 days, or invalidated by an earlier undo; or
         another account has the address. The response is the same for all.
@@ -163,7 +162,8 @@ def _complete(work: Work, account_id: UUID, email: str) -> None:
     }
     work.execute(sa.insert(EmailUndo), row)
     audit.record(Event.ACCOUNT_EMAIL_CHANGE, account_id=account_id)
-    # A token sent to the old address proves access to a mailbox that is no longer the account's.
+    # A token sent to the old address proves access to a mailbox that no longer belongs to the
+    # account.
     recovery_key.end_recoveries(work, account_id, reason="email-change")
     mail.send_all(
         (address_change.changed_old(token, email), old), (address_change.changed_new(), email)
@@ -176,7 +176,7 @@ def _set_email(work: Work, account_id: UUID, old: str | None, email: str) -> Non
     account = sa.update(Account).where(Account.id == account_id)
     try:
         work.execute(account.values(email=email))
-    except sa.exc.IntegrityError:  # another account took it at the same moment
+    except sa.exc.IntegrityError:  # another account took the address at the same moment
         raise TokenInvalid from None
     if old is not None:
         operator_locks.move_lock(work, account_id, old, email)

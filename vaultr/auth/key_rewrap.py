@@ -12,7 +12,7 @@ from vaultr.auth.credential_schemas import RewrapIn
 from vaultr.auth.errors import WrapsDiffer
 from vaultr.errors import FieldError
 
-# The owner of a wrap, and its generation: 0 if it has no generations.
+# The owner of a wrap, and its generation; 0 if it has no generations.
 WrapName: TypeAlias = tuple[UUID, int]
 
 
@@ -26,9 +26,9 @@ class Holder(Protocol):
     def wraps_of(self, work: Work, account_id: UUID, *, lock: bool) -> Mapping[WrapName, bytes]:
         """Return all wraps under the account's key.
 
-        :param lock: prevent changes to the wraps until this transaction ends. The caller has locked
-            the account's row ``FOR UPDATE``, so a writer that takes at least ``FOR KEY SHARE`` on
-            it waits.
+        :param lock: block changes to the wraps until this transaction ends. The caller has locked
+            the account's row ``FOR UPDATE``, so writers that lock it with at least ``FOR KEY
+            SHARE`` wait.
         """
 
     def replace_wraps(
@@ -49,7 +49,7 @@ def init_app(app: Flask, *, holders: Sequence[Holder]) -> None:
 
 
 def all_wraps(work: Work, account_id: UUID) -> dict[str, Mapping[WrapName, bytes]]:
-    """Return all wraps under an account's key, by the `WRAPS` of their holder."""
+    """Return all wraps under an account's key, by the `WRAPS` name of their holder."""
     return {one.WRAPS: one.wraps_of(work, account_id, lock=False) for one in _holders()}
 
 

@@ -10,7 +10,7 @@ from vaultr.auth.models import Account, RefreshToken, WaitingSignup
 from vaultr.database.session import one_statement
 from vaultr.security.access_tokens import MOST_SECONDS
 
-# A client may repeat a refresh for 30 s, and clocks of servers may differ by as much.
+# A client may repeat a refresh for 30 s, and the servers' clocks may differ by as much.
 _MARGIN: Final = timedelta(seconds=60)
 
 

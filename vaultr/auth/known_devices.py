@@ -16,14 +16,14 @@ from vaultr.database.session import transaction
 from vaultr.mail import service as mail
 
 UNUSED: Final = timedelta(days=365)
-# An owner who has just confirmed a signup knows about the device of that signup.
+# An owner who has just confirmed a signup knows about the device of the signup.
 _SIGNUP_GRACE: Final = timedelta(hours=1)
 
 
 def notify_if_new(work: Work, owner: Owner, device_hash: bytes, name: str) -> None:
-    """Email the owner if this device has never logged in; call before its first session starts.
+    """Email the owner if this device has never logged in. Call it before its first session starts.
 
-    The account is locked, so one of several parallel logins by a new device sends the email.
+    The account is locked, so only one of several parallel logins by a new device sends the email.
     """
     known = work.execute(
         sa.select(
@@ -38,7 +38,7 @@ def notify_if_new(work: Work, owner: Owner, device_hash: bytes, name: str) -> No
 
 
 def drop_oldest(work: Work, account_id: UUID, device_hash: bytes, quota: int) -> None:
-    """Delete the devices that an account used longest ago, so that one more fits the quota."""
+    """Delete the least recently used devices of an account, so that one more fits the quota."""
     others = (
         sa.select(KnownDevice.device_hash)
         .where(KnownDevice.account_id == account_id, KnownDevice.device_hash != device_hash)
@@ -55,7 +55,7 @@ def drop_oldest(work: Work, account_id: UUID, device_hash: bytes, quota: int) ->
 
 
 def forget_all(work: Work, account_id: UUID) -> None:
-    """Forget all devices of a locked account: each counts as a stranger until its next login."""
+    """Forget all devices of a locked account; each counts as unknown until its next login."""
     work.execute(sa.delete(KnownDevice).where(KnownDevice.account_id == account_id))
 
 

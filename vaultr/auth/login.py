@@ -50,7 +50,7 @@ _INPUTS: Final = sa.select(Account.id, Account.auth_scheme, Account.kdf, Account
 
 @dataclass(frozen=True, slots=True)
 class DerivationInputs:
-    """What a client derives an account's keys from; real or of a decoy account."""
+    """The inputs for deriving an account's keys, of a real or a decoy account."""
 
     account_id: UUID
     auth_scheme: str
@@ -76,8 +76,7 @@ class _Credentials:
 def derivation_inputs(email: str) -> DerivationInputs:
     """Return the derivation inputs of an address; for an unknown address, those of a decoy account.
 
-    Both are computed in either case, so that neither content nor response timing shows which it
-    was.
+    Both are always computed, so that neither content nor timing shows which one was returned.
     """
     decoy = decoy_account(email)
     with one_statement() as connection:
@@ -90,16 +89,16 @@ def derivation_inputs(email: str) -> DerivationInputs:
 def log_in(body: LoginIn) -> LoginResult:
     """Start a session for the owner of an address and its password.
 
-    The attempt is counted before anything is hashed: by the address for unknown devices, by the
-    device for known ones, and by the client address. No database connection is held while the hash
-    is computed. An unknown address takes the same reads, the same hash and the same writes. A
-    verifier with an old cost or pepper is renewed with the session.
+    The attempt is counted before anything is hashed: by email address for unknown devices, by
+    device for known ones, and by client address. No database connection is held while the hash is
+    computed. An unknown address causes the same reads, hash and writes. A verifier with an old cost
+    or pepper is renewed when the session starts.
 
-    :raises CredentialsInvalid: no such account, a wrong key, or a wrong or used code, which stay
-        counted; or the credentials or the address changed while the hash was computed. The response
-        is the same for all, and all are recorded.
+    :raises CredentialsInvalid: the account does not exist, the key is wrong, or the code is wrong
+        or used (these attempts stay counted); or the credentials or the address changed while the
+        hash was computed. The response is the same in all cases, and all are recorded.
     :raises SecondFactorRequired: the key was right, but no code was sent; the attempt is refunded.
-    :raises Locked: a hundred failures in a row; nothing is counted.
+    :raises Locked: too many failures in a row; nothing is counted.
     :raises TooMany: a limit is used up; nothing was hashed or written.
     :raises Busy: the hash queue is full; the attempt is refunded.
     """
@@ -129,7 +128,7 @@ def log_in(body: LoginIn) -> LoginResult:
 def step_up(actor: Actor, body: ProofIn) -> None:
     """Check the password again, and mark the session as proven for STEP_UP_SECONDS.
 
-    Attempts are counted by session, so that strangers at the login cannot use them up.
+    Attempts are counted by session, so that failed logins of others do not use them up.
 
     :raises ProofInvalid: the key or the code is wrong, or the credentials changed in the meantime.
     :raises FactorRequired: the key was right, but no code was sent; the attempt is refunded.
@@ -171,8 +170,8 @@ def _second_factor(
 ) -> Iterator[None]:
     """Turn errors of `check_second_factor` into those of the login, or of ``actor``'s step-up.
 
-    A wrong or used code stays counted, like a wrong key, and gets the same response. A right key
-    without a code is refunded, but recorded, so that its owner can see it.
+    A wrong or used code stays counted, like a wrong key, and gets the same response. An attempt
+    with the right key but no code is refunded, but recorded, so that the owner can see it.
     """
     at = Event.AUTH_STEPUP_DENY if actor else Event.AUTH_LOGIN_DENY
     try:
@@ -229,8 +228,8 @@ def _denied(known: _Credentials | None, reason: str) -> CredentialsInvalid:
 def _lock_if_unchanged(work: Work, known: _Credentials) -> Owner | None:
     """Lock the account if its credentials are still those that were checked.
 
-    The epoch shows it: it grows with each change of credentials. A verifier that a parallel login
-    renewed has the same epoch and is as good.
+    The epoch grows with each change of credentials. It stays the same if a parallel login renews
+    the verifier, which is harmless.
     """
     values = {"account": known.account_id, "epoch": known.epoch}
     row = work.connection().execute(LOCKED_OWNER, values).one_or_none()

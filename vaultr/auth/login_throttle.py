@@ -1,8 +1,8 @@
 """Login throttling: counts password guesses in the database, and refunds successful ones.
 
-Attempts are counted before anything is hashed. The row of a counter stores the stamps of its last
-attempts. This makes a sliding window that is exact with any number of workers and without Redis.
-Attempts over the limit cause a read, but no write.
+Attempts are counted before anything is hashed. A counter's row stores the timestamps of its last
+attempts, which makes an exact sliding window for any number of workers, without Redis. Attempts
+over the limit cause a read, but no write.
 """
 
 import hashlib
@@ -47,18 +47,18 @@ RETENTION: Final = timedelta(days=30)
 # digits until the year 2286, so both databases can compare and cut them as text.
 _TIME_DIGITS: Final = 13
 _STAMP_CHARACTERS: Final = _TIME_DIGITS + 8 + 1
-_TEXT_MAX: Final = 2**31 - 1  # length of a text in PostgreSQL; no limit is as high
+_TEXT_MAX: Final = 2**31 - 1  # length of the column in PostgreSQL; no limit needs that much
 
 
 def stranger_counter(email: str) -> str:
-    """Return the counter of a normalised address, with or without account, for unknown devices."""
+    """Return the counter of a normalised address for unknown devices; the account may not exist."""
     return f"l:{address_hash(email)}"
 
 
 def device_counter(email: str, device_hash: bytes) -> str:
-    """Return the counter of a known device of an account, which no stranger can use up.
+    """Return the counter of a known device of an account, which others cannot use up.
 
-    It applies to this account alone. Otherwise the owner of the device could reset its failures by
+    It applies only to this account. Otherwise the owner of the device could reset its failures by
     logging in to another account.
     """
     return f"d:{hashlib.sha256(lp(address_hash(email), device_hash)).hexdigest()[:32]}"
@@ -78,7 +78,7 @@ def recovery_counter(account_id: UUID) -> str:
 class Counter:
     """A counter of attempts, and its stored state.
 
-    :ivar recent: the stamps of its last attempts, newest first.
+    :ivar recent: the timestamps of its last attempts, newest first.
     """
 
     key: str
@@ -99,7 +99,7 @@ class Attempt:
 
 
 def email_counter(account_id: UUID) -> str:
-    """Return the counter of an account's emails to addresses that are not its own."""
+    """Return the counter of emails that an account sends to addresses of others."""
     return f"e:{account_id.hex}"
 
 
@@ -116,14 +116,15 @@ def count_attempt(
 ) -> Iterator[Attempt]:
     """Count a guess by its counter and by the client address, before it is checked.
 
-    The counter's row decides between parallel guesses: with a limit of 5, five are let in, on any
-    number of workers. If the block ends without ``failed`` (full hash queue, database outage), both
-    counts are refunded. A success does this in its own transaction, by `clear_failures`.
+    The lock on the counter's row serialises parallel guesses: with a limit of 5, exactly five are
+    accepted, on any number of workers. If the block ends without ``failed`` (full hash queue,
+    database outage), both counts are refunded. A success calls `clear_failures` in its own
+    transaction instead.
 
     :param precheck: may reject the attempt before anything is counted or written.
     :raises Locked: too many failures in a row; nothing is counted.
-    :raises TooMany: a limit is used up; nothing is counted or hashed. Nothing is written unless the
-        last slot was taken at the same moment.
+    :raises TooMany: a limit is used up; nothing is counted or hashed. Nothing is written, unless a
+        parallel attempt took the last slot.
     """
     settings = current_settings()
     _check_counter(counter, settings.limit_login_account)
@@ -142,7 +143,7 @@ def count_attempt(
 
 
 def take(key: str, rate: Rate) -> None:
-    """Count one use of a counter in SQL, exact on any number of workers and without Redis.
+    """Count one use of a counter in the database, exactly on any number of workers, without Redis.
 
     :raises TooMany: the limit is used up; nothing is counted.
     """
@@ -155,11 +156,11 @@ def take(key: str, rate: Rate) -> None:
 
 
 def record_failure(attempt: Attempt, account_id: UUID | None) -> None:
-    """Keep the attempt counted; lock its counter after LOCKOUT_FAILURES failures in a row.
+    """Leave the attempt counted; lock its counter after LOCKOUT_FAILURES failures in a row.
 
     The first lock lasts LOCKOUT_SECONDS, each further one twice as long, up to LOCKOUT_MAX_SECONDS.
-    Addresses without an account are locked in the same way, so that a lock shows nothing. If
-    parallel failures exceed the number, one of them locks.
+    Addresses without an account are locked in the same way, so that a lock reveals nothing. If
+    parallel failures exceed the number, only one of them locks.
     """
     attempt.failed = True
     most = current_settings().lockout_failures
@@ -179,9 +180,9 @@ def record_failure(attempt: Attempt, account_id: UUID | None) -> None:
 def clear_failures(session: Session, attempt: Attempt) -> None:
     """Refund the attempt and reset the failures, in the transaction of the success.
 
-    Earlier attempts stay in the window, so a login of the owner gives a stranger no more guesses.
+    Earlier attempts stay in the window, so an owner's login does not give an attacker more guesses.
 
-    :raises Locked: the counter was locked since the attempt began, by failures or an operator.
+    :raises Locked: failures or an operator locked the counter after the attempt began.
     """
     now, connection = clock.now(), session.connection()
     values = {"counter": attempt.counter.key, "stamp": attempt.stamp, "now": now}
@@ -209,9 +210,9 @@ def remove_old() -> bool:
 
 
 def full_until(recent: str, rate: Rate, now: datetime) -> datetime | None:
-    """Return the whole second from which a full window accepts the next attempt.
+    """Return when a full window accepts the next attempt, in whole seconds.
 
-    :param recent: the stamps of the counter's last attempts, newest first.
+    :param recent: the timestamps of the counter's last attempts, newest first.
     :return: None if the window is not full.
     """
     ends = _window_end(recent, rate, now)
@@ -226,7 +227,7 @@ def lock_length(locks_before: int) -> timedelta:
 
 
 def _take_slot(attempt: Attempt, rate: Rate) -> None:
-    """Take a slot in the window; the row lock decides between parallel attempts."""
+    """Take a slot in the window; the row lock serialises parallel attempts."""
     now = clock.now()
     stamp = f"{_milliseconds(now):0{_TIME_DIGITS}d}{secrets.token_hex(4)},"
     values = {
@@ -237,13 +238,13 @@ def _take_slot(attempt: Attempt, rate: Rate) -> None:
         "place": min((rate.count - 1) * _STAMP_CHARACTERS + 1, _TEXT_MAX),
         "since": f"{_milliseconds(now) - rate.seconds * 1000:0{_TIME_DIGITS}d}",
     }
-    # A request with an Idempotency-Key has a transaction open, which on SQLite locks the database.
+    # With an Idempotency-Key a transaction is already open, which on SQLite locks the database.
     own = nullcontext(db.session().connection()) if in_transaction() else one_statement()
     with own as connection:
         row = connection.execute(COUNT_ATTEMPT, values).one_or_none()
     if row is None:
         _check_counter(read_counter(attempt.counter.key), rate)
-        raise limits.too_many(Window(False, rate.count, 0, 1))  # it was full a moment ago
+        raise limits.too_many(Window(False, rate.count, 0, 1))  # the window was full a moment ago
     attempt.stamp, attempt.failures, attempt.locks = stamp, row.failures, row.locks
     used = _counted_times(row.recent, rate, now)
     reset = used[-1] + rate.seconds * 1000 - _milliseconds(now)
@@ -263,16 +264,16 @@ def _check_counter(counter: Counter, rate: Rate) -> None:
 
 
 def _locked(wait: timedelta) -> Locked:
-    """Return the same error for all locks, because only accounts have an operator's lock."""
+    """Return the error for all locks: one for operators' locks would reveal an account."""
     metrics.LOGINS.labels("locked").inc()
     longest = timedelta(seconds=current_settings().lockout_max_seconds)
     if wait > longest:
-        wait %= longest  # so that it counts down like any other lock
+        wait %= longest  # so that the wait looks like that of any other lock
     return Locked(headers={"Retry-After": str(int(wait.total_seconds()) + 1)})
 
 
 def _refund(attempt: Attempt) -> None:
-    """Undo `_take_slot` unless a success did; without a database the attempt stays counted."""
+    """Undo `_take_slot` unless a success did; if the database fails, the attempt stays counted."""
     if attempt.cleared or not attempt.stamp:
         return
     values = {"counter": attempt.counter.key, "stamp": attempt.stamp}
@@ -284,13 +285,13 @@ def _refund(attempt: Attempt) -> None:
 
 
 def _window_end(recent: str, rate: Rate, now: datetime) -> int | None:
-    """Return the last ms at which a full window is still full; None if it is not full."""
+    """Return the last millisecond at which a full window is still full; None if it is not full."""
     used = _counted_times(recent, rate, now)
     return None if len(used) < rate.count else used[rate.count - 1] + rate.seconds * 1000
 
 
 def _counted_times(recent: str, rate: Rate, now: datetime) -> list[int]:
-    """Return the times in ms of the attempts that still count, newest first."""
+    """Return the times, in ms, of the attempts that still count, newest first."""
     since = _milliseconds(now) - rate.seconds * 1000
     times = [int(stamp[:_TIME_DIGITS]) for stamp in recent.split(",") if stamp]
     return [time for time in times if time >= since]

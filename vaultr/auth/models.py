@@ -14,7 +14,7 @@ def _of_account() -> Mapped[UUID]:
 
 
 class _Derivation:
-    """What the owner's client derives keys from, and the verifier of the derived auth key."""
+    """The inputs of the client's key derivation, and the verifier of the derived auth key."""
 
     auth_scheme: Mapped[str]
     kdf: Mapped[str] = mapped_column(comment="Canonical JSON, as the account key's seal binds it.")
@@ -35,7 +35,7 @@ class _SealedKeys:
 
 
 class WaitingSignup(_Derivation, _SealedKeys, Base):
-    """A signup whose email is not confirmed yet. It is no account, and nobody can log in to it."""
+    """A signup whose email is not confirmed yet. Nobody can log in to it, as it is no account."""
 
     __tablename__ = "waiting_signups"
 
@@ -90,7 +90,7 @@ class RecoveryKey(Base):
 
 
 class KnownDevice(Base):
-    """A device that has logged in before. Failures of strangers do not lock it out."""
+    """A device that has logged in before. Failed logins of other devices do not lock it out."""
 
     __tablename__ = "known_devices"
 
@@ -118,8 +118,7 @@ class Session(Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime] = mapped_column(comment="At login or the last refresh.")
     proven_at: Mapped[datetime] = mapped_column(comment="When the password was proven last.")
-    # No index: the column changes at each refresh, which would then update all indexes of the
-    # table.
+    # No index: the column changes at each refresh, which would then update all indexes.
     idle_until: Mapped[datetime] = mapped_column(
         comment="It lives until then; never later than expires_at."
     )
@@ -133,10 +132,10 @@ class Session(Base):
 
 
 class RefreshToken(Base):
-    """A refresh token of a session, stored to detect that a used one is used again.
+    """A refresh token of a session. It stays stored after its rotation, to detect its reuse.
 
-    Its successor is HMAC-SHA-256(token, ``nonce``). A client that has the token can receive it
-    again, but this table alone cannot produce it.
+    Its successor is HMAC-SHA-256(token, ``nonce``). So a client that repeats the token gets the
+    same successor, which cannot be computed from this table alone.
     """
 
     __tablename__ = "refresh_tokens"
@@ -206,7 +205,7 @@ class Recovery(Base):
     """An emailed token for account recovery: requested, then started, then deleted.
 
     A request for an address that cannot be recovered also stores a row, without an account and
-    already expired, so that it does the same work.
+    already expired, so that both requests do the same work.
     """
 
     __tablename__ = "recoveries"

@@ -11,7 +11,7 @@ TOKEN_BYTES: Final = 32
 
 
 def new_email_token() -> str:
-    """Return a new token for an email; it never begins with a dash, so it is no command option."""
+    """Return a new token for an email; it never begins with a dash, as options do."""
     while (token := b64(secrets.token_bytes(TOKEN_BYTES))).startswith("-"):
         pass
     return token
@@ -41,5 +41,5 @@ def new_nonce() -> bytes:
 
 
 def successor(token: bytes, nonce: bytes) -> bytes:
-    """Derive the next token; a database with only the nonce cannot."""
+    """Derive the next token; this needs the token itself, besides the stored nonce."""
     return hmac.digest(token, nonce, hashlib.sha256)

@@ -1,4 +1,4 @@
-"""Account locks set by an operator; they follow changes of address and end by an operator."""
+"""Account locks set by an operator; they survive changes of address until an operator unlocks."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,9 +11,9 @@ from vaultr import clock
 from vaultr.auth import login_throttle
 from vaultr.auth.models import Failures, KnownDevice
 
-# An operator's lock has no end; this is how it is stored.
+# An operator's lock has no end; this time stands for that.
 _LOCK_LENGTH: Final = timedelta(days=36_500)
-# A lock longer than failures can cause was set by an operator.
+# Failures cannot cause a longer lock than this, so an operator set it.
 OPERATOR_LOCK: Final = login_throttle.LONGEST_LOCK + timedelta(days=1)
 
 _LOCK: Final = sa.text(
@@ -40,7 +40,7 @@ def lock_counter(account_id: UUID) -> str:
 
 
 def lock_end() -> datetime:
-    """Return the time until which no lock lasts that failures caused."""
+    """Return a time after the end of any lock caused by failures."""
     return clock.now() + OPERATOR_LOCK
 
 
@@ -54,7 +54,7 @@ def account_counters(work: Work, account_id: UUID, email: str) -> list[str]:
 
 
 def lock(work: Work, account_id: UUID, email: str) -> None:
-    """Lock all counters of an account; its row is locked, so no device becomes known meanwhile."""
+    """Lock all counters of an account. Its row is locked, so no device becomes known meanwhile."""
     until = clock.now() + _LOCK_LENGTH
     for key in account_counters(work, account_id, email):
         work.execute(_LOCK, {"counter": key, "until": until})
@@ -63,8 +63,8 @@ def lock(work: Work, account_id: UUID, email: str) -> None:
 def move_lock(work: Work, account_id: UUID, old: str, new: str | None) -> None:
     """Move an operator's lock to the account's new address; the account's row is locked.
 
-    Counters are named by address. Without this, the lock would end for the account, and would hit
-    the next owner of the old address.
+    Counters are named by address. Without this, the account would no longer be locked, but the next
+    owner of the old address would be.
 
     :param new: None if the account is deleted; the lock ends then.
     """

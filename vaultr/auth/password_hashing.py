@@ -1,4 +1,4 @@
-"""Password hashing: checks auth keys, with a bounded queue for each process."""
+"""Password hashing: verify auth keys, with a bounded queue in each process."""
 
 import base64
 import hashlib
@@ -33,9 +33,9 @@ from vaultr.settings.model import Settings, current_settings
 
 WAIT_SECONDS: Final = 3.0  # the default of LOGIN_WAIT_SECONDS
 _PLACES_OF_ADDRESS: Final = 2
-_SHARE_OF_ADDRESS: Final = 3  # an address never has more than this part of a queue
-# Nice value: a busy core goes to requests without a hash three times out of four. At 10 it did nine
-# times out of ten, so that an abuser's requests kept owners waiting at their login.
+_SHARE_OF_ADDRESS: Final = 3  # the maximum share of a queue for one client address
+# Nice value: on a busy core, requests without a hash get three quarters of the time. At nice 10
+# they got nine tenths, so that the requests of an abuser delayed the logins of others.
 _NICE: Final = 5
 
 # m in KiB. Source: OWASP Password Storage Cheat Sheet, second of its equivalent choices. The hashed
@@ -45,7 +45,7 @@ _LIVE: Final = PasswordHasher(
 )
 
 T = TypeVar("T")
-# How many places in the queue each name may have.
+# How many slots of the queue each name may use.
 Quotas: TypeAlias = Mapping[str, int]
 
 
@@ -69,15 +69,15 @@ class HashGate:
     """A queue for hashes that limits running and waiting ones, and rejects the rest.
 
     Argon2 releases the interpreter lock, so unbounded threads would use unbounded memory. The
-    hashing threads have lower priority, so that logins delay other requests little. First come,
-    first served.
+    hashing threads have a lower priority, so that logins hardly delay other requests. The queue is
+    first in, first out.
 
-    Nobody can fill the queue alone: each name that a hash is for has a limited number of places in
-    it, running hashes included. Who exceeds that waits beside the queue for its turn.
-    Two client addresses never fill it together, however short it is.
+    Nobody can fill the queue alone: each name has a quota of hashes in the queue, including running
+    ones. Hashes over the quota wait outside of the queue. Even two client addresses together cannot
+    fill it, however short it is.
 
-    :param slots: hashes computed at the same time.
-    :param places: further hashes that may wait.
+    :param slots: number of hashes computed at the same time.
+    :param places: number of further hashes that may wait.
     :param wait_seconds: how long each may wait.
     """
 
@@ -90,13 +90,13 @@ class HashGate:
         self._inside = 0
         self._beside = 0
         self._taken: Counter[str] = Counter()
-        # It starts no thread before the first hash, so it can be created before a fork.
+        # Starts no thread before the first hash, so it can be created before a fork.
         self._pool = ThreadPoolExecutor(slots, "hash", initializer=_lower_priority)
 
     def run(self, work: Callable[[], T], quotas: Quotas = MappingProxyType({})) -> T:
         """Run ``work`` in a hashing thread. The caller must not hold a database connection.
 
-        :param quotas: how many places each name may have at the same time.
+        :param quotas: how many slots each name may use at the same time.
         :raises Busy: the queue or a quota is full, or ``work`` did not start in time.
         """
         with self._lock:
@@ -119,12 +119,12 @@ class HashGate:
         future.add_done_callback(partial(self._leave, quotas))
         with suppress(TimeoutError):
             return future.result(self._wait_seconds)
-        if future.cancel():  # true only if it has not started
+        if future.cancel():  # true only if the work has not started
             raise Busy
         return future.result()
 
     def check(self, quotas: Quotas = MappingProxyType({})) -> None:
-        """Raise `Busy` if the queue is full, before more work is done for a request.
+        """Raise `Busy` if the queue is full, before doing more work for the request.
 
         :raises Busy: the queue is full now; `run` checks again.
         """
@@ -171,14 +171,14 @@ _GATE: Final = AppSlot[HashGate]("auth.hash_gate")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Create the hash queue of this process, for its share of the cores."""
+    """Create this process's hash queue, for its share of the cores."""
     slots = max(1, (os.cpu_count() or 1) // settings.web_concurrency)
     gate = HashGate(slots, settings.max_waiting_logins, settings.login_wait_seconds)
     _GATE.set(app, gate)
 
 
 def count_for_account(account_id: UUID) -> None:
-    """Count a hash that a live session asks for, before it is computed.
+    """Count a hash that a live session requests, before it is computed.
 
     :raises TooMany: the sessions of the account have used up LIMIT_HASHES.
     """
@@ -189,7 +189,7 @@ def check_queue(counter: str | None = None) -> None:
     """Check whether the queue would accept a hash now.
 
     :param counter: the login counter of the request.
-    :raises Busy: it would not.
+    :raises Busy: the queue is full.
     """
     _gate().check(_quotas(counter))
 
@@ -206,9 +206,9 @@ def new_verifier(auth_key: bytes, *, counter: str | None = None) -> Verifier:
 
 
 def verify(auth_key: bytes, stored: Verifier | None, *, counter: str | None = None) -> Verdict:
-    """Check an auth key. Without a verifier, take the same time and return False.
+    """Verify an auth key. Without a verifier, take the same time and return False.
 
-    A right key whose verifier has an old cost or pepper gets a renewed verifier in the same step.
+    If the key is right but the verifier has an old cost or pepper, also return a new verifier.
 
     :raises Busy: the queue is full.
     """
@@ -232,7 +232,7 @@ def verify(auth_key: bytes, stored: Verifier | None, *, counter: str | None = No
 
 
 def _quotas(counter: str | None) -> Quotas:
-    """Return how many places the counter and the client address of this request may have."""
+    """Return how many slots the counter and the client address of this request may use."""
     address = {f"a:{current_origin().address}": _gate().places_of_address}
     return address if counter is None else {counter: 1, **address}
 
@@ -259,7 +259,7 @@ def _matches(phc: str, proof: bytes) -> bool:
 
 
 def _random_phc() -> str:
-    """Return a verifier that matches no key: its hash is random, its cost is the current one."""
+    """Return a verifier that matches no key: a random hash with the current cost."""
     salt, drawn = (
         base64.b64encode(secrets.token_bytes(size)).rstrip(b"=").decode()
         for size in (_LIVE.salt_len, _LIVE.hash_len)

@@ -40,13 +40,14 @@ def owner_address(work: Work, account_id: UUID) -> str:
 def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:
     """Replace the sealed profile, and increase its revision by one.
 
-    The account is locked, so one of several parallel writes of one revision succeeds. A repeated
-    request is rejected as stale; the revision shows the client that the first one succeeded.
+    The account is locked, so only one of several parallel writes of a revision succeeds. A repeated
+    request is rejected as stale; its error has the stored revision, which shows the client that the
+    first request succeeded.
 
     :raises NotSealed: the value cannot be a sealed value.
     :raises PreconditionRequired: no If-Match.
     :raises StaleRevision: the stored revision is not the expected one, or ``revision`` is not the
-        next; the error carries the stored one.
+        next one; the error has the stored one.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
     field_types.check_sealed({"/sealed": body.sealed})

@@ -13,8 +13,8 @@ from vaultr.auth.models import RecoveryCode
 from vaultr.protocol.encoding import lp
 
 CODES: Final = 10
-# Crockford's base32, without characters that look alike. Sixteen of them have 80 random bits, which
-# need no slow hash.
+# Crockford's base32, without characters that look alike. Sixteen characters have 80 random bits,
+# which need no slow hash.
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _CODE_CHARACTERS: Final = 16
 _TRANSLATION: Final = str.maketrans({"o": "0", "i": "1", "l": "1", "-": None, " ": None})
@@ -39,7 +39,7 @@ def delete_codes(work: Work, account_id: UUID) -> None:
 
 
 def use_code(work: Work, account_id: UUID, code: str) -> int | None:
-    """Use up one code; its row decides between parallel uses.
+    """Use up one code; deleting its row serialises parallel uses.
 
     :param code: a code in any case, with or without dashes.
     :return: the number of codes left, or None if the code is wrong or used.

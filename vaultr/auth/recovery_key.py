@@ -1,4 +1,4 @@
-"""The recovery key: set, replaced and removed by its owner, and the recoveries that end with it."""
+"""The recovery key: its owner sets, replaces and removes it, which also ends recoveries with it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ from vaultr.wire.preconditions import etag
 class RecoveryState:
     """The state of an account's recovery key; all None if the account has none.
 
-    :ivar running_since: start of the recovery that is running.
+    :ivar running_since: start of the running recovery.
     """
 
     epoch: int | None = None
@@ -39,10 +39,10 @@ def put_recovery_key(actor: Actor, body: RecoveryKeyIn) -> None:
     """Store a recovery key; it replaces an existing one.
 
     The epoch is compared under the account's lock, so the new key opens the current account key. A
-    recovery with the previous recovery key ends.
+    running recovery with the previous key ends.
 
     :raises NotSealed: the value cannot be a sealed value.
-    :raises StaleRevision: the account key has another epoch; the error carries it.
+    :raises StaleRevision: the account key has another epoch; the error has it.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
     field_types.check_sealed({"/sealed": body.sealed})
@@ -66,7 +66,7 @@ def put_recovery_key(actor: Actor, body: RecoveryKeyIn) -> None:
 
 
 def remove_recovery_key(actor: Actor) -> None:
-    """Remove the recovery key, and end a recovery with it.
+    """Remove the recovery key, and end a recovery that uses it.
 
     :raises NotFound: the account has no recovery key.
     :raises Unauthenticated: the session or the account ended in the meantime.

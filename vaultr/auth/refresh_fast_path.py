@@ -1,8 +1,8 @@
-"""The common refresh in one statement: an unused token, used from the session's usual network.
+"""The common refresh in one statement: an unused token, from the session's usual network.
 
-One statement in autocommit mode counts the refresh, rotates the token and inserts the audit event;
-a transaction takes seven round trips. All other cases (SQLite, a rotated token, a session that
-moved, a parallel refresh) are left to the slow path, which decides under locks.
+One autocommitted statement counts the refresh, rotates the token and inserts the audit event; a
+transaction would take seven round trips. The slow path handles all other cases under locks: SQLite,
+a rotated token, another network, a parallel refresh.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ from vaultr.database.sql import planned
 from vaultr.ratelimit.sliding_window import Slots
 from vaultr.request_context import Actor, current_origin
 
-# Look up the token by its key first. A plan from when the tables were small might scan all tokens
-# of its session, which become thousands.
+# Look up the token by its key first. A plan made while the tables were small might scan all tokens
+# of the session, which can be thousands.
 _FIND: Final = (
     "WITH t AS MATERIALIZED (SELECT session_id, nonce FROM refresh_tokens WHERE token_hash = {})"
     " SELECT s.id, s.account_id, s.expires_at, a.epoch, t.nonce,"
@@ -31,7 +31,7 @@ _FIND: Final = (
 _FIND_RAW: Final = _FIND.format("%(hash)s")
 _FIND_STATEMENT: Final = planned(_FIND.format(":hash"))
 
-# A parallel refresh of the session finds its count changed and does nothing. If the event was not
+# If a parallel refresh of the session changed its count, this does nothing. If the event was not
 # inserted, the division by zero undoes the statement.
 _ROTATE: Final = (
     "WITH kept AS (UPDATE sessions s SET last_used_at = %(now)s, idle_until = %(idle_until)s,"
@@ -81,8 +81,8 @@ def rotate_token(
 ) -> bool:
     """Rotate an unused token, count and record it; return whether this was done.
 
-    The session's row decides between parallel refreshes: each expects the count that it read, so
-    one of them rotates and the others do nothing.
+    Parallel refreshes expect the count that they read in the session's row, so only one of them
+    rotates the token and the others do nothing.
 
     :param counted: recent refreshes of the session, including this one.
     :param values: hash, now, nonce, next_hash, idle_until and kid, as for `ROTATE`.

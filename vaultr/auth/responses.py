@@ -84,7 +84,7 @@ class ProfileOut(Out):
 
 
 class KeySetOut(Out):
-    """What opens an account, sealed by its owner's client."""
+    """The sealed keys of an account, which only its owner's client can open."""
 
     account_key: AccountKeyOut
     identity: IdentityOut

@@ -20,7 +20,7 @@ def seal_secret(account_id: UUID, factor_id: UUID, secret: bytes) -> dict[str, A
 
 
 def open_secret(account_id: UUID, factor_id: UUID, sealed: bytes) -> bytes | None:
-    """Open a secret; return None and log it if its key is missing or its row is wrong."""
+    """Open a secret; if its key is missing or its row is invalid, log that and return None."""
     try:
         return keyring.current().factor.open(_purpose(account_id, factor_id), sealed)
     except CannotOpen as error:
@@ -29,10 +29,10 @@ def open_secret(account_id: UUID, factor_id: UUID, sealed: bytes) -> bytes | Non
 
 
 def reseal_factors(*, at_a_time: int = 500) -> Resealed:
-    """Reseal all secrets under the first FACTOR_KEY; count those that were and were not resealed.
+    """Reseal all secrets under the first FACTOR_KEY; count those resealed and those not.
 
-    A row changes only if it was not changed since it was read, so this can run at any
-    time and repeatedly. A secret that no key opens stays, and is logged.
+    A row is updated only if nobody changed it since it was read, so this can run at any time and
+    repeatedly. A secret that no key opens stays unchanged and is logged.
     """
     ring, counts, after = keyring.current().factor, Resealed(), UUID(int=0)
     while True:

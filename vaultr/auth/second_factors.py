@@ -83,7 +83,7 @@ def list_factors(account_id: UUID) -> list[FactorInfo]:
 def begin_totp(actor: Actor) -> TotpSetup:
     """Create the secret of an authenticator app. It is not required until `confirm_totp`.
 
-    The account is locked, so the secret of the last of several parallel calls is valid.
+    The account is locked, so the last of several parallel calls determines the secret.
 
     :raises Conflict: the account has a confirmed factor.
     """
@@ -112,7 +112,7 @@ def begin_totp(actor: Actor) -> TotpSetup:
 
 
 def confirm_totp(actor: Actor, code: str) -> list[str]:
-    """Activate the factor, because its app shows the right code; forget all known devices.
+    """Activate the factor, because its app showed the right code; forget all known devices.
 
     :return: ten recovery codes, shown once. The code of the app is used up.
     :raises Conflict: no factor waits for its first code.
@@ -174,10 +174,10 @@ def renew_recovery_codes(actor: Actor) -> list[str]:
 
 
 def check_second_factor(work: Work, account_id: UUID, email: str, proof: ProofIn) -> None:
-    """Use up the second factor that was sent with a right key, in the transaction of the success.
+    """Use up the second factor sent with a right key, in the transaction of the success.
 
-    An account without a factor ignores what was sent. The row of the factor or the code decides
-    between parallel uses. The use of a recovery code is recorded and emailed to the owner.
+    For an account without a factor, a code that was sent is ignored. The row of the factor or code
+    serialises parallel uses. The use of a recovery code is recorded and emailed to the owner.
 
     :raises CodeMissing: a factor is needed, but none was sent.
     :raises CodeWrong: the code is wrong, or was used before.

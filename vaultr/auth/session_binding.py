@@ -1,9 +1,9 @@
 """Session binding: what happens when a session is used from another network or client.
 
-`loose`, the default: people change networks, so a change is recorded and emailed. It is checked at
-each refresh, at least every ten minutes of use. `strict`: a session belongs to the network (/24 or
-/48) and the kind of client that it started with. The session check of each request includes it, and
-the first request from elsewhere ends the session.
+With `loose`, the default, a change is only recorded and emailed, because people change networks. It
+is checked at each refresh, at least every ten minutes of use. With `strict`, a session may be used
+only from the network (/24 or /48) and kind of client where it started. The session check of each
+request includes both, and the first request from elsewhere ends the session.
 """
 
 from typing import Any, Final
@@ -41,7 +41,7 @@ def changed_origin(row: Any) -> list[str]:
 def record_move(work: Work, session_id: UUID, row: Any) -> None:
     """Record and email that a session is used from elsewhere; the session continues.
 
-    The session's row is locked, so one of several parallel refreshes finds the change.
+    The session's row is locked, so only one of several parallel refreshes sees the change.
 
     :param row: the session's account_id, email, device_name, network and family.
     """

@@ -1,4 +1,4 @@
-"""The list of an account's sessions, and how the owner ends them."""
+"""The list of an account's sessions, and their revocation by the owner."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,10 +68,10 @@ def revoke_session(actor: Actor, session_id: UUID) -> None:
 
 
 def log_out_all(actor: Actor) -> None:
-    """End all sessions of the account, including the current one and those that start in parallel.
+    """End all sessions of the account, including the current one and sessions that start now.
 
-    A login locks the account before its session starts. So it either finished before and its
-    session ends too, or it starts after this.
+    A login locks the account before its session starts. So it either finished earlier and its
+    session ends too, or it starts later.
 
     :raises Unauthenticated: the session ended in the meantime.
     """

@@ -1,4 +1,4 @@
-"""Sessions: started by a login, extended by a refresh, ended by deleting their row."""
+"""Sessions: a login starts one, a refresh extends it, deleting its row ends it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ from vaultr.settings.model import Settings, current_settings
 
 SESSION_IDLE: Final = timedelta(days=14)
 SESSION_LIFETIME: Final = timedelta(days=30)
-# A client may repeat a refresh after a lost response; later use means a copied token.
+# A client may repeat a refresh after a lost response; later reuse means that the token was copied.
 REPLAY_WINDOW: Final = timedelta(seconds=30)
 
 _LIVE_SESSION: Final = (
@@ -79,7 +79,7 @@ class Device:
 
 
 def session_check(settings: Settings) -> SessionCheck:
-    """Return the SQL condition of a live session, as strict as SESSION_BINDING requires."""
+    """Return the SQL condition of a live session, according to SESSION_BINDING."""
     at_home = session_binding.BINDING_SQL if session_binding.is_strict(settings) else ""
     return SessionCheck(f"EXISTS (SELECT 1 {_LIVE_SESSION}{at_home})", _check_parameters)
 
@@ -97,11 +97,11 @@ def _check_parameters(actor: Actor) -> dict[str, Any]:
 
 
 def session_actor(claims: Claims) -> Actor | None:
-    """Return the actor of a token's session, or None if the session is dead; one statement.
+    """Return the actor of a token's session, or None if the session is dead, in one statement.
 
     Dead means ended, idle for 14 days, 30 days old, of a deleted account, or older than the
-    account's epoch. A lockout ends no session, because strangers can cause it. With
-    SESSION_BINDING=strict, a session that is used from elsewhere is ended here.
+    account's epoch. A lockout does not end sessions, because anybody can cause one. With
+    SESSION_BINDING=strict, this ends a session that is used from elsewhere.
     """
     values = {
         "sid": claims.session_id,
@@ -122,10 +122,10 @@ def session_actor(claims: Claims) -> Actor | None:
 
 
 def start_session(work: Work, account_id: UUID, device: Device) -> tuple[UUID, bytes]:
-    """Store a new session, with the password proven now; return its id and first refresh token.
+    """Store a new session, with the password just proven; return its id and first refresh token.
 
-    The account is locked. If it has QUOTA_SESSIONS live sessions, the one that was idle longest
-    ends; if it has QUOTA_DEVICES known devices, the one unused longest is forgotten.
+    The account must be locked. If it has QUOTA_SESSIONS live sessions, the longest idle one ends;
+    if it has QUOTA_DEVICES known devices, the least recently used one is forgotten.
     """
     now, origin, session_id = clock.now(), current_origin(), uuid4()
     settings = current_settings()
@@ -173,11 +173,11 @@ def refresh_session(
 
     The session's row is locked, so of several parallel refreshes with one token the first rotates
     it and the others receive the same successor. A rotated token that is used after its successor,
-    or more than 30 s late, was copied: the session ends, which is recorded and emailed. Tokens that
-    never belonged to a live session leave no trace.
+    or more than 30 s later, must have been copied: the session ends, which is recorded and emailed.
+    Tokens that never belonged to a live session are not recorded.
 
-    :param check_intent: raises an error, before anything is counted or changed, if the session's
-        owner may not have intended this request.
+    :param check_intent: raises an error if the session's owner may not have intended this request;
+        called before anything is counted or changed.
     :raises SessionEnded: the token is unknown, expired or copied; the response is the same for all.
     :raises TooMany: the session refreshes more often than `LIMIT_REFRESH`.
     """
@@ -206,7 +206,7 @@ def refresh_session(
 
 
 def _one_more(refreshes: Slots, now: datetime) -> tuple[Slots, Window]:
-    """Count a refresh; the session's row decides, so the count is exact on any worker.
+    """Count a refresh in the session's row, so the count is exact on any worker.
 
     :raises TooMany: the session refreshes more often than `LIMIT_REFRESH`; nothing is written.
     """
@@ -232,7 +232,7 @@ def _rotated(
 
 
 def _refreshed(work: Work, token: bytes, session_id: UUID) -> SessionTokens | None:
-    """Refresh under locks; None means that the session ended, and what was written is committed."""
+    """Refresh under locks. None means that the session ended; the changes are committed."""
     now = clock.now()
     found = TOKEN_STATE.one(
         work, {"hash": opaque_tokens.token_hash(token), "sid": session_id, "now": now}
@@ -262,7 +262,7 @@ def _refreshed(work: Work, token: bytes, session_id: UUID) -> SessionTokens | No
 
 
 def _was_copied(work: Work, rotated_at: datetime, successor: bytes, now: datetime) -> bool:
-    """Check whether a rotated token is too late to be a repeated request."""
+    """Check whether a rotated token is used too late for a repeated request."""
     used = sa.select(RefreshToken.rotated_at).where(
         RefreshToken.token_hash == opaque_tokens.token_hash(successor)
     )
@@ -277,7 +277,7 @@ def _end_for_reuse(work: Work, found: Any, session_id: UUID) -> None:
 
 
 def log_out(actor: Actor) -> None:
-    """End the actor's session; of several parallel logouts one records it, and all succeed."""
+    """End the actor's session. Parallel logouts all succeed, but only one is recorded."""
     with transaction() as work:
         gone = work.execute(
             sa.delete(Session)
@@ -307,8 +307,8 @@ def overused(most: int) -> "sa.Select[Any]":
 def end_overused() -> bool:
     """End up to 50 sessions that were refreshed too often; return whether more may be left.
 
-    The tokens of a session are stored as long as it lives, so their number needs a limit. A client
-    that refreshes when its access token expires needs 4,400 in the longest life of a session.
+    A session's tokens are stored as long as it lives, so their number needs a limit. A client that
+    refreshes whenever its access token expires uses 4,400 tokens in the longest life of a session.
     """
     batch = 50
     with transaction() as work:

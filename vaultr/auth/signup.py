@@ -1,4 +1,4 @@
-"""Signup: a signup waits until its email is confirmed, then it becomes an account."""
+"""Signup: a signup waits until its email is confirmed, then becomes an account."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -37,12 +37,12 @@ _SEALED: Final = (
 def sign_up(body: SignupIn) -> None:
     """Store a signup until its email is confirmed, for at most 24 hours.
 
-    Only the email shows whether the address has an account. If it has, the same hash is computed
-    and the same rows are written, but the signup expires immediately, nobody knows its token, and
-    the email is a notice to the owner. Five signups may wait for one address. A sixth replaces the
-    oldest if its email will be sent, so that signups beyond the email limit invalidate nothing. An
-    account id that was ever used, or that prelogin returned for a decoy account (which nobody can
-    tell apart), creates and sends nothing.
+    Only the email shows whether the address has an account. If it has one, the same hash is
+    computed and the same rows are written, but the signup expires immediately, its token is
+    unknown, and the email is a notice to the owner. Up to five signups can wait for one address. A
+    sixth replaces the oldest one, but only if its email is sent, so that signups over the email
+    limit invalidate nothing. If the account id was ever used, or belongs to a decoy account (which
+    looks the same to clients), nothing is created or sent.
 
     :raises KdfRejected: KDF parameters or salt out of bounds.
     :raises NotSealed: a value cannot be a sealed value.
@@ -70,9 +70,9 @@ def sign_up(body: SignupIn) -> None:
 
 
 def resend_verification(body: ResendIn) -> None:
-    """Email a new token for a waiting signup; the old one is invalid, and the 24 hours start again.
+    """Email a new token for a waiting signup; it replaces the old one and restarts the 24 hours.
 
-    If no signup waits, the same work is done, and nothing is sent. Beyond the email limit nothing
+    If no signup waits, the same work is done, but nothing is sent. Over the email limit nothing
     changes, so the last token stays valid. The address is locked, so this and a parallel
     confirmation by the old token run one after the other.
     """
@@ -103,10 +103,10 @@ def resend_verification(body: ResendIn) -> None:
 
 
 def confirm_signup(token: str) -> None:
-    """Create the account of an emailed token, with its keys, in one transaction.
+    """Create the account and keys for an emailed token, in one transaction.
 
-    The address is locked first. One of several parallel confirmations creates its account, and all
-    other signups of the address are deleted.
+    The address is locked first. Only one of several parallel confirmations creates an account; all
+    other signups for the address are deleted.
 
     :raises TokenInvalid: unknown, used, expired or replaced; another signup was confirmed first; or
         the account id was taken in the meantime. The response is the same for all.
@@ -125,7 +125,7 @@ def confirm_signup_row(work: Work, which: sa.ColumnElement[bool]) -> None:
         raise TokenInvalid
     _lock_address(work, email)
     alive = sa.and_(which, WaitingSignup.expires_at > clock.now())
-    # Read again under the lock, whatever this session has loaded before.
+    # Read again under the lock, even if this session has already loaded the row.
     query = sa.select(WaitingSignup).where(alive).execution_options(populate_existing=True)
     waiting = work.scalars(query).one_or_none()
     if waiting is None:
@@ -191,30 +191,30 @@ def _row(body: SignupIn, verifier: Verifier) -> dict[str, Any]:
 
 
 def _lock_address(work: Work, email: str) -> None:
-    """Serialise what follows for one address; SQLite serialises all transactions anyway."""
+    """Lock an address for this transaction; SQLite serialises all transactions anyway."""
     if postgresql():
         number = int.from_bytes(bytes.fromhex(address_hash(email))[:8], signed=True)
         work.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
 
 def _was_used(work: Work, account_id: UUID) -> bool:
-    """Check whether an id is or ever was an account's, also if it is being deleted."""
+    """Check whether an id is or was an account's, even one that is being deleted."""
     account = sa.select(sa.exists().where(Account.id == account_id))
     used: bool = work.execute(account).scalar_one()
-    known = audit.knows(account_id)  # runs in any case, so that both take the same time
+    known = audit.knows(account_id)  # always runs, so that both cases take the same time
     return used or known
 
 
 def is_account_id(work: Work, some_id: UUID) -> bool:
     """Check whether an id is or was an account's, or that of a decoy.
 
-    Nothing else may have such an id. Decoys are included, so that nobody learns which it is.
+    Nothing else may use such an id. Decoys are included, so that they cannot be told from accounts.
     """
     return is_decoy(some_id) | _was_used(work, some_id)
 
 
 def _keep_five(work: Work, email: str, *, to_delete: UUID | None) -> None:
-    """Delete a named signup if more than five wait, otherwise the oldest."""
+    """If more than five signups wait, delete the replaced one or the oldest."""
     named = sa.case((WaitingSignup.id == to_delete, 1), else_=0)
     newest = (
         sa.select(WaitingSignup.id)
@@ -248,7 +248,7 @@ def _make_account(work: Work, waiting: WaitingSignup) -> None:
     account |= {name: getattr(waiting, name) for name in _DERIVATION}
     try:
         work.execute(sa.insert(Account), account | {"audit_event_id": made})
-    except sa.exc.IntegrityError:  # a signup of another address took the id at the same moment
+    except sa.exc.IntegrityError:  # a signup for another address took the id at the same moment
         raise TokenInvalid from None
     key_set = {name: getattr(waiting, name) for name in _SEALED}
     key_set |= {"account_id": account_id, "profile_revision": 1, "audit_event_id": published}

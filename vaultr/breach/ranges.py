@@ -1,4 +1,4 @@
-"""Padded ranges: from a cache of limited size, or from the upstream behind a circuit breaker."""
+"""Padded ranges: from a cache, or from the upstream behind a circuit breaker."""
 
 import secrets
 import threading
@@ -13,7 +13,7 @@ from vaultr.breach.upstream import Upstream, UpstreamFailed, upstream_of
 from vaultr.observability import logs
 from vaultr.settings.model import Settings
 
-# A range of the known hashes has some 40 KiB; a response has a multiple of this size.
+# A range has about 40 KiB of hashes; responses are padded to a multiple of this size.
 STEP_BYTES: Final = 16_384
 CACHED_BYTES: Final = 8 * 1024 * 1024
 CACHED_SECONDS: Final = 86_400.0
@@ -25,7 +25,7 @@ _PADDING_BYTES: Final = _SUFFIX_DIGITS + len(":0\n")
 
 
 class _Breaker:
-    """Asks nobody for a while after a few failures in a row."""
+    """Stops asking the upstream for a while after a few failures in a row."""
 
     def __init__(self) -> None:
         self._failures = 0
@@ -41,11 +41,11 @@ class _Breaker:
         self._failures += 1
         if self._failures >= FAILURES:
             self._closed_at = time.monotonic() + OPEN_SECONDS
-            self._failures = FAILURES - 1  # one attempt after the pause decides
+            self._failures = FAILURES - 1  # after the pause, one attempt decides
 
 
 class _Cache:
-    """The ranges that were asked for last, up to a number of bytes."""
+    """The most recently requested ranges, up to a number of bytes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -114,10 +114,10 @@ def find_range(prefix: str) -> str | None:
 
 
 def _padded(lines: list[str]) -> str:
-    """Mix padding among the lines, up to a multiple of `STEP_BYTES`."""
+    """Mix padding into the lines, up to a multiple of `STEP_BYTES`."""
     missing = -sum(len(line) + 1 for line in lines) % STEP_BYTES
     if missing < _PADDING_BYTES**2:
-        missing += STEP_BYTES  # so that one more digit in some lines fills any rest
+        missing += STEP_BYTES  # so that one more digit in some lines can fill any remainder
     count, rest = divmod(missing, _PADDING_BYTES)
     padding = [
         f"{secrets.token_hex(_SUFFIX_DIGITS)[:_SUFFIX_DIGITS].upper()}:{'00' if n < rest else '0'}"

@@ -1,7 +1,7 @@
 """Where ranges come from: a service over HTTPS, or a sorted file.
 
-The file has one `HASH:COUNT` per line, SHA-1 in hexadecimal, ordered by hash, as the download of
-Have I Been Pwned. It is searched by halving, and only the lines of the range are read.
+The file has one `HASH:COUNT` per line, SHA-1 in hexadecimal, sorted by hash, like the download of
+Have I Been Pwned. A binary search finds the range, and only its lines are read.
 """
 
 import http.client
@@ -27,11 +27,11 @@ _HASHED: Final = re.compile(rb"([0-9A-Fa-f]{40}):([0-9]{1,10})\r?\n?")
 
 
 class UpstreamFailed(Exception):
-    """The upstream did not return a range in time, or it is not a range."""
+    """The upstream did not return a valid range in time."""
 
 
 class Upstream(Protocol):
-    """Returns the range of a prefix: lines `SUFFIX:COUNT` in upper case."""
+    """A source of ranges: lines `SUFFIX:COUNT` in upper case."""
 
     def range_of(self, prefix: str) -> list[str]:
         """Return the lines of a range.
@@ -49,10 +49,10 @@ def upstream_of(url: str, trusting: ssl.SSLContext) -> Upstream:
 
 
 class Service:
-    """A service over HTTPS: its certificate is verified, and redirects are not followed.
+    """A service over HTTPS: verifies its certificate, and follows no redirects.
 
-    All of a request, with the look-up of the name, takes 2 s at most: it runs in one of a few
-    threads, which the caller leaves behind if it is late.
+    A request, including the DNS look-up, takes at most 2 s: it runs in one of a few threads, and
+    the caller stops waiting after that time.
     """
 
     def __init__(self, host: str, port: int, path: str, trusting: ssl.SSLContext) -> None:
@@ -98,7 +98,7 @@ class Service:
 def _lines_of(data: bytes) -> list[str]:
     """Return the lines of a response, without the padding of the upstream.
 
-    :raises UpstreamFailed: a line is not one of a range.
+    :raises UpstreamFailed: a line is not a line of a range.
     """
     try:
         lines = data.decode("ascii").upper().split()
@@ -111,7 +111,7 @@ def _lines_of(data: bytes) -> list[str]:
 
 
 class SortedFile:
-    """A file on this machine, which may have many gigabytes."""
+    """A file on this machine, possibly many gigabytes long."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -144,13 +144,13 @@ class SortedFile:
 
 
 def _seek_near(file: IO[bytes], wanted: bytes) -> None:
-    """Move to the first line whose hash is not before ``wanted``, or to the line before it."""
+    """Seek to the first line whose hash is not before ``wanted``, or to the line before it."""
     low, high = 0, file.seek(0, 2)
     while low < high:
         middle = (low + high) // 2
         file.seek(middle)
         if middle > low:
-            file.readline(_LINE_BYTES)  # the rest of the line that contains this place
+            file.readline(_LINE_BYTES)  # skip the rest of the line at this offset
         start = file.tell()
         line = file.readline(_LINE_BYTES) if start <= high else b""
         if line and _parsed(line)[0] < wanted:

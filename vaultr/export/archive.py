@@ -1,7 +1,7 @@
 """Write `vaultr-export/1`: one JSON document, from one snapshot, with one record per line.
 
-Each line is a record, or one of a few fixed texts around them, so a reader needs no incremental
-parser: docs/export-archive.md.
+Each line is a record or one of a few fixed texts, so a reader needs no incremental JSON parser; see
+docs/export-archive.md.
 """
 
 import hashlib
@@ -36,11 +36,11 @@ CHUNK_CHARACTERS: Final = 65_536
 
 
 class ExportTooLong(Exception):
-    """An export took longer than ten minutes; its document ends before its end."""
+    """An export took longer than ten minutes, so its document is incomplete."""
 
 
 class _Running:
-    """The accounts whose exports this process runs; each takes a thread and a connection."""
+    """The accounts whose exports this process runs; each occupies a thread and a connection."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -64,14 +64,14 @@ _RUNNING: Final = AppSlot[_Running]("export.running")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Limit the concurrent exports of a process, so that they cannot take all of its threads."""
+    """Limit the concurrent exports of a process, so that they do not occupy all its threads."""
     _RUNNING.set(app, _Running(max(1, settings.web_threads // 8)))
 
 
 class Archive:
-    """One export as an iterator over parts of its document, and the snapshot that it reads.
+    """One export: an iterator over the parts of its document, from one snapshot.
 
-    It is read once, outside of the request, so each part is made in a context of the app.
+    It is iterated once, outside of the request, so each part is created in an app context.
     """
 
     def __init__(self, app: Flask, account_id: UUID) -> None:
@@ -90,7 +90,7 @@ class Archive:
         self._parts = self._make_parts()
 
     def _begin(self) -> Session:
-        """Open the snapshot. On PostgreSQL its transaction holds the lock of the account."""
+        """Open the snapshot. On PostgreSQL its transaction also holds the lock of the account."""
         connection = self._connection = db.engine.connect()
         if postgresql():
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -109,7 +109,7 @@ class Archive:
     def __next__(self) -> str:
         """Return the next part of the document.
 
-        :raises ExportTooLong: ten minutes are over.
+        :raises ExportTooLong: the export took ten minutes.
         """
         try:
             with self._app.app_context():
@@ -123,7 +123,7 @@ class Archive:
             raise
 
     def close(self) -> None:
-        """End the snapshot, and let the account start another export."""
+        """End the snapshot, and allow another export of the account."""
         if self._closed:
             return
         self._closed = True
@@ -171,7 +171,7 @@ def open_archive(actor: Actor) -> Archive:
     """Open the archive of the actor's account, and record that it was read.
 
     :raises ExportRunning: another export of the account is running.
-    :raises Busy: this process runs as many exports as it may.
+    :raises Busy: this process runs the maximum number of exports.
     :raises AuditUnavailable: the event cannot be recorded, so nothing is returned.
     """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # Flask's proxy
@@ -187,7 +187,7 @@ def open_archive(actor: Actor) -> Archive:
 
 
 def _records(records: Iterable[str]) -> Iterator[str]:
-    """Yield each record on a line, with a comma after all but the last."""
+    """Yield each record as a line, with a comma after all but the last."""
     last = None
     for record in records:
         if last is not None:

@@ -73,7 +73,7 @@ class ArchivedProfile(Out):
 
 
 class ArchivedKeySet(Out):
-    """What opens an account, sealed by its owner's client."""
+    """The sealed keys of an account, which only its owner's client can open."""
 
     account_key: ArchivedAccountKey
     identity: ArchivedIdentity
@@ -203,7 +203,7 @@ class ArchivedEvent(Out):
 
 
 class ArchiveDocument(Out):
-    """Everything that the server holds about an account, still sealed."""
+    """Everything that the server stores about an account, still sealed."""
 
     format: Literal["vaultr-export/1"]
     account: ArchivedAccount

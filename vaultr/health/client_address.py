@@ -1,4 +1,4 @@
-"""The client address that this server sees, for requests of `flask doctor`."""
+"""The client address that this server sees, for `flask doctor`."""
 
 import hmac
 import time
@@ -12,7 +12,7 @@ _MINUTES: Final = 2  # how far two clocks may differ
 
 
 def new_token(minute: int) -> str:
-    """Return a proof of the server's keys that is valid around ``minute``."""
+    """Return a token, valid around ``minute``, that proves knowledge of the server's keys."""
     key = keyring.current().jwt.derived("doctor")
     return f"{minute}.{hmac.digest(key, str(minute).encode(), 'sha256').hex()}"
 

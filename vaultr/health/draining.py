@@ -1,4 +1,4 @@
-"""Draining: a flag that the master sets before the server stops, and every worker sees."""
+"""Draining: a flag that the master sets before the server stops, and that every worker sees."""
 
 import mmap
 

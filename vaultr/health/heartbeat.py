@@ -1,4 +1,4 @@
-"""The heartbeat of a process without a port: a file in VAULTR_HOME that it touches often."""
+"""The heartbeat of a process without a port: a file in VAULTR_HOME that it touches regularly."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 NAME: Final = "worker.alive"
-DEAD_SECONDS: Final = 60.0  # the process of an older file is dead
+DEAD_SECONDS: Final = 60.0  # an older file means that the process is dead
 
 
 def touch(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""The readiness check: database within a second, schema, keys, Redis, writes, not draining."""
+"""The readiness check: database, schema, keys, Redis, writes, and whether the server drains."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ _WRITES_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What has failed (not ready), and what is missing but not needed for now (degraded)."""
+    """What has failed (not ready), and what is missing but not required now (degraded)."""
 
     failed: tuple[str, ...]
     degraded: tuple[str, ...]
@@ -31,7 +31,7 @@ class State:
 
 
 class _Cache:
-    """The last state, cached for a second, so that of many probes one does the check."""
+    """The last state, cached for a second, so that frequent probes share one check."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -81,7 +81,7 @@ def _check(cache: _Cache) -> State:
 
 
 def _writes(cache: _Cache, degraded: list[str]) -> None:
-    """Look every few seconds whether the database accepts writes; reads continue if not."""
+    """Check every few seconds whether the database accepts writes; if not, reads continue."""
     if time.monotonic() - cache.writes_at > _WRITES_SECONDS or not cache.writes_at:
         cache.is_writable = write_check.is_writable(DATABASE_SECONDS)
         cache.writes_at = time.monotonic()
@@ -90,7 +90,7 @@ def _writes(cache: _Cache, degraded: list[str]) -> None:
 
 
 def _audit(failed: list[str], degraded: list[str]) -> None:
-    """Look at the audit log: events of this process that never arrived, and the lag."""
+    """Check the audit log: missing events of this process, and the lag."""
     if audit.missing_events():
         failed.append("audit")
     lag = audit.lag_seconds()
@@ -101,7 +101,7 @@ def _audit(failed: list[str], degraded: list[str]) -> None:
 def _database() -> tuple[list[str], tuple[str, ...]]:
     """Check the database on its own connection, so that a full pool does not fail readiness.
 
-    :return: what has failed, and what an operator has switched off.
+    :return: failures, and the features that an operator has switched off.
     """
     try:
         found = schema_version.read_state(DATABASE_SECONDS)

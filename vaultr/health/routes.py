@@ -69,7 +69,7 @@ def ready(*, query: Probe) -> Response:  # noqa: ARG001 - accepted and ignored
 
 @blueprint.after_request
 def show_client_address(response: Response) -> Response:
-    """Return the client address to a request that proves the server's keys."""
+    """Return the client address, if the request has a token made with the server's keys."""
     asked = request.headers.get(client_address.REQUEST_HEADER)
     if asked is not None and client_address.is_valid_token(asked):
         response.headers[client_address.RESPONSE_HEADER] = f"{request.remote_addr} {request.scheme}"

@@ -1,4 +1,4 @@
-"""The delivery job: claims an email of the outbox, sends it, and marks it as sent."""
+"""The delivery job: claims an email in the outbox, sends it, and marks it as sent."""
 
 import random
 import smtplib
@@ -21,15 +21,16 @@ from vaultr.observability import logs, metrics
 from vaultr.security.keyring import CannotOpen, KeyMissing
 
 BATCH = 20
-# Delays between attempts, two days in all. The first is longer than an attempt can take, because
-# another attempt may start after it.
+# Delays between attempts, two days in total. The first delay is longer than an attempt can take,
+# because another attempt may start after it.
 DELAYS_SECONDS = (120, 240, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400)
 MOST_TRIES = len(DELAYS_SECONDS) + 1
 KEEP_SENT = timedelta(days=1)
 KEEP_DEAD = timedelta(days=30)
 UNKNOWN = "outcome-unknown"
 _PURGED_AT_ONCE = 500
-# These leave first, however many others wait. Kinds are API of the outbox: they are stored.
+# These are sent first, regardless of how many others wait. Kinds are stored in the outbox, so never
+# rename one.
 _URGENT: Final = Mail.notice | Mail.kind.in_(("recover", "recover-impossible"))
 _SENT: dict[str, Any] = {"state": "sent", "sealed": None, "handed_over_at": None, "reason": None}
 _ACCEPTED: Final = AppSlot[set[UUID]]("mail.accepted")
@@ -80,7 +81,7 @@ def run() -> bool:
 
 
 def purge() -> bool:
-    """Delete up to 500 emails: sent ones that no limit counts any more, and old dead ones.
+    """Delete up to 500 emails: sent ones that no longer count for a limit, and old dead ones.
 
     :return: whether more may be left.
     """
@@ -117,8 +118,8 @@ def _send_next() -> bool:
 def _record_failure(claim: Claim, error: NotSent) -> None:
     """Schedule the next attempt, or mark the email as dead.
 
-    An email of unknown outcome becomes dead, because it might arrive twice. An operator sees it
-    (`flask mail list`) and can retry it.
+    An email of unknown outcome becomes dead, because it could arrive twice. Operators see it in
+    `flask mail list` and can retry it.
     """
     unknown = error.reason == UNKNOWN
     dead = error.permanent or unknown or claim.tries >= MOST_TRIES
@@ -170,7 +171,7 @@ def _send(claim: Claim) -> None:
         raise NotSent(UNKNOWN, permanent=True, others_too=False)
     with classify_errors():
         to, content = message.unseal(claim.id, claim.sealed)
-        if to.strip():  # a decoy has no recipient; it only takes the same time
+        if to.strip():  # a decoy has no recipient; it only has to take the same time
             sender.send(
                 content, to=to, with_id=claim.message_id, on_content=lambda: _hand_over(claim)
             )
@@ -178,13 +179,13 @@ def _send(claim: Claim) -> None:
 
 @contextmanager
 def classify_errors() -> Iterator[None]:
-    """Turn errors of sending into `NotSent`, with a short reason.
+    """Convert errors of sending to `NotSent`, with a short reason.
 
-    :raises NotSent: an email that the block sends was not accepted.
+    :raises NotSent: an email in the block was not accepted.
     """
     try:
         yield
-    except KeyMissing as error:  # announced, but this process is not reloaded yet
+    except KeyMissing as error:  # a new key that this process has not loaded yet
         raise NotSent("no-key", permanent=False, others_too=False) from error
     except CannotOpen as error:
         raise NotSent("unreadable", permanent=True, others_too=False) from error
@@ -204,13 +205,13 @@ def classify_errors() -> Iterator[None]:
 
 
 def _hand_over(claim: Claim) -> None:
-    """Store that from now on the server may have the email."""
+    """Record that the server may have the email from now on."""
     if not _change(claim.id, {"handed_over_at": clock.now()}, tries=claim.tries):
         raise Superseded
 
 
 def _accepted() -> set[UUID]:
-    """Return the emails that a server accepted, but that are not marked in the database yet."""
+    """Return the accepted emails that are not yet marked in the database."""
     return _ACCEPTED.default(set())
 
 
@@ -223,9 +224,9 @@ def _mark_accepted() -> None:
 
 
 def _change(mail_id: UUID, values: Mapping[str, Any], *, tries: int | None = None) -> bool:
-    """Update a row; return whether it was there.
+    """Update a row; return whether it exists.
 
-    :param tries: update it only if it waits and no later attempt has started.
+    :param tries: update it only if the email waits and no later attempt has started.
     """
     change = sa.update(Mail).where(Mail.id == mail_id)
     if tries is not None:

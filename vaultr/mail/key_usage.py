@@ -1,4 +1,4 @@
-"""Usage of MAIL_KEY: how many emails need each key, and resealing under the first one."""
+"""Usage of MAIL_KEY: count the emails under each key, and reseal them under the first one."""
 
 from collections.abc import Collection
 from typing import Final
@@ -24,7 +24,7 @@ def emails_under(key_id: str) -> int:
 
 
 def key_beside(known: Collection[str]) -> str | None:
-    """Return the id of a key that emails need but that is not ``known``, or None."""
+    """Return the id of a key that emails need but ``known`` lacks, or None."""
     others = [sa.not_(_under(key_id)) for key_id in known]
     query = sa.select(Mail.sealed).where(Mail.sealed.is_not(None), *others).limit(1)
     with one_statement() as connection:
@@ -33,10 +33,10 @@ def key_beside(known: Collection[str]) -> str | None:
 
 
 def reseal_emails() -> Resealed:
-    """Reseal all emails under the first MAIL_KEY; count those that were and were not resealed.
+    """Reseal all emails under the first MAIL_KEY; count those resealed and those not.
 
-    An email changes only if it was not changed since it was read, so one that is sent
-    meanwhile stays wiped. An email that no key opens stays, and is logged.
+    An email is updated only if nobody changed it since it was read, so a row that was wiped after
+    sending stays wiped. If no key opens an email, it stays unchanged and is logged.
     """
     counts, after = Resealed(), UUID(int=0)
     current = keyring.current().mail.current_id

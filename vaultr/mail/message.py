@@ -16,7 +16,7 @@ class Email:
     """The content of an email, as text and as HTML.
 
     :param kind: its kind, such as ``verify-email``; not secret.
-    :param notice: it informs an owner about the security of the account.
+    :param notice: whether it is a security notice to an account's owner.
     """
 
     kind: str
@@ -27,10 +27,10 @@ class Email:
 
 
 def recipient_hashes(to: str) -> list[bytes]:
-    """Return a recipient's hashes under each MAIL_KEY, the first one first.
+    """Return a recipient's hashes under each MAIL_KEY, starting with the first key.
 
-    Emails are counted by them, in the form that the mail server sees: with the domain in its IDNA
-    form. Without the key a hash reveals nothing.
+    Limits count emails by these hashes. They are of the address as the mail server sees it, with
+    the domain in IDNA form. Without the key a hash reveals nothing.
     """
     local, _, domain = to.strip().lower().rpartition("@")
     with contextlib.suppress(UnicodeError):  # sending such an address fails later
@@ -45,14 +45,14 @@ def recipient_hashes(to: str) -> list[bytes]:
 def seal(mail_id: UUID, email: Email, to: str, *, decoy: bool = False) -> bytes:
     """Seal an email with its recipient; it opens only in the row ``mail_id``.
 
-    :param decoy: store blanks of the same length as the recipient.
+    :param decoy: store spaces of the recipient's length instead of the recipient.
     """
     to = " " * len(to) if decoy else to
     return keyring.current().mail.seal(_purpose(mail_id), json.dumps([to, asdict(email)]).encode())
 
 
 def unseal(mail_id: UUID, sealed: bytes) -> tuple[str, Email]:
-    """Return recipient and email; a blank recipient means that nothing is sent.
+    """Return recipient and email. If the recipient is blank, nothing is sent.
 
     :raises CannotOpen: the key is missing, or the row was changed.
     """

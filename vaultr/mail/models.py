@@ -1,4 +1,4 @@
-"""The table of the outbox: waiting emails, sealed, and the traces of sent ones."""
+"""The table of the outbox: sealed waiting emails, and traces of sent ones."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from vaultr.database.base import Base
 
 
 class Mail(Base):
-    """One email. ``sealed`` contains recipient and content until it is sent; then it is wiped."""
+    """One email. ``sealed`` contains recipient and content, and is wiped after sending."""
 
     __tablename__ = "mails"
     __table_args__ = (

@@ -15,12 +15,12 @@ __all__ = ["Email", "send", "send_all"]
 def send(content: Email, to: str, *, decoy: bool = False) -> bool:
     """Store an email in the outbox; it is sent after this transaction has been committed.
 
-    Strangers cannot fill a mailbox: a recipient gets no more than LIMIT_MAIL. Security notices are
-    counted separately, and one of each kind an hour is always sent.
+    Nobody can flood a mailbox: LIMIT_MAIL limits the emails to each recipient. Security notices are
+    counted separately, and one of each kind per hour is always sent.
 
     :param to: one address, which the caller has checked.
-    :param decoy: do the same work and count it, but send nothing, so that neither response timing
-        nor a limit shows that no recipient exists. The row in the outbox has the same size.
+    :param decoy: do the same work and count it, but send nothing, so that neither timing nor limits
+        show whether a recipient exists. The row in the outbox has the same size.
     :return: whether the email will be sent, or would be.
     :raises ValueError: address or subject is empty or contains a line break.
     """
@@ -52,8 +52,8 @@ def send(content: Email, to: str, *, decoy: bool = False) -> bool:
 def send_all(*emails: tuple[Email, str]) -> None:
     """Store emails to several addresses in the outbox, as `send` does.
 
-    Each address is locked while its emails are counted. The order of the locks is always the same,
-    which avoids deadlocks.
+    Each address is locked while its emails are counted, always in the same order, which avoids
+    deadlocks.
     """
     for content, to in sorted(emails, key=lambda one: min(message.recipient_hashes(one[1]))):
         send(content, to)

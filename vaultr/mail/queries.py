@@ -1,4 +1,4 @@
-"""What an operator sees of the outbox, without recipients and contents, and the retry of emails."""
+"""What an operator sees of the outbox (no recipients, no contents), and retries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def list_emails(
 ) -> list[OutboxEntry]:
     """Return up to ``limit`` emails in the given states, oldest first.
 
-    The order is that of the ids, which begin with the time. So a page can follow a deleted email.
+    They are ordered by id, which begins with the time, so a page can start after a deleted email.
 
     :param after: the last id of the previous page.
     """
@@ -66,12 +66,12 @@ def list_emails(
 
 
 def retry(ids: Sequence[UUID] | None = None) -> list[UUID]:
-    """Make dead emails wait again, with all their attempts; try waiting ones now.
+    """Make dead emails wait again, with all their attempts, and try waiting emails now.
 
     An email of unknown outcome may then arrive twice.
 
-    :param ids: which; None for all dead ones.
-    :return: those that wait now; the others were sent or deleted.
+    :param ids: the emails; None for all dead ones.
+    :return: the emails that wait now; the others were sent or deleted.
     """
     chosen = Mail.state == "dead" if ids is None else Mail.id.in_(ids)
     now = clock.now()

@@ -1,4 +1,4 @@
-"""Limits of emails for each recipient, counted in the outbox, so they hold without Redis."""
+"""Limits of emails for each recipient, counted in the outbox, so that they work without Redis."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -16,8 +16,8 @@ from vaultr.settings.types import Rate
 _NOTICE_EVERY = timedelta(hours=1)
 
 
-# Kinds with their own limit, and the setting that has it. Kinds of emails are API of the
-# outbox: they are stored.
+# Kinds of email with their own limit, and the setting for it. Kinds are stored in the outbox, so
+# never rename one.
 _OWN_LIMITS: Final = {"existing-owner": "limit_mail_owner"}
 
 
@@ -28,17 +28,17 @@ def rate(kind: str = "") -> Rate:
 
 
 def longest_window_seconds() -> int:
-    """Return how long an email counts at most."""
+    """Return how long an email counts at most, in seconds."""
     return max(rate(kind).seconds for kind in ("", *_OWN_LIMITS))
 
 
 def allow(session: Session, email: Email, recipients: Sequence[bytes], now: datetime) -> bool:
     """Check whether one more email may go to the recipient with these hashes.
 
-    Each kind of email that strangers can trigger has its own limit, so that requests of one
-    kind use up no other. Security notices have one limit together.
+    Each kind of email that anybody can trigger has its own limit, so that requests of one kind do
+    not use up another. Security notices share one limit.
 
-    Parallel transactions wait for each other, so each counts the emails of the others.
+    Parallel transactions run one after the other, so each one counts the others' emails.
     """
     if postgresql():
         lock = sa.text("SELECT pg_advisory_xact_lock(:key)")

@@ -1,4 +1,4 @@
-"""Emails from paragraphs, as text and as HTML.
+"""Build emails from paragraphs, as text and as HTML.
 
 A link, or a token to copy, is its own paragraph, so that no mail reader breaks or extends it.
 The HTML loads nothing: no image, font, style sheet or script.
@@ -38,11 +38,11 @@ _CODE: Final = (
 
 
 def compose(kind: str, subject: str, *paragraphs: str, notice: bool = False) -> Email:
-    """Build an email from paragraphs; a paragraph that is only a link or token is shown as one.
+    """Build an email from paragraphs; show a paragraph that is only a link or token as such.
 
     :param kind: its kind, such as ``verify-email``; not secret.
-    :param subject: a line that everybody on the way may read: no token, no code, no name.
-    :param notice: it informs an owner about the security of the account.
+    :param subject: readable by every mail server on the way: no token, no code, no name.
+    :param notice: whether it is a security notice to an account's owner.
     """
     shown = "\n".join(_shown(paragraph) for paragraph in paragraphs)
     html = _PAGE.format(subject=escape(subject), paragraphs=shown)

@@ -27,7 +27,7 @@ class InvalidAddress(Unprocessable):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a test: whether it was accepted, a reason if not, and a sentence of advice."""
+    """The result of a test: whether it was accepted, a reason if not, and advice."""
 
     accepted: bool
     advice: str

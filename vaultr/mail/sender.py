@@ -1,4 +1,4 @@
-"""The sender: Flask-Mail builds each message and passes it to the server of the settings."""
+"""The sender: builds messages with Flask-Mail and passes them to the configured server."""
 
 import contextlib
 import smtplib
@@ -19,7 +19,7 @@ from vaultr.observability import logs
 from vaultr.observability.tracing import spans
 from vaultr.settings.model import Settings, current_settings
 
-# The state of Flask-Mail for an app.
+# Flask-Mail's state for an app.
 _STATE: Final = AppSlot[Any]("mail.flask_mail")
 
 
@@ -51,8 +51,8 @@ def send(
 ) -> None:
     """Send one email.
 
-    :param on_content: called before the content is sent, after which the outcome may be unknown; an
-        exception from it ends the attempt.
+    :param on_content: called before the content is sent; from then on the outcome may be unknown.
+        If it raises, the attempt ends.
     :raises OutcomeUnknown: the content was sent, and may or may not have been accepted.
     :raises OSError: it was not accepted; includes `smtplib.SMTPException`.
     :raises flask_mail.BadHeaderError: a line break in a header.
@@ -76,7 +76,7 @@ def send(
 
 
 class Strict(Connection):
-    """Flask-Mail's connection, with a verified server name and time limits."""
+    """Flask-Mail's connection, but with a verified server name and time limits."""
 
     host: transports.Host | transports.Folder | None
 
@@ -93,7 +93,7 @@ class Strict(Connection):
         return not rejected
 
     def configure_host(self) -> transports.Host | transports.Folder:
-        """Connect; Flask-Mail itself accepts any certificate and waits without limit."""
+        """Connect. Flask-Mail itself would accept any certificate and wait without limit."""
         host = self._connected()
         host.on_content = self._on_content
         return host
@@ -124,10 +124,11 @@ class Strict(Connection):
         exc_value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Quit politely if the server still answers; accepted emails stay accepted."""
+        """Send QUIT if the server still answers; accepted emails stay accepted."""
         if self.host is None:
             return
-        if exc_type is None or not self.host.content_begun:  # otherwise QUIT would become content
+        # otherwise QUIT would become part of the content
+        if exc_type is None or not self.host.content_begun:
             with contextlib.suppress(OSError):
                 self.host.quit()
         self.host.close()

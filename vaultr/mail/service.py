@@ -7,7 +7,7 @@ from vaultr.mail.delivery_job import (
 from vaultr.mail.delivery_job import run as deliver  # send the emails that are due
 from vaultr.mail.key_usage import (
     emails_under,  # number of stored emails under one MAIL_KEY
-    key_beside,  # a MAIL_KEY that emails need and the settings lack
+    key_beside,  # a MAIL_KEY that emails need but the settings lack
     reseal_emails,  # under the first MAIL_KEY
 )
 from vaultr.mail.message import Email  # kind, subject, text and HTML of an email
@@ -24,7 +24,7 @@ from vaultr.mail.sample_message import send_sample  # send a test email now
 from vaultr.mail.sender import init_app  # set where emails are sent
 from vaultr.mail.transports import (
     Host,  # a connection to a mail server
-    connect,  # connect to a mail server that proves its name
+    connect,  # connect to a mail server and verify its name
 )
 from vaultr.mail.worker_wakeup import listen  # call the worker after each stored email
 

@@ -14,12 +14,12 @@ from typing import Any
 from vaultr import clock
 
 STEP_SECONDS = 10.0  # for each response of a mail server
-CONTENT_SECONDS = 45.0  # for its response to a whole email, which it may scan
+CONTENT_SECONDS = 45.0  # for the response to a whole email, which the server may scan
 WHOLE_SECONDS = 60.0  # for one connection
 
 
 class Host(smtplib.SMTP):
-    """A connection to a mail server; each response and the whole have a time limit."""
+    """A connection to a mail server, with time limits for each response and in total."""
 
     _watch: threading.Timer | None = None
     on_content: Callable[[], None] | None = None
@@ -28,8 +28,8 @@ class Host(smtplib.SMTP):
     def send(self, s: Any) -> None:
         """Send a command (text) or the content of an email (bytes).
 
-        ``on_content`` is called before the content is sent. The server cannot have the email before
-        that, because its last line is missing; afterwards only the server knows.
+        ``on_content`` is called before the content is sent. Until then the server cannot have
+        accepted the email; afterwards only the server knows.
         """
         content = isinstance(s, bytes)
         if content and self.on_content is not None:
@@ -58,20 +58,20 @@ class Host(smtplib.SMTP):
     def _cut(self) -> None:
         if self.sock is not None:
             with contextlib.suppress(OSError):
-                # Not the method of an SSL socket, which would continue unencrypted.
+                # Not the method of an SSL socket, which would continue without encryption.
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
 class TlsHost(Host, smtplib.SMTP_SSL):
-    """The same, with TLS from the first byte."""
+    """`Host` with TLS from the first byte."""
 
 
 def connect(server: str, port: int, *, tls: str, context: ssl.SSLContext, name: str) -> Host:
-    """Connect to a mail server that proves its name.
+    """Connect to a mail server, and verify its name.
 
     :param tls: ``tls`` from the first byte, ``starttls`` (required), or ``none``.
-    :param context: has the authorities that are trusted.
-    :param name: our own name; otherwise smtplib asks the DNS, without a time limit.
+    :param context: contains the trusted authorities.
+    :param name: our own host name; without it, smtplib asks the DNS without a time limit.
     :raises OSError: no server, the wrong one, or too slow; includes SMTPException.
     """
     if tls == "tls":
@@ -105,7 +105,7 @@ class Folder(smtplib.SMTP):
         mail_options: Sequence[str] = (),
         rcpt_options: Sequence[str] = (),
     ) -> dict[str, tuple[int, bytes]]:
-        """Write the message; the file is complete when it gets its name."""
+        """Write the message under a temporary name, and rename the complete file."""
         if not isinstance(msg, bytes):
             raise TypeError("a message is bytes")
         if self.on_content is not None:

@@ -1,4 +1,4 @@
-"""Wakes the delivery job when this process has stored an email."""
+"""Wake up the delivery job when this process has stored an email."""
 
 from collections.abc import Callable
 from typing import Final
@@ -20,7 +20,7 @@ def listen(app: Flask, listener: Callable[[], None]) -> None:
 
 
 def after_transaction(session: Session) -> None:
-    """Call the listener when the open transaction has ended."""
+    """Call the listener after the open transaction has ended."""
     session.info[_QUEUED] = _LISTENER.find()
 
 

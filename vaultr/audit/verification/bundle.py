@@ -27,7 +27,7 @@ def verify(
 ) -> Findings:
     """Verify an exported log.
 
-    :param keys: the row keys by id; empty: MACs are not checked.
+    :param keys: the row keys by id; if empty, MACs are not checked.
     :param anchors: signed notes from an anchor.
     """
     check = BundleCheck(keys)
@@ -182,7 +182,7 @@ class BundleCheck:
 
 
 class _Writers:
-    """The chains of writers, whose events may come a little out of order."""
+    """The chains of writers, whose events may be slightly out of order."""
 
     def __init__(self) -> None:
         self._ends: dict[str, tuple[int, bytes]] = {}
@@ -190,7 +190,7 @@ class _Writers:
         self._broken: set[str] = set()
 
     def take(self, writer: str, number: int, prev: bytes, event_hash: bytes) -> None:
-        """Take one event, and link all that follow on each other."""
+        """Take one event, and link the waiting events that follow it."""
         if number in self._early[writer] or number < self._ends.get(writer, (0, b""))[0]:
             self._broken.add(writer)
         self._early[writer][number] = (prev, event_hash)

@@ -1,7 +1,7 @@
 """Check the chains of writers and subjects, and that events, leaves and pending rows match.
 
-The database compares neighbours and returns only those that do not fit. The hashes that it
-compares were recomputed by `trees`.
+The database compares neighbouring events and returns only mismatches. `trees` has recomputed the
+hashes that it compares.
 """
 
 from datetime import datetime
@@ -20,7 +20,7 @@ _MOST: Final = MOST_LISTED
 
 
 def check_writers(session: Session, findings: Findings, *, pruned_until: datetime | None) -> None:
-    """Check that each writer's chain is contiguous, linked and in the order of time.
+    """Check that each writer's chain has no gap, is linked and is in order of time.
 
     :param pruned_until: the time of the last pruned event; older chains may begin above 0.
     """
@@ -35,7 +35,7 @@ def check_writers(session: Session, findings: Findings, *, pruned_until: datetim
     column = before.c
     first = column.before_seq.is_(None)
     above: Any = sa.and_(first, column.writer_seq > 0)
-    if pruned_until is not None:  # in SQL, so that those do not use up the limit
+    if pruned_until is not None:  # filtered in SQL, so that these rows do not use up the limit
         above = sa.and_(above, column.t < pruned_until)
     wrong = sa.or_(
         above,
@@ -55,7 +55,7 @@ def check_writers(session: Session, findings: Findings, *, pruned_until: datetim
 
 
 def check_subjects(session: Session, findings: Findings, *, pruned: bool) -> None:
-    """Check that each subject's chain of leaves is contiguous and linked."""
+    """Check that each subject's chain of leaves has no gap and is linked."""
     leaf = AuditLeaf
     order: Any = {"partition_by": leaf.subject_tag, "order_by": leaf.subject_seq}
     before = sa.select(
@@ -97,7 +97,7 @@ def _check_ends(session: Session, findings: Findings, *, pruned: bool) -> None:
     for tag in session.scalars(differs.limit(_MOST)):
         says = f"audit_subject does not name the last leaf of subject {tag.hex()}"
         findings.tampered("subject", says)
-    if pruned:  # the leaves of a subject may be in a tree that is gone
+    if pruned:  # all leaves of a subject may be in a pruned tree
         return
     unknown = sa.select(end.subject_tag).where(
         ~sa.exists().where(leaf.subject_tag == end.subject_tag)
@@ -107,7 +107,7 @@ def _check_ends(session: Session, findings: Findings, *, pruned: bool) -> None:
 
 
 def check_membership(session: Session, findings: Findings, *, now: datetime) -> None:
-    """Check that each event has a leaf or a pending row, each pending row an event, none both."""
+    """Check that each event has either a leaf or a pending row, and each pending row an event."""
     event, leaf, waiting = AuditEvent, AuditLeaf, AuditPending
     in_tree = sa.exists().where(leaf.event_id == event.event_id)
     waits = sa.exists().where(waiting.event_id == event.event_id)
@@ -128,7 +128,7 @@ def check_membership(session: Session, findings: Findings, *, now: datetime) -> 
 
 
 def check_pending(session: Session, keys: Any, findings: Findings) -> None:
-    """Check MAC, hash and columns of the events that wait."""
+    """Check MAC, hash and columns of pending events."""
     event = AuditEvent
     query: Any = (
         sa.select(

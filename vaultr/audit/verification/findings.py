@@ -1,4 +1,4 @@
-"""What a verification finds, and the exit code that follows."""
+"""The findings of a verification, and the exit code for them."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,7 +20,7 @@ class Finding:
     """One finding.
 
     :ivar check: the check that found it, as a word.
-    :ivar epoch: the tree, and ``index`` the leaf, if it is about one.
+    :ivar epoch: the tree, if the finding is about one, and ``index`` the leaf.
     """
 
     kind: Kind
@@ -32,7 +32,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Findings:
-    """All findings of a verification; the list is bounded, the counts are not.
+    """All findings of a verification; the list is limited, the counts are not.
 
     :ivar lag_seconds: the age of the oldest event that no tree includes.
     """
@@ -65,7 +65,7 @@ class Findings:
 
     @property
     def exit_code(self) -> int:
-        """0 verified, 1 tampering, 2 cannot verify, 3 verified but lagging."""
+        """0 verified, 1 tampered, 2 cannot verify, 3 verified but lagging."""
         if self.counts[Kind.TAMPERED]:
             return 1
         if self.counts[Kind.UNVERIFIABLE]:
@@ -74,7 +74,7 @@ class Findings:
 
     @property
     def first_bad(self) -> tuple[int, int] | None:
-        """The first leaf that differs from the signed one."""
+        """The first leaf that differs from the signed tree."""
         bad = [
             (one.epoch, one.index)
             for one in self.listed

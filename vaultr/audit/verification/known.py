@@ -1,4 +1,4 @@
-"""What checkpoints, anchors and prune records say, read before the trees."""
+"""What checkpoints, anchors and prune records state, read before the trees."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -21,11 +21,11 @@ from vaultr.protocol.notes import Checkpoint, NoteInvalid
 
 @dataclass(slots=True)
 class Known:
-    """What is known of the trees.
+    """What is known about the trees.
 
-    :ivar signed: the roots that checkpoints and anchors name, by tree and size.
+    :ivar signed: the roots in checkpoints and anchors, by tree and size.
     :ivar anchored: the newest anchored size of each tree.
-    :ivar finals: the last stored checkpoint of each tree, also of pruned ones.
+    :ivar finals: the last stored checkpoint of each tree, including pruned ones.
     :ivar pruned: the final checkpoint of each tree whose prune is recorded.
     :ivar pruned_until: the time of the last event that was pruned.
     """
@@ -39,7 +39,7 @@ class Known:
     pruned_until: datetime | None = None
 
     def may_have_pruned(self, event_id: UUID) -> bool:
-        """Check whether an event of this id's time may have been pruned."""
+        """Check whether an event from the time of this id may have been pruned."""
         moment, until = clock.of_uuid7(event_id), self.pruned_until
         return moment is not None and until is not None and moment <= until
 
@@ -75,9 +75,9 @@ def _read_checkpoints(session: Session, trust: Trust, known: Known, findings: Fi
 
 
 def check_weak(weak: set[int], strong: set[int], findings: Findings) -> None:
-    """Check trees whose key no note introduces: a tree under a trusted key has to follow.
+    """Check trees whose key no note introduces: a tree under a trusted key must follow.
 
-    Each tree begins with the final checkpoint of the one before it, so it vouches for its text.
+    Each tree begins with the previous tree's final checkpoint, so it commits to that text.
     """
     for epoch in sorted(weak):
         if epoch in strong or epoch > max(strong, default=0):
@@ -102,9 +102,9 @@ def _opened(
 
 
 def _read_prunes(session: Session, trust: Trust, known: Known, findings: Findings) -> None:
-    """Check that each prune is recorded in the log, as the row says it; newest first.
+    """Check that the log records each prune as its row states it; newest first.
 
-    Trees are pruned oldest first, so a later prune may have removed the event of an earlier one.
+    Trees are pruned oldest first, so a later prune may have deleted the event of an earlier one.
     """
     for row in session.scalars(sa.select(AuditPrune).order_by(AuditPrune.epoch.desc())):
         found = _opened(row.checkpoint, trust, findings, "checkpoint")
@@ -134,7 +134,7 @@ def expected(row: AuditPrune, final: Checkpoint) -> dict[str, Any]:
 
 
 def read_anchors(trust: Trust, texts: Iterable[str], known: Known, findings: Findings) -> None:
-    """Take the roots that anchors name."""
+    """Read the roots in the anchors."""
     for text in texts:
         try:
             if notes.parse(text).text.startswith(f"{trust.log}/{notes.KEY_CHANGE}\n"):

@@ -1,4 +1,4 @@
-"""Check that trees follow each other without a gap, and that checkpoints cover them whole."""
+"""Check that trees follow each other without a gap, and that checkpoints cover all leaves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from vaultr.protocol.notes import Checkpoint, NoteInvalid
 class Restore:
     """A restore that the first event of a tree announces.
 
-    :ivar end: the tree and size that were restored; what was after them is lost.
-    :ivar signed: the tree and size that the signer knew.
+    :ivar end: the tree and size that were restored; everything later is lost.
+    :ivar signed: the tree and size of the signer's last checkpoint.
     """
 
     epoch: int
@@ -28,12 +28,12 @@ class Restore:
     root: str
 
     def lost(self, epoch: int, size: int) -> bool:
-        """Check whether this restore accounts for a tree that does not reach a size."""
+        """Check whether this restore explains why a tree does not reach a size."""
         return self.end < (epoch, size) <= self.signed
 
 
 def restore_of(epoch: int, obj: Mapping[str, Any]) -> Restore | None:
-    """Read the restore that the object of a tree's first event announces."""
+    """Read the restore that a tree's first event announces."""
     try:
         end = (int(obj["previous_epoch"]), int(obj["leaves"]))
         text = obj["signer"]
@@ -47,7 +47,7 @@ def restore_of(epoch: int, obj: Mapping[str, Any]) -> Restore | None:
 
 
 class Links:
-    """The trees of a log, as they follow each other.
+    """The trees of a log and how they follow each other.
 
     :param trees: the numbers of all stored and pruned trees.
     """
@@ -61,7 +61,7 @@ class Links:
         self.restores: list[Restore] = []
 
     def take(self, epoch: int, opening: Mapping[str, Any] | None) -> None:
-        """Check the first event of a tree: it names the tree before it and its final checkpoint."""
+        """Check that the first event of a tree names the previous tree and its final checkpoint."""
         self._read.add(epoch)
         typ, obj = (None, None) if opening is None else (opening.get("typ"), opening.get("obj"))
         if typ != "log.epoch.open" or not isinstance(obj, dict) or obj.get("epoch") != epoch:
@@ -81,7 +81,7 @@ class Links:
             self._bad(epoch, says)
 
     def _check_restored(self, restore: Restore) -> None:
-        """Check the leaves that no checkpoint of the restored tree covers."""
+        """Check the leaves of a restored tree that no checkpoint covers."""
         before, size = restore.end
         if before in self._known.pruned or not before:
             return
@@ -94,7 +94,7 @@ class Links:
             self._bad(restore.epoch, says)
 
     def check_sizes(self, sizes: Mapping[int, int]) -> None:
-        """Check that checkpoints cover each tree, and that no tree is shorter than one.
+        """Check that checkpoints cover each tree, and that no tree is shorter than its checkpoint.
 
         :param sizes: the number of leaves of each tree that is not pruned.
         """
@@ -125,7 +125,7 @@ class Links:
         self._bad(epoch, says, size, check="truncated")
 
     def check_numbers(self) -> None:
-        """Check that no tree is missing; the trees that were read have named their predecessors."""
+        """Check that no tree is missing; each tree that was read has named its predecessor."""
         first = min(self._read, default=max(self._trees, default=0) + 1)
         missing = set(range(1, first)) - self._trees
         if missing:

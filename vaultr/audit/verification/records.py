@@ -1,4 +1,4 @@
-"""Check what the log says about itself: gaps, legal holds and prunes, redactions."""
+"""Check what the log records about itself: gaps, legal holds, prunes, redactions."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -17,7 +17,7 @@ TYPES: Final = frozenset({Event.LOG_GAP, Event.ADMIN_AUDIT, Event.LOG_PRUNE, Eve
 class Records:
     """Replays the events that describe the log, in the order of their leaves.
 
-    :param holds: the legal holds at the beginning, for an incremental run.
+    :param holds: the legal holds at the start of an incremental run.
     """
 
     def __init__(self, findings: Findings, holds: Iterable[str] = ()) -> None:
@@ -43,7 +43,7 @@ class Records:
             _replay_hold(self.holds, obj)
 
     def check_holds(self, session: Session) -> None:
-        """Check that the stored holds are those that the log has set and not lifted."""
+        """Check that the stored holds match those that the log has set and not lifted."""
         waiting = sa.select(AuditEvent.body).join(
             AuditPending, AuditPending.event_id == AuditEvent.event_id
         )
@@ -57,7 +57,7 @@ class Records:
 
 
 def _replay_hold(holds: set[str], obj: Mapping[str, Any]) -> None:
-    """Set or lift the hold that an event is about, if it is about one."""
+    """Set or lift a hold, if the event is about one."""
     if obj.get("kind") == "hold":
         change = holds.add if obj.get("action") == "set" else holds.discard
         change(str(obj.get("name")))

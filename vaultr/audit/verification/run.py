@@ -22,14 +22,14 @@ from vaultr.database.session import postgresql, reading
 from vaultr.protocol.merkle import Frontier
 
 _LOG_NAME: Final = "audit-origin"
-_COMMITTED_SECONDS: Final = 60.0  # of lag, after which a verified log counts as lagging
+_COMMITTED_SECONDS: Final = 60.0  # seconds of lag after which a verified log counts as lagging
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to verify with.
+    """Options of a verification.
 
-    :ivar keys: the row keys by id; empty: MACs are not checked.
+    :ivar keys: the row keys by id; if empty, MACs are not checked.
     :ivar anchors: signed notes from an anchor.
     :ivar cross: also compare with the business tables.
     :ivar since: the state of an earlier verification.
@@ -70,7 +70,7 @@ def verify(options: Options) -> tuple[Findings, dict[str, Any]]:
 def check_state(state: Mapping[str, Any]) -> None:
     """Check that a state is complete.
 
-    :raises KeyError, TypeError, ValueError: it is not.
+    :raises KeyError, TypeError, ValueError: it is not complete.
     """
     if state:
         since = _Since.of(state)
@@ -80,7 +80,7 @@ def check_state(state: Mapping[str, Any]) -> None:
 def _check_trees(
     session: Session, options: Options, known: Known, findings: Findings
 ) -> dict[str, Any]:
-    """Check all trees that an earlier run has not verified; return the state for the next run."""
+    """Check all trees that no earlier run has verified; return the state for the next run."""
     since = _Since.of(options.since)
     stored = set(session.scalars(sa.select(AuditLeaf.epoch).distinct()))
     trees = stored | set(known.pruned) | set(known.finals)
@@ -130,7 +130,7 @@ def _note_uncovered(last: TreeCheck, findings: Findings) -> None:
 class _Since:
     """The state of an earlier verification.
 
-    :ivar epoch: the tree in which to continue; 0 to begin with the first one.
+    :ivar epoch: the tree where to continue; 0 for the first one.
     """
 
     epoch: int = 0
@@ -149,7 +149,7 @@ class _Since:
         )  # fmt: skip
 
     def edge(self, session: Session, epoch: int, findings: Findings) -> Frontier:
-        """Return where to begin in a tree; its stored beginning has to be the verified one."""
+        """Return where to start in a tree; the part before must be the one already verified."""
         if epoch != self.epoch:
             return Frontier()
         try:
@@ -177,13 +177,13 @@ class _Since:
 
 
 def _redacted(session: Session) -> set[str]:
-    """Return the events whose redaction is recorded, also by an event that still waits."""
+    """Return the events whose redaction is recorded, even by a pending event."""
     bodies = session.scalars(sa.select(AuditEvent.body).where(AuditEvent.typ == "log.redact"))
     return {str((chain.object_of(body, "log.redact") or {}).get("id")) for body in bodies}
 
 
 def _check_business_rows(session: Session, known: Known, findings: Findings) -> None:
-    """Check that each row with an audit_event_id has its event."""
+    """Check that the event of each row with an audit_event_id exists."""
     for table in Base.metadata.sorted_tables:
         column = table.columns.get("audit_event_id")
         if column is None:
@@ -197,7 +197,7 @@ def _check_business_rows(session: Session, known: Known, findings: Findings) -> 
 
 
 def _check_clock(session: Session, findings: Findings) -> None:
-    """Warn of events from the future: the clock of a server was ahead."""
+    """Warn about events from the future: a server's clock was ahead."""
     possible = AuditEvent.t.between(*pending.TIMES)
     newest = session.scalar(sa.select(sa.func.max(AuditEvent.t)).where(possible))
     if newest is not None and (newest - clock.now()).total_seconds() > _COMMITTED_SECONDS:

@@ -21,14 +21,14 @@ from vaultr.protocol.merkle import Frontier
 
 PAGE: Final = 5000
 _ALIVE: Final = 10
-_SUBJECTS: Final = 10_000  # whose tags are kept
+_SUBJECTS: Final = 10_000  # whose tags are cached
 _decoded = json.JSONDecoder().raw_decode
-# Events of several servers are sequenced a little out of order; a gap event waits for a minute.
+# Events of several servers are sequenced slightly out of order; a gap event waits for a minute.
 SET_BACK: Final = timedelta(minutes=10)
 
 
 class Row(NamedTuple):
-    """A leaf with its event, whose columns from ``writer_id`` on are None if it is missing."""
+    """A leaf with its event; without an event, the columns from ``writer_id`` on are None."""
 
     idx: int
     event_id: str
@@ -54,8 +54,8 @@ class Row(NamedTuple):
 class TreeCheck:
     """The check of one tree.
 
-    :param signed: the root that a checkpoint or an anchor names, by size.
-    :param keys: the row keys by id; empty if they are not given.
+    :param signed: the root in a checkpoint or an anchor, by size.
+    :param keys: the row keys by id; if empty, MACs are not checked.
     :param records: takes the events that describe the log itself.
     :ivar uncovered_at: the time of the first leaf that no checkpoint covers.
     """
@@ -81,14 +81,14 @@ class TreeCheck:
         self._latest: datetime | None = None
         self._set_back = False
         self.edge = edge or Frontier()
-        self.committed: set[str] = set()  # events whose detail is gone, by id
+        self.committed: set[str] = set()  # ids of events without their detail
         self.opening: dict[str, Any] | None = None
         self.uncovered_at: datetime | None = None
         self._broken = False
         self._tag = lru_cache(_SUBJECTS)(merkle.subject_tag)
 
     def run(self) -> None:
-        """Check all leaves from the frontier on."""
+        """Check all leaves after the frontier."""
         nodes = self._nodes(self.edge.size)
         for row in self._rows(self.edge.size - 1):
             if row.idx != self.edge.size:
@@ -154,7 +154,7 @@ class TreeCheck:
             self._bad("mac", f"the MAC of event {row.event_id} is wrong", row.idx)
 
     def _check_time(self, row: Row) -> None:
-        """Warn once for each tree in which time goes back: a clock was set back."""
+        """Warn once for each tree in which time goes back, because a clock was set back."""
         if row.idx >= self._covered and self.uncovered_at is None:
             self.uncovered_at = row.t
         if self._latest is not None and self._latest - row.t > SET_BACK and not self._set_back:
@@ -177,7 +177,7 @@ class TreeCheck:
         self._findings.tampered(check, says, epoch=self.epoch, index=index)
 
     def _rows(self, last: int) -> Iterator[Row]:
-        # The tables, not the classes: that takes half the time for each row.
+        # Tables instead of mapped classes: this takes half the time for each row.
         events, leaves = AuditEvent.__table__, AuditLeaf.__table__
         event, leaf = events.c, leaves.c
         query: Any = (
@@ -194,8 +194,8 @@ class TreeCheck:
         while True:
             page: Any = query.where(leaf.epoch == self.epoch, leaf.idx > last)
             count = 0
-            # A few rows alive at a time: with all 5,000, the garbage collector takes longer than
-            # the hashes.
+            # Only a few rows at a time: with all 5,000, garbage collection takes longer than
+            # hashing.
             for row in self._session.execute(page).yield_per(_ALIVE):
                 count, last = count + 1, row[0]
                 yield Row._make(row)
@@ -225,7 +225,7 @@ class TreeCheck:
 
 
 def _text(event_id: Any) -> Any:
-    """Read an id as text: making a UUID of it takes longer than the hash of its event."""
+    """Read an id as text: creating a UUID takes longer than hashing the event."""
     if postgresql():
         return sa.cast(event_id, sa.Text)
     return sa.type_coerce(event_id, sa.Uuid(as_uuid=False))

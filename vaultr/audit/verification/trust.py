@@ -1,6 +1,6 @@
-"""Which keys a verification trusts: those of CHECKPOINT_KEY, and those that signed notes connect.
+"""Which keys a verification trusts: those of CHECKPOINT_KEY, and keys that signed notes connect.
 
-The database itself is no source of trust: an operator who can write to it can publish keys there.
+The database itself is not trusted: an operator who can write to it can publish keys there.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class Trust:
     """The keys of a log.
 
     :ivar trusted: keys of CHECKPOINT_KEY, and keys that a chain of notes connects to them.
-    :ivar published: keys that the database names; a lost key is among them, and forged ones.
+    :ivar published: keys in the database, which may include lost keys and forged ones.
     """
 
     log: str
@@ -29,9 +29,10 @@ class Trust:
     published: list[VerificationKey]
 
     def opened(self, note: str) -> tuple[Checkpoint, bool]:
-        """Read a checkpoint; return it, and whether a trusted key has signed it.
+        """Read a checkpoint; return it, and whether a trusted key signed it.
 
-        :raises NoteInvalid: it is malformed, of another log, or no known key has signed it.
+        :raises NoteInvalid: it is malformed, belongs to another log, or was not signed by a known
+            key.
         """
         try:
             return signing.opened(note, self.trusted, self.log), True
@@ -40,7 +41,7 @@ class Trust:
 
 
 def read(session: Session, log: str, findings: Findings) -> Trust:
-    """Read the keys, and check every note of a change."""
+    """Read the keys, and check every note about a key change."""
     published = [key for _, key in signing.published(session)]
     changes = list(session.scalars(sa.select(AuditKeyChange.note).order_by(AuditKeyChange.epoch)))
     return connect(log, signing.public_keys(log), published, changes, findings)
@@ -53,9 +54,9 @@ def connect(
     changes: Iterable[str],
     findings: Findings,
 ) -> Trust:
-    """Return the keys to trust.
+    """Return the trusted keys.
 
-    :param own: the keys of CHECKPOINT_KEY; without them the first published one is taken.
+    :param own: the keys of CHECKPOINT_KEY; without them, the first published key is trusted.
     :param changes: the notes of all key changes.
     """
     trusted = own or published[:1]
@@ -78,9 +79,9 @@ def connect(
 def _changes(
     changes: Iterable[str], known: list[VerificationKey], findings: Findings
 ) -> list[tuple[VerificationKey, VerificationKey]]:
-    """Return the keys of each note, old and new; both have signed it.
+    """Return the old and the new key of each note; both have signed it.
 
-    That holds in both directions: the new key's signature accepts the old key as its predecessor.
+    Both signatures matter: by its own, the new key accepts the old one as its predecessor.
     """
     pairs = []
     for text in changes:

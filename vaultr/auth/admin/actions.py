@@ -111,8 +111,9 @@ class _Record:
 def lock(account_ref: str, operator: Operator) -> ActionResult:
     """Lock an account until an operator unlocks it, and end its sessions.
 
-    Under the account's lock. A parallel login either finished before and its session ends here, or
-    finds its counter locked. The login is rejected whether the password is right or wrong.
+    The account is locked in the database meanwhile. So a parallel login has either finished, and
+    its session ends here, or finds its counter locked, and is rejected even with the right
+    password.
 
     :raises AccountNotFound: the account does not exist.
     """
@@ -151,7 +152,7 @@ def log_out(account_ref: str, operator: Operator) -> ActionResult:
 def reset_factors(account_ref: str, operator: Operator) -> ActionResult:
     """Remove an account's second factors and recovery codes, end its sessions, email its owner.
 
-    The password is still needed. This is for an owner who lost the device and proved their
+    The password is still needed. Use this for owners who lost their device and proved their
     identity.
 
     :raises AccountNotFound: the account does not exist.
@@ -189,7 +190,7 @@ def verify(account_ref: str, operator: Operator) -> ActionResult:
     Use it only if the operator knows that the address is the owner's: anybody can sign up with any
     address.
 
-    :raises SignupNotFound: no signup of this address or account id waits.
+    :raises SignupNotFound: no signup with this address or account id waits.
     :raises SeveralSignups: several signups wait, and an address was used to name one.
     :raises TokenInvalid: its account was created in the meantime.
     """
@@ -216,10 +217,10 @@ def _waiting(account_ref: str) -> sa.ColumnElement[bool]:
 
 
 def clear_attempts(account_ref: str) -> ActionResult:
-    """Clear all attempts at an account; this ends its locks and frees its limits.
+    """Clear all failed and counted attempts of an account, which ends its locks.
 
-    This includes the counters of strangers, of recovery, of known devices and of live sessions.
-    Counters of client addresses expire by themselves, within a quarter of an hour.
+    This includes the counters of unknown devices, recovery, known devices and live sessions.
+    Counters of client addresses expire by themselves within 15 minutes.
 
     :param account_ref: the account's id, or its email address in any spelling.
     :raises AccountNotFound: the account does not exist.

@@ -1,4 +1,4 @@
-"""What an operator sees of accounts: no secrets, and addresses only on request."""
+"""What an operator can see of accounts: no secrets, and full addresses only on request."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from vaultr.settings.types import Rate
 
 MAX_LIMIT: Final = 1000
 
-# Returns what an operator sees of the machines of an account.
+# Returns the machines of an account, as an operator sees them.
 MachinesOf = Callable[[UUID], list[dict[str, Any]]]
 
 _MACHINES_OF: Final = AppSlot[MachinesOf]("auth.machines_of")
@@ -48,7 +48,7 @@ class AccountSummary:
 
 @dataclass(frozen=True, slots=True)
 class LockedCounter:
-    """A locked counter: what it counts, until when it is locked, and whether an operator did it."""
+    """A locked counter: what it counts, until when, and whether an operator locked it."""
 
     counter: str
     until: datetime
@@ -57,7 +57,7 @@ class LockedCounter:
 
 @dataclass(frozen=True, slots=True)
 class FullCounter:
-    """A counter whose window is full, and which is not locked for longer.
+    """A counter whose window is full, and whose lock does not last longer.
 
     :ivar limit: LIMIT_LOGIN_ACCOUNT.
     :ivar next_attempt_at: when the next attempt is accepted.
@@ -107,7 +107,7 @@ def show_account(account_ref: str) -> AccountDetails:
     """Return an account's sessions, machines, factors, recovery key and locks.
 
     The locked and full counters are those that `actions.unlock` clears. Counters of client
-    addresses belong to no account.
+    addresses do not belong to an account.
 
     :raises AccountNotFound: the account does not exist.
     """
@@ -138,7 +138,7 @@ def show_account(account_ref: str) -> AccountDetails:
 def _blocking_counters(
     work: Work, counters: Mapping[str, str], now: datetime
 ) -> tuple[tuple[LockedCounter, ...], tuple[FullCounter, ...]]:
-    """Return the locked and the full ones of the counters."""
+    """Return the counters that are locked or full."""
     limit: Rate = current_settings().limit_login_account
     columns = (Failures.counter, Failures.locked_until, Failures.recent)
     found = sa.select(*columns).where(Failures.counter.in_(counters)).order_by(Failures.counter)

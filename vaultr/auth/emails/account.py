@@ -38,7 +38,7 @@ def existing_owner() -> Email:
 
 
 def reuse_notice() -> Email:
-    """Return the email about a session that was ended because its token was used twice."""
+    """Return the email about a session that ended because one of its tokens was used twice."""
     return compose(
         "session-reuse",
         "A Vaultr session was ended for your safety",
@@ -54,7 +54,7 @@ def reuse_notice() -> Email:
 
 
 def credentials_changed(*, new_key: bool) -> Email:
-    """Return the email about a new master password, and perhaps a new account key."""
+    """Return the email about a new master password and, if replaced, a new account key."""
     return compose(
         "credentials-changed",
         "Your Vaultr master password was changed",

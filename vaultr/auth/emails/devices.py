@@ -24,7 +24,7 @@ _CLIENTS: Final = {
 class DeviceUse:
     """Where a device is used, as coarse as it is stored.
 
-    :ivar family: the client's family; ``network`` its address, shortened to /24 or /48.
+    :ivar family: the kind of client; ``network`` is its address, truncated to /24 or /48.
     """
 
     device_name: str
@@ -33,7 +33,7 @@ class DeviceUse:
 
     @classmethod
     def here(cls, device_name: str) -> "DeviceUse":
-        """Return the use by the current request."""
+        """Return the device use of the current request."""
         origin = current_origin()
         return cls(device_name, origin.family, origin.network)
 
@@ -59,7 +59,7 @@ def new_device(use: DeviceUse) -> Email:
 
 
 def moved(before: DeviceUse, now: DeviceUse) -> Email:
-    """Return the email about a session that continues from another network or client."""
+    """Return the email about a session that is used from another network or client."""
     return compose(
         "session-moved",
         "Your Vaultr account is used from another network or client",
@@ -76,7 +76,7 @@ def moved(before: DeviceUse, now: DeviceUse) -> Email:
 
 
 def ended_for_move(before: DeviceUse, now: DeviceUse) -> Email:
-    """Return the email about a session that was ended because it was used from elsewhere."""
+    """Return the email about a session that ended because it was used from elsewhere."""
     return compose(
         "session-ended-moved",
         "A Vaultr session was used from elsewhere and was ended",

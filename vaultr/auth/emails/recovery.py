@@ -24,7 +24,7 @@ def recovery(token: str) -> Email:
 
 
 def no_recovery_key() -> Email:
-    """Return the email to an owner who requested a recovery without having a recovery key."""
+    """Return the email to an owner who requested a recovery but has no recovery key."""
     return compose(
         "recover-impossible",
         "Your Vaultr account has no recovery key",

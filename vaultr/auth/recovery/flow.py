@@ -40,7 +40,7 @@ _WRONG: Final = "The token or the recovery key is wrong, or the token has expire
 
 @dataclass(frozen=True, slots=True)
 class RecoveryData:
-    """The values that complete a recovery; all are sealed under the old account key."""
+    """The values that complete a recovery, all sealed under the old account key."""
 
     sealed: bytes
     epoch: int
@@ -69,13 +69,13 @@ class _Proven:
 
 
 def start_recovery(body: RecoveryProofIn) -> RecoveryStatus:
-    """Start a recovery or return its state; after the wait, also return what completes it.
+    """Start a recovery, or return its state; after the wait, also what is needed to complete it.
 
-    The account is locked, so one of several parallel starts begins the wait and sends the email,
-    and the others return the same time. The token is then valid for 72 hours from the start.
+    The account is locked, so only one of several parallel starts begins the wait and sends the
+    email; the others return the same time. The token is then valid for 72 hours from the start.
 
     :raises TokenInvalid: the token is unknown, expired, invalidated or replaced, or the recovery
-        key is wrong. The response is the same for all; all are counted and recorded.
+        key is wrong. The response is the same in all cases; all are counted and recorded.
     :raises Locked, TooMany: as for the login; the account's recovery has its own counter.
     """
     with _count_attempt(body) as attempt, transaction() as work:
@@ -92,7 +92,7 @@ def start_recovery(body: RecoveryProofIn) -> RecoveryStatus:
 
 
 def prove_recovery(body: RecoveryProofIn) -> None:
-    """Check that a recovery can be completed, before the server reads the large body that does it.
+    """Check that a recovery can be completed, before the server reads the large body for it.
 
     :raises TokenInvalid, Locked, TooMany: as `start_recovery`.
     :raises RecoveryPending: as `complete_recovery`.
@@ -104,9 +104,9 @@ def prove_recovery(body: RecoveryProofIn) -> None:
 def complete_recovery(body: RecoveredIn) -> None:
     """Set new credentials under a new account key, once the wait is over.
 
-    One transaction under the account's lock, as in `change_credentials`: of a parallel completion
-    and cancellation, the later one is rejected. All sessions and the recovery key end; factors and
-    machines stay.
+    Everything happens in one transaction under the account's lock, as in `change_credentials`: of a
+    parallel completion and cancellation, the later one is rejected. All sessions end and the
+    recovery key is deleted; factors and machines stay.
 
     :raises TokenInvalid, Locked, TooMany: as `start_recovery`.
     :raises RecoveryPending: the recovery was not started, or its wait is not over.
@@ -138,10 +138,10 @@ def complete_recovery(body: RecoveredIn) -> None:
 
 @contextmanager
 def _count_attempt(body: RecoveryProofIn | RecoveredIn) -> Iterator[Attempt]:
-    """Count an attempt by the account of its token, or by the token if it is unknown.
+    """Count an attempt by the account of its token; if the token is unknown, by the token.
 
-    A stranger without an emailed token cannot use up the account's counter. Guesses at tokens are
-    counted by the client address.
+    So nobody can use up the account's counter without an emailed token. Guessed tokens are also
+    counted by client address.
     """
     account_id = account_by_token(body.token)
     by_token = f"rt:{opaque_tokens.token_hash(body.token)[:16].hex()}"

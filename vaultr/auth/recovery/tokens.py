@@ -23,7 +23,7 @@ from vaultr.request_context import Actor
 TOKEN_LIVES: Final = timedelta(hours=72)
 WAIT: Final = timedelta(hours=24)
 
-# The table itself, because an insert of objects leaves out columns that are None.
+# The table itself, because inserting objects would leave out columns that are None.
 _RECOVERIES: Final = cast(sa.Table, Recovery.__table__)
 
 _ACCOUNT_BY_EMAIL: Final = (
@@ -39,8 +39,8 @@ def request_recovery(email: str) -> None:
 
     Only the email shows whether the address has an account: the same rows are written for an
     unknown address, and for an account without a recovery key, whose owner is informed. Earlier
-    tokens stay valid, so requests of strangers end no recovery. Beyond the email limit nothing is
-    sent and no new token becomes valid.
+    tokens stay valid, so that requests of others cannot end a recovery. Over the email limit,
+    nothing is sent and no new token becomes valid.
     """
     try:
         _request_recovery(email)
@@ -102,7 +102,7 @@ def cancel_recovery(actor: Actor) -> None:
             raise NotFound("No recovery is running.")
         if running:
             _notify_cancelled(work, actor.account_id)
-        else:  # of a recovery that had started, `end_recoveries` has recorded the end
+        else:  # if a recovery had started, `end_recoveries` has recorded the end
             audit.record(
                 Event.CRED_RECOVER_CANCEL, account_id=actor.account_id, reason="by-session"
             )
@@ -127,7 +127,7 @@ def account_by_token(token: str) -> UUID | None:
 
 
 def is_live(token: str) -> sa.ColumnElement[bool]:
-    """Return the condition that selects a valid token's row."""
+    """Return the SQL condition that selects the row of a valid token."""
     return sa.and_(
         Recovery.token_hash == opaque_tokens.token_hash(token), Recovery.expires_at > clock.now()
     )

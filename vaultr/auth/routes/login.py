@@ -39,7 +39,7 @@ from vaultr.security.response_timing import round_response_time
 @round_response_time
 @operation()
 def prelogin(*, body: PreloginIn) -> PreloginOut:
-    """Return what a client derives its keys from.
+    """Return the inputs for deriving a client's keys.
 
     For an address without an account, the response is that of a stable decoy account.
     """
@@ -60,7 +60,7 @@ def login(*, body: LoginIn) -> LoginAnswer:
     """Start a session.
 
     With `cookies`, the tokens are set as cookies (`__Host-vaultr_access`, `__Host-vaultr_refresh`)
-    for pages of this server alone. A request that may change something must then repeat the cookie
+    for pages of this server only. A request that may change something must then repeat the cookie
     `__Host-vaultr_csrf` in `X-CSRF-Token`. No request may carry both cookies and a bearer token.
     """
     if body.cookies:
@@ -90,9 +90,9 @@ def login(*, body: LoginIn) -> LoginAnswer:
 def refresh(*, body: RefreshIn) -> RefreshOut:
     """Replace a refresh token by its successor, and return a new access token.
 
-    After a lost response, the same token may be sent again for 30 seconds, until the successor is
-    used. Later use of a replaced token ends the session. For a browser, the tokens are cookies, and
-    `X-CSRF-Token` is required.
+    After a lost response, the same token can be sent again for 30 seconds, unless its successor was
+    used. Any later use of a replaced token ends the session. For a browser, the tokens are cookies,
+    and `X-CSRF-Token` is required.
     """
     cookie = session_cookies.refresh_token()
     if body.refresh_token is None:

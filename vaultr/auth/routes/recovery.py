@@ -76,7 +76,7 @@ _PROOF: Final = re.compile(
 
 
 def prove_recovery(first: bytes) -> None:
-    """Check token and recovery key, with which a large body has to begin.
+    """Check token and recovery key, which a large body must begin with.
 
     :raises BadRequest: it does not begin with these two members.
     """

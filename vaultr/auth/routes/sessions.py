@@ -55,7 +55,7 @@ def logout_all() -> None:
 
 
 def _position(parts: Sequence[str | int] | None) -> tuple[datetime, UUID] | None:
-    """Return start and id of the session that a cursor names."""
+    """Return start and id of the session in a cursor."""
     if parts is None:
         return None
     microseconds, session_id = parts
