@@ -1,7 +1,7 @@
-"""The form of a backup before it is sealed: a tar of the dump, in parts, and the manifest.
+"""The format of a backup before it is sealed: a tar with the dump, in parts, and the manifest.
 
-The size of a dump is known only at its end, but a tar states the size of each member first. So the
-dump is cut into parts: ``cat dump/*`` joins them again.
+The size of a dump is known only at its end, but in a tar each member's size comes first. So the
+dump is split into parts, which ``cat dump/*`` joins again.
 """
 
 import hashlib
@@ -17,15 +17,15 @@ PART_BYTES: Final = 1024 * 1024
 MANIFEST: Final = "manifest.json"
 _PART: Final = "dump/"
 _BLOCK: Final = tarfile.BLOCKSIZE
-_MAGIC_AT: Final = 257  # of a tar header
+_MAGIC_AT: Final = 257  # bytes of a tar header
 _LARGEST_MANIFEST: Final = 16 * 1024 * 1024
 
 
 class ArchiveSource:
-    """A file to read: the archive of a dump that is still being made.
+    """A file to read: the archive of a dump that is still being created.
 
-    :param tables: returns the digests of the tables, once the dump is read.
-    :ivar error: what the dump's source raised, which the reader may wrap.
+    :param tables: returns the digests of the tables, after the dump is read.
+    :ivar error: the error that the dump's source raised; the reader may wrap it.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ArchiveSource:
 
 
 def _parts(dump: Iterable[bytes]) -> Iterator[bytes]:
-    """Join and cut what a program writes into parts of one size; the last one may be shorter."""
+    """Split the output of a program into parts of one size; the last one may be shorter."""
     buffer = bytearray()
     for piece in dump:
         buffer += piece
@@ -91,10 +91,10 @@ def _parts(dump: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class ArchiveReader:
-    """A file to write an archive to: passes the dump on, and keeps the manifest.
+    """A file to write an archive to: forwards the dump, and keeps the manifest.
 
-    :param on_dump: receives the dump, piece by piece.
-    :ivar error: what this raised, which the writer may wrap.
+    :param on_dump: receives the dump, chunk by chunk.
+    :ivar error: the error that this raised; the writer may wrap it.
     """
 
     def __init__(self, on_dump: Callable[[bytes], object]) -> None:
@@ -110,7 +110,7 @@ class ArchiveReader:
         self._ended = False
 
     def write(self, data: bytes) -> int:
-        """Take the next bytes of the archive.
+        """Process the next bytes of the archive.
 
         :raises InvalidBackup: this is not an archive of a backup.
         """
@@ -126,12 +126,12 @@ class ArchiveReader:
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing: nothing is held back."""
+        """Do nothing: no bytes are buffered."""
 
     def finished(self) -> Manifest:
         """Return the manifest.
 
-        :raises InvalidBackup: the archive is incomplete, or the dump is not the manifest's.
+        :raises InvalidBackup: the archive is incomplete, or the dump does not match the manifest.
         """
         if not self._ended or not self._manifest:
             raise InvalidBackup("The backup is incomplete: its end is missing. Use another one.")
@@ -184,13 +184,13 @@ class ArchiveReader:
 
 
 def looks_like_archive(beginning: bytes) -> bool:
-    """Check whether a file begins as an archive that is not sealed."""
+    """Check whether a file begins like an unsealed archive."""
     named = beginning.startswith((_PART.encode(), MANIFEST.encode()))
     return named and beginning[_MAGIC_AT:].startswith(b"ustar")
 
 
 def own_error(*parts: ArchiveSource | ArchiveReader) -> BackupError | OSError | None:
-    """Return the error that a library wrapped, if one of ours was its cause."""
+    """Return the error of ours that a library wrapped, if there is one."""
     for part in parts:
         if isinstance(part.error, BackupError | OSError):
             return part.error

@@ -1,4 +1,4 @@
-"""Backups in a bucket (S3, or what speaks like it); needs the extra `s3`.
+"""Backups in an S3 bucket or a compatible one; needs the extra `s3`.
 
 boto3 reads region, credentials and endpoint from the usual AWS variables and roles.
 """
@@ -24,9 +24,9 @@ _MISSING: Final = {"404", "NoSuchKey", "NotFound"}
 
 
 class Bucket:
-    """A bucket and a prefix. An upload that is cut off leaves no object.
+    """A bucket and a prefix. An interrupted upload leaves no object.
 
-    :param settings: its PRIVATE_CA is trusted, too; None for what boto3 trusts by default.
+    :param settings: its PRIVATE_CA is trusted too; None for boto3's defaults.
     """
 
     def __init__(self, bucket: str, prefix: str, settings: Settings | None = None) -> None:
@@ -58,7 +58,7 @@ class Bucket:
         return [Stored(name, found[name], f"{name}{VERIFIED}" in found) for name in names]
 
     def write(self, name: str, produce: Callable[[Writer], None]) -> int:
-        """Upload in parts while it is being produced; an error aborts the upload."""
+        """Upload in parts while the backup is being created; an error aborts the upload."""
         receiver, sender = os.pipe()
         with open(sender, "wb") as target, open(receiver, "rb") as source:
             counted = _Counted(target)
@@ -80,7 +80,7 @@ class Bucket:
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[Reader]:
-        """Download a backup while it is read."""
+        """Download a backup while it is being read."""
         with self._reported(name):
             found = self._client.get_object(Bucket=self._bucket, Key=f"{self._prefix}{name}")
         with contextlib.closing(found["Body"]) as body, self._reported(name):
@@ -106,7 +106,7 @@ class Bucket:
         """Do nothing: a lifecycle rule of the bucket removes incomplete uploads."""
 
     def _locked(self, name: str) -> bool:
-        """Check whether the object lock of a backup has not ended yet."""
+        """Check whether the object lock of a backup is still active."""
         with self._reported(name):
             head = self._client.head_object(Bucket=self._bucket, Key=f"{self._prefix}{name}")
         until: datetime | None = head.get("ObjectLockRetainUntilDate")
@@ -146,13 +146,13 @@ class Bucket:
 
 
 def _code(error: Exception) -> str:
-    """Return the code of an error of S3, or the kind of another one."""
+    """Return S3's error code, or the class of another error."""
     response: Mapping[str, Any] = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code") or type(error).__name__)
 
 
 class _Counted:
-    """A file that counts what is written."""
+    """A file that counts the bytes written to it."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -169,7 +169,7 @@ class _Counted:
 
 
 class _Upload(threading.Thread):
-    """Upload what arrives through a pipe, unless its end comes before `complete`."""
+    """Uploads what arrives through a pipe; fails if the pipe ends before `complete`."""
 
     def __init__(self, client: Any, bucket: str, key: str, source: Any) -> None:
         super().__init__(name="vaultr-upload", daemon=True)
@@ -179,11 +179,11 @@ class _Upload(threading.Thread):
         self._complete = False
 
     def complete(self) -> None:
-        """Allow the upload to end: everything was written."""
+        """Allow the upload to end, because everything was written."""
         self._complete = True
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next bytes; the end only if the whole backup was written."""
+        """Return the next bytes; report the end only if the whole backup was written."""
         piece: bytes = self._source.read(size)
         if not piece and not self._complete:
             raise EOFError("the backup was not completed")

@@ -1,4 +1,4 @@
-"""Look for the markers of a canary in everything that the server stores."""
+"""Search everything that the server stores for the markers of a canary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ _MOST_BYTES: Final = 1024 * 1024
 
 
 class NoCanaryFile(BackupError):
-    """The file has no markers."""
+    """The file contains no markers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Searched:
     """The result for one sink.
 
-    :ivar size: how many bytes were searched; None if the sink was not searched.
-    :ivar found: the names of the markers that were found.
-    :ivar note: what was searched, or why nothing was.
+    :ivar size: number of bytes searched; None if the sink was not searched.
+    :ivar found: names of the markers found.
+    :ivar note: what was searched, or why it was not.
     """
 
     sink: str
@@ -36,7 +36,7 @@ class Searched:
 def markers_of(path: Path) -> list[Marker]:
     """Return the markers in a file of `vaultr canary plant`.
 
-    :raises NoCanaryFile: it cannot be read, or is another file.
+    :raises NoCanaryFile: it cannot be read, or is not a canary file.
     """
     try:
         with path.open("rb") as file:

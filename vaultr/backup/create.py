@@ -1,4 +1,4 @@
-"""Make a backup: one snapshot of the database, its manifest, sealed and stored as a whole."""
+"""Create a backup: one snapshot of the database with a manifest, sealed and stored atomically."""
 
 import contextlib
 import shutil
@@ -49,13 +49,13 @@ class Created:
 
 
 def create(settings: Settings, location: Location) -> Created:
-    """Make a backup and record that; a second one at the same time waits for the first.
+    """Create a backup and record it. A second one at the same time waits for the first.
 
     :raises NotConfigured: in production without BACKUP_RECIPIENT, or without `pg_dump`.
     :raises LocationFailed: the location is full, not writable or not reachable.
     """
     keys = sealing.recipients(settings)
-    location.list()  # fails now, not after a long dump
+    location.list()  # fail now, not after a long dump
     with _alone():
         began = time.monotonic()
         location.remove_leftovers()
@@ -84,7 +84,7 @@ def _alone() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _snapshot(settings: Settings, now: datetime) -> Iterator[ArchiveSource]:
-    """Open one moment of the database as an archive to read."""
+    """Open a snapshot of the database as an archive to read."""
     if postgresql():
         with transaction(snapshot=True) as work, _of_postgresql(work, settings, now) as source:
             yield source
@@ -95,7 +95,7 @@ def _snapshot(settings: Settings, now: datetime) -> Iterator[ArchiveSource]:
 
 @contextlib.contextmanager
 def _of_postgresql(session: Session, settings: Settings, now: datetime) -> Iterator[ArchiveSource]:
-    """Dump the database, and compute the digests of its tables at the same time."""
+    """Dump the database, and compute the digests of its tables in parallel."""
     connection = session.connection()
     connection.exec_driver_sql(_NO_LIMITS)
 
@@ -116,7 +116,7 @@ def _of_sqlite(now: datetime) -> Iterator[ArchiveSource]:
     """Copy the database with SQLite's online backup, while others read and write it."""
     database = Path(str(db.engine.url.database))
     prefix = f".{database.name}-backup-"
-    for leftover in database.parent.glob(f"{prefix}*"):  # of a command that was killed
+    for leftover in database.parent.glob(f"{prefix}*"):  # left by a killed command
         shutil.rmtree(leftover, ignore_errors=True)
     with (
         tempfile.TemporaryDirectory(prefix=prefix, dir=database.parent) as folder,
@@ -137,9 +137,9 @@ def _of_sqlite(now: datetime) -> Iterator[ArchiveSource]:
 
 
 def _manifest(read: Callable[[str], Any], now: datetime, engine: str, server: str) -> Manifest:
-    """Return the manifest but for the tables.
+    """Return the manifest without the tables.
 
-    :param read: returns the first value of a query, in the snapshot.
+    :param read: returns the first value of a query in the snapshot.
     """
     revision = _revision(read)
     return Manifest(

@@ -1,7 +1,7 @@
-"""Count the rows of each table, with a digest that does not depend on their order.
+"""Count the rows of each table, and compute a digest that does not depend on their order.
 
-The digest of a row is the first half of its SHA-256; the digest of a table is the sum of both its
-64-bit numbers over all rows. A dump and a restore may order rows as they like.
+The digest of a row is the first half of its SHA-256, as two 64-bit numbers. The digest of a table
+is the sum of each over all rows, so that a dump and a restore may order rows differently.
 """
 
 import collections
@@ -18,7 +18,7 @@ from vaultr.backup import scratch
 from vaultr.backup.manifest import Manifest, TableDigest
 
 _WORD: Final = 8
-# The text of a row depends on these, which a server or a role may have set otherwise.
+# The text of a row depends on these settings, which may differ by server or role.
 _AS_TEXT: Final = (
     "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL bytea_output = 'hex';"
     " SET LOCAL extra_float_digits = 1; SET LOCAL jit = off"
@@ -27,7 +27,7 @@ _NO_LIMITS: Final = (
     "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
     " SET LOCAL idle_in_transaction_session_timeout = 0"
 )
-# The largest one begins first, so that no connection works on it when all others are idle.
+# Begin with the largest table, so that it is not the last one to finish.
 _TABLES: Final = (
     "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
     " ORDER BY pg_relation_size(format('public.%I', tablename)::regclass) DESC, tablename"
@@ -45,12 +45,12 @@ _SQLITE_TABLES: Final = (
 def computed(
     url: str, *, snapshot: str | None = None, connections: int = 1
 ) -> Iterator[Callable[[], dict[str, TableDigest]]]:
-    """Compute the digests of all tables of PostgreSQL while the block does something else.
+    """Compute the digests of all PostgreSQL tables in parallel with the block.
 
-    Yield a function that waits for them. What is not computed when the block ends is cancelled.
+    Yield a function that waits for them. Unfinished ones are cancelled when the block ends.
 
     :param snapshot: an exported snapshot, whose transaction is open.
-    :param connections: so many tables are read at the same time, each by one processor.
+    :param connections: number of tables read in parallel, each with one processor.
     """
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(_reading(url, snapshot)) for _ in range(connections)]
@@ -83,7 +83,7 @@ def _reading(url: str, snapshot: str | None) -> Iterator[sa.Connection]:
 
 def _of_tables(connection: sa.Connection, todo: collections.deque[str]) -> dict[str, TableDigest]:
     found = {}
-    with contextlib.suppress(IndexError):  # nothing is left to do
+    with contextlib.suppress(IndexError):  # no table is left
         while True:
             name = todo.popleft()
             found[name] = _of_table(connection, name)
@@ -142,7 +142,7 @@ def _joined(*sums: int) -> str:
 def differences(
     manifest: Manifest, tables: Mapping[str, TableDigest], constraints: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield how restored tables differ from those of a manifest."""
+    """Yield the differences between restored tables and those of a manifest."""
     for name, then in manifest.tables.items():
         now = tables.get(name)
         if now is None:

@@ -1,4 +1,4 @@
-"""Practise a disaster: restore the newest backup from nothing, and measure what that takes."""
+"""Practise a disaster: restore the newest backup from scratch, and measure how long that takes."""
 
 import time
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from vaultr.settings.model import Settings
 class Drill:
     """The result of a drill.
 
-    :ivar seconds: from nothing to a verified database: the measured RTO.
-    :ivar rpo_seconds: the age of the newest backup, whose later writes would be lost.
-    :ivar problem: why it failed; empty if it did not.
+    :ivar seconds: time from nothing to a verified database: the measured RTO.
+    :ivar rpo_seconds: age of the newest backup; later writes would be lost.
+    :ivar problem: why the drill failed; empty if it succeeded.
     """
 
     ok: bool

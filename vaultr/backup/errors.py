@@ -1,4 +1,4 @@
-"""Errors of backup commands; each says what happened and what to do next."""
+"""Errors of backup commands. Each says what happened and what to do next."""
 
 from vaultr.errors import Conflict
 

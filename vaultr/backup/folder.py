@@ -1,4 +1,4 @@
-"""Backups in a folder: files with mode 0600, written under another name and renamed."""
+"""Backups in a folder: files with mode 0600, written under a temporary name and renamed."""
 
 import contextlib
 import errno
@@ -31,7 +31,7 @@ class Folder:
         return [Stored(name, found[name], f"{name}{VERIFIED}" in found) for name in names]
 
     def write(self, name: str, produce: Callable[[Writer], None]) -> int:
-        """Write under another name, wait for the disk, then rename."""
+        """Write under a temporary name, flush to disk, then rename."""
         partial = self._path / f".{name}{_PARTIAL}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
@@ -56,14 +56,14 @@ class Folder:
             yield file
 
     def mark_verified(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Write a file beside the backup."""
+        """Write a marker file beside the backup."""
         text = json.dumps(dict(facts), default=str).encode()
         with contextlib.suppress(FileNotFoundError):
             (self._path / f".{name}{VERIFIED}{_PARTIAL}").unlink()
         self.write(f"{name}{VERIFIED}", lambda file: file.write(text))
 
     def remove(self, name: str) -> bool:
-        """Remove the backup first, so that no file is listed as verified that is not there."""
+        """Remove the backup first, so that no missing file is listed as verified."""
         with self._reported("be changed"):
             (self._path / name).unlink(missing_ok=True)
             (self._path / f"{name}{VERIFIED}").unlink(missing_ok=True)
@@ -71,7 +71,7 @@ class Folder:
         return True
 
     def remove_leftovers(self) -> None:
-        """Remove partial files older than a day, and marks of backups that are gone."""
+        """Remove partial files older than a day, and marker files without a backup."""
         with self._reported("be read"):
             for path in list(self._path.iterdir()):
                 if path.name.startswith(".vaultr-") and path.name.endswith(_PARTIAL):

@@ -1,4 +1,4 @@
-"""Find the location of the backups: a folder or a bucket."""
+"""Find the location of backups: a folder or a bucket."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ from vaultr.settings.model import current_settings
 
 
 def location(folder: Path | None) -> Location:
-    """Return the location to use: ``folder``, otherwise BACKUP_LOCATION.
+    """Return the location of backups: ``folder``, or else BACKUP_LOCATION.
 
     :raises NotConfigured: neither is set.
     """

@@ -1,4 +1,4 @@
-"""The manifest of a backup: what must be there after a restore, and which keys that needs."""
+"""The manifest of a backup: what a restored database must contain, and which keys it needs."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class TableDigest:
-    """The rows of a table: how many, and a digest that does not depend on their order."""
+    """The rows of a table: their number, and a digest that does not depend on their order."""
 
     rows: int
     digest: str
@@ -21,7 +21,7 @@ class TableDigest:
 
 @dataclass(frozen=True, slots=True)
 class NeededKey:
-    """A server key that the data needs, by its setting, its id and its fingerprint."""
+    """A server key that the data needs: its setting, id and fingerprint."""
 
     name: str
     id: str
@@ -66,7 +66,7 @@ class Manifest:
     def decode(cls, text: bytes) -> "Manifest":
         """Read a manifest.
 
-        :raises InvalidBackup: it is malformed, or of a format that this version does not know.
+        :raises InvalidBackup: it is malformed, or has a format that this version does not know.
         """
         try:
             facts: dict[str, Any] = json.loads(text)

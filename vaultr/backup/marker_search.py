@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-SHORTEST: Final = 4  # bytes: shorter values and forms are everywhere, and are not searched
+SHORTEST: Final = 4  # bytes: shorter values and forms occur everywhere, and are not searched
 _LONGEST_START: Final = 8
 _FEW_STARTS: Final = 400
 _DEPTH: Final = 3  # a compressed file in a compressed archive in a compressed file
@@ -28,11 +28,11 @@ _LONGEST_SIGNATURE: Final = 512  # bytes: a zip header with the name of its file
 
 
 def forms(value: str | bytes) -> set[bytes]:
-    """Return the forms in which a value may be stored, without those that are too short."""
+    """Return the forms in which a value may be stored, except those that are too short."""
     raw = value if isinstance(value, bytes) else value.encode()
     found = {raw, raw.hex().encode(), raw.hex().upper().encode()}
     for offset in range(_BASE64_OFFSETS):
-        # What surrounds the value decides its first and last characters: those are left out.
+        # Leave out the first and last characters, because they depend on what surrounds the value.
         text = base64.b64encode(bytes(offset) + raw)
         middle = text[(offset * 8 + 5) // 6 : (offset + len(raw)) * 8 // 6]
         found |= {middle, middle.replace(b"+", b"-").replace(b"/", b"_")}
@@ -44,13 +44,13 @@ def forms(value: str | bytes) -> set[bytes]:
         found.add(value.encode("unicode_escape"))
         for is_ascii in (False, True):
             once = json.dumps(value, ensure_ascii=is_ascii)[1:-1]
-            twice = json.dumps(once, ensure_ascii=is_ascii)[1:-1]  # JSON in a text in JSON
+            twice = json.dumps(once, ensure_ascii=is_ascii)[1:-1]  # JSON inside a JSON string
             found |= {once.encode(), twice.encode()}
     return {form for form in found if len(form) >= SHORTEST}
 
 
 class _Index:
-    """All forms of all values, by how they begin."""
+    """All forms of all values, indexed by their beginning."""
 
     def __init__(self, values: Mapping[str, str | bytes]) -> None:
         listed = [(form, name) for name, value in values.items() for form in forms(value)]
@@ -62,14 +62,14 @@ class _Index:
             self._by_start.setdefault(form[: self._length], []).append((form, name))
 
     def names_in(self, heap: bytes) -> Iterator[str]:
-        """Yield the name of a value whenever a form of it is in ``heap``."""
+        """Yield the name of a value for each of its forms in ``heap``."""
         for place, start in self._places(heap):
             for form, name in self._by_start[start]:
                 if heap.startswith(form, place):
                     yield name
 
     def _places(self, heap: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield where a form may begin; one pass for each start, or one for very many starts."""
+        """Yield where a form may begin: one pass for each beginning, or a single one for many."""
         if len(self._by_start) > _FEW_STARTS:
             for place in range(len(heap) - self._length + 1):
                 start = heap[place : place + self._length]
@@ -86,8 +86,8 @@ class _Index:
 class Search:
     """A search in a stream of any length, with little memory.
 
-    :ivar found: the names of the values that were found.
-    :ivar size: how many bytes were searched, before they were decompressed.
+    :ivar found: names of the values found.
+    :ivar size: number of bytes searched, before decompression.
     """
 
     def __init__(self, values: Mapping[str, str | bytes]) -> None:
@@ -107,7 +107,7 @@ class Search:
 
 
 class _Stream:
-    """The bytes of one stream, or of a compressed stream that was found in it."""
+    """The bytes of one stream, or of a compressed stream found in it."""
 
     def __init__(self, index: _Index, found: set[str], depth: int) -> None:
         self._index, self._found, self._depth = index, found, depth
@@ -130,9 +130,9 @@ class _Stream:
         self._inner, self._tail = [], b""
 
     def _unpack(self, heap: bytes, end: int) -> None:
-        """Begin to unpack what has a signature before ``end``; the rest comes again later."""
+        """Start unpacking data with a signature before ``end``; later data is passed again."""
         if not self._depth:
-            return  # a stream that unpacks to itself never ends
+            return  # a stream that unpacks to itself would never end
         for sign in _SIGNATURE.finditer(heap):
             if sign.start() >= end:
                 return
@@ -167,8 +167,8 @@ class _Unpacking:
         self._unpack = unpack
 
     def feed(self, data: bytes) -> bool:
-        """Unpack the next bytes; return False at the end, or if they are something else."""
-        # Damaged, or no compressed data at all: what came out before the error was searched.
+        """Unpack the next bytes; return False at the end, or if they are not compressed data."""
+        # Damaged, or not compressed data: the output before the error was searched.
         with contextlib.suppress(zlib.error, lzma.LZMAError, OSError, EOFError):
             while True:
                 self._stream.feed(self._unpack.decompress(data, _PIECE_BYTES))
@@ -181,12 +181,12 @@ class _Unpacking:
         return False
 
     def end(self) -> None:
-        """Search what is held back; the rest of the stream is missing."""
+        """Search the buffered bytes; the rest of the stream is missing."""
         self._stream.end()
 
 
 def found_in(values: Iterable[str], heap: bytes) -> set[str]:
-    """Return the values, of four and more characters, that are in ``heap`` in any form."""
+    """Return the values, of at least four characters, that ``heap`` contains in any form."""
     search = Search({value: value for value in values if len(value) >= SHORTEST})
     search.feed(heap)
     search.end()

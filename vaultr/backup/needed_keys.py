@@ -11,7 +11,7 @@ from vaultr.settings.types import KEY_SETS
 def needed() -> tuple[NeededKey, ...]:
     """Return the keys that the data of the current database needs.
 
-    :raises KeysMissing: this server has not all of them, so it cannot state their fingerprints.
+    :raises KeysMissing: this server lacks some of them, so it cannot compute their fingerprints.
     """
     found, missing = [], []
     for name in KEY_SETS:
@@ -32,7 +32,7 @@ def needed() -> tuple[NeededKey, ...]:
 def check(keys: tuple[NeededKey, ...]) -> None:
     """Check that this server has the keys that a backup needs.
 
-    :raises KeysMissing: some are absent, or others have their ids.
+    :raises KeysMissing: some keys are missing, or have the same id but another content.
     """
     absent = [key for key in keys if key.id not in _keys(key.name)]
     if absent:

@@ -1,4 +1,4 @@
-"""Run `pg_dump`, and `pg_restore` into `psql`; passwords never stand on a command line."""
+"""Run `pg_dump`, and `pg_restore` into `psql`. Passwords are never on a command line."""
 
 import concurrent.futures
 import contextlib
@@ -28,9 +28,9 @@ _VERSION: Final = re.compile(r"\) (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where libpq connects to.
+    """The server and database that libpq connects to.
 
-    :ivar uri: without the password, so that it can stand in a process list.
+    :ivar uri: without the password, because process lists are public.
     :ivar environ: with the password, if the URL has one.
     """
 
@@ -54,7 +54,7 @@ class Address:
 
 
 def check_version(server_version: int) -> None:
-    """Check that `pg_dump` knows the server.
+    """Check that `pg_dump` supports the server's version.
 
     :param server_version: as ``server_version_num``, such as 170005.
     :raises NotConfigured: a program is missing, or the server is newer.
@@ -77,12 +77,12 @@ def _found(program: str) -> str:
 
 
 def dump(address: Address, snapshot: str) -> Iterator[bytes]:
-    """Dump the database as of an exported snapshot, and yield the dump piece by piece.
+    """Dump the database from an exported snapshot, and yield the dump in chunks.
 
-    :raises ProgramFailed: with the last line that `pg_dump` wrote.
+    :raises ProgramFailed: with the last line of `pg_dump`'s messages.
     """
     command = [_found("pg_dump"), "--format=custom", "--no-owner", "--no-privileges"]
-    # Most of it is sealed data in hex: level 1 takes a third of the time of 6.
+    # Most of it is sealed data in hex: level 1 takes a third of the time of level 6.
     command += ["--compress=1"]
     command += [f"--snapshot={snapshot}", f"--dbname={address.uri}", "--no-password"]
     with _started(command, address, stdout=subprocess.PIPE) as (process, messages):
@@ -93,9 +93,9 @@ def dump(address: Address, snapshot: str) -> Iterator[bytes]:
 
 
 def dump_as_script(address: Address) -> Iterator[bytes]:
-    """Dump the database as an SQL script, which is not compressed, piece by piece.
+    """Dump the database as an uncompressed SQL script, in chunks.
 
-    :raises ProgramFailed: with the last line that `pg_dump` wrote.
+    :raises ProgramFailed: with the last line of `pg_dump`'s messages.
     """
     command = [_found("pg_dump"), "--format=plain", f"--dbname={address.uri}", "--no-password"]
     with _started(command, address, stdout=subprocess.PIPE) as (process, messages):
@@ -107,10 +107,10 @@ def dump_as_script(address: Address) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def unpacked(on_script: Callable[[bytes], object]) -> Iterator[Callable[[bytes], object]]:
-    """Turn a dump into an SQL script; yield what takes the dump, piece by piece.
+    """Convert a dump to an SQL script; yield a function that takes the dump in chunks.
 
     :param on_script: receives the script in another thread, which ends with the block.
-    :raises ProgramFailed: with the last line that `pg_restore` wrote.
+    :raises ProgramFailed: with the last line of `pg_restore`'s messages.
     """
     address = Address("", {"LC_ALL": "C"})
     command = [_found("pg_restore"), "--file=-"]
@@ -125,9 +125,9 @@ def unpacked(on_script: Callable[[bytes], object]) -> Iterator[Callable[[bytes],
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             passed = pool.submit(pass_on)
             try:
-                with contextlib.suppress(BrokenPipeError):  # the exit code says why
+                with contextlib.suppress(BrokenPipeError):  # the exit code shows the reason
                     yield _pipe(process.stdin).write
-            finally:  # otherwise the thread would wait for the rest
+            finally:  # otherwise the thread would wait for more input
                 with contextlib.suppress(BrokenPipeError):
                     _pipe(process.stdin).close()
             passed.result()
@@ -137,7 +137,7 @@ def unpacked(on_script: Callable[[bytes], object]) -> Iterator[Callable[[bytes],
 class Loader:
     """`pg_restore` into `psql`, in one transaction: all of a dump, or nothing.
 
-    `pg_restore` could connect itself, but on a server older than 17 it fails (see above).
+    `pg_restore` could connect itself, but fails on a server older than 17 (see above).
     """
 
     def __init__(self, address: Address) -> None:
@@ -164,9 +164,9 @@ class Loader:
         return self
 
     def write(self, piece: bytes) -> None:
-        """Pass the next piece of the dump on.
+        """Forward the next chunk of the dump.
 
-        :raises ProgramFailed: a program ended early, with the last line that it wrote.
+        :raises ProgramFailed: a program ended early; with the last line of its messages.
         """
         try:
             _pipe(self._restore.stdin).write(piece)
@@ -177,7 +177,7 @@ class Loader:
     def finish(self) -> None:
         """Wait until everything is committed.
 
-        :raises ProgramFailed: with the last line that a program wrote; nothing is stored.
+        :raises ProgramFailed: with the last line of a program's messages; nothing is stored.
         """
         self._finish()
 
@@ -185,14 +185,14 @@ class Loader:
         with contextlib.suppress(BrokenPipeError):
             _pipe(self._restore.stdin).close()
         self._pump.join()
-        # A failed psql stops pg_restore too, so its message is the cause.
+        # If psql fails, pg_restore stops too, so psql's message is the cause.
         _check("psql", self._psql, self._psql_messages)
         _check("pg_restore", self._restore, self._restore_messages)
 
     def _pass_on(self) -> None:
         source, target = _pipe(self._restore.stdout), _pipe(self._psql.stdin)
-        # The script commits only after pg_restore has succeeded: if this process is killed, psql
-        # comes to the end of its input without COMMIT.
+        # The script commits only after pg_restore has succeeded. If this process is killed, psql's
+        # input ends without COMMIT.
         try:
             target.write(b"BEGIN;\n")
             beginning = b""
@@ -218,7 +218,7 @@ class Loader:
 def _started(
     command: list[str], address: Address, **pipes: Any
 ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """Start a program whose messages go to a file; end it with the block."""
+    """Start a program that writes its messages to a file; end it with the block."""
     environ = {**os.environ, **address.environ}
     with tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(command, env=environ, stderr=messages, **pipes)

@@ -1,4 +1,4 @@
-"""Restore a backup into an empty database, with roles and rights as roles.sql grants them."""
+"""Restore a backup into an empty database, with the roles and rights of roles.sql."""
 
 import time
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _CURRENT: Final = (
 class Restored:
     """A restored database.
 
-    :ivar new_roles: roles that were created, which have no password yet.
+    :ivar new_roles: new roles, which have no password yet.
     :ivar roles: whether the database has the three roles and their rights.
     """
 
@@ -45,11 +45,11 @@ class Restored:
 
 
 def target_url(into: str, password_file: Path | None) -> str:
-    """Return the URL to restore into.
+    """Return the URL of the database to restore into.
 
-    :param password_file: contains the password; without it libpq looks where it usually does
-        (PGPASSWORD, PGPASSFILE, ~/.pgpass).
-    :raises TargetUnusable: the URL has a password, or is none.
+    :param password_file: contains the password; without it libpq uses its defaults (PGPASSWORD,
+        PGPASSFILE, ~/.pgpass).
+    :raises TargetUnusable: the URL is invalid, or contains a password.
     """
     if not into.startswith(("postgresql://", "postgres://", "sqlite:///")):
         raise TargetUnusable("--into must begin with postgresql:// or sqlite:///.")
@@ -75,9 +75,10 @@ def target_url(into: str, password_file: Path | None) -> str:
 def restore(settings: Settings, location: Location, name: str, url: str) -> Restored:
     """Restore a backup, and compare every table with the manifest.
 
-    Everything that can be wrong is checked before the first row is written.
+    All checks run before the first row is written.
 
-    :raises TargetUnusable: the database is not empty, of another kind, or not ours to change.
+    :raises TargetUnusable: the database is not empty, is of another kind, or this role may not
+        change it.
     """
     began = time.monotonic()
     manifest = verify.inspect(settings, location, name)
@@ -106,10 +107,10 @@ def restore(settings: Settings, location: Location, name: str, url: str) -> Rest
 
 
 def _prepare(connection: sa.Connection) -> tuple[tuple[str, ...], str | None]:
-    """Check that the database is empty, and create roles and rights as roles.sql does.
+    """Check that the database is empty, and create roles and rights like roles.sql.
 
-    :return: the new roles, and the owner; None if this role may not create roles, and they do not
-        exist. Then the tables belong to the current role.
+    :return: the new roles, and the owner; None if the roles do not exist and this role may not
+        create them. Then the current role owns the tables.
     """
     if connection.scalar(sa.text(_TABLES)):
         raise TargetUnusable(
@@ -134,7 +135,7 @@ def _prepare(connection: sa.Connection) -> tuple[tuple[str, ...], str | None]:
 
 
 def _rights(connection: sa.Connection, *, superuser: bool) -> list[str]:
-    """Return the statements of roles.sql that come before the tables."""
+    """Return the statements of roles.sql that run before the tables are created."""
     quote = connection.dialect.identifier_preparer.quote
     database = quote(str(connection.scalar(sa.text("SELECT current_database()"))))
     user = quote(str(connection.scalar(sa.text("SELECT current_user"))))

@@ -1,4 +1,4 @@
-"""Remove old backups: all of some days stay, then one of each month."""
+"""Remove old backups: keep all of the last days, and one of each earlier month."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from vaultr.backup.storage import Location, Stored
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was removed, and what could not be removed yet."""
+    """Which backups were removed, and which could not be removed yet."""
 
     removed: tuple[str, ...]
     locked: tuple[str, ...]
@@ -21,10 +21,10 @@ def superfluous(
 ) -> list[Stored]:
     """Return the backups to remove, oldest first.
 
-    Never the newest one, and never the newest verified one.
+    The newest backup and the newest verified one are always kept.
 
-    :param keep_days: backups that are younger than this all stay.
-    :param keep_monthly: of older ones, the last of each month stays, for this many months.
+    :param keep_days: keep all backups younger than this.
+    :param keep_monthly: of older ones, keep the last of each month, for this many months.
     """
     ordered = sorted(stored, key=lambda one: one.name)
     keep = {one.name for one in ordered[-1:]}
@@ -39,7 +39,7 @@ def superfluous(
 def prune(
     location: Location, now: datetime, *, keep_days: int, keep_monthly: int, dry_run: bool = False
 ) -> Pruned:
-    """Remove superfluous backups; those that an object lock protects stay until it ends."""
+    """Remove superfluous backups; those under an object lock stay until it ends."""
     stored = location.list()
     chosen = superfluous(stored, now, keep_days=keep_days, keep_monthly=keep_monthly)
     removed: list[str] = []

@@ -1,4 +1,4 @@
-"""Databases to restore into for a while: made, used and dropped; leftovers are dropped too."""
+"""Scratch databases to restore into: create them, drop them, and drop leftovers."""
 
 import contextlib
 import fcntl
@@ -23,14 +23,14 @@ from vaultr.settings.model import Settings
 _PREFIX: Final = "vaultr_scratch_"
 _FOLDER: Final = "vaultr-scratch-"
 _IN_USE: Final = "in-use"
-_CONNECT_SECONDS: Final = 60  # a scratch database of this age has a connection of its command
+_CONNECT_SECONDS: Final = 60  # by this age, the command of a scratch database is connected to it
 
 
 @contextlib.contextmanager
 def connected(url: str, **options: Any) -> Iterator[sa.Connection]:
     """Connect once, without the limits of the server's pool.
 
-    :raises TargetUnusable: the database cannot be reached, with the reason but no password.
+    :raises TargetUnusable: the database cannot be reached; with the reason, but without a password.
     """
     plain, _ = engine.split_url(url)
     address = sa.make_url(plain)
@@ -48,9 +48,9 @@ def connected(url: str, **options: Any) -> Iterator[sa.Connection]:
 
 @contextlib.contextmanager
 def database(settings: Settings, kind: str) -> Iterator[str]:
-    """Make an empty database for a restore, and drop it afterwards; return its URL.
+    """Create an empty database for a restore, and drop it afterwards; yield its URL.
 
-    :param kind: ``postgresql`` or ``sqlite``, which the backup is of.
+    :param kind: ``postgresql`` or ``sqlite``, like the backup.
     :raises TargetUnusable: the role may not create databases.
     """
     with _of_postgresql(settings) if kind == "postgresql" else _of_sqlite() as url:
@@ -78,24 +78,24 @@ def _of_postgresql(settings: Settings) -> Iterator[str]:
                 " PostgreSQL server with a role that may (CREATEDB)."
             ) from None
         try:
-            with connected(url):  # while it is connected, no other command drops the database
+            with connected(url):  # while this command is connected, no other one drops the database
                 yield url
         finally:
             connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def _drop_leftovers(connection: sa.Connection) -> None:
-    """Drop databases whose command was killed: nobody is connected to them any more.
+    """Drop databases whose command was killed, so that nobody is connected to them.
 
-    PostgreSQL decides: without FORCE it drops no database that somebody is connected to. An
-    advisory lock would not do, because it is known only inside of the database it was taken in.
+    PostgreSQL decides: without FORCE it drops no database that has connections. An advisory lock
+    would not work, because it is visible only inside the database where it was taken.
     """
     names = sa.text("SELECT datname FROM pg_database WHERE datname LIKE 'vaultr\\_scratch\\_%'")
     for name in list(connection.scalars(names)):
         made = name.removeprefix(_PREFIX).partition("_")[0]
         if made.isdecimal() and time.time() - int(made) < _CONNECT_SECONDS:
-            continue  # its command may not be connected yet
-        with contextlib.suppress(sa.exc.DBAPIError):  # in use, or of another role
+            continue  # its command may not have connected yet
+        with contextlib.suppress(sa.exc.DBAPIError):  # in use, or owned by another role
             connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}"')
 
 
@@ -115,14 +115,14 @@ def _of_sqlite() -> Iterator[str]:
 
 @contextlib.contextmanager
 def loader(url: str, *, role: str | None = None) -> Iterator["Loader | SqliteLoader"]:
-    """Open a database to write a dump to."""
+    """Open a database to load a dump into."""
     target = SqliteLoader(url) if url.startswith("sqlite") else Loader(Address.of(url, role=role))
     with target:
         yield target
 
 
 class SqliteLoader:
-    """A new SQLite file that appears under its name when it is complete."""
+    """A new SQLite file that gets its name when it is complete."""
 
     def __init__(self, url: str) -> None:
         self._path = Path(str(sa.make_url(url).database))
@@ -136,14 +136,14 @@ class SqliteLoader:
 
     @contextlib.contextmanager
     def _reported(self) -> Iterator[None]:
-        """Name the file that cannot be written; else the location of the backup would be blamed."""
+        """Report the file that cannot be written; the error would blame the backup's location."""
         try:
             yield
         except OSError as error:
             raise TargetUnusable(f"{self._path} cannot be written: {error.strerror}") from None
 
     def write(self, piece: bytes) -> None:
-        """Write the next piece."""
+        """Write the next chunk."""
         with self._reported():
             self._file.write(piece)
 
@@ -163,14 +163,14 @@ class SqliteLoader:
             self._partial.rename(self._path)
 
     def __exit__(self, *_error: object) -> None:
-        with contextlib.suppress(OSError):  # a full disk was reported by the write
+        with contextlib.suppress(OSError):  # the write has already reported a full disk
             self._file.close()
         self._partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def opened(settings: Settings, url: str) -> Iterator[None]:
-    """Be in an app on a restored database, with the keys of ``settings``."""
+    """Open an app on a restored database, with the keys of ``settings``."""
     app = Flask("vaultr", root_path=str(Path(schema_version.__file__).parents[1]))
     app.config["SETTINGS"] = settings
     changed = settings.model_copy(update={"database_url": type(settings.database_url)(url)})

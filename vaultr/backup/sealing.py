@@ -1,6 +1,6 @@
 """Seal backups for age recipients, and open them with an identity.
 
-Who makes backups has only the recipients' public keys, and cannot open one.
+A process that makes backups has only the recipients' public keys, and cannot open them.
 """
 
 import re
@@ -25,7 +25,7 @@ class Reader(Protocol):
     """A file to read."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to ``size`` bytes; nothing at the end."""
+        """Return up to ``size`` bytes; an empty value at the end."""
 
 
 class Writer(Protocol):
@@ -35,11 +35,11 @@ class Writer(Protocol):
         """Write all of ``data``."""
 
     def flush(self) -> Any:
-        """Write what is held back."""
+        """Write the buffered bytes."""
 
 
 def recipients(settings: Settings) -> list[x25519.Recipient]:
-    """Return the public keys of BACKUP_RECIPIENT; none in development without it.
+    """Return the public keys of BACKUP_RECIPIENT; none if it is not set in development.
 
     :raises NotConfigured: one is invalid, or none is set in production.
     """
@@ -83,7 +83,7 @@ def _read_identities(path: Path) -> list[x25519.Identity]:
 
 
 def seal(source: ArchiveSource, target: Writer, keys: list[x25519.Recipient]) -> None:
-    """Write an archive to a file, sealed for all recipients; plain if there are none."""
+    """Write an archive to a file, sealed for all recipients, or unsealed if there are none."""
     if not keys:
         while piece := source.read(_COPY_BYTES):
             target.write(piece)
@@ -100,8 +100,9 @@ def open_archive(
 ) -> Manifest:
     """Read a backup from beginning to end, check that it is complete, and return its manifest.
 
-    :param on_dump: receives the dump, piece by piece, before the end was checked.
-    :raises InvalidBackup: it is no backup, incomplete, changed, or sealed for somebody else.
+    :param on_dump: receives the dump in chunks, before the end is checked.
+    :raises InvalidBackup: it is not a backup, or it is incomplete, changed, or sealed for another
+        key.
     :raises NotConfigured: it is sealed, and BACKUP_IDENTITY_FILE is missing.
     """
     beginning = _read_beginning(source)
@@ -149,7 +150,7 @@ def _read_beginning(source: Reader) -> bytes:
 
 
 class _Watched:
-    """A file that remembers why it could not be written, since the encryption wraps it."""
+    """A file that stores its write error, because the encryption would wrap it."""
 
     def __init__(self, file: Writer) -> None:
         self.error: OSError | None = None
@@ -170,9 +171,9 @@ class _Watched:
 
 
 class _Rewound:
-    """A file whose beginning was read already.
+    """A file whose beginning was already read.
 
-    :ivar error: what the file raised, which the decryption would wrap.
+    :ivar error: the error that the file raised, because the decryption would wrap it.
     """
 
     def __init__(self, beginning: bytes, rest: Reader) -> None:
@@ -181,7 +182,7 @@ class _Rewound:
         self._rest = rest
 
     def read(self, size: int = -1) -> bytes:
-        """Return up to ``size`` bytes; nothing at the end."""
+        """Return up to ``size`` bytes; an empty value at the end."""
         if self._beginning:
             size = len(self._beginning) if size < 0 else size
             taken, self._beginning = self._beginning[:size], self._beginning[size:]

@@ -1,6 +1,6 @@
 """Everything that a server writes, as streams of bytes to search.
 
-Nothing here opens an item: what is sealed is searched as it is stored.
+Nothing here opens an item: sealed values are searched in their stored form.
 """
 
 import contextlib
@@ -35,16 +35,16 @@ _PG_DUMP: Final = b"PGDMP"
 
 
 class SinkUnreadable(BackupError):
-    """A sink cannot be read, so nobody knows what is in it."""
+    """A sink cannot be read, so its content is unknown."""
 
 
 class NotSearched(Exception):
-    """This server has no such sink, or was not told where it is; the message says which."""
+    """This server has no such sink, or its place was not specified; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the sinks are that no setting names.
+    """Where to find the sinks that no setting names.
 
     :ivar metrics: files, or URLs that begin with ``http``.
     """
@@ -57,7 +57,7 @@ class Places:
 
 
 def database(settings: Settings, _places: Places, feed: Feed) -> str:
-    """Read every value of every table and, with SQLite, every page, free ones too."""
+    """Read every value of every table and, with SQLite, every page, including free ones."""
     url = settings.database_url.get_secret_value()
     if url.startswith("sqlite"):
         _read_pages(Path(str(sa.make_url(url).database)), feed)
@@ -71,7 +71,7 @@ def database(settings: Settings, _places: Places, feed: Feed) -> str:
 
 
 def _read_pages(database: Path, feed: Feed) -> None:
-    """Read a copy of the file: who closes the file itself would end the locks of its process."""
+    """Read a copy of the file: closing the file itself would release this process's locks on it."""
     with tempfile.TemporaryDirectory(prefix=".vaultr-search-", dir=database.parent) as folder:
         copy = Path(folder) / database.name
         copy.touch(0o600)
@@ -92,7 +92,7 @@ def _bytes_of(value: Any) -> bytes:
 
 
 def dump(settings: Settings, _places: Places, feed: Feed) -> str:
-    """Read what `pg_dump` writes, or SQLite's own dump."""
+    """Read the output of `pg_dump`, or SQLite's own dump."""
     url = settings.database_url.get_secret_value()
     if url.startswith("sqlite"):
         with contextlib.closing(sqlite3.connect(str(sa.make_url(url).database))) as connection:
@@ -131,7 +131,7 @@ def _value_of(client: Any, key: bytes) -> Any:
         b"stream": client.xrange,
     }
     kind = client.type(key)
-    if kind == b"none":  # it has expired
+    if kind == b"none":  # the key has expired
         return b""
     return readers[kind](key) if kind in readers else client.dump(key)
 
@@ -148,7 +148,7 @@ def _flat(value: Any) -> Iterator[bytes]:
 
 
 def logs(_settings: Settings, places: Places, feed: Feed) -> str:
-    """Read log files: of the server, the worker, the proxy, and what collects them."""
+    """Read log files of the server, the worker, the proxy and log collectors."""
     return _files(places.logs, feed, "--logs")
 
 
@@ -177,7 +177,7 @@ def emails(settings: Settings, places: Places, feed: Feed) -> str:
 
 
 def traces(_settings: Settings, places: Places, feed: Feed) -> str:
-    """Read traces as a collector has written them."""
+    """Read traces, as a collector wrote them."""
     return _files(places.traces, feed, "--traces")
 
 
@@ -219,7 +219,7 @@ def _unreadable(error: OSError) -> None:
 
 
 def _read_email(path: Path, feed: Feed) -> None:
-    """Read a message; base64 and quoted-printable break a marker over lines."""
+    """Read a message decoded, because base64 and quoted-printable split a marker over lines."""
     _read_file(path, feed)
     with path.open("rb") as file:
         message = email.message_from_bytes(file.read(_EMAIL_BYTES), policy=email.policy.compat32)
@@ -230,7 +230,7 @@ def _read_email(path: Path, feed: Feed) -> None:
 
 
 def backup(settings: Settings, places: Places, feed: Feed) -> str:
-    """Read the newest backup as it is stored and, with the identity, the dump inside."""
+    """Read the newest backup as stored and, with the identity, the dump inside."""
     if places.location is None:
         raise NotSearched("no location: set BACKUP_LOCATION, or use --dir")
     stored = places.location.list()
@@ -249,7 +249,7 @@ def backup(settings: Settings, places: Places, feed: Feed) -> str:
 
 
 def _read_archive(settings: Settings, source: sealing.Reader, feed: Feed) -> None:
-    """Read the dump as an SQL script: what `pg_dump` compresses is cut into blocks."""
+    """Read the dump as an SQL script, because `pg_dump` compresses it in blocks."""
     targets: list[Feed] = []
     with contextlib.ExitStack() as stack:
 

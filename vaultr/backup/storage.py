@@ -1,4 +1,4 @@
-"""What stores backups, and how they are named. A name appears when its file is complete."""
+"""The storage of backups, and their names. A name appears once its file is complete."""
 
 import contextlib
 import re
@@ -49,16 +49,16 @@ class Location(Protocol):
         """Remove a backup; return False if it is still locked."""
 
     def remove_leftovers(self) -> None:
-        """Remove what interrupted commands left behind."""
+        """Remove leftovers of interrupted commands."""
 
 
 def new_name(now: datetime, *, sealed: bool) -> str:
-    """Return a name for a new backup; later ones sort behind it."""
+    """Return a name for a new backup; later backups sort after earlier ones."""
     return f"vaultr-{now:{_MOMENT}}-{secrets.token_hex(3)}.tar{'.age' if sealed else ''}"
 
 
 def is_name(name: str) -> bool:
-    """Check whether a file is named like a backup."""
+    """Check whether a file name is that of a backup."""
     return bool(_NAME.fullmatch(name))
 
 

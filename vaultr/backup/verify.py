@@ -1,4 +1,4 @@
-"""Verify a backup: restore it into a scratch database, and compare everything with the manifest."""
+"""Verify a backup: restore it into a scratch database, and compare it with the manifest."""
 
 import contextlib
 import sqlite3
@@ -35,7 +35,7 @@ class Verified:
     seconds: float
 
     def facts(self) -> dict[str, object]:
-        """Return what is recorded with the milestone."""
+        """Return the facts that are recorded with the milestone."""
         return {
             "file": self.name,
             "seconds": round(self.seconds, 1),
@@ -45,12 +45,12 @@ class Verified:
 
 
 def verify(settings: Settings, location: Location, name: str) -> Verified:
-    """Verify a backup, and record that beside it and in the database.
+    """Verify a backup, and record that next to it and in the database.
 
     :raises VerificationFailed: the restored data differs from what was backed up.
-    :raises InvalidBackup: the file cannot be opened to its end.
+    :raises InvalidBackup: the file cannot be read to its end.
     :raises KeysMissing: this server lacks keys that the data needs.
-    :raises SchemaTooNew: this version is too old for its schema.
+    :raises SchemaTooNew: its schema is newer than this version.
     """
     began = time.monotonic()
     manifest = inspect(settings, location, name)
@@ -70,7 +70,7 @@ def verify(settings: Settings, location: Location, name: str) -> Verified:
 
 
 def inspect(settings: Settings, location: Location, name: str) -> Manifest:
-    """Read a backup to its end, and check what must hold before its first row is restored."""
+    """Read a backup to its end, and check everything that must hold before the restore."""
     with location.open(name) as source:
         manifest = sealing.open_archive(source, settings)
     newest = schema_version.known()[-1]
@@ -86,7 +86,7 @@ def inspect(settings: Settings, location: Location, name: str) -> Manifest:
 def load(
     settings: Settings, location: Location, name: str, url: str, *, role: str | None = None
 ) -> None:
-    """Restore a backup that was inspected into an empty database, all of it or nothing."""
+    """Restore an inspected backup into an empty database, completely or not at all."""
     with scratch.loader(url, role=role) as target, location.open(name) as source:
         sealing.open_archive(source, settings, target.write)
         target.finish()

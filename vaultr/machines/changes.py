@@ -1,7 +1,7 @@
 """Create, change and delete machines.
 
-Each change locks the account, then the vaults concerned in the order of their ids: a rotation, a
-new account key or a deletion runs before it or after it, never beside it.
+Each change locks the account, then the affected vaults in the order of their ids. So a rotation, a
+new account key or a deletion runs either before or after it.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,17 +37,17 @@ from vaultr.vault.service import Grant
 from vaultr.wire import field_types
 from vaultr.wire.preconditions import Precondition, etag
 
-# The owner gets an email so long before a machine expires.
+# How long before a machine expires its owner gets an email.
 NOTICE: Final = timedelta(days=7)
 
-# Deletes the stored responses of a machine; they belong to the HTTP layer.
+# Deletes the stored responses of a machine, which belong to the HTTP layer.
 DeleteResponses = Callable[[Session, UUID], None]
 
 _DELETE_RESPONSES: Final = AppSlot[DeleteResponses]("machines.delete_responses")
 
 
 def init_app(app: Flask, *, delete_responses: DeleteResponses) -> None:
-    """Store what deletes the stored responses of a machine."""
+    """Store the function that deletes a machine's stored responses."""
     _DELETE_RESPONSES.set(app, delete_responses)
     token_check.init_app(app)
 
@@ -84,7 +84,7 @@ def create_machine(actor: Actor, body: MachineNew, quota: int) -> MachineView:
         }
         try:
             work.execute(sa.insert(MACHINES), row)
-        except sa.exc.IntegrityError as error:  # another account has just taken the id
+        except sa.exc.IntegrityError as error:  # another account took the id at the same moment
             raise MachineExists from error
         vault.replace_grants(work, body.id, grants, event_id)
         return view_in(work, actor.account_id, body.id)
@@ -93,7 +93,7 @@ def create_machine(actor: Actor, body: MachineNew, quota: int) -> MachineView:
 def replace_machine(
     actor: Actor, machine_id: UUID, body: MachineEdit, expected: Precondition
 ) -> MachineView:
-    """Replace what the owner decided about a machine, with all its wraps.
+    """Replace everything that the owner can set about a machine, and all its wraps.
 
     With a new key its old token stops working immediately.
 
@@ -142,7 +142,7 @@ def delete_machine(actor: Actor, machine_id: UUID) -> None:
 
 
 def delete_all_of(work: Session, account_id: UUID) -> None:
-    """Delete all machines of an account that is locked; its vaults are deleted already."""
+    """Delete all machines of a locked account, whose vaults are already deleted."""
     mine = sa.select(MACHINES.c.id).where(MACHINES.c.account_id == account_id)
     for machine_id in work.scalars(mine.order_by(MACHINES.c.id)).all():
         _DELETE_RESPONSES.get()(work, machine_id)
@@ -162,7 +162,7 @@ def _revision(work: Session, account_id: UUID, machine_id: UUID) -> int:
 
 
 def _check_body(body: MachineNew | MachineEdit, grants: Sequence[Grant]) -> None:
-    """Check what can be decided from the body alone.
+    """Check the body, without the database.
 
     :raises NotSealed: a wrap cannot be ciphertext.
     :raises Unprocessable: it expires in the past, or lists a vault or a generation twice.
@@ -174,7 +174,7 @@ def _check_body(body: MachineNew | MachineEdit, grants: Sequence[Grant]) -> None
 
 
 def _check_id(work: Session, machine_id: UUID) -> None:
-    """Check that nobody has the id. An account's is as taken as a decoy's, so none is revealed."""
+    """Check that the id is free; accounts and decoys use ids alike, so none is revealed."""
     taken = work.scalar(sa.select(MACHINES.c.id).where(MACHINES.c.id == machine_id)) is not None
     if auth.is_account_id(work, machine_id) or taken:
         raise MachineExists
@@ -189,7 +189,7 @@ def _check_quota(work: Session, account_id: UUID, quota: int) -> None:
 
 
 def _decided(body: MachineIn) -> dict[str, Any]:
-    """Return the columns that the owner decides."""
+    """Return the columns that the owner sets."""
     return {
         "name": body.name,
         "networks": " ".join(body.networks) if body.networks else None,

@@ -1,4 +1,4 @@
-"""Machines that expire: tell their owners a week before, and count those that have expired."""
+"""Machines that expire: email their owners a week before, and count expired ones."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -57,7 +57,7 @@ def count_machines() -> MachineCounts:
 
 
 def summaries(account_id: UUID) -> list[dict[str, str | None]]:
-    """Return what an operator may see of an account's machines: no name, no vault, no network."""
+    """Return what operators may see of an account's machines: no name, vault or network."""
     query = sa.select(MACHINES).where(MACHINES.c.account_id == account_id)
     with reading() as work:
         rows = work.execute(query.order_by(MACHINES.c.created_at, MACHINES.c.id)).all()

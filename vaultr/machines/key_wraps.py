@@ -1,4 +1,4 @@
-"""The keys of machines, sealed under an account's key, which `rewrap` lists and replaces."""
+"""The keys of machines, sealed under an account's key, for `rewrap`."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -36,7 +36,7 @@ class MachineKeyWraps:
     def replace_wraps(
         session: Session, account_id: UUID, wraps: Mapping[tuple[UUID, int], bytes], event_id: UUID
     ) -> None:
-        """Replace the wrap of each machine; the token and the rights do not change."""
+        """Replace the wrap of each machine; tokens and rights stay the same."""
         statement = (
             sa.update(MACHINES)
             .where(MACHINES.c.account_id == account_id, MACHINES.c.id == sa.bindparam("machine_id"))

@@ -1,4 +1,4 @@
-"""List and show machines: to their owner, and each to itself."""
+"""List and show machines, to their owner and to themselves."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -45,7 +45,7 @@ def list_machines(
 
 
 def archive_machines(work: Session, account_id: UUID) -> Iterator[str]:
-    """Yield the machines of an account as JSON, each read by itself, for its archive."""
+    """Yield the machines of an account as JSON, one at a time, for its archive."""
     mine = sa.select(MACHINES).where(MACHINES.c.account_id == account_id).order_by(MACHINES.c.id)
     for row in work.execute(mine).all():
         yield _view(row, vault.grants_of(work, [row.id])[row.id]).model_dump_json()
@@ -61,7 +61,7 @@ def show_machine(actor: Actor, machine_id: UUID) -> MachineView:
 
 
 def view_in(work: Session, account_id: UUID, machine_id: UUID) -> MachineView:
-    """Return a machine as the running transaction sees it.
+    """Return a machine as the current transaction sees it.
 
     :raises MachineNotFound: the account has no such machine.
     """
@@ -73,7 +73,7 @@ def view_in(work: Session, account_id: UUID, machine_id: UUID) -> MachineView:
 
 
 def show_self(actor: Actor) -> MachineSelfView:
-    """Return to a machine what it needs to open its vaults.
+    """Return what a machine needs to open its vaults.
 
     :raises MachineNotFound: the actor is a human user.
     :raises Unauthenticated: the machine was deleted after authentication.

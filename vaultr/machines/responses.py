@@ -21,7 +21,7 @@ class MachineVaultView(Out):
 
 
 class MachineView(Out):
-    """A machine. Without `networks` it may be used from any address."""
+    """A machine. Without `networks` it can be used from any address."""
 
     id: Id
     name: str

@@ -1,4 +1,4 @@
-"""`/api/v1/machines`: machines of an account, and what a machine learns about itself."""
+"""`/api/v1/machines`: an account's machines, and what a machine can read about itself."""
 
 from typing import cast
 from uuid import UUID
@@ -52,7 +52,7 @@ def list_machines(*, query: Page) -> MachineList:
     returns=MachineView,
 )
 def create_machine(*, body: MachineNew) -> Answer:
-    """Create a machine. Your client draws its token, and sends only what is derived from it.
+    """Create a machine. Your client generates its token, and sends only values derived from it.
 
     `keys` must cover every generation that a vault's contents use, and the current one.
     """
@@ -63,7 +63,7 @@ def create_machine(*, body: MachineNew) -> Answer:
 @blueprint.get("/self")
 @operation(errors=(MachineNotFound,), access="read", machines=True)
 def show_self() -> MachineSelfView:
-    """Return to a machine its vaults, rights and keys; 404 for a user."""
+    """Return the vaults, rights and keys of the machine that asks; 404 for a user."""
     return service.show_self(current_actor())
 
 

@@ -18,7 +18,7 @@ VAULTS_MOST: Final = 1_000
 def _network(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a network, such as 10.0.0.0/8")
-    if "%" in value:  # a zone is a name of one machine, of any length and with any characters
+    if "%" in value:  # a zone is the name of a network interface: any length, any characters
         raise ValueError("must be a network without a zone, such as 2001:db8::/32")
     try:
         return str(ipaddress.ip_network(value))
@@ -45,7 +45,7 @@ class MachineGrant(In):
 
 
 class MachineIn(In):
-    """What the owner decides about a machine."""
+    """Everything that the owner can set about a machine."""
 
     name: str = Field(min_length=1, max_length=NAME_CHARACTERS)
     expires_at: Time
@@ -53,14 +53,14 @@ class MachineIn(In):
     vaults: list[MachineGrant] = Field(max_length=VAULTS_MOST)
 
     def grants(self) -> list[Grant]:
-        """Return the access to vaults that the body asks for."""
+        """Return the access to vaults that the body requests."""
         return [
             Grant(one.vault_id, one.rights, [(key.generation, key.sealed_key) for key in one.keys])
             for one in self.vaults
         ]
 
     def sealed(self) -> Mapping[str, bytes]:
-        """Return all values that must be sealed, by their pointer."""
+        """Return all values that must be sealed, by pointer."""
         return {
             f"/vaults/{at}/keys/{number}/sealed_key": key.sealed_key
             for at, one in enumerate(self.vaults)
@@ -76,12 +76,12 @@ class MachineNew(MachineIn):
     sealed_kek: SealedKey
 
     def sealed(self) -> Mapping[str, bytes]:
-        """Return all values that must be sealed, by their pointer."""
+        """Return all values that must be sealed, by pointer."""
         return {"/sealed_kek": self.sealed_kek, **super().sealed()}
 
 
 class MachineEdit(MachineIn):
-    """A machine as it shall be. With `auth_key` and `sealed_kek`, it gets a new token."""
+    """The new state of a machine. With `auth_key` and `sealed_kek`, it gets a new token."""
 
     id: Id | None = None
     auth_key: Bytes32 | None = None
@@ -94,6 +94,6 @@ class MachineEdit(MachineIn):
         return self
 
     def sealed(self) -> Mapping[str, bytes]:
-        """Return all values that must be sealed, by their pointer."""
+        """Return all values that must be sealed, by pointer."""
         kek = {} if self.sealed_kek is None else {"/sealed_kek": self.sealed_kek}
         return {**kek, **super().sealed()}

@@ -4,7 +4,7 @@ from vaultr.machines.changes import (
     create_machine,  # with its wraps
     delete_all_of,  # all machines of an account
     delete_machine,  # with its wraps
-    init_app,  # set what deletes stored responses
+    init_app,  # set the function that deletes stored responses
     replace_machine,  # with all its wraps, perhaps with a new token
 )
 from vaultr.machines.expiry import (

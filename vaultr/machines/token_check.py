@@ -1,8 +1,8 @@
-"""Find the machine that sends a request, and store to the hour when it was used last.
+"""Find the machine that sends a request, and store the hour of its last use.
 
-Each process caches the machines that it found. A cached machine may have changed, so a view that
-uses one without another statement selects `ALIVE` with its row: a machine of the same revision, not
-expired, not locked. Every change by the owner makes a new revision.
+Each process caches machines. A cached machine may have changed, so a view whose statement checks it
+selects `ALIVE` with its row: the machine has the same revision, and is neither expired nor locked.
+Every change by the owner creates a new revision.
 """
 
 import hmac
@@ -44,13 +44,13 @@ def _found(counter: str) -> Any:
     )
 
 
-# The id of the account as the counter of its locks contains it, from either database.
+# The account's id in the counter of its locks, for either database.
 _FOUND_ON_POSTGRESQL: Final = _found("'r:' || replace(CAST(m.account_id AS text), '-', '')")
 _FOUND_ON_SQLITE: Final = _found("'r:' || m.account_id")
 
 _OLDER: Final = "id = :sid AND (last_used_at IS NULL OR last_used_at < :hour)"
 _STORE_USE: Final = planned(f"UPDATE machines SET last_used_at = :hour WHERE {_OLDER}")  # nosec B608 - constants only
-# A transaction that holds the row, such as a new account key, need not be waited for.
+# Do not wait for a transaction that has locked the row, such as a new account key.
 _STORE_USE_UNLOCKED: Final = planned(
     "UPDATE machines SET last_used_at = :hour WHERE id IN"
     f" (SELECT id FROM machines WHERE {_OLDER} FOR UPDATE SKIP LOCKED)"  # nosec B608 - constants only
@@ -69,7 +69,7 @@ class _Known:
 
 
 class _Cache:
-    """A limited number of machines that proved themselves, by what they proved."""
+    """A limited number of verified machines, by their proof."""
 
     _MOST = 10_000
 
@@ -114,7 +114,7 @@ def _check_parameters(actor: Actor) -> dict[str, Any]:
 
 
 def _known(proof: MachineProof) -> Actor | None:
-    """Return the actor of a machine that this process found within the hour, in its network."""
+    """Return the actor of a machine that this process cached within the hour, with its network."""
     known, now = _CACHE.get().get(proof), clock.now()
     if known is None or known.expires_at <= now or known.used_in < _hour(now):
         return None
@@ -123,7 +123,7 @@ def _known(proof: MachineProof) -> Actor | None:
 
 
 def _read(proof: MachineProof) -> Actor | None:
-    """Read the actor of a machine, by one statement; None if it is dead or the key is wrong."""
+    """Read the actor of a machine in one statement; None if it is dead or the key is wrong."""
     now = clock.now()
     values = {"sid": proof.machine_id, "now": now, "lock_end": auth.lock_end()}
     statement = _FOUND_ON_POSTGRESQL if postgresql() else _FOUND_ON_SQLITE

@@ -20,7 +20,7 @@ class NotSeen(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A certificate: when it expires, and why clients distrust it, if they do."""
+    """A certificate: its days of validity, and why clients distrust it, if they do."""
 
     ends_at: datetime
     distrusted: str | None
@@ -34,7 +34,7 @@ class Seen:
 def of_url(url: str, trusting: ssl.SSLContext) -> Seen | None:
     """Return the certificate of a URL, or None for plain HTTP.
 
-    :param trusting: has the authorities that are trusted.
+    :param trusting: contains the trusted authorities.
     """
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.hostname is None:
@@ -43,9 +43,9 @@ def of_url(url: str, trusting: ssl.SSLContext) -> Seen | None:
 
 
 def of_server(host: str, port: int, trusting: ssl.SSLContext) -> Seen:
-    """Return the certificate of a server that speaks TLS from the first byte.
+    """Return the certificate of a server that uses TLS from the first byte.
 
-    :raises NotSeen: no response, or no TLS.
+    :raises NotSeen: the server does not respond, or not with TLS.
     """
     try:
         return Seen(_ends_at(_shown(host, port, trusting)), None)

@@ -24,9 +24,9 @@ class CheckResult:
     """The result of one check.
 
     :ivar topic: a word such as ``database``.
-    :ivar says: what was found, without secrets or addresses of people.
-    :ivar todo: what to do; empty if nothing.
-    :ivar judged: whether the check could be done.
+    :ivar says: what was found, without secrets or personal addresses.
+    :ivar todo: what to do; empty if nothing needs to be done.
+    :ivar judged: whether the check could run.
     """
 
     topic: str
@@ -37,27 +37,27 @@ class CheckResult:
 
 
 def ok(topic: str, says: str) -> CheckResult:
-    """Return the result for a thing that works."""
+    """Return the result that a thing works."""
     return CheckResult(topic, Level.OK, says)
 
 
 def warning(topic: str, says: str, todo: str) -> CheckResult:
-    """Return the result for a thing that works but needs attention."""
+    """Return the result that a thing works but needs attention."""
     return CheckResult(topic, Level.WARNING, says, todo)
 
 
 def not_judged(topic: str, says: str, todo: str) -> CheckResult:
-    """Return the result of a check that could not be done."""
+    """Return the result that a check could not run."""
     return CheckResult(topic, Level.WARNING, f"not checked: {says}", todo, judged=False)
 
 
 def problem(topic: str, says: str, todo: str) -> CheckResult:
-    """Return the result for a thing that does not work, or is not safe."""
+    """Return the result that a thing does not work, or is not safe."""
     return CheckResult(topic, Level.PROBLEM, says, todo)
 
 
 def run_checks(checks: Iterable[tuple[str, Check]]) -> Iterator[CheckResult]:
-    """Run all checks. A check that raises becomes a result, and does not stop the others."""
+    """Run all checks. If one raises an error, that becomes its result, and the others still run."""
     for topic, check in checks:
         try:
             yield from check()
@@ -66,7 +66,7 @@ def run_checks(checks: Iterable[tuple[str, Check]]) -> Iterator[CheckResult]:
 
 
 def _broken(topic: str, error: Exception) -> CheckResult:
-    """Return the result of a check that raised, with the cause if it is known."""
+    """Return the result of a check that raised an error, with its cause if known."""
     cause = getattr(error, "orig", None)
     if type(cause).__name__ == "UndefinedTable" or "no such table" in str(cause):
         return problem(topic, "a table is missing", "Is it the right database? `flask db-status`")

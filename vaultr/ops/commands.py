@@ -48,7 +48,9 @@ def _show_switches(*, as_json: bool) -> None:
 
 
 def _state(name: str, *, off: bool) -> str:
-    """Return on or off: maintenance is on, other features are off, when requests are rejected."""
+    """Return "on" or "off": maintenance is "on", other features are "off" while requests are
+    rejected.
+    """
     return "on" if off is (name == "maintenance") else "off"
 
 

@@ -25,10 +25,10 @@ from vaultr.ratelimit.sliding_window import Count
 from vaultr.settings.model import current_settings
 from vaultr.settings.types import Rate
 
-SECONDS: Final = 10  # for each response
+SECONDS: Final = 10  # seconds for each response
 MOST_ERRORS: Final = 0.05
 WINDOW: Final = timedelta(days=1)
-OLDEST_BACKUP: Final = timedelta(hours=26)  # a day, and time to create and verify it
+OLDEST_BACKUP: Final = timedelta(hours=26)  # one day, plus the time to create and verify it
 OLDEST_MAIL_SECONDS: Final = 900.0
 
 
@@ -116,7 +116,7 @@ def _errors(sources: Sources) -> Iterator[CheckResult]:
 
 
 def _errors_here() -> CheckResult:
-    """Check what the server on this machine counted, if its metrics can be read."""
+    """Check the counts of the server on this machine, if its metrics can be read."""
     settings = current_settings()
     url = f"http://{_reached(settings.metrics_host)}:{settings.metrics_port}/metrics"
     todo = "Pass --metrics URL for each pod, or --log FILE with its log of the last day."
@@ -135,14 +135,14 @@ def _errors_here() -> CheckResult:
 
 
 def _reached(host: str) -> str:
-    """Return the address at which this machine reaches a server that listens on ``host``."""
+    """Return the address where this machine reaches a server that listens on ``host``."""
     bare = host.strip("[]")
     here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(bare, bare)  # nosec B104 - connected to, never listened on
     return f"[{here}]" if ":" in here else here
 
 
 def judged(answers: float, errors: float) -> CheckResult:
-    """Return the result for the share of server errors; 5 % or more is a problem."""
+    """Return the result for a share of server errors; 5 % or more is a problem."""
     says = f"{errors:.0f} of {answers:.0f} responses were server errors"
     if answers and errors / answers > MOST_ERRORS:
         todo = 'Search the log for `"status": 5`; runbook.md: VaultrErrorRate.'
@@ -151,15 +151,15 @@ def judged(answers: float, errors: float) -> CheckResult:
 
 
 def _pods(url: str) -> list[str]:
-    """Return the URL of each pod if a name resolves to several, as for a headless Service.
+    """Return the URL of each pod, if a name resolves to several, such as a headless Service.
 
-    By its name only one would respond: perhaps the worker, which serves no requests.
+    By its name only one pod would respond, perhaps the worker, which serves no requests.
     """
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme != "http":  # a certificate is for the name
+    if parts.scheme != "http":  # a certificate is valid for the name
         return [url]
     found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
-    family = found[0][0]  # one address of each pod is enough
+    family = found[0][0]  # one address for each pod is enough
     hosts = sorted({str(where[0]) for kind, *_, where in found if kind == family})
     if len(hosts) == 1:
         return [url]
@@ -178,7 +178,7 @@ def _of_metrics(url: str) -> Iterator[tuple[float, bool]]:
 
 
 def statuses(lines: Iterable[str], *, since: datetime) -> Iterator[int]:
-    """Yield the statuses of responses in log lines; other lines are skipped."""
+    """Yield the statuses of responses in log lines; skip other lines."""
     for line in lines:
         record = _read(line)
         if record.get("event") != "request" or not isinstance(record.get("status"), int):
@@ -192,7 +192,7 @@ def statuses(lines: Iterable[str], *, since: datetime) -> Iterator[int]:
 
 
 def _read(line: str) -> dict[str, Any]:
-    start = line.find("{")  # a log collector may put a name before it
+    start = line.find("{")  # a log collector may add a name before it
     if start < 0 or '"request"' not in line:
         return {}
     try:

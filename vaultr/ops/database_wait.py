@@ -1,4 +1,4 @@
-"""Waits, when a process starts, until the database responds."""
+"""Wait at the start of a process until the database responds."""
 
 import threading
 import time
@@ -19,8 +19,8 @@ _STEP_SECONDS: Final = 0.1
 def until_reachable(app: Flask, *, is_stopping: Callable[[], bool], is_announced: bool) -> None:
     """Try to reach the database every 2 s, until it responds or the process stops.
 
-    :param is_announced: log once that it does not respond, and once when it does. Of several
-        processes that start together, one announces it.
+    :param is_announced: whether to log once that it does not respond, and once when it does; if
+        several processes start together, only one does this.
     """
     is_waiting = False
     while (reason := _failure(app)) is not None:

@@ -1,7 +1,7 @@
 """Gauges about the installation, measured by every process that runs background jobs.
 
-Each process measures for itself, not one for all: otherwise a process that measured once would
-export its old value as long as it lives.
+Every process measures, not only one: otherwise a process that once measured would export its old
+value as long as it lives.
 """
 
 import math
@@ -16,9 +16,9 @@ from vaultr.settings.model import current_settings
 
 
 def measure() -> bool:
-    """Measure what the database shows.
+    """Set the gauges about the database.
 
-    :return: False: nothing is left to do.
+    :return: False, because nothing is left to do.
     """
     mail.measure()
     for kind, gauge in (
@@ -36,16 +36,16 @@ def measure() -> bool:
 def show_life() -> bool:
     """Record in the database that background jobs run, for `flask doctor`.
 
-    :return: False: nothing is left to do.
+    :return: False, because nothing is left to do.
     """
     last_runs.note(RunKind.WORKER_SEEN, {})
     return False
 
 
 def measure_certificate() -> bool:
-    """Measure the days until the certificate of BASE_URL expires; 0 if none can be read.
+    """Set the days until the certificate of BASE_URL expires; 0 if it cannot be read.
 
-    :return: False: nothing is left to do.
+    :return: False, because nothing is left to do.
     """
     settings = current_settings()
     try:

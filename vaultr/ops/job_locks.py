@@ -1,10 +1,9 @@
-"""One lock for each job, across all processes: only the holder runs the job.
+"""One lock for each job, across all processes: only its holder runs the job.
 
-A process that is killed loses its locks with its connection. A process that is paused (frozen
-machine, cut network) loses them after `IDLE_SECONDS` without a sign of life; when it resumes, it
-may
-finish its current part beside the new holder. So a part of a job is short, and its transactions
-tolerate a second runner (an email is claimed before it is sent).
+A killed process loses its locks with its connection. A paused process (frozen machine, broken
+network) loses them after `IDLE_SECONDS` without a keep-alive; when it resumes, it may finish its
+current part while the new holder runs. So the parts of a job are short, and their transactions
+tolerate a second runner (for example, an email is claimed before it is sent).
 """
 
 import contextlib
@@ -26,7 +25,7 @@ IDLE_SECONDS: Final = 60.0
 def job_lock(job: str) -> Iterator[bool]:
     """Try to take the lock of a job without waiting, and hold it inside the block.
 
-    :return: whether the lock was taken. It ends with the process, in whatever way.
+    :return: whether the lock was taken. It ends with the process, however the process ends.
     """
     with _in_database(job) if postgresql() else _in_file(job) as ours:
         yield ours
@@ -34,7 +33,7 @@ def job_lock(job: str) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def _in_database(job: str) -> Iterator[bool]:
-    """Hold an advisory lock in its own transaction, which also works behind PgBouncer."""
+    """Hold an advisory lock in a transaction, which also works behind PgBouncer."""
     key = int.from_bytes(hashlib.sha256(f"vaultr/job/{job}".encode()).digest()[:8], signed=True)
     with _closed_whatever_became_of_it(db.engine.connect()) as connection:
         limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_SECONDS * 1000)}"
@@ -47,7 +46,7 @@ def _in_database(job: str) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def _closed_whatever_became_of_it(connection: sa.Connection) -> Iterator[sa.Connection]:
-    """Close the connection; if the database closed it before, the lock has already ended."""
+    """Close the connection; if the database has already closed it, the lock has ended too."""
     try:
         yield connection
     finally:
@@ -57,7 +56,7 @@ def _closed_whatever_became_of_it(connection: sa.Connection) -> Iterator[sa.Conn
 
 @contextlib.contextmanager
 def _keep_alive(connection: sa.Connection) -> Iterator[None]:
-    """Keep the connection alive from its own thread, so that the database keeps the lock."""
+    """Keep the connection alive in a thread, so that the database keeps the lock."""
     done = threading.Event()
 
     def show_life() -> None:

@@ -15,7 +15,7 @@ from vaultr.ops.models import Milestone
 
 
 class RunKind(StrEnum):
-    """What is recorded."""
+    """The kinds of events that are recorded."""
 
     BACKUP_MADE = "backup-made"
     BACKUP_VERIFIED = "backup-verified"
@@ -37,7 +37,8 @@ class Reached:
 
 
 def note(kind: RunKind, facts: Mapping[str, Any], *, at: datetime | None = None) -> None:
-    """Record that something happened (by default now); an earlier time never replaces a later one.
+    """Record that something happened (by default now); never replace a later time by an earlier
+    one.
 
     :param facts: such as ``{"file": …, "seconds": …, "rows": …, "revision": …}``; no secrets.
     """
@@ -53,7 +54,7 @@ def note(kind: RunKind, facts: Mapping[str, Any], *, at: datetime | None = None)
 
 
 def last(kind: RunKind) -> Reached | None:
-    """Return when something last happened, or None if it never did."""
+    """Return when something last happened, or None if it never happened."""
     with reading() as work:
         row = work.get(Milestone, kind.value)
         return Reached(row.reached_at, json.loads(row.facts)) if row is not None else None

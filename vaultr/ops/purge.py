@@ -9,7 +9,7 @@ from vaultr.database.purge import PurgeRule
 from vaultr.mail import service as mail
 
 MOST_ROUNDS: Final = (
-    100_000  # of one batch each, so that a purge that always reports more rows ends eventually
+    100_000  # of one batch each, so that a purge that always reports more rows still ends
 )
 
 _ANSWERS: Final = PurgeRule(

@@ -51,7 +51,7 @@ def settings(*, as_json: bool) -> None:
 
 
 def described() -> list[dict[str, Any]]:
-    """Return all settings: name, whether secret, default, whether production needs it."""
+    """Return all settings: name, default, whether it is secret, whether production requires it."""
     rows = []
     for name, field in Settings.model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

@@ -24,14 +24,13 @@ from vaultr.ops.keys import usage
 from vaultr.ops.purge import PURGE_RULES
 from vaultr.settings.model import Settings
 
-# Another process had the lock: try again soon, because it may have started before there was new
-# work.
+# Another process had the lock: try again soon, because it may have started before new work arrived.
 LOCKED_SECONDS = 0.5
-# How often the runner checks the flag that a signal handler sets.
+# How often the runner checks the flag set by the signal handler.
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 10.0
 TOUCH_SECONDS = 5.0
-# No part of a job takes this long, so a probe may end the process.
+# No part of a job takes this long, so a probe may kill the process.
 STUCK_SECONDS = 600.0
 
 
@@ -39,8 +38,9 @@ STUCK_SECONDS = 600.0
 class Job:
     """A recurring job.
 
-    :param run: does a limited part of the job, and returns whether more is left to do immediately.
-    :param alone: whether one process at a time runs it; False for jobs that each process runs.
+    :param run: does a limited part of the job; returns whether more work is left.
+    :param alone: whether only one process at a time runs it; False for jobs that every process
+        runs.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Runner:
                 pass
 
     def _do(self, job: Job) -> float:
-        """Run a part of a job, and return the seconds until it is due again."""
+        """Run a part of a job; return the seconds until the job is due again."""
         try:
             with (
                 self._app.app_context(),
@@ -134,7 +134,7 @@ class Runner:
 
     @property
     def stuck(self) -> bool:
-        """Return whether a part of a job takes so long that it will probably never end."""
+        """Return whether a part of a job has run so long that it will probably never end."""
         since = self.since
         return since is not None and time.monotonic() - since > STUCK_SECONDS
 

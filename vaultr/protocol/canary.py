@@ -1,6 +1,6 @@
-"""The markers of a canary: values that a client plants, and a server must never have in plaintext.
+"""The markers of a canary: values that a client plants, and no server may have in plaintext.
 
-`vaultr canary plant` writes them into a file, and `flask canary search` reads them from it.
+`vaultr canary plant` writes them to a file, and `flask canary search` reads that file.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Final
 from vaultr.protocol.encoding import b64, unb64
 
 FORMAT: Final = "vaultr-canary/1"
-SHORTEST_MARKER: Final = 8  # bytes: a shorter value appears somewhere by chance
+SHORTEST_MARKER: Final = 8  # bytes: a shorter value occurs somewhere by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Marker:
 
 
 def to_json(markers: Iterable[Marker]) -> list[dict[str, str]]:
-    """Return markers as they stand in the file."""
+    """Return the JSON form of markers, as in the file."""
     return [
         {"name": one.name, "text": one.value}
         if isinstance(one.value, str)
@@ -39,7 +39,7 @@ def to_json(markers: Iterable[Marker]) -> list[dict[str, str]]:
 def read_markers(text: str) -> list[Marker]:
     """Return the markers of a canary file.
 
-    :raises ValueError: this is no such file; the message repeats nothing of it.
+    :raises ValueError: it is not a canary file; the message contains nothing of it.
     """
     try:
         content = json.loads(text)

@@ -1,4 +1,4 @@
-"""Encode values as bytes before they are hashed or sealed, and bytes as text for the wire."""
+"""Encode values as bytes for hashing or sealing, and bytes as text for the wire."""
 
 import base64
 import binascii
@@ -25,7 +25,7 @@ def lp(*parts: Part) -> bytes:
     """
     pieces = [len(parts).to_bytes(4)]
     for part in parts:
-        # The usual kinds first: every hash of every entry passes here.
+        # The most frequent types first: every hash of every entry uses this.
         if type(part) is bytes:
             data = part
         elif type(part) is str:
@@ -68,7 +68,7 @@ def unb64(text: str) -> bytes:
     """
     if not isinstance(text, str) or not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
         raise ValueError("not base64url without padding")
-    # The standard alphabet decodes in C; binascii then needs its padding back.
+    # The standard alphabet decodes in C; binascii then needs the padding back.
     standard = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
     try:
         data = binascii.a2b_base64(standard, strict_mode=True)

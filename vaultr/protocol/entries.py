@@ -1,4 +1,4 @@
-"""Encode and hash log entries: the client signs them, the server appends them."""
+"""Encode and hash log entries, which the client signs and the server appends."""
 
 import hashlib
 from dataclasses import dataclass
@@ -36,9 +36,9 @@ CONTENT_OPS: Final = frozenset({Op.PUT, Op.TRASH, Op.RESTORE})
 class Entry:
     """One write to one vault, as its author signed it.
 
-    ``item_id`` is ``None`` for a write to the vault as a whole. ``content`` is 32 bytes
-    (:data:`NOTHING` without content), as are ``prev`` and ``vouch``. ``generation`` is the vault's
-    after the write.
+    ``item_id`` is ``None`` for a write to the vault as a whole. ``content`` has 32 bytes
+    (:data:`NOTHING` without content), like ``prev`` and ``vouch``. ``generation`` is that of the
+    vault after the write.
     """
 
     vault_id: UUID
@@ -80,7 +80,7 @@ def first_head(vault_id: UUID) -> bytes:
 
 
 def item_content(type: str, generation: int, overview: bytes, detail: bytes) -> bytes:
-    """Return the content hash of an item, from its sealed parts and what they are bound to."""
+    """Return the content hash of an item, from its sealed parts and the values bound to them."""
     return content_of_hashes(
         type, generation, hashlib.sha256(overview).digest(), hashlib.sha256(detail).digest()
     )

@@ -8,7 +8,8 @@ from typing import ClassVar, Final
 ALGORITHM: Final = "argon2id"
 SALT_BYTES: Final = 32
 
-# Bounds of protocol section 2. The upper one matters too: a hostile server could ask for terabytes.
+# Bounds of protocol section 2. The upper bounds matter too: a hostile server could require
+# terabytes of memory.
 _BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "m": (65_536, 1_048_576),
     "t": (3, 16),
@@ -17,7 +18,7 @@ _BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
 
 
 class UnsafeKdf(ValueError):
-    """These KDF parameters are outside the bounds; no password may be used with them."""
+    """These KDF parameters are outside the bounds; do not use a password with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,15 @@ class Kdf:
 # Source: RFC 9106 section 4, second recommended option, with t = 3.
 Kdf.RECOMMENDED = Kdf(alg=ALGORITHM, m=65_536, t=3, p=4)
 
-# The most expensive derivation that a client runs; it also limits files of other managers.
+# The most expensive derivation that a client runs; also the limit for files of other managers.
 MOST: Final = Kdf(alg=ALGORITHM, m=_BOUNDS["m"][1], t=_BOUNDS["t"][1], p=_BOUNDS["p"][1])
 
-# All KDF parameters with which released clients created accounts; decoy accounts use these.
+# All KDF parameters that released clients used for new accounts; decoy accounts use them too.
 RELEASED: Final[tuple[Kdf, ...]] = (Kdf.RECOMMENDED,)
 
 
 def is_below_recommended(kdf: Kdf) -> bool:
-    """Check whether new accounts get more memory or passes than ``kdf``."""
+    """Check whether new accounts use more memory or passes than ``kdf``."""
     return kdf.m < Kdf.RECOMMENDED.m or kdf.t < Kdf.RECOMMENDED.t
 
 
@@ -86,7 +87,7 @@ def check_salt(salt: bytes) -> None:
 
 
 def canonical(kdf: Kdf) -> str:
-    """Return KDF parameters as canonical JSON, to which the account key's seal is bound.
+    """Return KDF parameters as canonical JSON, which is bound to the account key's seal.
 
     Source: RFC 8785 (JCS): keys sorted, no white space.
     """

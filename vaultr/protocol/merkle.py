@@ -1,9 +1,9 @@
 """The Merkle tree of the audit log: hashes, inclusion and consistency proofs (RFC 9162, section 2).
 
-A tree is stored as its complete subtrees: node (level, index) covers the leaves from
-``index << level`` up to ``(index + 1) << level``. A proof names ranges of leaves; `complete_nodes`
-splits a range into stored nodes, and `fold` combines their hashes. So a proof for any size needs
-O(log n) stored nodes, also for sizes whose checkpoint was removed.
+A tree is stored as its complete subtrees: node (level, index) covers the leaves from ``index <<
+level`` up to ``(index + 1) << level``. A proof consists of hashes of ranges of leaves:
+`complete_nodes` splits a range into stored nodes, and `fold` combines their hashes. So a proof for
+any size needs O(log n) stored nodes, even if the checkpoint of that size was removed.
 """
 
 import hashlib
@@ -12,9 +12,9 @@ from typing import Final
 
 HASH_BYTES: Final = 32
 TAG_BYTES: Final = 16
-NO_LEAF: Final = bytes(HASH_BYTES)  # the predecessor of a subject's first leaf
+NO_LEAF: Final = bytes(HASH_BYTES)  # used as predecessor of a subject's first leaf
 EMPTY_ROOT: Final = hashlib.sha256().digest()
-# 2^63 leaves are the most that C2SP's witness protocol can prove about.
+# C2SP's witness protocol can prove trees of at most 2^63 leaves.
 MAX_SIZE: Final = 2**63 - 1
 
 _SUBJECT = b"vaultr/audit/subject/v1\0"
@@ -30,13 +30,13 @@ class MerkleProofInvalid(Exception):
 
 
 def event_hash(prev: bytes, body: bytes, mac: bytes) -> bytes:
-    """Return the hash of an event, which its leaf and the next event of its writer commit to."""
+    """Return the hash of an event, which goes into its leaf and the writer's next event."""
     tail = prev + len(body).to_bytes(8, "big") + body
     return hashlib.sha256(_EVENT + tail + mac).digest()
 
 
 def subject_tag(subject: str) -> bytes:
-    """Return the pseudonym under which leaves name a subject."""
+    """Return the pseudonym of a subject in leaves."""
     return hashlib.sha256(_SUBJECT + subject.encode()).digest()[:TAG_BYTES]
 
 
@@ -85,7 +85,7 @@ class Frontier:
         return done
 
     def hex(self) -> list[str]:
-        """Return the hashes as text, to continue later."""
+        """Return the hashes as hexadecimal text, to continue later."""
         return [one.hex() for one in self._hashes]
 
     def root(self) -> bytes:
@@ -94,7 +94,7 @@ class Frontier:
 
 
 def complete_nodes(begin: int, end: int) -> list[Node]:
-    """Split a range of leaves, as proofs name them, into complete subtrees from left to right."""
+    """Split a range of leaves of a proof into complete subtrees, from left to right."""
     nodes = []
     while begin < end:
         level = (end - begin).bit_length() - 1
@@ -178,7 +178,7 @@ def root_of_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes])
 
 
 def check_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes], root: bytes) -> None:
-    """Check that a leaf is in the tree of a root.
+    """Check that a leaf is in the tree with a root.
 
     :raises ProofInvalid: the proof does not show it.
     """
@@ -198,7 +198,7 @@ def check_consistency(
     ranges = consistency_ranges(first, second)
     if len(path) != len(ranges):
         raise MerkleProofInvalid("the proof has the wrong length")
-    # A first tree that is a complete subtree of the second is not part of the proof.
+    # If the first tree is a complete subtree of the second, the proof does not contain its root.
     sent = first & (first - 1) != 0
     old = new = first_root
     for place, ((begin, _end), sibling) in enumerate(zip(ranges, path, strict=True)):

@@ -1,6 +1,6 @@
 """Signed notes, checkpoints and proofs as text (C2SP signed-note, tlog-checkpoint, tlog-proof).
 
-Signing and verifying are the caller's: this module has no cipher.
+The caller signs and verifies: this module contains no cryptography.
 """
 
 import base64
@@ -14,7 +14,7 @@ from typing import Final
 from vaultr.protocol.merkle import HASH_BYTES, MAX_SIZE
 
 ED25519: Final = 1
-COSIGNATURE: Final = 4  # Ed25519 with the witness's time (C2SP tlog-cosignature)
+COSIGNATURE: Final = 4  # Ed25519 with the witness's timestamp (C2SP tlog-cosignature)
 KEY_CHANGE: Final = "key-change"
 PROOF_HEADER: Final = "c2sp.org/tlog-proof@v1"
 _KEY_BYTES: Final = 32
@@ -63,7 +63,7 @@ class VerificationKey:
 
     @property
     def id(self) -> bytes:
-        """The four bytes by which a signature names its key."""
+        """The four bytes with which a signature names its key."""
         data = f"{self.name}\n".encode() + bytes([self.kind]) + self.public
         return hashlib.sha256(data).digest()[:_ID_BYTES]
 
@@ -147,7 +147,7 @@ class Checkpoint:
 
     @classmethod
     def of_note(cls, text: str) -> "Checkpoint":
-        """Read a signed note as a checkpoint, without a check of its signatures.
+        """Read a signed note as a checkpoint, without checking its signatures.
 
         :raises NoteInvalid: it is malformed, or not a checkpoint of one of our trees.
         """
@@ -248,9 +248,9 @@ def sign(text: str, signers: Iterable[tuple[VerificationKey, Callable[[bytes], b
 
 
 def open_checkpoint(text: str, keys: Sequence[VerificationKey], verify: Verify) -> Checkpoint:
-    """Read a checkpoint that one of the keys has signed.
+    """Read a checkpoint that one of the keys signed.
 
-    :raises NoteInvalid: it is malformed, of another log, or no key has signed it.
+    :raises NoteInvalid: it is malformed, belongs to another log, or none of the keys signed it.
     """
     note = parse(text)
     checkpoint = Checkpoint.parse(note.text)
@@ -260,9 +260,9 @@ def open_checkpoint(text: str, keys: Sequence[VerificationKey], verify: Verify) 
 
 
 def open_key_change(text: str, old: VerificationKey, verify: Verify) -> KeyChange:
-    """Read a change of key that the old and the new key have signed.
+    """Read a change of key that both the old and the new key signed.
 
-    :raises NoteInvalid: it is malformed, of another log, or a signature is missing.
+    :raises NoteInvalid: it is malformed, belongs to another log, or a signature is missing.
     """
     note = parse(text)
     change = KeyChange.parse(note.text)
@@ -276,7 +276,7 @@ def open_key_change(text: str, old: VerificationKey, verify: Verify) -> KeyChang
 
 
 def number(text: str) -> int:
-    """Read a whole number in its one decimal form.
+    """Read a whole number in canonical decimal form.
 
     :raises NoteInvalid: it is not one.
     """
@@ -291,7 +291,7 @@ def encode(data: bytes) -> str:
 
 
 def decode(text: str) -> bytes:
-    """Decode standard base64 in its one canonical form.
+    """Decode canonical standard base64.
 
     :raises NoteInvalid: it is not base64.
     """

@@ -30,7 +30,7 @@ STATUS_OF: Final[dict[str, int]] = {
 }
 SLUGS: Final[frozenset[str]] = frozenset(STATUS_OF)
 
-# Two slugs have another status when a live session needs a step-up.
+# Two slugs have another status if a live session needs a step-up.
 STATUS_AT_STEP_UP: Final[Mapping[str, int]] = {
     "credentials-invalid": 403,
     "second-factor-required": 403,

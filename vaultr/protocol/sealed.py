@@ -1,4 +1,4 @@
-"""The outer form of a sealed value, which the server can check without any key."""
+"""The outer form of a sealed value, which the server can check without a key."""
 
 from typing import Final
 
@@ -38,10 +38,9 @@ def is_padding_step(size: int) -> bool:
 
 
 def is_sealed(data: bytes) -> bool:
-    """Return whether ``data`` can be a sealed value: suite, size on a padding step, and no text.
+    """Return whether ``data`` can be a sealed value: its suite, a padded size, and not text.
 
-    This proves nothing about encryption; it prevents storing plaintext, or base64 of it, by
-    accident.
+    This does not prove encryption; it only prevents storing plaintext, or its base64, by accident.
     """
     if not data or data[0] != SUITE or not is_padding_step(len(data) - OVERHEAD):
         return False

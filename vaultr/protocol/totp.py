@@ -1,4 +1,4 @@
-"""Time-based one-time codes (TOTP), as authenticator apps compute them.
+"""Time-based one-time passwords (TOTP), as authenticator apps compute them.
 
 Source: RFC 6238 (time steps) over RFC 4226, section 5.3 (truncation). Vaultr's own second factor
 uses SHA-1, six digits and 30 seconds, the only choices that every app supports. SHA-1 is safe here:
@@ -14,7 +14,7 @@ from urllib.parse import quote
 DIGITS: Final = 6
 STEP_SECONDS: Final = 30
 STEPS_APART: Final = 1  # allowed clock difference in steps: RFC 6238, section 5.2
-SECRET_BYTES: Final = 20  # as long as the HMAC's output: RFC 4226, section 4, R6
+SECRET_BYTES: Final = 20  # the length of the HMAC's output: RFC 4226, section 4, R6
 
 Hash = Literal["sha1", "sha256", "sha512"]
 
@@ -25,7 +25,7 @@ def new_secret() -> bytes:
 
 
 def hotp_value(secret: bytes, counter: int, hash_name: Hash = "sha1") -> int:
-    """Return the 31-bit number from which the code of a counter is written."""
+    """Return the 31-bit number that yields the code of a counter."""
     mac = hmac.digest(secret, counter.to_bytes(8), hash_name)
     offset = mac[-1] & 0x0F
     return int.from_bytes(mac[offset : offset + 4]) & 0x7FFF_FFFF
@@ -37,12 +37,12 @@ def code(secret: bytes, counter: int, *, digits: int = DIGITS, hash_name: Hash =
 
 
 def step_of(moment: float, period: int = STEP_SECONDS) -> int:
-    """Return the counter of a moment, in seconds since 1970; each lasts ``period`` seconds."""
+    """Return the counter at a time in seconds since 1970; each one lasts ``period`` seconds."""
     return int(moment // period)
 
 
 def matching_step(secret: bytes, entered: str, moment: float) -> int | None:
-    """Return the step, at most one from ``moment``, that has this code; compare all in full."""
+    """Return the step, at most one from ``moment``, with this code; compare in constant time."""
     now, found = step_of(moment), None
     for step in range(now - STEPS_APART, now + STEPS_APART + 1):
         if hmac.compare_digest(code(secret, step).encode(), entered.encode()):

@@ -1,1 +1,1 @@
-"""Vaults: sealed items under one key, and the log that vouches for them."""
+"""Vaults: sealed items under one key, and the log that commits to them."""

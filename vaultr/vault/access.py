@@ -1,7 +1,7 @@
-"""Who may open and change a vault: the one place that decides, for each kind of actor.
+"""Who may open and change a vault, for each kind of actor. Only this module decides that.
 
-An owner is known by the account of the vault. A machine (later a member) is known by its wrap of
-the vault's current keys, whose row also has its rights.
+The owner is the vault's account. A machine (later a member) has a wrap of the vault's current keys;
+the wrap's row also stores its rights.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _DENIED: Final[dict[str, str]] = {
     "write": "This machine may only read this vault. Its owner can allow it to write.",
     "owner": "Only the owner of a vault may do this.",
 }
-# The wrap of the current keys that a machine holds; its id is in the field of the session's id.
+# A machine's wrap of the current keys; the field for the session's id contains the machine's id.
 _HELD: Final = (
     "FROM vault_keys h"
     " WHERE h.vault_id = v.id AND h.holder_id = :sid AND h.generation = v.generation"
@@ -35,12 +35,12 @@ _HELD: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """SQL about one kind of actor; `parameters` returns the values of its parameters.
+    """SQL for one kind of actor; `parameters` returns the values of its parameters.
 
-    :ivar alive: a condition: the session or the token of the actor is alive.
-    :ivar opens: a condition: the actor may open the vault ``v``.
-    :ivar role: the right that it then has: ``read``, ``write`` or ``owner``.
-    :ivar holder: the parameter with the id under which its wraps are stored.
+    :ivar alive: condition: the session or the token of the actor is alive.
+    :ivar opens: condition: the actor may open the vault ``v``.
+    :ivar role: the actor's right: ``read``, ``write`` or ``owner``.
+    :ivar holder: the parameter with the id that stored wraps have.
     """
 
     alive: str
@@ -64,7 +64,7 @@ def of(actor: Actor) -> Access:
 
 @cache
 def of_kind(kind: str, alive_sql: str) -> Access:
-    """Return the SQL for one kind of actor, whose session or token ``alive_sql`` checks."""
+    """Return the SQL for one kind of actor; ``alive_sql`` checks its session or token."""
     own = "v.account_id = :account"
     if kind == "account":
         return Access(alive_sql, own, f"'{OWNER}'", ":account")
@@ -73,7 +73,7 @@ def of_kind(kind: str, alive_sql: str) -> Access:
 
 
 def parameters(actor: Actor, **more: Any) -> dict[str, Any]:
-    """Return the parameters of the SQL of `of`, and ``more``."""
+    """Return the parameters for the SQL of `of`, together with ``more``."""
     return session_check.parameters(actor) | more
 
 

@@ -15,7 +15,7 @@ from vaultr.vault import row_json
 from vaultr.vault.access import OWNER
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 
-# Of items and versions: at 64 KiB a row 3 MiB, whatever the vault contains.
+# Items or versions in one batch: at 64 KiB a row at most 3 MiB, regardless of the vault's size.
 ROWS_A_BATCH: Final = 50
 ENTRIES_A_BATCH: Final = 1_000
 
@@ -25,8 +25,8 @@ Records = Iterator[str]
 def archive_vaults(work: Session, account_id: UUID) -> Iterator[tuple[str, dict[str, Records]]]:
     """Yield each vault of an account as JSON, and its records by their kind.
 
-    The records of a vault must be read before the next vault. Each kind is read in batches, so the
-    memory does not grow with the vault.
+    Read all records of a vault before the next vault. Each kind is read in batches, so that memory
+    use does not grow with the vault.
     """
     mine = sa.select(VAULTS).where(VAULTS.c.account_id == account_id).order_by(VAULTS.c.id)
     for row in work.execute(mine).all():
@@ -73,7 +73,7 @@ def _records(
     *,
     size: int = ROWS_A_BATCH,
 ) -> Records:
-    """Yield the rows of a statement as JSON; their first column is a number that grows."""
+    """Yield the rows of a statement as JSON; their first column is an increasing number."""
     before = 0
     while True:
         values = {"vault_id": vault_id, "before": before, "limit": size}

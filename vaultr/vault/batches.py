@@ -24,7 +24,7 @@ from vaultr.vault.schemas import ChangeIn
 def change_items(
     actor: Actor, vault_id: UUID, body: Sequence[ChangeIn], quota: Quota
 ) -> ChangesView:
-    """Write all changes of a batch, each on top of the one before.
+    """Write all changes of a batch, each based on the one before.
 
     If the last entry of the batch is already stored, return the first response again and write
     nothing.

@@ -1,4 +1,4 @@
-"""A change to a vault, and the rules that a change must follow whatever the vault contains."""
+"""A change to a vault, and the rules for changes that do not depend on the vault's contents."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from vaultr.wire.preconditions import Precondition
 class Quota:
     """Limits: items and sealed bytes of a vault, sealed bytes of an item, vaults of an account.
 
-    :ivar changes: entries that the log of a vault may grow by.
+    :ivar changes: limit for new entries in the log of a vault.
     """
 
     items: int
@@ -49,7 +49,7 @@ class Change:
     """One change to one item.
 
     :ivar at: JSON pointer to the change in a batch; empty for a single write.
-    :ivar followed: a later change of the batch concerns the same item.
+    :ivar followed: whether a later change of the batch affects the same item.
     """
 
     op: Op
@@ -117,7 +117,7 @@ def _errors(change: Change, quota: Quota) -> Iterator[ServiceError]:
 
 
 def check_sealed(quota: Quota, **parts: bytes) -> None:
-    """Check sealed values outside of items; each keyword is the name of its field.
+    """Check sealed values other than items; each keyword is the name of its field.
 
     :raises NotSealed: a value cannot be ciphertext.
     :raises ItemTooLarge: a value exceeds the size limit of an item.
@@ -133,7 +133,7 @@ def check_wraps(**wraps: bytes) -> None:
     """Check sealed keys; each keyword is the name of its field.
 
     :raises NotSealed: a wrap cannot be ciphertext.
-    :raises ItemTooLarge: a wrap exceeds the size that a sealed key can have.
+    :raises ItemTooLarge: a wrap exceeds the maximum size of a sealed key.
     """
     field_types.check_sealed({f"/{name}": data for name, data in wraps.items()})
     large = [FieldError(f"/{n}", "too large") for n in wraps if len(wraps[n]) > KEY_WRAP_BYTES]

@@ -1,4 +1,4 @@
-"""Check a batch without writing it, and report what each change would do."""
+"""Check a batch without writing it, and report the effect of each change."""
 
 from collections.abc import Iterator, Sequence
 from uuid import UUID
@@ -19,9 +19,9 @@ from vaultr.vault.schemas import ChangeIn
 def dry_run(actor: Actor, vault_id: UUID, body: Sequence[ChangeIn], quota: Quota) -> VerdictsView:
     """Check all changes of a batch. Nothing is written, and no writer has to wait.
 
-    A change is checked on top of the valid changes before it, and its entry against the entry
-    before it, so one invalid change does not fail all that follow. The vault may change before the
-    client sends the batch.
+    Each change is checked on top of the valid changes before it, and its entry against the entry
+    before it, so one invalid change does not make all later ones invalid. The vault may change
+    before the client sends the batch.
 
     :raises Unauthenticated, VaultNotFound: see `lock_vault`.
     """

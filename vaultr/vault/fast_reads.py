@@ -1,8 +1,8 @@
-"""The most frequent reads, one statement each, which also checks the session or the token.
+"""The most frequent reads: one statement each, which also checks the session or the token.
 
-A statement in autocommit mode needs no BEGIN and no COMMIT, the session's row is read together
-with the vault's, and on PostgreSQL the same statement inserts the audit event: one round trip
-instead of seven. Rows are converted to JSON without intermediate objects (see `row_json`).
+Autocommit saves BEGIN and COMMIT, the session's row is read together with the vault's, and on
+PostgreSQL the same statement inserts the audit event: one round trip instead of seven. Rows are
+converted to JSON without intermediate objects (see `row_json`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -122,7 +122,7 @@ def _read_and_record(actor: Actor, values: Mapping[str, Any], obj: Mapping[str, 
         statement = _item_and_event(access.of(actor))
         row = statement.alone({**values, **event.parameters}).one()
         if _is_new(row) and not row.recorded:
-            raise AuditUnavailable  # some of the event may be stored, so do not call `done`
+            raise AuditUnavailable  # part of the event may be stored, so do not call `done`
         event.done(inserted=row.recorded)
     return row
 
@@ -149,7 +149,7 @@ def list_items(
 
 
 def statement(actor: Access, columns: str, more: str = "") -> str:
-    """Return SQL that selects ``columns`` of a vault, and ``alive`` and ``owned`` to check."""
+    """Return SQL that selects ``columns`` of a vault, and ``alive`` and ``owned`` for checks."""
     proof = f"{actor.alive} AS alive, v.revision IS NOT NULL AS owned"
     return f"SELECT {proof}, {columns} {actor.from_vault} {more}"  # nosec B608 - constants only
 
@@ -189,9 +189,8 @@ def _item(actor: Access) -> Statement:
 
 @per_database
 def _item_and_event(actor: Access) -> Statement:
-    # Do not wait for the disk at commit: a crash can lose the events of less than a second of
-    # reads, whose responses were already sent. The setting applies to this statement's transaction
-    # alone.
+    # Do not flush to disk at commit: a crash can lose the events of less than a second of reads,
+    # whose responses were already sent. The setting applies only to this statement's transaction.
     return Statement(
         f"WITH found AS ({_item_sql(actor)}),"  # nosec B608 - contains constants only
         " new AS (SELECT set_config('synchronous_commit', 'off', true) FROM found"
@@ -202,8 +201,8 @@ def _item_and_event(actor: Access) -> Statement:
 
 @per_database
 def _list(actor: Access, of_type: bool, after: bool) -> Statement:
-    # Choose the page before the join, so that the index is used. Rows beyond the bytes of a page
-    # come without their overview.
+    # Choose the page before the join, so that the index is used. Rows over the byte limit of a page
+    # have no overview.
     chosen = (
         "SELECT *, sum(length(overview)) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS total"
         " FROM items WHERE vault_id = :vault_id AND state = :state"

@@ -58,7 +58,7 @@ def write_item(actor: Actor, vault_id: UUID, change: Change, quota: Quota) -> Wr
 
 
 def begin_changes(actor: Actor, vault_id: UUID, row: Any, quota: Quota) -> PendingChanges:
-    """Return empty pending changes for the vault whose locked row this is."""
+    """Return empty pending changes for a vault, from its locked row."""
     return PendingChanges(
         log=log_of(actor, vault_id, row),
         quota=quota,

@@ -1,7 +1,7 @@
-"""Machines that hold keys of vaults: store, replace, delete and list their wraps.
+"""Machines that hold a vault's keys: store, replace, delete and list their wraps.
 
-The caller has locked the account. As every writer of wraps, these functions lock the vaults in the
-order of their ids, so that of a rotation and a grant the later one sees the other.
+The caller has locked the account. Like every writer of wraps, these functions lock the vaults in
+the order of their ids, so a rotation and a grant never run at the same time.
 """
 
 from collections import defaultdict
@@ -32,7 +32,7 @@ class Grant:
 def lock_granted(
     work: Session, account_id: UUID, holder_id: UUID, grants: Sequence[Grant]
 ) -> dict[UUID, Any]:
-    """Lock the vaults that a machine holds or shall hold, and return those of ``grants``.
+    """Lock the vaults that a machine has or will have, and return those of ``grants``.
 
     :return: for each vault its current generation and the one of its overview.
     :raises VaultNotFound: the account has no such vault.
@@ -53,7 +53,7 @@ def lock_granted(
 def check_once(grants: Sequence[Grant]) -> None:
     """Check that no vault, and no generation of a vault, is listed twice.
 
-    :raises Unprocessable: with a field error for each one that is.
+    :raises Unprocessable: with a field error for each duplicate.
     """
     faults, known = [], set()
     for at, one in enumerate(grants):
@@ -68,11 +68,11 @@ def check_once(grants: Sequence[Grant]) -> None:
 
 
 def check_generations(work: Session, vaults: Mapping[UUID, Any], grants: Sequence[Grant]) -> None:
-    """Check that the wraps of each vault open everything that it contains.
+    """Check that the wraps of each vault open all its contents.
 
-    :param vaults: what `lock_granted` returned.
+    :param vaults: the result of `lock_granted`.
     :raises Unprocessable: a generation is above the vault's.
-    :raises Conflict: the current generation is missing, or one that contents still use.
+    :raises Conflict: the current generation, or another one that contents still use, is missing.
     """
     for at, one in enumerate(grants):
         vault, sent = vaults[one.vault_id], {generation for generation, _ in one.keys}
@@ -100,7 +100,7 @@ def _any_content(work: Session, vault_id: UUID, generations: Collection[int]) ->
 
 
 def replace_grants(work: Session, holder_id: UUID, grants: Sequence[Grant], event_id: UUID) -> None:
-    """Replace all wraps of a machine; its vaults are locked, and the grants are checked."""
+    """Replace all wraps of a machine. Its vaults must be locked, and the grants checked."""
     delete_grants(work, holder_id)
     rows = [
         {

@@ -1,7 +1,7 @@
 """Key rotation: store new keys of a vault, show the progress, and finish.
 
 Between the two entries that begin and end a rotation, clients reseal items and the overview by
-ordinary writes. The vault's lock decides races: a write that arrives after the beginning and is
+ordinary writes. The vault is locked for each write: after the rotation has begun, a write that is
 sealed under older keys is rejected with `GenerationMoved`.
 """
 
@@ -40,8 +40,8 @@ _LEFT = (
 def begin_rotation(actor: Actor, vault_id: UUID, body: RotationNew, quota: Quota) -> VaultView:
     """Store new keys of a vault; later writes must be sealed under them.
 
-    A rotation may begin while another one runs: everything then moves to the newest generation.
-    If the entry is already stored, return the first response again and write nothing.
+    A rotation may begin while another one runs; everything then moves to the newest generation. If
+    the entry is already stored, return the first response again and write nothing.
 
     :raises Unauthenticated, VaultNotFound: see `lock_vault`.
     :raises NotSealed, ItemTooLarge: a wrap cannot be ciphertext, or is too large.
@@ -75,7 +75,7 @@ def begin_rotation(actor: Actor, vault_id: UUID, body: RotationNew, quota: Quota
 
 
 def _check_body(body: RotationNew) -> None:
-    """Check the body without looking at the vault."""
+    """Check the body, without the database."""
     sealed = {f"machines/{at}/sealed_key": one.sealed_key for at, one in enumerate(body.machines)}
     check_wraps(sealed_key=body.sealed_key, **sealed)
     known: set[UUID] = set()
@@ -86,7 +86,7 @@ def _check_body(body: RotationNew) -> None:
 
 
 def _check_number(body: RotationNew, row: Any) -> None:
-    """Check that the new generation is the next one; no number is used twice."""
+    """Check that the new generation is the next one; generations are never reused."""
     if body.generation == row.generation + 1:
         return
     members = {"generation": row.generation}
@@ -100,7 +100,7 @@ def _check_number(body: RotationNew, row: Any) -> None:
 def _rights_of_machines(
     connection: sa.Connection, vault_id: UUID, generation: int, named: Sequence[MachineWrap]
 ) -> dict[UUID, str]:
-    """Return the rights of the machines that hold keys of a vault, which the body must name."""
+    """Return the rights of machines with a vault's keys; the body must list all of them."""
     held = sa.select(VAULT_KEYS.c.holder_id, VAULT_KEYS.c.rights).where(
         VAULT_KEYS.c.vault_id == vault_id,
         VAULT_KEYS.c.generation == generation,
@@ -162,13 +162,13 @@ def show_rotation(actor: Actor, vault_id: UUID) -> RotationView:
 
 
 def finish_rotation(actor: Actor, vault_id: UUID, entry: EntryIn, quota: Quota) -> VaultView:
-    """Finish a rotation after all active items and the overview moved to the newest keys.
+    """Finish a rotation, once all active items and the overview have moved to the newest keys.
 
     If the entry is already stored, return the first response again and write nothing.
 
     :raises Unauthenticated, VaultNotFound: see `lock_vault`.
     :raises Conflict: no rotation is running.
-    :raises RotationIncomplete: active items or the overview are left; the error counts them.
+    :raises RotationIncomplete: active items or the overview are left; the error has their number.
     :raises HeadMoved: another write came first.
     """
     with transaction() as session:

@@ -1,4 +1,4 @@
-"""The wraps of vault keys under an account's key, which `rewrap` lists and replaces."""
+"""The wraps of vault keys under an account's key, for `rewrap`."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -38,11 +38,10 @@ class KeyWraps:
     def replace_wraps(
         session: Session, account_id: UUID, wraps: Mapping[tuple[UUID, int], bytes], event_id: UUID
     ) -> None:
-        """Replace each wrap by the one of the same vault and generation; roles do not change.
+        """Replace each wrap by the one for the same vault and generation; roles do not change.
 
-        The rows are deleted and inserted, because many inserts fit in one statement, and many
-        updates
-        do not.
+        The rows are deleted and inserted again, because one statement can contain many inserts, but
+        not many updates.
         """
         rows = [
             {

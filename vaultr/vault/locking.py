@@ -23,12 +23,12 @@ def lock_vault(
     *,
     right: Right = "owner",
 ) -> Any:
-    """Lock a vault for a write, and read its current row with that of one item.
+    """Lock a vault for a write; read its current row and that of one item.
 
     The same round trip checks that the session or token of ``actor`` is alive, so the views that
     call this are declared with ``checks_session``.
 
-    :param right: what the actor must be allowed to do with the vault.
+    :param right: the right that the actor needs.
     :return: a row of the vault, the item (``item_*``, None without an item) and, if the item was
         removed, ``removed_revision``.
     :raises Unauthenticated: the session or the token is dead.
@@ -41,7 +41,7 @@ def lock_vault(
 
 
 def read_without_lock(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Any:
-    """Read what `lock_vault` reads, for a dry run of a write: no writer has to wait.
+    """Read what `lock_vault` reads, but without a lock, for a dry run of a write.
 
     :raises Unauthenticated, VaultNotFound, Forbidden: see `lock_vault`.
     """
@@ -71,8 +71,8 @@ def lock_script(actor: Access, *, locks: bool = True) -> Statement:
         "SELECT 1 FROM accounts WHERE id = :account FOR KEY SHARE",
         f"SELECT 1 FROM vaults v WHERE v.id = :vault_id AND {actor.opens} FOR UPDATE",  # nosec B608 - constants only
     )
-    # A separate statement reads the item after the lock is held: a statement sees the database as
-    # it was at its start, and would start before it waits for the lock.
+    # Read the item in a separate statement after the lock is held: a statement sees the database as
+    # of its start, which would be before it waits for the lock.
     return Statement(
         f"SELECT {actor.alive} AS alive, {actor.role} AS role,"  # nosec B608 - constants only
         " v.generation, v.rotating, v.overview_generation, v.revision, v.head, v.active, v.trash,"

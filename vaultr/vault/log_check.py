@@ -1,4 +1,4 @@
-"""Check the logs of all vaults, as after a restore: entries in order, linked, up to the head."""
+"""Check the logs of all vaults, as after a restore: complete, linked, ending at the head."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from vaultr.protocol.entries import Entry, Op, first_head, head_of
 from vaultr.vault.models import ENTRIES, VAULTS
 
-_ROWS: Final = 2_000  # in memory at a time
+_ROWS: Final = 2_000  # entries in memory at a time
 _COLUMNS: Final = (
     "vault_id", "n", "prev", "op", "item_id", "content_revision", "content", "generation",
     "author_id", "vouch", "mac", "head",
@@ -20,7 +20,7 @@ _COLUMNS: Final = (
 
 @dataclass(slots=True)
 class _Chain:
-    """The last entry of one vault's log that was read, and what is wrong before it."""
+    """The last entry that was read of one vault's log, and the error found so far."""
 
     n: int
     head: bytes
@@ -30,8 +30,8 @@ class _Chain:
 def broken_logs(session: Session) -> Iterator[str]:
     """Yield what is wrong with the log of each vault.
 
-    Each entry is read once; the memory depends on the number of vaults, not of entries.
-    The server cannot check the MAC of an entry, since only a client has its key.
+    Each entry is read once; the memory depends on the number of vaults, not of entries. The server
+    cannot check the MAC of an entry, because only clients have its key.
     """
     chains: dict[UUID, _Chain] = {}
     ends = sa.select(VAULTS.c.id, VAULTS.c.revision, VAULTS.c.head)

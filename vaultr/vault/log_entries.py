@@ -22,9 +22,9 @@ from vaultr.vault.schemas import EntryIn
 
 @dataclass(slots=True)
 class Log:
-    """The end of a vault's log, under the vault's lock, and the entries added to it since.
+    """The end of a vault's log under the vault's lock, and the entries added since.
 
-    ``revision`` and ``head`` move with each entry; ``stored`` is the end that others still see.
+    ``revision`` and ``head`` change with each entry; ``stored`` is the end that others still see.
     """
 
     vault_id: UUID
@@ -54,7 +54,7 @@ class Log:
     def extend(
         self, entry: EntryIn, op: Op, item_id: UUID | None, content_revision: int, content: bytes
     ) -> None:
-        """Append a checked entry; the server fills in everything but its vouch and MAC."""
+        """Append a checked entry; the server fills in everything except its vouch and MAC."""
         complete = Entry(
             vault_id=self.vault_id,
             n=entry.n,
@@ -97,7 +97,7 @@ class Log:
 
 
 def log_of(actor: Actor, vault_id: UUID, row: Any) -> Log:
-    """Return the end of the log of the vault whose locked row this is."""
+    """Return the end of a vault's log, from the vault's locked row."""
     return Log(
         vault_id=vault_id,
         author_id=actor.id,
@@ -108,14 +108,14 @@ def log_of(actor: Actor, vault_id: UUID, row: Any) -> Log:
 
 
 def check_growth(connection: sa.Connection, log: Log, most: Rate) -> None:
-    """Check that the log grows no faster than ``most`` allows, including what was added to it.
+    """Check that the log, including new entries, grows no faster than ``most`` allows.
 
-    The log counts itself: the entry that lies ``most.count`` before the last one must be old
-    enough. The time of an entry is that of its audit event, whose id begins with it (UUIDv7). This
-    is exact on any number of workers, needs no counter outside of the vault, and costs a statement
-    only in a vault whose log is longer than the limit.
+    The entry ``most.count`` before the last one must be old enough. Its time is that of its audit
+    event, whose id begins with it (UUIDv7). This is exact on any number of workers, needs no
+    separate counter, and costs a statement only if the log is longer than the limit.
 
-    :raises TooMany: the vault has reached its limit; with the time of its next change.
+    :raises TooMany: the vault has reached its limit; the error has the time of the next possible
+        change.
     """
     before = log.revision - most.count
     if before < 1:
@@ -134,7 +134,7 @@ def check_growth(connection: sa.Connection, log: Log, most: Rate) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SentEntry:
-    """What a request states about one entry: enough to recognise a repeated write."""
+    """What a request states about one entry, enough to recognise a repeated write."""
 
     op: Op
     item_id: UUID | None
@@ -144,7 +144,7 @@ class SentEntry:
 def repeated_entries(
     connection: sa.Connection, vault_id: UUID, revision: int, sent: Sequence[SentEntry]
 ) -> list[Any] | None:
-    """Return the stored entries of a write that a client repeats after a lost response.
+    """Return the stored entries if a client repeats a write after a lost response.
 
     :return: the rows, in order; None if this is not a repeated write.
     """

@@ -15,7 +15,7 @@ def _of_vault() -> Mapped[UUID]:
 
 
 class Vault(Base):
-    """A vault. Its row is the lock for all writes, and has the counts of its contents."""
+    """A vault. Its row is the lock for all writes, and stores the counts of its contents."""
 
     __tablename__ = "vaults"
     __table_args__ = (
@@ -112,7 +112,7 @@ class Version(Base):
 
 
 class RemovedItem(Base):
-    """The id of a removed item, stored as long as the vault, so that it is never used again."""
+    """The id of a removed item, stored as long as the vault, so that it is never reused."""
 
     __tablename__ = "removed_items"
     __table_args__ = (sa.UniqueConstraint("vault_id", "revision"),)
@@ -147,7 +147,7 @@ class LogEntry(Base):
     audit_event_id: Mapped[UUID]
 
 
-# For statements that need no ORM objects.
+# For statements without ORM objects.
 VAULTS, VAULT_KEYS, ITEMS = (cast(sa.Table, one.__table__) for one in (Vault, VaultKey, Item))
 VERSIONS, REMOVED, ENTRIES = (
     cast(sa.Table, one.__table__) for one in (Version, RemovedItem, LogEntry)

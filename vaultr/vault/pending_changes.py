@@ -36,7 +36,7 @@ class StoredItem:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """One put: the item after it, and its sealed parts."""
+    """One put: the item afterwards, and its sealed parts."""
 
     item_id: UUID
     item: StoredItem
@@ -45,11 +45,11 @@ class Put:
 
 @dataclass(slots=True)
 class PendingChanges:
-    """A vault after the changes, before they are stored.
+    """A vault with the changes applied, before they are stored.
 
     :ivar version_bytes: sealed bytes of all versions before the changes.
     :ivar items: the current state of the items to change; None if the item does not exist.
-    :ivar removed: ids among them that have ever been removed.
+    :ivar removed: those of these ids that were ever removed.
     :ivar puts: the puts, in order.
     """
 
@@ -94,7 +94,7 @@ class PendingChanges:
             raise ItemNotFound(errors=change.field_errors("no such item"))
 
     def _check_keys(self, change: Change, item: StoredItem | None) -> None:
-        """Check that the change leaves no further active item under older keys."""
+        """Check that the change adds no active item that is sealed under older keys."""
         if change.content is not None:
             check_generation(self.log, change.content.generation, at=change.at)
         if change.op is not Op.RESTORE or change.followed or item is None:
@@ -160,7 +160,7 @@ class PendingChanges:
         }
 
     def exceeds_version_quota(self) -> bool:
-        """Return whether old versions may now need more bytes than the quota allows."""
+        """Return whether old versions may exceed the quota after the changes."""
         put = sum(put.item.size for put in self.puts)
         return self.version_bytes + put - self.item_bytes > self.quota.vault_bytes
 

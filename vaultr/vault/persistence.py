@@ -1,4 +1,4 @@
-"""Store pending changes: one change in one round trip, a batch table by table."""
+"""Store pending changes: a single change in one round trip, a batch table by table."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -18,7 +18,7 @@ from vaultr.vault.change_rules import Change
 from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VAULTS, VERSIONS
 from vaultr.vault.pending_changes import PendingChanges, Put, StoredItem
 
-_ROWS_A_STATEMENT = 100  # at 16 KiB a row, the most that a full batch can hold, 3 MiB of SQL
+_ROWS_A_STATEMENT = 100  # 3 MiB of SQL, at 16 KiB a row, the most that a full batch can contain
 _NEVER_REPLACED = {"vault_id", "id", "created_at"}
 
 Rows = Sequence[dict[str, Any]]

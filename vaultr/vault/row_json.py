@@ -1,4 +1,4 @@
-"""Convert rows to JSON without intermediate objects, which makes a full sync cheap.
+"""Convert rows to JSON without intermediate objects, which makes a full sync fast.
 
 Measured on two cores with 10,000 items of 610 sealed bytes in pages of 500: fetching takes
 54 ms, with JSON 80 ms; models in between add another 110 ms. The database formats ids and times

@@ -23,7 +23,7 @@ def _sealed(value: object) -> bytes:
     try:
         return unb64(value)
     except ValueError:
-        return b""  # not base64url, so no ciphertext: rejected like an empty value
+        return b""  # not base64url, so it cannot be ciphertext: rejected like an empty value
 
 
 # The schema accepts any text; `sealed_fields` rejects what cannot be ciphertext.
@@ -37,7 +37,7 @@ ItemState = Literal["active", "trash"]
 
 
 def _no_default(schema: dict[str, Any]) -> None:
-    """Leave the default out of the OpenAPI document: a missing member has no default value."""
+    """Leave the default out of the OpenAPI document: a missing member has no default."""
     schema.pop("default", None)
 
 
@@ -67,7 +67,7 @@ class VaultRename(In):
 
 
 class EntryAlone(In):
-    """A write that consists of its log entry alone: repair, or end of a rotation."""
+    """A write that consists only of its log entry: repair, or end of a rotation."""
 
     entry: EntryIn
 
@@ -100,7 +100,7 @@ class ItemPut(In):
 
 
 class ItemMove(In):
-    """A trash, restore or remove: the log entry alone."""
+    """A trash, restore or remove, which consists only of its log entry."""
 
     entry: EntryIn
 

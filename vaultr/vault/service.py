@@ -11,18 +11,18 @@ from vaultr.vault.fast_reads import (
 from vaultr.vault.item_writes import write_item  # put, trash, restore or remove one item
 from vaultr.vault.key_holders import (
     Grant,  # a machine's access to one vault
-    check_generations,  # the wraps of a grant open everything
-    check_once,  # a list of grants names nothing twice
+    check_generations,  # check that the wraps of a grant open all contents
+    check_once,  # check that a list of grants has no duplicates
     delete_grants,  # all wraps of a machine
     grant_bytes,  # the size of the wraps of machines
     grants_of,  # the access of machines
-    lock_granted,  # the vaults of a machine, before it is changed
+    lock_granted,  # lock the vaults of a machine before it is changed
     replace_grants,  # all wraps of a machine
 )
 from vaultr.vault.key_rotation import (
     begin_rotation,  # store new keys of a vault
-    finish_rotation,  # end a rotation that has nothing left
-    show_rotation,  # what a rotation has left to move
+    finish_rotation,  # end a rotation that is complete
+    show_rotation,  # progress of a rotation
 )
 from vaultr.vault.key_wraps import KeyWraps  # an account's wraps of vault keys, for `rewrap`
 from vaultr.vault.log_check import broken_logs  # whether each vault's log leads to its head

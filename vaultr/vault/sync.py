@@ -50,7 +50,7 @@ def sync(
 ) -> SyncPage:
     """Read one page of a sync, in one snapshot.
 
-    :param known: the ETag (a head) that the client has; it counts only together with ``since``.
+    :param known: the ETag (a head) that the client has; used only together with ``since``.
     :raises BadRequest: ``after`` together with ``since``.
     :raises Unauthenticated, VaultNotFound: see `read_head`.
     :raises HeadMoved: the client has a revision that the vault has not reached.
@@ -96,7 +96,7 @@ def _find(connection: sa.Connection, vault_id: UUID, query: SyncQuery, vault: An
 
 
 def _truncate(found: _PageRows, limit: int) -> _PageRows:
-    """End the page at its limit of rows or of bytes."""
+    """End the page at its limit of rows or bytes."""
     through = found.through
     revisions = sorted(row.revision for row in (*found.items, *found.removed))
     if len(revisions) > limit:
@@ -148,8 +148,8 @@ def _entries() -> Statement:
 
 @per_database
 def _items() -> Statement:
-    # Rows beyond the bytes of a page come without their sealed parts, which shows where the page
-    # ends. The first row always fits.
+    # Rows over the byte limit of a page have no sealed parts, which shows where the page ends. The
+    # first row always fits.
     fits = "CASE WHEN i.total <= :bytes OR i.total = i.size THEN i.{0} END AS {0}".format
     return Statement(
         f"SELECT {row_json.item_columns()}, {fits('overview')}, {fits('detail')}"  # nosec B608 - constants only

@@ -15,7 +15,7 @@ from vaultr.request_context import Actor
 from vaultr.vault.locking import lock_vault
 from vaultr.vault.models import VAULTS
 
-# A statement may take 4.5 s, and a vault's log has no limit; 20,000 rows take some 0.1 s.
+# A statement may take 4.5 s, and a vault's log has no limit; 20,000 rows take about 0.1 s.
 REVISIONS_A_STEP: Final = 20_000
 
 _SPAN: Final = "WHERE vault_id = :vault_id AND {0} > :before AND {0} <= :before + :step"
@@ -36,7 +36,7 @@ _LAST: Final = Statement("DELETE FROM vaults WHERE id = :vault_id")
 def delete_vault(actor: Actor, vault_id: UUID) -> None:
     """Delete a vault with its keys, items, versions and log; only its audit events remain.
 
-    A writer that waits for the vault's lock gets `VaultNotFound` afterwards.
+    A writer that waits for the vault's lock then gets `VaultNotFound`.
 
     :raises Unauthenticated, VaultNotFound: see `lock_vault`.
     """
@@ -49,9 +49,9 @@ def delete_vault(actor: Actor, vault_id: UUID) -> None:
 
 
 def delete_all_of(session: Session, account_id: UUID) -> None:
-    """Delete all vaults of an account. The caller has locked the account against further writes.
+    """Delete all vaults of an account. The caller has locked the account against other writes.
 
-    The event of the account's deletion covers them.
+    They have no events of their own; the account's deletion has one.
     """
     vaults = sa.select(VAULTS.c.id, VAULTS.c.revision).where(VAULTS.c.account_id == account_id)
     for row in session.execute(vaults.order_by(VAULTS.c.id)).all():

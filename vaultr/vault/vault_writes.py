@@ -1,4 +1,4 @@
-"""Write to a vault as a whole, one entry each: rename it, or vouch again for its contents."""
+"""Writes to a vault as a whole, of one entry each: rename it, or commit to its contents again."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -54,7 +54,7 @@ def rename_vault(actor: Actor, vault_id: UUID, body: VaultRename, quota: Quota) 
 
 
 def repair_vault(actor: Actor, vault_id: UUID, entry: EntryIn, quota: Quota) -> VaultView:
-    """Append an entry that changes nothing and vouches for the current contents.
+    """Append an entry that changes nothing and commits to the current contents.
 
     If the entry is already stored, return the first response again and write nothing.
 
@@ -93,7 +93,7 @@ def store(
     values: Mapping[str, Any] | None = None,
     event_details: Mapping[str, Any] | None = None,
 ) -> UUID:
-    """Record and store the one entry that was added to ``log``, and return the event's id.
+    """Record and store the one entry added to ``log``; return the event's id.
 
     :param values: further parameters of ``script``.
     :param event_details: further members of the event's object.
@@ -109,7 +109,7 @@ def store(
 def vault_after(
     connection: sa.Connection, actor: Actor, entry: Any, quota: Quota, **more: Any
 ) -> VaultView:
-    """Return a vault as of ``entry``, as far as the log shows; counts are current."""
+    """Return a vault as of ``entry``, as far as the log shows it; the counts are current."""
     view = vault_in(connection, actor, entry.vault_id, quota)
     known = {
         "keys": [wrap for wrap in view.keys if wrap.generation <= entry.generation],

@@ -54,7 +54,7 @@ def create_vault(actor: Actor, body: VaultNew, quota: Quota) -> VaultView:
         )
         try:
             _insert(session, actor.account_id, body, event_id)
-        except sa.exc.IntegrityError as error:  # another account has just taken the id
+        except sa.exc.IntegrityError as error:  # another account took the id at the same moment
             raise VaultExists from error
         return vault_in(session.connection(), actor, body.id, quota)
 
@@ -62,8 +62,8 @@ def create_vault(actor: Actor, body: VaultNew, quota: Quota) -> VaultView:
 def _lock_account(connection: sa.Connection, actor: Actor) -> None:
     """Lock the account against other new vaults, but not against writes to existing ones.
 
-    Check the session again under the lock: if the account key was replaced meanwhile, the wrap of
-    the new vault would be sealed under the old one.
+    Then check the session again: if the account key was replaced in the meantime, the wrap of the
+    new vault would be sealed under the old key.
     """
     values = access.parameters(actor)
     alive = _account(access.of(actor).alive).run(connection, values).scalar_one()
@@ -115,7 +115,7 @@ def show_vault(actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
 
 
 def vault_in(connection: sa.Connection, actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
-    """Return a vault as the running transaction leaves it."""
+    """Return a vault as the current transaction sees it."""
     seen = read_vault(connection, actor, vault_id)
     return vault_view(seen.vault, seen.wraps, quota)
 
@@ -125,7 +125,7 @@ def list_vaults(
 ) -> tuple[list[VaultView], UUID | None]:
     """Return one page of vaults, ordered by id, and the id after which the next page starts.
 
-    The page ends at ``limit`` or `PAGE_BYTES`; wraps are loaded for the vaults of the page alone.
+    The page ends at ``limit`` or `PAGE_BYTES`; wraps are loaded only for its vaults.
     """
     chosen = access.vaults_of(actor).order_by(VAULTS.c.id).limit(limit + 1)
     if after is not None:

@@ -1,4 +1,4 @@
-"""Delete the oldest versions of a vault once old versions exceed its quota of bytes."""
+"""Delete the oldest versions of a vault when old versions exceed its quota of bytes."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -10,12 +10,11 @@ import sqlalchemy as sa
 from vaultr.database.sql import Statement
 from vaultr.protocol.sizes import MIB
 
-# Delete a little more than necessary, so that only one write in many has to scan past current
-# versions.
+# Delete slightly more than necessary, so that few writes have to scan past current versions.
 _SPARE_PART: Final = 64
 _SPARE_BYTES: Final = 4 * MIB
 _ROWS_A_STEP: Final = 1_000
-# Upper limit for one write; after a quota was lowered, later writes continue.
+# Maximum for one write; after a quota was lowered, later writes continue.
 _MOST_A_WRITE: Final = 20_000
 
 _CURRENT: Final = (

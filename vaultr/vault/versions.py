@@ -45,7 +45,7 @@ def read_version(actor: Actor, vault_id: UUID, item_id: UUID, revision: int) -> 
 
     :raises Unauthenticated, VaultNotFound: see `fast_reads.read_head`.
     :raises ItemNotFound: no such item exists.
-    :raises NotFound: the item has no version of this revision, or no longer.
+    :raises NotFound: the item has no version of this revision, or it was deleted.
     :raises AuditUnavailable: the event could not be recorded, so the version is not returned.
     """
     values = access.parameters(actor, vault_id=vault_id, item_id=item_id, revision=revision)
@@ -89,7 +89,7 @@ def _sql(actor: Access, columns: str, which: str, overview: str = "w.overview") 
 @per_database
 def _list(actor: Access) -> Statement:
     which = "w.revision < :before ORDER BY w.revision DESC LIMIT :limit"
-    # Rows beyond the bytes of a page come without their overview. The first row always fits.
+    # Rows over the byte limit of a page have no overview. The first row always fits.
     size = "length(w.overview)"
     total = f"sum({size}) OVER (ORDER BY w.revision DESC ROWS UNBOUNDED PRECEDING)"
     fits = f"{total} <= :bytes OR {total} = {size}"

@@ -1,4 +1,4 @@
-"""The SQL of single writes, one script and one round trip each. Batches use the tables directly."""
+"""The SQL of single writes: one script and one round trip each. Batches use the tables directly."""
 
 from typing import Final
 

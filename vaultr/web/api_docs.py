@@ -78,7 +78,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The operations of one part of the API."""
+    """The operations of one section of the API."""
 
     id: str
     title: str
@@ -86,7 +86,7 @@ class Section:
 
 
 def sections(document: Mapping[str, Any]) -> list[Section]:
-    """Return the operations of a document by the part of the API that they belong to."""
+    """Return a document's operations by section of the API."""
     by_tag: dict[str, list[Operation]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -97,7 +97,7 @@ def sections(document: Mapping[str, Any]) -> list[Section]:
 
 
 def models(document: Mapping[str, Any]) -> list[Model]:
-    """Return the schemas of a document in the order of their names."""
+    """Return the schemas of a document, ordered by name."""
     return [
         Model(name, text(schema.get("description", "")), _fields(schema), kind_of(schema))
         for name, schema in sorted(document["components"]["schemas"].items())
@@ -105,13 +105,13 @@ def models(document: Mapping[str, Any]) -> list[Model]:
 
 
 def text(words: str) -> Markup:
-    """Return a text as HTML, with code for text between backticks."""
+    """Convert text to HTML, with backticks as code."""
     marked = _CODE.sub(r"<code>\1</code>", str(escape(words)))
     return Markup(marked)  # nosec B704 - escaped before anything was marked
 
 
 def kind_of(schema: Mapping[str, Any]) -> Markup:
-    """Describe the type of a schema, with links to the schemas that it names."""
+    """Describe the type of a schema, with links to other schemas."""
     if "$ref" in schema:
         name = schema["$ref"].removeprefix(_REF)
         return Markup('<a href="#{0}">{0}</a>').format(name)
@@ -125,7 +125,7 @@ def kind_of(schema: Mapping[str, Any]) -> Markup:
             return escape(between).join(kind_of(one) for one in schema[word])
     if schema.get("type") == "array":
         return Markup("list of {}").format(kind_of(schema.get("items", {}))) + _bounds(schema)
-    if "format" in schema:  # more precise than its pattern
+    if "format" in schema:  # more precise than the pattern
         return escape(schema["format"])
     return escape(schema.get("type", "any")) + _bounds(schema)
 

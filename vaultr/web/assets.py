@@ -1,4 +1,4 @@
-"""Static files of the pages; each name contains a hash, so files can be cached permanently."""
+"""Static files of the pages. Each name contains a hash, so that files can be cached permanently."""
 
 import hashlib
 from functools import cache
@@ -12,7 +12,7 @@ _HASH_DIGITS: Final = 16
 
 
 def address(name: str) -> str:
-    """Return the URL of a file, such as ``page.css``; it changes with the content."""
+    """Return the URL of a file such as ``page.css``; it changes with the content."""
     return url_for("web.asset", name=_hashed()[name])
 
 

@@ -1,4 +1,4 @@
-"""Pages that emails link to, which change nothing before a button is pressed, and API docs."""
+"""Pages that emails link to, which change nothing until a button is pressed, and API docs."""
 
 import mimetypes
 from collections.abc import Callable
@@ -120,7 +120,7 @@ def asset(name: str) -> Response:
 def _button(template: str) -> Response:
     """Show a page with one button, which sends the token of the link.
 
-    Mail scanners fetch every link, so nothing is looked up and nothing changes here.
+    Mail scanners fetch every link, so this page neither looks up nor changes anything.
     """
     token = request.args.get("token", "")
     return _page(template, 200 if token else 400, token=token)
@@ -136,7 +136,7 @@ def _pressed(do: Callable[[str], None], done: str) -> Response:
 
 
 def _run(do: Callable[[str], None], token: str) -> None:
-    """Run the action; retry once if another transaction was in the way, as the API does."""
+    """Run the action; like the API, retry once after contention with another transaction."""
     try:
         do(token)
     except Exception as error:
@@ -156,7 +156,7 @@ def _form() -> dict[str, str]:
         raise TooLarge
     try:
         return request.form.to_dict()
-    except OSError:  # the client hung up or stalled
+    except OSError:  # the client disconnected or stalled
         raise BadRequest from None
 
 

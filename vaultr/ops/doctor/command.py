@@ -15,7 +15,7 @@ from vaultr.ops.doctor import audit_log, database, external, server_keys, servic
 from vaultr.settings.model import InvalidSettings, Settings
 
 DATABASE_SECONDS = 10.0
-IMPATIENT_SECONDS = 1.0  # for checks that follow after the database was found unavailable
+IMPATIENT_SECONDS = 1.0  # for the checks after the database was found unavailable
 
 
 @click.command("doctor")

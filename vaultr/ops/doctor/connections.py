@@ -1,4 +1,4 @@
-"""The one formula for how many database connections an installation opens.
+"""How many database connections an installation opens: the only place of this formula.
 
 `flask doctor` computes it, the chart's NOTES.txt repeats it (a test compares both), and
 docs/performance.md explains it.
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Final
 
 WORKER: Final = 4  # `flask worker`: one job at a time, its lock, and the kill switches
-SEQUENCER: Final = 4  # `flask worker --only audit`: as the worker; both colours share one
+SEQUENCER: Final = 4  # `flask worker --only audit`: like the worker; both colours share one
 PROBE: Final = 1  # /api/ready opens its own connection, once for each pod
 MIGRATION: Final = 2  # `flask db upgrade`: its lock, and the statements
-OTHERS: Final = 5  # left for people, backups, cron jobs and monitoring
+OTHERS: Final = 5  # reserve for people, backups, cron jobs and monitoring
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """How many processes reach the database, and how many connections each may open.
+    """How many processes connect to the database, and how many connections each may open.
 
     :ivar pods: web pods of one colour.
     :ivar processes: worker processes of a pod (WEB_CONCURRENCY).
@@ -33,7 +33,7 @@ class Deployment:
 
     @property
     def process(self) -> int:
-        """Return the most connections that one worker process opens.
+        """Return the maximum number of connections of one worker process.
 
         The second pool also serves the thread that reads the kill switches.
         """
@@ -43,21 +43,21 @@ class Deployment:
 
     @property
     def colour(self) -> int:
-        """Return the most connections that the pods and the worker of one colour open."""
+        """Return the maximum number of connections of one colour's pods and worker."""
         pod = self.processes * self.process + PROBE
         return self.pods * pod + (0 if self.inline else WORKER)
 
     @property
     def shared(self) -> int:
-        """Return the most connections of what runs once, however many colours there are."""
+        """Return the maximum number of connections of processes that run once, for both colours."""
         return 0 if self.inline else SEQUENCER
 
     @property
     def usual(self) -> int:
-        """Return the most connections while one colour runs."""
+        """Return the maximum number of connections while one colour runs."""
         return self.colour + self.shared
 
     @property
     def during_release(self) -> int:
-        """Return the most connections while two colours run and a migration is applied."""
+        """Return the maximum number of connections during a release: two colours and a migration."""
         return 2 * self.colour + self.shared + MIGRATION

@@ -94,7 +94,7 @@ def check(
 
 
 def failure_reason(error: sa.exc.SQLAlchemyError) -> str:
-    """Return why the database cannot be used, without the driver's text, which names roles."""
+    """Return why the database cannot be used; the driver's own text would name roles."""
     message = str(getattr(error, "orig", None) or error)
     kind = type(getattr(error, "orig", None) or error).__name__
     return next((says for words, says in _REASONS.items() if words in message), kind)
@@ -153,7 +153,7 @@ def _role(found: Any, settings: Settings) -> Iterator[CheckResult]:
 
 
 def _missing_rights() -> list[str]:
-    """Return the rights that the server's role lacks; `audit.rights` has those to the audit log."""
+    """Return the rights that the server's role lacks; see `audit.rights` for the audit log."""
     with db.engine.connect() as connection:
         there = set(sa.inspect(connection).get_table_names())
         missing = []

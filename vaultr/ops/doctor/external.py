@@ -1,4 +1,4 @@
-"""Check from outside: the certificate at BASE_URL, and which client address the server sees."""
+"""Check from outside: the certificate at BASE_URL, and the client address that the server sees."""
 
 import http.client
 import ipaddress
@@ -22,11 +22,11 @@ from vaultr.settings.model import Settings
 SECONDS: Final = 5
 WARN_DAYS, LATE_DAYS = 21, 7
 LOW_BYTES, LOW_SHARE = 2**30, 0.10
-_FORGED: Final = "203.0.113.77"  # in a network for documentation (RFC 5737)
+_FORGED: Final = "203.0.113.77"  # in a documentation network (RFC 5737)
 
 
 def check_certificate(settings: Settings) -> Iterator[CheckResult]:
-    """Report how long the certificate that users see is valid."""
+    """Report how long the certificate of BASE_URL is still valid."""
     todo = "Renew it: docs/runbook.md, VaultrCertificateEnds."
     try:
         seen = certificate.of_url(settings.base_url, settings.tls_context())
@@ -51,7 +51,7 @@ def check_certificate(settings: Settings) -> Iterator[CheckResult]:
 
 
 def check_proxy(settings: Settings, url: str) -> Iterator[CheckResult]:
-    """Ask the running server which client address it sees, also when a forged one is sent."""
+    """Ask the running server which client address it sees, with and without a forged header."""
     try:
         context = settings.tls_context()
         plain, forged = _seen(url, context), _seen(url, context, claimed=_FORGED)
@@ -108,7 +108,7 @@ def _private(address: str) -> bool:
 
 
 def check_disk(settings: Settings) -> Iterator[CheckResult]:
-    """Report the free space where this process writes."""
+    """Report the free disk space where this process writes."""
     places = {"VAULTR_HOME": settings.vaultr_home}
     if db.engine.dialect.name == "sqlite":
         places["SQLite"] = Path(str(db.engine.url.database)).parent

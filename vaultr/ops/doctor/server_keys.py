@@ -1,4 +1,4 @@
-"""Check the keys: which ids exist, which one signs, and how old it is."""
+"""Check the keys: which ids exist, which key signs, and how old it is."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from vaultr.settings.model import Settings
 from vaultr.settings.types import KEY_SETS, Keys
 
 OLD_DAYS: Final = 365
-# Without AUDIT_KEY: scanning all events takes long; `flask keys status` does it.
+# Without AUDIT_KEY: scanning all events is slow, so only `flask keys status` does it.
 _NEEDED: Final = ("PEPPER", "FACTOR_KEY", "MAIL_KEY")
 _DRAWN: Final = re.compile(r"(20[0-9]{6})(?:[0-9]{6}-)?[0-9a-f]*")  # the format of generated ids
 
@@ -27,7 +27,7 @@ def check(settings: Settings) -> Iterator[CheckResult]:
 
 
 def check_needed(settings: Settings) -> Iterator[CheckResult]:
-    """Report keys that the database needs and that are missing here."""
+    """Report keys that the database needs but that are missing here."""
     here = True
     for name in _NEEDED:
         keys: Keys = getattr(settings, name.lower())
@@ -55,7 +55,7 @@ def _of(name: str, keys: Keys, *, production: bool) -> Iterator[CheckResult]:
 
 
 def _age_days(key_id: str) -> int | None:
-    """Return the age of an id that begins with a date, or None."""
+    """Return the age in days of an id that begins with a date, or None."""
     match = _DRAWN.fullmatch(key_id)
     if match is None:
         return None

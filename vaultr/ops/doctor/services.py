@@ -65,7 +65,7 @@ def check_redis(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _eviction(client: "redis.Redis", settings: Settings) -> Iterator[CheckResult]:
-    """Check that Redis never evicts a counter. Counters expire, so `volatile-*` evicts them."""
+    """Check that Redis never evicts counters. They have an expiry, so `volatile-*` evicts them."""
     try:
         memory: Any = client.info("memory")
     except redis.RedisError:
@@ -91,7 +91,7 @@ def check_clock() -> Iterator[CheckResult]:
         clocks.append(("the database", (moment - clock.now()).total_seconds()))
     client = limiter.current().redis
     if client is not None:
-        with suppress(redis.RedisError, OSError):  # the check of Redis reports it
+        with suppress(redis.RedisError, OSError):  # the check of Redis reports that
             seconds, microseconds = client.time()
             there = seconds + microseconds / 1e6
             clocks.append(("Redis", there - clock.now().timestamp()))
@@ -139,7 +139,7 @@ def check_machines() -> Iterator[CheckResult]:
 
 
 def check_worker(settings: Settings) -> Iterator[CheckResult]:
-    """Check whether any process runs background jobs."""
+    """Check whether a process runs background jobs."""
     level = problem if settings.production else warning
     todo = "Start `flask worker`: emails wait, and nothing is purged. runbook.md: VaultrWorkerGone."
     reached = last_runs.last(RunKind.WORKER_SEEN)

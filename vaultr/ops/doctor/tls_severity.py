@@ -1,4 +1,4 @@
-"""Rate a connection that is not encrypted."""
+"""Rate the severity of an unencrypted connection."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ def gravity(host: str | None, *, production: bool) -> Callable[[str, str, str], 
     """Return the kind of result for an unencrypted connection to ``host``.
 
     A name without a dot, such as ``postgres`` in docker-compose.yml, is in a container network on
-    the same machine: worth a warning, but not an alarm.
+    the same machine, so it gets only a warning.
     """
     neighbour = bool(host) and not {".", ":"} & set(host or "")
     return problem if production and not neighbour else warning

@@ -11,7 +11,7 @@ _ADVICE: Final = "Only traces are missing; see docs/deployment.md, Traces."
 
 
 def check(variables: Mapping[str, str]) -> Iterator[CheckResult]:
-    """Check whether traces are exported; no result unless they are configured."""
+    """Check whether traces are exported; return no result if they are not configured."""
     if not spans.wanted(variables):
         return
     if (reason := spans.problem(variables)) is not None:

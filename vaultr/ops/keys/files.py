@@ -1,8 +1,8 @@
 """A keyring in a file or variable, and the three steps of a rotation.
 
-A new key is first announced: it is put behind the others, so that every server can verify and open
-with it before any server signs or seals. Then it is put first, and the old key stays behind for
-what it signed and sealed. Finally the old key is removed.
+A new key is first announced: it is added at the end, so that every server can verify and open with
+it before any server signs or seals with it. Then it is moved to the front, and the old key stays
+for what it signed and sealed. Finally the old key is removed.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def new_id(now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WrittenKeyring:
-    """A keyring as it is written in a file; the first key is in use."""
+    """A keyring as written in a file; the first key is in use."""
 
     name: str
     by_id: Mapping[str, bytes]
@@ -75,7 +75,7 @@ class WrittenKeyring:
                 f"{self.name}: {self.announced} is already announced. Once every server was "
                 "reloaded, run `rotate` with --reloaded."
             )
-        # Its id is later than all others, even if they were generated this second or by a fast
+        # Its id must be later than all others, even those from the same second or from a fast
         # clock.
         newest = max(_drawn(key_id) for key_id in self.by_id)
         if newest >= f"{now:{_MOMENT}}":
@@ -112,7 +112,7 @@ class WrittenKeyring:
 
 
 def _drawn(key_id: str) -> str:
-    """Return the time in an id; an id without one counts as older than all others."""
+    """Return the time in an id; an id without a time counts as the oldest."""
     found = _DRAWN.fullmatch(key_id)
     try:
         return f"{datetime.strptime(found[1], _MOMENT):{_MOMENT}}" if found else ""  # noqa: DTZ007 - compared as text
@@ -122,7 +122,7 @@ def _drawn(key_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a keyring is stored: a file, or without a path a variable."""
+    """Where a keyring is stored: in a file, or in a variable if there is no path."""
 
     name: str
     path: Path | None
@@ -132,7 +132,7 @@ class Place:
     def of(cls, name: str, folder: Path | None, variables: Mapping[str, str]) -> "Place":
         """Find the keyring: in ``folder``, in the file of ``<NAME>_FILE``, or in the variable.
 
-        :raises NotThere: it is in none of them.
+        :raises NotThere: no keyring was found.
         """
         if folder is not None:
             return cls(name, folder / name.lower())
@@ -160,7 +160,7 @@ class Place:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Lock the file, so that one command at a time changes it."""
+        """Lock the file, so that only one command at a time changes it."""
         if self.path is None:
             yield
             return

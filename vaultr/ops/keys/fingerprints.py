@@ -1,4 +1,4 @@
-"""Fingerprints of server keys: whether two places have the same key, without showing it."""
+"""Fingerprints of server keys, to compare the keys of two places without showing them."""
 
 import hashlib
 import os
@@ -17,18 +17,18 @@ _GROUP: Final = 4
 
 
 def fingerprint(name: str, key: bytes) -> str:
-    """Return 80 bits of SHA-256 over the name of a setting and one key of it, in groups.
+    """Return 80 bits of SHA-256 over a setting's name and one of its keys, in groups.
 
-    A key is 32 random bytes, so nobody can find it by trying.
+    A key is 32 random bytes, so nobody can guess it from its fingerprint.
     """
     digest = hashlib.sha256(_PURPOSE + name.encode() + b"\x00" + key).digest()[:_BYTES].hex()
     return "-".join(digest[at : at + _GROUP] for at in range(0, len(digest), _GROUP))
 
 
 def listed(folder: Path | None) -> list[dict[str, str]]:
-    """Return name, id and fingerprint of all keys: in the files of a folder, or of this process.
+    """Return name, id and fingerprint of all keys: in a folder's files, or of this process.
 
-    CHECKPOINT_KEY is among them where it is set: only the sequencer has it.
+    CHECKPOINT_KEY is included where it is set; only the sequencer has it.
     """
     return [
         {"name": name, "key": key_id, "fingerprint": fingerprint(name, key)}

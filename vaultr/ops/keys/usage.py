@@ -12,7 +12,7 @@ from vaultr.security.keyring import Resealed
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """What needs a key: a number of values of one kind."""
+    """A use of a key: a number of values of one kind that need it."""
 
     count: int
     what: str
@@ -28,7 +28,7 @@ _WAYS_OUT: Final[dict[str, str]] = {
     "MAIL_KEY": "To reseal them: `flask keys reseal`.",
     "AUDIT_KEY": "They cannot be verified without it: keep the key as long as the events.",
 }
-# What to do about values that were changed, so that no key opens them.
+# What to do about altered values, which no key can open.
 _CHANGED: Final[dict[str, tuple[str, str]]] = {
     "FACTOR_KEY": (
         "second factors",
@@ -59,7 +59,7 @@ def use_of(name: str, key_id: str) -> KeyUse:
     match name:
         case "JWT_SECRET":
             tokens = auth.access_tokens_by_key()
-            # Older versions did not store which key signed, so it may be any.
+            # Older versions did not store which key signed, so it may be any key.
             return KeyUse(tokens.get(key_id, 0) + tokens.get(None, 0), "sessions with a live token")
         case "PEPPER":
             return KeyUse(auth.verifiers_by_key().get(key_id, 0), "accounts and waiting signups")
@@ -74,8 +74,7 @@ def use_of(name: str, key_id: str) -> KeyUse:
 def missing(name: str, known: Collection[str]) -> dict[str, KeyUse]:
     """Return, by id, the keys that are needed but not among ``known``.
 
-    For JWT_SECRET there are none: a client with a token of a missing key refreshes, and loses
-    nothing.
+    For JWT_SECRET there are none: if the key of a token is missing, the client just refreshes it.
     """
     if name in _BY_KEY:
         needed = [one for one in _BY_KEY[name]() if one not in known]
@@ -90,7 +89,7 @@ def missing(name: str, known: Collection[str]) -> dict[str, KeyUse]:
 
 
 def way_out(name: str) -> str:
-    """Return how a key stops being needed."""
+    """Return how a key becomes unneeded."""
     return _WAYS_OUT[name]
 
 
@@ -111,9 +110,9 @@ def left_over(name: str, count: int) -> str:
 
 
 def reseal_all() -> bool:
-    """Reseal what is sealed under a key that is not the first.
+    """Reseal values that are sealed under a key other than the first one.
 
-    :return: False: all that can be opened is done; the log lists the rest.
+    :return: False: all values that can be opened are done; the log lists the others.
     """
     for reseal in RESEALERS.values():
         reseal()

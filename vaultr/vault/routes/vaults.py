@@ -70,5 +70,5 @@ def delete_vault(vault_id: UUID) -> None:
 @blueprint.post("/<uuid:vault_id>/repair")
 @operation(errors=WRITE, access="write", step_up=True, returns=VaultView)
 def repair_vault(vault_id: UUID, *, body: EntryAlone) -> Answer:
-    """Append an entry that changes nothing and vouches for the current contents."""
+    """Append an entry that changes nothing and commits to the current contents."""
     return tagged(service.repair_vault(current_actor(), vault_id, body.entry, quota()))

@@ -46,7 +46,7 @@ def list_versions(vault_id: UUID, item_id: UUID, *, query: Page) -> Response:
     machines=True,
 )
 def show_version(vault_id: UUID, item_id: UUID, revision: int) -> Response:
-    """Return the content of an item as the put of this revision left it.
+    """Return the content of an item after the put of this revision.
 
     To restore it, put it again: your client seals it for the new revision.
     """
