@@ -48,9 +48,7 @@ def _show_switches(*, as_json: bool) -> None:
 
 
 def _state(name: str, *, off: bool) -> str:
-    """Return "on" or "off": maintenance is "on", other features are "off" while requests are
-    rejected.
-    """
+    """Return on or off; requests are rejected if maintenance is on, or another feature is off."""
     return "on" if off is (name == "maintenance") else "off"
 
 

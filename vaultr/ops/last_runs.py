@@ -37,8 +37,7 @@ class Reached:
 
 
 def note(kind: RunKind, facts: Mapping[str, Any], *, at: datetime | None = None) -> None:
-    """Record that something happened (by default now); never replace a later time by an earlier
-    one.
+    """Record that something happened (by default now); never overwrite a later time.
 
     :param facts: such as ``{"file": …, "seconds": …, "rows": …, "revision": …}``; no secrets.
     """

@@ -59,5 +59,5 @@ class Deployment:
 
     @property
     def during_release(self) -> int:
-        """Return the maximum number of connections during a release: two colours and a migration."""
+        """Return the maximum number of connections during a release: two colours, a migration."""
         return 2 * self.colour + self.shared + MIGRATION
