@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 
 def strings(value: object) -> Iterator[str]:
-    """Yield every text in a JSON value, keys left out."""
+    """Yield every string in a JSON value, except keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -1,1 +1,1 @@
-"""The client: it seals, derives and checks everything, and believes only what it can verify."""
+"""The client: seals, derives and verifies everything, and trusts only what it can verify."""

@@ -1,4 +1,4 @@
-"""The errors that a user of the client can get, each with the exit code of the command."""
+"""The errors that users of the client can get, each with the exit code of the command."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ class VaultrError(Exception):
     """An error that the client can show to its user; it never contains a secret.
 
     :cvar exit_code: the exit code of the ``vaultr`` command.
-    :cvar advice: what to do next, where the message does not say it.
+    :cvar advice: what to do next, if the message does not say it.
     """
 
     exit_code: ClassVar[int] = 1
@@ -33,9 +33,9 @@ class Locked(VaultrError):
 
 
 class ServerUnreachable(VaultrError):
-    """No response: it is not known whether the request was processed.
+    """The server did not respond; it is unknown whether the request was processed.
 
-    :ivar retry_after: how many seconds a gateway asked to wait.
+    :ivar retry_after: seconds to wait, as requested by a gateway.
     :ivar not_done: whether it is certain that the request was not processed.
     :ivar timed_out: whether the server stayed silent until the request's own time limit.
     """
@@ -148,7 +148,7 @@ class InTrash(Conflict):
 
 
 class HeadMoved(Conflict):
-    """Another write came first: rebase and retry."""
+    """Another write came first; rebase and retry."""
 
 
 class GenerationMoved(Conflict):

@@ -1,4 +1,4 @@
-"""Parses JSON from outside: exactly what is expected, or one error that names the field."""
+"""Parse JSON from outside: exactly what is expected, or an error that names the field."""
 
 import json
 import re
@@ -21,7 +21,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 def read_object(data: bytes) -> Json:
     """Return one JSON object: UTF-8, without duplicate names or NaN.
 
-    :raises ValueError: it is anything else.
+    :raises ValueError: the text is not such an object.
     """
     try:
         value = json.loads(
@@ -48,7 +48,7 @@ def _reject_constant(constant: str) -> NoReturn:
 class Fields:
     """The fields of one object; a missing or invalid field raises ``error``.
 
-    The messages name the field and what was expected, never its value.
+    The messages contain the field and what was expected, but never its value.
     """
 
     def __init__(self, value: object, where: str, error: Callable[[str], Exception]) -> None:
@@ -72,7 +72,7 @@ class Fields:
         )
 
     def count(self, name: str, *, least: int = 0) -> int:
-        """Return an integer from ``least``."""
+        """Return an integer of at least ``least``."""
         return self._get(
             name,
             f"a whole number from {least}",
@@ -93,7 +93,7 @@ class Fields:
         return None if self._fields.get(name, ...) is None else self.uuid(name)
 
     def binary(self, name: str, size: int | None = None) -> bytes:
-        """Return base64url as bytes, exactly ``size`` of them if it is set."""
+        """Return base64url as bytes; if ``size`` is set, exactly that many."""
         try:
             data = unb64(self._fields.get(name, ...))
         except ValueError:

@@ -103,17 +103,17 @@ __all__ = [
 class Vaultr:
     """An account's vaults, as one device sees them.
 
-    It offers the methods of the objects in :mod:`vaultr.client.sdk`, listed below by topic. Their
-    documentation is there; ``help(Vaultr().add)`` shows it, too.
+    Its methods are those of the objects in :mod:`vaultr.client.sdk`, listed below by topic. Their
+    documentation is there; ``help(Vaultr().add)`` shows it too.
 
     :param url: the server; by default the one that this device belongs to.
     :param home: the client's folder; by default ``VAULTR_DIR``, else the platform's.
     :param transport: sends the requests, such as ``httpx2.WSGITransport`` in a test.
     :param ca_file: certificate authorities to trust instead of the system's; by default the last
-        ones that a command was called with.
-    :param agent: whether keys may be read from the agent, and handed to it.
-    :param offline: send nothing to the server, ever.
-    :param waiting: called with the server's address when a response takes more than 2 seconds.
+        ones passed to a command.
+    :param agent: whether keys may be read from and passed to the agent.
+    :param offline: never send anything to the server.
+    :param waiting: called with the server's address if a response takes more than 2 seconds.
     """
 
     def __init__(
@@ -146,8 +146,8 @@ class Vaultr:
         self._is_complete = False
 
     def _add_rare_methods(self) -> None:
-        """Add what few programs use; `__getattr__` calls this at the first use of one of them."""
-        # They load the checks of the audit log, which no other command needs.
+        """Add methods that few programs use; `__getattr__` calls this when one is first used."""
+        # They load the verification of the audit log, which no other command needs.
         from vaultr.client.sdk.audit_operations import AuditOperations  # noqa: PLC0415 - late, see above
         from vaultr.client.sdk.breach_ranges import BreachRanges  # noqa: PLC0415 - late, see above
 
@@ -158,7 +158,7 @@ class Vaultr:
         self.breach_count = BreachRanges(self.device).breach_count
 
     def __dir__(self) -> list[str]:
-        """List all methods, also those that were not used yet."""
+        """List all methods, including those that were not used yet."""
         if self.machine_session is None and not self._is_complete:
             self._add_rare_methods()
         return list(super().__dir__())
@@ -181,8 +181,8 @@ class Vaultr:
         :class:`MachineCannot`. The other parameters are those of the class.
 
         :param token: the token that begins with ``vmt_``; it is never sent.
-        :param home: where the machine keeps its sealed copies; by default ``VAULTR_DIR``, else
-            they stay in memory.
+        :param home: where the machine stores its sealed copies; by default ``VAULTR_DIR``, or
+            memory if that is not set.
         """
         machine = MachineSession(
             url,
@@ -204,7 +204,7 @@ class Vaultr:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            """Add the methods of an account that were not used yet; a machine has none of them."""
+            """Add an account's methods when they are first used; a machine has none of them."""
             if name.startswith("_"):
                 raise AttributeError(name)
             if self.machine_session is not None:
@@ -346,12 +346,12 @@ class Vaultr:
 
     @property
     def age(self) -> timedelta | None:
-        """The time since the last sync; None if it is not known."""
+        """The time since the last sync; None if unknown."""
         return (self.machine_session or self.device).age
 
     @property
     def notices(self) -> list[str]:
-        """Messages for the user that are no errors."""
+        """Messages for the user that are not errors."""
         opened = (self.machine_session or self.device).unlocked
         return opened.notices if opened else []
 
@@ -372,17 +372,17 @@ class Vaultr:
 
     @property
     def change_is_pending(self) -> bool:
-        """Whether a password change was sent, and it is not known if the server stored it."""
+        """Whether a password change was sent, and its outcome is unknown."""
         return self._account.change_is_pending
 
     @property
     def begun_recovery(self) -> tuple[str, str] | None:
-        """Email address and token of a recovery that was started in this folder."""
+        """Email address and token of the recovery started in this folder."""
         return self._account.begun_recovery
 
     @property
     def recovery_ready_at(self) -> datetime | None:
-        """When the wait of that recovery ends; None before it was started."""
+        """When the waiting time of that recovery ends; None before it has started."""
         return self._account.recovery_ready_at
 
     @property

@@ -1,4 +1,4 @@
-"""The outcome of a change of credentials: ask the server, and update this device as a whole."""
+"""The outcome of a change of credentials: ask the server, and update this device atomically."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,7 +27,7 @@ _RETRIES: Final = RetryPolicy(tries=5)
 
 
 def seal_old_key(account_key: bytes, account_id: UUID, old_key: bytes) -> bytes:
-    """Seal the old account key under the new one, for this device alone."""
+    """Seal the old account key under the new one, for use on this device only."""
     return seal(_key(account_key, account_id), lp(_LABEL, account_id), old_key)
 
 
@@ -43,12 +43,12 @@ def _key(account_key: bytes, account_id: UUID) -> bytes:
 def settle(opened: UnlockedAccount) -> bool:
     """Find out whether the server stored the change that this device sent, and update the device.
 
-    If the server did not store it, a newer revision of the profile is written first, because the
-    request may still arrive: after that, the server rejects it. The folder is locked meanwhile.
+    If the server did not store it, a newer revision of the profile is written first: the request
+    may still arrive, and the server then rejects it. The folder is locked meanwhile.
 
-    :return: whether this or another change was stored. Then ``opened`` is outdated, and the account
-        must be opened again.
-    :raises ServerUnreachable, SessionEnded: it is not known yet, and nothing was changed.
+    :return: whether this or another change was stored. If so, ``opened`` is outdated, and the
+        account must be opened again.
+    :raises ServerUnreachable, SessionEnded: the outcome is still unknown, and nothing was changed.
     """
     store = opened.store
     with store.folder.locked():
@@ -75,18 +75,19 @@ def settle(opened: UnlockedAccount) -> bool:
                         "The server shows neither the old nor the new master password as valid. "
                         "Keep both: this device asks again with its next command."
                     )
-                opened.write_profile(opened.profile, lambda: None)  # it has no new head of a vault
+                # the change contains no new head of a vault
+                opened.write_profile(opened.profile, lambda: None)
             except PinMismatch:
-                # The change may have arrived since /auth/me was read. The next attempt adopts it.
+                # The change may have arrived after /auth/me was read. The next attempt adopts it.
                 if attempt.is_last or not _is_stored_now(change, opened):
                     raise
         raise AssertionError  # attempts() ends with an error by itself
 
 
 def _proves_absence(change: Change, key_set: KeySet, opened: UnlockedAccount) -> bool:
-    """Check whether the server rejects the change from now on: its profile is newer.
+    """Check whether the server will reject the change from now on, because its profile is newer.
 
-    :raises PinMismatch: the server shows another account key by now.
+    :raises PinMismatch: the server now shows another account key.
     """
     shown = opened.refresh_profile()  # opening it proves its revision
     newer = shown.revision >= change.account.key_set.profile.revision
@@ -104,7 +105,7 @@ def _is_outdated(opened: UnlockedAccount) -> bool:
 
 
 def check_stored(change: Change, key_set: KeySet, session: Session) -> None:
-    """Check that the server has stored all that was sent, before the old credentials are deleted.
+    """Check that the server stored all that was sent, before the old credentials are deleted.
 
     :raises AnswerInvalid: identity keys or profile differ from those that were sent.
     :raises StateMismatch: the keys of a vault differ from those that were sent.
@@ -133,9 +134,9 @@ def check_stored(change: Change, key_set: KeySet, session: Session) -> None:
 
 
 def adopt(store: Store, change: Change, session: Mapping[str, bytes | None]) -> None:
-    """Write the stored change into the folder, all files together; the old wrap is deleted.
+    """Write the stored change to the folder, all files together; delete the old wrap.
 
-    :param session: the session's file, if it changes; it does only with a new account key.
+    :param session: the session's file, if it changes, which happens only with a new account key.
     """
     with store.folder.locked():
         others: dict[str, bytes | None] = {pending_change.FILE: None, **session}

@@ -17,7 +17,7 @@ class SecretKeyNeeded(VaultrError):
 class SignupWaits(PinMismatch):
     """The server does not show the account that this device signed up; it may not be confirmed yet.
 
-    Only a device that signed up itself gets this error: no server can cause it elsewhere.
+    Only the device that signed up gets this error; no server can cause it on another device.
     """
 
     advice = (
@@ -41,7 +41,8 @@ class Credentials:
     """The input of a login.
 
     :ivar kit: the emergency kit, instead of the secret key.
-    :ivar has_secret_key: False if the user says that the account has none; no server is asked.
+    :ivar has_secret_key: False if the user says that the account has none; never taken from a
+        server.
     :ivar changed: whether the user says that the password was changed elsewhere.
     """
 

@@ -1,7 +1,7 @@
 """The emergency kit: what a new device needs besides the master password.
 
-It has the server's origin, the account's id, its KDF parameters and the hash of its salt, so that a
-new device sends nothing to another server and uses the password with no other parameters.
+It contains the server's origin, the account's id, its KDF parameters and the hash of its salt, so
+that a new device cannot send anything to another server or use the password with other parameters.
 """
 
 import re
@@ -66,12 +66,12 @@ class Kit:
 
 
 def looks_like_kit(text: str) -> bool:
-    """Check whether the input is meant as a kit, and not as a secret key."""
+    """Check whether the input is meant to be a kit, not a secret key."""
     return "".join(text.split()).startswith(PREFIX.partition(":")[0])
 
 
 def is_begun_kit(text: str) -> bool:
-    """Check whether the input is the beginning of a kit, and more lines must follow."""
+    """Check whether the input is the beginning of a kit, with more lines to come."""
     plain = "".join(text.split())
     _, check, digits = plain.partition("check=")
     return looks_like_kit(plain) and (not check or len(digits) < _CHECK_DIGITS)

@@ -1,4 +1,4 @@
-"""Logs in: checks the server's parameters, uses the master password, verifies the key set."""
+"""Log in: check the server's parameters, use the master password, verify the key set."""
 
 from dataclasses import replace
 from typing import Final
@@ -34,7 +34,7 @@ _NEW_HERE: Final = (
 
 
 def login(store: Store, transport: Transport, credentials: Credentials) -> UnlockedAccount:
-    """Start a session and open the account; nothing is stored unless all of it is verified.
+    """Start a session and open the account; store nothing unless everything is verified.
 
     All files are written together: if this process is killed, the device is either unchanged or
     logged in. The folder is locked meanwhile, so that another command, such as ``passwd``, runs
@@ -102,7 +102,7 @@ def _if_stored(change: Change | None, derivation: Derivation, origin: str) -> Ch
 def _pinned(
     device: Device, credentials: Credentials, derivation: Derivation, origin: str
 ) -> Pins | None:
-    """Return the pins for this login, after checking the server's parameters against them."""
+    """Check the server's parameters against the pins, and return the pins for this login."""
     if credentials.kit is not None:
         credentials.kit.pins.check(derivation, origin=origin, changed=credentials.changed)
     if device.pins is not None:
@@ -121,7 +121,7 @@ def _pinned(
             " with the token from the email (to get it again: vaultr resend). Your password was not"
             " used."
         )
-    if not _has_answer_on_secret_key(credentials):  # this device only has a pending recovery
+    if not _has_answer_on_secret_key(credentials):  # this device has only a pending recovery
         raise SecretKeyNeeded(_NEW_HERE)
     return None
 
@@ -190,9 +190,9 @@ def _open(
 
 
 def _through_a_relay(used: str, own: str) -> WrongServer:
-    """Return the error for a login through a server that only passes requests on to the right one.
+    """Return the error for a login through a server that relays requests to the right one.
 
-    The key set that came back is genuine, so the relay has a session of this account.
+    The returned key set is genuine, so the relay has a session of this account.
     """
     return WrongServer(
         f"This account belongs to {own}, but you signed in through {used}, which passed your login "
@@ -249,9 +249,9 @@ def _store(
     email: str,
     secret_key: bytes | None,
 ) -> UUID | None:
-    """Write all files of the login together; a kill leaves all of them or none.
+    """Write all files of the login together; a kill leaves either all of them or none.
 
-    :return: the session that this device had before, which must end now.
+    :return: this device's previous session, which must end now.
     """
     old_session = previous_session.replaced_by(
         opened, response.tokens, pins=device.pins, change=change

@@ -1,4 +1,4 @@
-"""Generates new credentials: a new salt, and the account key resealed or replaced."""
+"""Generate new credentials: a new salt, and the account key resealed or replaced."""
 
 import secrets
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ Machines = Mapping[UUID, bytes]
 
 @dataclass(frozen=True, slots=True)
 class NewCredentials:
-    """New credentials; all attempts to store them use the same.
+    """New credentials; all attempts to store them use the same ones.
 
     :ivar sealed: the account key under the new password, bound to its epoch and derivation.
     :ivar new_secret_key: None if the account keeps its secret key.
@@ -52,11 +52,10 @@ def generate(
 ) -> NewCredentials:
     """Return new credentials with a new salt.
 
-    The KDF parameters are the recommended ones, and never lower than those before.
-
+    The KDF parameters are the recommended ones, but never lower than before.
 
     :param epoch: the epoch before the change.
-    :param account_key: the account key to seal: a new one, or the one before.
+    :param account_key: the account key to seal: a new one, or the current one.
     """
     today = Kdf.RECOMMENDED
     kdf = Kdf(today.alg, max(today.m, before.kdf.m), max(today.t, before.kdf.t), today.p)
@@ -89,8 +88,8 @@ def seal_change(
 ) -> Change:
     """Seal everything under the account key, for one attempt.
 
-    :param profile: the current profile, which the new one follows.
-    :param before: the old account key if it is replaced; then ``opened`` are all keys of all
+    :param profile: the current profile, which precedes the new one.
+    :param before: the old account key if it is replaced; then ``opened`` contains all keys of all
         vaults, and ``machines`` the sealing keys of all machines.
     """
     account_id = credentials.derivation.account_id
@@ -158,7 +157,7 @@ def body_of(credentials: NewCredentials, change: Change) -> Json:
 def _identity(
     before: bytes, wrap: bytes, account_id: UUID, key_set: KeySet
 ) -> dict[aad.IdentityKind, tuple[bytes, bytes]]:
-    """Seal the private identity keys under another key; the public keys stay."""
+    """Seal the private identity keys under another key; the public keys do not change."""
     resealed = {}
     for kind, (public, sealed) in key_set.identity.items():
         private = keys.open_identity(before, account_id, kind, public, sealed)

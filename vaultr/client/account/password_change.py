@@ -1,4 +1,4 @@
-"""Changes the master password, with or without a new account key."""
+"""Change the master password, with or without a new account key."""
 
 import contextlib
 from collections.abc import Callable
@@ -33,7 +33,7 @@ _RETRIES: Final = RetryPolicy(tries=5)
 
 
 class AcceptanceBegun(VaultrError):
-    """What the server lost must be written again before the account key is replaced."""
+    """Restoring what the server lost must be finished before the account key is replaced."""
 
     advice = "Nothing was changed. Run vaultr sync --accept, then vaultr passwd again."
 
@@ -63,13 +63,13 @@ def change_password(
     """Replace the account's credentials on the server; the folder is locked meanwhile.
 
     The change is stored on this device before it is sent, and the old credentials stay until the
-    server has shown the new ones.
+    server shows the new ones.
 
     :param sync: brings all vaults up to date and verifies them, before their keys are rewrapped.
-    :raises AcceptanceBegun: with a new key, the copies that an unfinished acceptance needs could
-        not be opened any more.
+    :raises AcceptanceBegun: a new key would make copies unreadable that an unfinished acceptance
+        still needs.
     :raises StepUpRequired: the password must be proved first; nothing was changed.
-    :raises ServerUnreachable: the outcome is not known; the next command asks for it.
+    :raises ServerUnreachable: the outcome is unknown; the next command asks for it.
     """
     store = opened.store
     with store.folder.locked():
@@ -132,7 +132,7 @@ def _begin(
 
 
 def _all_keys(opened: UnlockedAccount) -> OpenedKeys:
-    """Open every wrap on the server; where this device knows a key, it must be the same."""
+    """Open every wrap on the server; keys that this device knows must be the same."""
     found, wrapped = {}, {}
     for each in ask_list(opened.session):
         fields = Fields(each, "vault", AnswerInvalid)
@@ -143,7 +143,7 @@ def _all_keys(opened: UnlockedAccount) -> OpenedKeys:
     for vault_id in opened.store.cache.ids():
         cached = None if vault_id in opened.deleted() else opened.store.cache.load(vault_id)
         if cached is not None and not cached.wraps.keys() <= wrapped.get(vault_id, {}).keys():
-            # A key that is not rewrapped now can never be opened under the new account key.
+            # A key that is not rewrapped now can never be opened with the new account key.
             raise RolledBack(
                 f"The server withholds vault {vault_id} or some of its keys; this device has "
                 f"{cached.waypoint}. The password was not changed.",
@@ -156,7 +156,7 @@ def _machines(opened: UnlockedAccount) -> Machines:
     """Return the sealing keys of all machines."""
     try:
         listed = [*ask_pages(opened.session, "/machines", "machines")]
-    except NotFound:  # a server without machines
+    except NotFound:  # a server without support for machines
         return {}
     found = {}
     for each in listed:
@@ -169,7 +169,7 @@ def _machines(opened: UnlockedAccount) -> Machines:
 
 
 def _send(opened: UnlockedAccount, credentials: NewCredentials, change: Change) -> Refused | None:
-    """Send a change and check whether the server stored it; return the error if it did not."""
+    """Send a change and check whether the server stored it; if not, return the error."""
     rejected: Refused | None = None
     try:
         body = new_credentials.body_of(credentials, change)

@@ -14,7 +14,7 @@ PASSWORD_RULE: Final = f"at least {LEAST_CHARACTERS} characters or {LEAST_WORDS}
 # zxcvbn's highest score: more than 10^10 guesses. Argon2id makes each guess expensive as well.
 _LEAST_SCORE: Final = 4
 LEAST_DIFFERENT: Final = 5
-# zxcvbn compares parts of all lengths, so that its time grows quickly; it rejects longer inputs.
+# zxcvbn compares parts of all lengths, so its time grows quickly; it rejects longer inputs.
 _MEASURED_CHARACTERS: Final = 72
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 EDGE_CHARACTERS: Final = "0123456789!@#$%^&*()-_=+.,?/ "
@@ -42,7 +42,7 @@ class PasswordStrength:
 def check_password(password: str, email: str) -> None:
     """Reject a master password that is short, easy to guess, or contains the email address.
 
-    Breached passwords need another check, for which only the server has the list.
+    Breached passwords need a separate check, because only the server has their list.
 
     :raises WeakPassword: the message names the rule, never the password.
 
@@ -91,13 +91,13 @@ def _is_common(core: str, personal: list[str]) -> bool:
 
 
 def is_run(text: str) -> bool:
-    """Check whether most characters are next to the one before, as in ``112233445566``."""
+    """Check whether most characters are adjacent to the previous one, as in ``112233445566``."""
     near = [abs(ord(after) - ord(before)) <= 1 for before, after in itertools.pairwise(text)]
     return sum(near) >= 0.8 * len(near)
 
 
 def _measure(text: str, personal: list[str]) -> dict[str, Any]:
-    # Its lists take 0.2 s to import, and only signup and password changes need them.
+    # Importing its word lists takes 0.2 s, and only signup and password changes need them.
     from zxcvbn import zxcvbn  # noqa: PLC0415 - late, see above
 
     result: dict[str, Any] = zxcvbn(text[:_MEASURED_CHARACTERS], user_inputs=personal)

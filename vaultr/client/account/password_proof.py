@@ -1,4 +1,4 @@
-"""Proves the master password: to this device, and to the server for step-up."""
+"""Prove the master password to this device, and to the server for step-up."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from vaultr.protocol.encoding import b64
 
 @dataclass(frozen=True, slots=True)
 class PasswordProof:
-    """The root key that the right password derives, and the account key that it opens."""
+    """The root key derived from the right password, and the account key that it opens."""
 
     known: KnownAccount
     root: bytes = field(repr=False)
@@ -28,7 +28,7 @@ class PasswordProof:
 
 @dataclass(frozen=True, slots=True)
 class SecondFactor:
-    """The code of a second factor, or a recovery code; neither if the account has none."""
+    """The code of a second factor, or a recovery code; both None if the account has no factor."""
 
     totp: str | None = field(default=None, repr=False)
     recovery_code: str | None = field(default=None, repr=False)
@@ -40,7 +40,7 @@ class SecondFactor:
 
 
 def prove(store: Store, password: str, *, origin: str) -> PasswordProof:
-    """Open the account with the files of this device; the server is not asked.
+    """Open the account with the files of this device, without asking the server.
 
     :param origin: the server that this device is about to use.
     :raises NotSignedIn: this device has never logged in.
@@ -69,9 +69,9 @@ def prove(store: Store, password: str, *, origin: str) -> PasswordProof:
 
 
 def read_device(store: Store) -> tuple[Device, KnownAccount | None, bytes | None]:
-    """Return device, account and secret key, all of the same moment; the last two may be None."""
+    """Return device, account and secret key as of one moment; the last two may be None."""
     read = _read(store)
-    # When all three are replaced, the device is written first: its pins show a change in between.
+    # When all three are replaced, the device is written first: its pins reveal a change in between.
     if store.device().pins == read[0].pins:
         return read
     with store.folder.locked():
@@ -87,7 +87,7 @@ def _read(store: Store) -> tuple[Device, KnownAccount | None, bytes | None]:
 
 
 def open_known(known: KnownAccount, root: bytes) -> bytes:
-    """Return the account key of the account as this device knows it.
+    """Return the account key of the account, from this device's files.
 
     :raises SealBroken: the root key was derived from another password or secret key.
     """

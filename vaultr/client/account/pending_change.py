@@ -1,7 +1,7 @@
-"""A change of credentials, stored on this device from before it is sent until its outcome is known.
+"""A change of credentials, stored on this device before it is sent, until its outcome is known.
 
-The old credentials stay until the server has shown the new ones. So after a lost response, or if
-this process is killed, exactly one password opens the account.
+The old credentials stay until the server shows the new ones. So even after a lost response or a
+kill, exactly one password opens the account.
 """
 
 import json
@@ -28,14 +28,14 @@ FILE: Final = "changing.json"
 class Change:
     """New credentials of an account, generated on this device.
 
-    :ivar account: the account as this device knows it if the server stores the change.
+    :ivar account: the account as this device will know it if the server stores the change.
     :ivar pins: the pins of the account after the change.
     :ivar secret_key: the new secret key; None if the account keeps its secret key.
     :ivar wraps: every vault's keys under the new account key; None if the account key stays.
     :ivar before: the old account key, sealed under the new one, to open the session's tokens; None
         if the account key stays, or the account was not unlocked.
-    :ivar machines: the sealing keys of machines under the new account key. This device does not
-        need them, so its file does not have them.
+    :ivar machines: the sealing keys of machines under the new account key. They are not written to
+        the file, because this device does not need them.
     """
 
     email: str
@@ -47,15 +47,15 @@ class Change:
     machines: Mapping[UUID, bytes] = field(default_factory=dict, repr=False)
 
     def is_in(self, key_set: KeySet) -> bool:
-        """Check whether the server has stored this change; no two have the same sealed key."""
+        """Check whether the server has stored this change; each one has another sealed key."""
         ours = self.account.key_set
         return (key_set.epoch, key_set.account_key) == (ours.epoch, ours.account_key)
 
     def is_over(self, key_set: KeySet) -> bool:
-        """Check whether the server can no longer store this change: the revision is taken.
+        """Check whether the server can no longer store this change, because the revision is taken.
 
-        The profile's revision is sealed, so opening the profile proves it, and each new epoch comes
-        with a new revision. The epoch alone proves nothing: any server could send one.
+        Opening the profile proves its revision, and each new epoch has a new revision. The epoch
+        alone proves nothing, because the server could send any number.
         """
         ours = self.account.key_set
         return not self.is_in(key_set) and key_set.profile.revision >= ours.profile.revision
@@ -68,7 +68,7 @@ def write(folder: Folder, change: Change) -> None:
 
 
 def read(folder: Folder) -> Change | None:
-    """Return the change whose outcome is not known; None if no change is pending.
+    """Return the change whose outcome is unknown; None if no change is pending.
 
     :raises FileAltered: its file is damaged or was altered.
     """
@@ -80,7 +80,7 @@ def read(folder: Folder) -> Change | None:
 
 
 def remove(folder: Folder) -> None:
-    """Delete a change that the server has not stored and will not store."""
+    """Delete a change that the server did not and will not store."""
     folder.remove(FILE)
 
 

@@ -17,14 +17,14 @@ _SECONDS: Final = 2.0
 def replaced_by(
     opened: UnlockedAccount, tokens: Tokens, *, pins: Pins | None, change: Change | None
 ) -> UUID | None:
-    """Return the id of this device's stored session, which the one of ``tokens`` will replace.
+    """Return the id of this device's stored session, which the session of ``tokens`` will replace.
 
     Call it while the folder is locked, before anything is written.
 
     :param pins: the device's pins before the login, with the server that it was logged in to.
     :param change: this device's pending change of credentials.
-    :return: None if no session must end: this device has none, or one of another account or
-        server, or the credentials were changed elsewhere, which ended it.
+    :return: None if no session must be ended: this device has none, it belongs to another account
+        or server, or a change of credentials elsewhere has ended it.
     """
     account_and_server = (opened.account_id, opened.session.origin)
     if pins is None or (pins.account_id, pins.origin) != account_and_server:
@@ -32,7 +32,7 @@ def replaced_by(
     try:
         known = opened.store.account()
         stored = opened.session.stored_id()
-    except VaultrError:  # a damaged folder: the login repairs it
+    except VaultrError:  # a damaged folder, which the login repairs
         return None
     if known is None or (change is None and known.key_set.epoch != opened.known.key_set.epoch):
         return None
@@ -43,7 +43,7 @@ def replaced_by(
 def end(transport: Transport, tokens: Tokens, session_id: UUID | None) -> None:
     """Ask the server once to end a session of the account; ignore the response.
 
-    Other processes of this device continue: they are rejected once, and find the new tokens.
+    Other processes of this device continue: after one rejected request they use the new tokens.
 
     :param tokens: the tokens of the new session.
     :param session_id: the session to end; None for none.

@@ -22,7 +22,7 @@ def svg(text: str) -> str:
 
 
 def lines(text: str) -> list[str]:
-    """Return ``text`` as lines for a terminal, dark on light; each has two rows of the code."""
+    """Return ``text`` as terminal lines, dark on light; each line shows two rows of the code."""
     code = segno.make(text, error="l", micro=False)
     rows = [[bool(cell) for cell in row] for row in code.matrix_iter(border=_BORDER)]
     if len(rows) % 2:

@@ -1,4 +1,4 @@
-"""Recovers an account by an email and its recovery key, after a waiting time of 24 hours."""
+"""Recover an account with an email and its recovery key, after a waiting time of 24 hours."""
 
 import json
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ _NOTHING_SENT: Final = (
 
 
 class AnotherRecovery(VaultrError):
-    """A recovery with another new master password was sent from here, and may have been stored."""
+    """A recovery with another new master password was sent from this device, and may be stored."""
 
     advice = (
         "Use the new master password of that recovery, or log in with it: vaultr login. To start "
@@ -54,10 +54,10 @@ class AnotherRecovery(VaultrError):
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """A recovery that was started.
+    """A started recovery.
 
     :ivar ready_at: when it can be completed.
-    :ivar handed: the sealed keys for completing it; None before that time.
+    :ivar handed: the sealed keys that complete it; None before that time.
     """
 
     email: str
@@ -70,9 +70,9 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """What a cancellation ended; None where the server's response does not show it.
+    """What a cancellation ended; None where the server's response does not say.
 
-    :ivar started: whether the wait had begun; before, only the emailed token became invalid.
+    :ivar started: whether the wait had begun; if not, only the emailed token became invalid.
     :ivar key_deleted: whether the recovery key is deleted.
     """
 
@@ -92,7 +92,7 @@ class RecoveryData:
 
     @classmethod
     def read(cls, fields: Fields) -> "RecoveryData":
-        """Read them from the response."""
+        """Read the response."""
         sealed = fields.within("recovery_key")
         vaults = {each.uuid("vault_id"): each for each in fields.objects("vaults")}
         return cls(
@@ -112,7 +112,7 @@ def ask(transport: Transport, email: str) -> None:
 
 
 def check(store: Store, transport: Transport, email: str) -> Derivation:
-    """Ask for the account's KDF parameters; check account and server, if this device knows them.
+    """Request the account's KDF parameters; check account and server, if this device knows them.
 
     :raises PinMismatch: this folder belongs to another account or server.
     """
@@ -127,7 +127,7 @@ def check(store: Store, transport: Transport, email: str) -> Derivation:
 def start(
     store: Store, transport: Transport, *, email: str, token: str, key: RecoveryKey
 ) -> Recovery:
-    """Start the waiting time, or ask how long it still is.
+    """Start the waiting time, or ask how much of it is left.
 
     :raises TokenInvalid: the token or the recovery key is wrong.
     :raises PinMismatch: this folder belongs to another account or server.
@@ -154,10 +154,10 @@ def complete(store: Store, transport: Transport, recovery: Recovery, password: s
     """Set a new master password and a new secret key, with a new account key.
 
     They are stored on this device before they are sent, so that a login finds them after a lost
-    response. The server's data is verified as at a login; the profile names its server.
+    response. The server's data is verified as in a login; the profile names its server.
 
     :return: the new secret key, shown only once; log in next.
-    :raises PinMismatch: the account belongs to another server, to which this one relays.
+    :raises PinMismatch: the account belongs to another server, and this one is a relay.
     :raises RolledBack: the server's data lacks a vault of the profile.
     """
     data = recovery.handed
@@ -190,7 +190,7 @@ def complete(store: Store, transport: Transport, recovery: Recovery, password: s
 def _checked(
     store: Store, transport: Transport, wrap: bytes, account_id: UUID, data: RecoveryData
 ) -> Profile:
-    """Open identity and profile; check them against what this device has seen, and the vaults."""
+    """Open identity and profile; check them, and the vaults, against what this device has seen."""
     for kind, (public, sealed) in data.key_set.identity.items():
         keys.open_identity(wrap, account_id, kind, public, sealed)
     kept = data.key_set.profile
@@ -206,7 +206,7 @@ def _checked(
 def _check_complete(profile: Profile, vaults: Mapping[UUID, Mapping[int, bytes]]) -> None:
     """Check that every vault of the profile is there, with its keys of all generations.
 
-    Keys that are missing now could not be sealed under the new account key: they would be lost.
+    Missing keys cannot be sealed under the new account key, so they would be lost.
 
     :raises IntegrityError: a vault or a key is missing.
     """
@@ -239,12 +239,12 @@ def _through_a_relay(used: str, own: str) -> WrongServer:
 def _credentials(
     store: Store, recovery: Recovery, profile: Profile, key_set: KeySet, password: str
 ) -> NewCredentials:
-    """Return new credentials; if some were sent already and may be stored, those again."""
+    """Return new credentials; if others were sent already and may be stored, return those again."""
     change = pending_change.read(store.folder)
     if change is not None and not change.is_over(key_set):
         return _sent_credentials(change, password)
-    # The parameters of the profile's pins or today's, never those of prelogin: they are only the
-    # server's claim, and would stay with the account.
+    # Use the parameters from the profile's pins, or today's, but never those of prelogin: they are
+    # only the server's claim, and the account would keep them.
     pinned = replace(recovery.derivation, kdf=profile.pins.kdf)
     return new_credentials.generate(
         password,
@@ -312,7 +312,7 @@ def _keep(store: Store, values: Json) -> None:
 
 
 def ready_at(store: Store) -> datetime | None:
-    """Return when the wait of the recovery that was started in this folder ends."""
+    """Return when the waiting time of this folder's recovery ends."""
     text = (store.folder.read_json(FILE) or {}).get("ready_at")
     try:
         return None if text is None else datetime.fromisoformat(text)
@@ -321,7 +321,7 @@ def ready_at(store: Store) -> datetime | None:
 
 
 def begun(store: Store) -> tuple[str, str] | None:
-    """Return email address and token of a recovery that was started in this folder."""
+    """Return email address and token of this folder's recovery."""
     value = store.folder.read_json(FILE)
     try:
         return None if value is None else (str(value["email"]), str(value["token"]))

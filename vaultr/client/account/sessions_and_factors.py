@@ -1,4 +1,4 @@
-"""The sessions and second factors of an account, as the server lists them, with checks."""
+"""The sessions and second factors of an account, as listed by the server, with checks."""
 
 import re
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class FactorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """How an account is protected besides its password, as the server says."""
+    """How an account is protected besides its password, according to the server."""
 
     factors: list[FactorInfo]
     has_recovery_key: bool
@@ -57,7 +57,7 @@ class Protection:
 
 @dataclass(frozen=True, slots=True)
 class TotpBegun:
-    """The secret and the URI for an authenticator app; shown only once."""
+    """The secret and URI for an authenticator app, shown only once."""
 
     secret: str = field(repr=False)
     uri: str = field(repr=False)
@@ -107,7 +107,7 @@ def read_protection(answer: Answer) -> Protection:
 def read_totp(answer: Answer) -> TotpBegun:
     """Read the secret and the URI for a new authenticator app.
 
-    The URI is checked because it is shown as a QR code, which another program acts on.
+    The URI is checked, because another program reads it from a QR code and acts on it.
 
     :raises AnswerInvalid: the secret is invalid, or the URI is for something else.
     """

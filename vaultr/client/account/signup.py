@@ -1,4 +1,4 @@
-"""Signs up: generates an account, whose keys never leave this client, and pins it."""
+"""Sign up: generate an account, whose keys never leave this client, and pin it."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -26,7 +26,8 @@ class Signup:
     """The result of a signup.
 
     :ivar secret_key: shown only once; None if the user wanted none.
-    :ivar code: eight digits that the email must show too: confirm only your own account.
+    :ivar code: eight digits that the email must show too, so that you confirm only your own
+        account.
     :ivar place: where this device stores the secret key: the keyring, or a private file.
     """
 
@@ -60,7 +61,7 @@ def signup(
     try:
         transport.send("POST", "/auth/signup", body)
     except Refused:
-        # The server rejected the signup: no email will arrive.
+        # The server rejected the signup, so no email will arrive.
         with store.folder.locked():
             store.keep_device(store.device().without_waiting(derivation.account_id, before.waiting))
             store.forget_secret_key(derivation.account_id)
@@ -74,7 +75,7 @@ def signup(
 
 
 def check_folder_is_free(store: Store) -> None:
-    """Check that this folder belongs to no account yet.
+    """Check that this folder does not belong to an account yet.
 
     :raises UsageError: it belongs to one.
     """

@@ -1,4 +1,4 @@
-"""A quick proof that a password is not weak, since measuring one by zxcvbn takes milliseconds."""
+"""A quick check that a password is strong, because zxcvbn takes milliseconds."""
 
 import re
 from functools import cache
@@ -8,26 +8,26 @@ from vaultr.client.account.password_policy import EDGE_CHARACTERS, LEAST_DIFFERE
 
 _LEAST_CHARACTERS: Final = 12
 _MOST_CHARACTERS: Final = 72
-# Letters that zxcvbn takes for each other, in one class each: 1 may be i or l, 7 may be l or t.
+# Letters that zxcvbn treats as the same, in one class: 1 may be i or l, 7 may be l or t.
 _CLASSES: Final = str.maketrans("4@8({[<3691!|7+lt0$5%2", "aabcccceggiiiiiiiossxz")
 _SHORTEST_WORD: Final = 6
 _NEAR: Final = 5  # zxcvbn's MAX_DELTA between the characters of a sequence
 
 
 def is_surely_strong(password: str) -> bool:
-    """Check, in a fraction of the time, whether zxcvbn would give at least 3 of 4.
+    """Check, in a fraction of the time, whether zxcvbn would give a score of at least 3 of 4.
 
-    False means that it must be measured. zxcvbn covers a password by parts, and multiplies the
-    guesses of each; three parts count at least 10^8 guesses, which is a score of 3, and so does an
-    arbitrary part of seven characters beside another part. So a score below 3 needs a word or a
-    pattern that covers at least half of a password of twelve characters or more.
+    False means that zxcvbn must decide. zxcvbn splits a password into parts, and multiplies the
+    guesses for each. Three parts need at least 10^8 guesses, which is a score of 3; so does a
+    random part of seven characters with another part. So a score below 3 requires a word or a
+    pattern that covers at least half of a password of twelve or more characters.
     """
     if not password.isascii() or not _LEAST_CHARACTERS <= len(password) <= _MOST_CHARACTERS:
         return False
     size = (len(password) + 1) // 2
     if len(set(password.casefold())) < LEAST_DIFFERENT or is_run(password):
         return False
-    # A common password with digits around it counts as weak, however many they are.
+    # A common password surrounded by digits is weak, however many digits there are.
     if len(password.strip(EDGE_CHARACTERS)) < size:
         return False
     return not (
@@ -43,7 +43,7 @@ def _has_dates(password: str, size: int) -> bool:
 
 
 def _has_run(password: str, size: int) -> bool:
-    """Check for a run of keys or characters that are near each other."""
+    """Check for a run of adjacent keys or characters."""
     neighbours, length, before = _neighbours(), 1, ""
     for each in password:
         near = before and (abs(ord(each) - ord(before)) <= _NEAR or (before, each) in neighbours)
@@ -55,7 +55,7 @@ def _has_run(password: str, size: int) -> bool:
 
 
 def _has_repetition(password: str, size: int) -> bool:
-    """Check for a text that is repeated without a gap, ``size`` characters together."""
+    """Check for a text that is repeated without a gap, ``size`` characters in total."""
     for period in range(1, len(password) // 2 + 1):
         same = 0
         for before, after in zip(password, password[period:], strict=False):
@@ -66,7 +66,7 @@ def _has_repetition(password: str, size: int) -> bool:
 
 
 def _has_word(password: str, size: int) -> bool:
-    """Check for a word of zxcvbn's lists, also reversed, or with digits for letters."""
+    """Check for a word in zxcvbn's lists, also reversed or with digits for letters."""
     known, longest = _words()
     text = password.lower().translate(_CLASSES)
     for way in (text, text[::-1]):
@@ -79,7 +79,7 @@ def _has_word(password: str, size: int) -> bool:
 
 @cache
 def _words() -> tuple[frozenset[str], int]:
-    """Return all words of at least six letters, with one letter for each class, and the longest."""
+    """Return all words of at least six letters, in letter classes, and the longest one."""
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - late, only health needs it
 
     words = (word for each in FREQUENCY_LISTS.values() for word in each)
@@ -90,7 +90,7 @@ def _words() -> tuple[frozenset[str], int]:
 
 @cache
 def _neighbours() -> frozenset[tuple[str, str]]:
-    """Return the pairs of characters whose keys are next to each other on some keyboard."""
+    """Return the pairs of characters whose keys are adjacent on a keyboard."""
     from zxcvbn.adjacency_graphs import ADJACENCY_GRAPHS  # noqa: PLC0415 - late, only health needs it
 
     return frozenset(

@@ -1,4 +1,4 @@
-"""Unlocks the account, by the master password or by its account key."""
+"""Unlock the account with the master password or its account key."""
 
 from vaultr.client.account import change_outcome, pending_change
 from vaultr.client.account.credentials import WrongPassword
@@ -23,8 +23,8 @@ _UNKNOWN = (
 def unlock(store: Store, transport: Transport, password: str) -> tuple[UnlockedAccount, list[str]]:
     """Open the account with the files of this device.
 
-    The server is asked only if a change of the password is pending; then its outcome decides which
-    password opens the account.
+    The server is contacted only if a change of the password is pending: its outcome determines
+    which password opens the account.
 
     :return: the account, and messages for the user.
     :raises NotSignedIn: this device has never logged in.
@@ -42,7 +42,8 @@ def unlock(store: Store, transport: Transport, password: str) -> tuple[UnlockedA
         return opened, []
     try:
         stored = change_outcome.settle(opened)
-    except VaultrError as error:  # even if verification failed: this device's copy stays readable
+    # even if verification failed, because this device's copy stays readable
+    except VaultrError as error:
         return opened, [f"{_UNKNOWN} ({error})"]
     if stored:
         raise WrongPassword("The master password was changed: use the new one.")
@@ -52,7 +53,7 @@ def unlock(store: Store, transport: Transport, password: str) -> tuple[UnlockedA
 def open_with_key(
     store: Store, transport: Transport, known: KnownAccount, key: bytes
 ) -> UnlockedAccount | None:
-    """Open the account with its account key; None if the key is not this account's."""
+    """Open the account with its account key; return None if the key is for another account."""
     try:
         opened = open_with_account_key(store, transport, known, key)
         if pending_change.read(store.folder) is not None and _settled(opened):
@@ -60,7 +61,7 @@ def open_with_key(
             if known_now is None:
                 return None
             return open_with_account_key(store, transport, known_now, key)
-    except SealBroken:  # the key of an earlier account, or one that was replaced
+    except SealBroken:  # the key of an earlier account, or a replaced key
         return None
     return opened
 
@@ -80,7 +81,7 @@ def open_with_account_key(
 def _settled(opened: UnlockedAccount) -> bool:
     try:
         return change_outcome.settle(opened)
-    except VaultrError:  # not known yet
+    except VaultrError:  # the outcome is unknown
         return False
 
 
@@ -89,7 +90,7 @@ def _by_new_password(
 ) -> tuple[UnlockedAccount, list[str]]:
     proof = _new_proof(store, password, change)
     account_key = proof.account_key
-    # This checks that the session's tokens go to the account's own server.
+    # This checks that the session's tokens are sent only to the account's own server.
     open_with_account_key(store, transport, change.account, account_key)
     with store.folder.locked():
         if pending_change.read(store.folder) != change:  # another command finished it
@@ -105,7 +106,7 @@ def _by_new_password(
 
 
 def _apply(store: Store, transport: Transport, change: Change, account_key: bytes) -> None:
-    """Write a pending change into the folder; the server must have stored it."""
+    """Write a pending change to the folder; the server must have stored it."""
     account_id, before = change.account.derivation.account_id, account_key
     if change.before is not None:  # the session's tokens are sealed under the old key
         before = change_outcome.open_old_key(account_key, account_id, change.before)

@@ -1,1 +1,1 @@
-"""Check the server's audit log as its user: checkpoints, inclusion, consistency, own events."""
+"""Verify the server's audit log as its user: checkpoints, inclusion, consistency, own events."""

@@ -1,4 +1,4 @@
-"""Check a bundle: an account's events, each with the proof that it is in the log. Works offline."""
+"""Verify a bundle offline: an account's events, each with the proof that it is in the log."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -53,9 +53,9 @@ class Verified:
 
 
 def check_keys(keys: list[VerificationKey], changes: Iterable[str]) -> None:
-    """Check that each key was named by the one before it.
+    """Check that each key was introduced by the previous one.
 
-    :raises AuditInvalid: a note of a change is missing or is not signed by both keys.
+    :raises AuditInvalid: the note of a key change is missing, or is not signed by both keys.
     """
     trusted = keys[:1]
     for text in changes:
@@ -82,9 +82,9 @@ def verify(
 ) -> Verified:
     """Check all lines of a bundle.
 
-    :param trusted: the pinned keys; without them the bundle's own keys are taken.
-    :param account: whose bundle it has to be.
-    :param last: number and leaf hash of the last event that was verified before.
+    :param trusted: the pinned keys; without them the bundle's own keys are trusted.
+    :param account: the account of the bundle.
+    :param last: number and leaf hash of the last event verified earlier.
     :raises AuditInvalid: a line is malformed, missing, repeated or does not verify.
     """
     objects = _objects(lines)
@@ -209,8 +209,8 @@ def _take_event(verified: Verified, one: Json, tag: bytes, last: tuple[int, byte
 def check_event(one: Json, checkpoint: Checkpoint, tag: bytes | None = None) -> Event:
     """Check one event: body, leaf, path and checkpoint.
 
-    :param tag: the subject that it has to be about.
-    :raises AuditInvalid: one of them does not fit.
+    :param tag: the expected subject.
+    :raises AuditInvalid: one of them does not match.
     """
     try:
         event, proof = one["event"], Proof.parse(str(one["proof"]))

@@ -1,4 +1,4 @@
-"""What the checks of the audit log can find."""
+"""Errors that the verification of the audit log can find."""
 
 from vaultr.client.errors import IntegrityError
 
@@ -34,7 +34,7 @@ class KeyUnknown(AuditInvalid):
 class Contradiction(AuditInvalid):
     """Two signed checkpoints of one log contradict each other.
 
-    :ivar notes: both, as they were signed.
+    :ivar notes: both checkpoints, as they were signed.
     """
 
     def __init__(self, says: str, *notes: str) -> None:
@@ -46,7 +46,7 @@ class Contradiction(AuditInvalid):
 
 
 class LogRestored(AuditInvalid):
-    """The log was opened again after a restore; events that this account had verified are lost."""
+    """The log was reopened after a restore; events that this account had verified are lost."""
 
     advice = (
         "Your items are not affected. The operator has announced this restore in the log itself: "

@@ -1,4 +1,4 @@
-"""The newest checkpoint that this account has verified; its profile shares it with all devices."""
+"""The newest checkpoint that this account has verified, shared with all devices in the profile."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ from vaultr.protocol.notes import Checkpoint, NoteInvalid, VerificationKey
 class Pinned:
     """A verified checkpoint, the trusted keys, and the last verified event of the account.
 
-    :ivar keys: every key that signed so far; the last one signs now.
+    :ivar keys: all keys that have signed so far; the last one is current.
     :ivar last: number and leaf hash of the last verified event.
     """
 

@@ -1,4 +1,4 @@
-"""The online check of the audit log: keys, consistency, own events, heads of the own vaults."""
+"""Verify the audit log online: keys, consistency, own events, heads of own vaults."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from vaultr.protocol.encoding import b64, unb64
 from vaultr.protocol.merkle import MAX_SIZE, MerkleProofInvalid
 from vaultr.protocol.notes import Checkpoint, NoteInvalid, VerificationKey
 
-# Returns the heads of a vault's own log by revision, from one revision on; None if it is unknown.
+# Returns the heads in a vault's own log by revision, from a revision on; None if unknown.
 Heads = Callable[[UUID, int], Mapping[int, bytes] | None]
 
 
@@ -38,8 +38,8 @@ class Report:
     """The result of a check.
 
     :ivar pinned: the checkpoint to pin from now on.
-    :ivar events: how many events were new and verified.
-    :ivar heads: how many heads of own vaults were compared.
+    :ivar events: number of new and verified events.
+    :ivar heads: number of compared heads of own vaults.
     """
 
     pinned: Pinned
@@ -51,8 +51,8 @@ class Report:
 class Restore:
     """A restore that the first event of a tree announces.
 
-    :ivar end: the tree and size that were restored; what was after them is lost.
-    :ivar signed: the tree and size that the signer knew.
+    :ivar end: the tree and size that were restored; everything later is lost.
+    :ivar signed: the tree and size of the signer's last checkpoint.
     """
 
     reason: str
@@ -89,7 +89,7 @@ class Verifier:
         self._identity = identity
 
     def verify(self, pinned: Pinned | None, heads: Heads) -> Report:
-        """Check everything that is new since the pinned checkpoint.
+        """Verify everything that is new since the pinned checkpoint.
 
         :raises AuditInvalid: a check failed.
         """
@@ -115,7 +115,7 @@ class Verifier:
         return Report(kept, len(verified.events), compared)
 
     def accept_key(self, pinned: Pinned | None, fingerprint: str) -> Pinned:
-        """Pin a key by hand.
+        """Pin a key that the user has accepted.
 
         :raises AuditInvalid: the server shows no checkpoint signed by this key.
         """
@@ -150,7 +150,7 @@ class Verifier:
         return Shown(checkpoint, str(body["checkpoint"]), keys, changes, opening)
 
     def _trusted(self, pinned: Pinned | None, shown: Shown) -> list[VerificationKey]:
-        """Return the pinned keys, and those that notes of changes introduce."""
+        """Return the pinned keys, and those that signed notes introduce."""
         if pinned is None:
             return shown.keys
         if shown.checkpoint.log != pinned.checkpoint.log:
@@ -163,7 +163,7 @@ class Verifier:
             try:
                 change = notes.open_key_change(text, keys[-1], ed25519_verify)
             except NoteInvalid:
-                continue  # of an earlier change, or not valid: then the signature check fails
+                continue  # from an earlier change, or invalid: then the signature check fails
             if change.key not in keys:
                 keys.append(change.key)
         return keys
@@ -181,7 +181,7 @@ class Verifier:
     ) -> str | None:
         """Check that the log continues the pinned checkpoint, through all trees since.
 
-        :return: the reason of a restore that was announced in the log and lost pinned events.
+        :return: the announced reason, if a restore has lost pinned events.
         """
         old, new = pinned.checkpoint, shown.checkpoint
         if old.epoch == new.epoch:
@@ -216,9 +216,9 @@ class Verifier:
         keys: list[VerificationKey],
         lost: list[tuple[int, int]],
     ) -> "list[Restore]":
-        """Check that each tree after one continues the tree before it.
+        """Check that each tree continues the one before it.
 
-        :param lost: gets the trees that the server does not have; only a restore may lose one.
+        :param lost: receives the trees that the server does not have; only a restore may lose one.
         :return: the restores that the trees announce.
         """
         restores: list[Restore] = []
@@ -282,7 +282,7 @@ class Verifier:
             raise MerkleProofInvalid("the server rejected the request for a proof") from error
 
     def _check_not_older(self, seen: list[tuple[int, int, bytes]], shown: Shown) -> None:
-        """Check that earlier responses did not name a newer checkpoint."""
+        """Check that earlier responses did not contain a newer checkpoint."""
         new = shown.checkpoint
         for epoch, size, root in seen:
             if (epoch, size) > (new.epoch, new.size):
@@ -305,14 +305,14 @@ class Verifier:
         return bundle.verify(lines, trusted=keys, account=account, last=last)
 
     def _check_covered(self, verified: Verified, shown: Shown) -> None:
-        """Check that the events' own checkpoints extend the one that was shown first."""
+        """Check that the events' checkpoints extend the checkpoint shown first."""
         ours = verified.checkpoints.get(shown.checkpoint.epoch)
         if ours is None:
             raise AuditInvalid("Your events are not proven against the newest section of the log.")
         self._check_extends(shown.checkpoint, ours, shown.note, ours.text())
 
     def _check_own_keys(self, verified: Verified) -> None:
-        """Check that only this account has published keys, and only its own ones."""
+        """Check that no keys were published for this account except its own."""
         for event in verified.events:
             body = event.body
             if body.get("typ") != "key.publish":
@@ -325,7 +325,7 @@ class Verifier:
                 )
 
     def _check_heads(self, verified: Verified, heads: Heads) -> int:
-        """Check that the heads in the log are those of the vaults' own logs."""
+        """Check that the heads in the audit log match the vaults' own logs."""
         written: dict[UUID, list[tuple[int, str, str]]] = {}
         for event in verified.events:
             obj = event.body.get("obj")

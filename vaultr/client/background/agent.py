@@ -2,7 +2,7 @@
 
 :mod:`vaultr.client.background.agent_client` starts it as ``python -P -m
 vaultr.client.sdk.agent_process`` and sends it one line of JSON through a pipe. It never writes the
-key to a file, and imports nothing heavy, so that it is ready quickly.
+key to a file, and imports nothing slow, so that it starts quickly.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ POLL_SECONDS: Final = 2.0
 
 
 class Agent:
-    """Listens on one Unix socket, and responds only to the user that owns it."""
+    """Listens on a Unix socket, and responds only to the user that owns it."""
 
     def __init__(self, path: Path, account_key: str, *, lifetime: Lifetime, leader: int | None):
         self._path = path
@@ -45,9 +45,9 @@ class Agent:
             self._selector.register(self._leader, selectors.EVENT_READ)
 
     def serve(self) -> str | None:
-        """Respond to requests until there is a reason to end; then forget the key.
+        """Respond to requests until there is a reason to stop; then forget the key.
 
-        :return: the key if its time is over, because the profile may still lack a head.
+        :return: the key if its time has run out, because the profile may still lack a head.
         """
         try:
             while self._account_key is not None and self._should_continue():
@@ -77,7 +77,7 @@ class Agent:
             return False
 
     def _serve_one(self) -> None:
-        # One client at a time: a client that stalls or goes away costs one second.
+        # One client at a time: a client that stalls or disconnects blocks others for a second.
         with contextlib.suppress(OSError):
             connection, _ = self._listener.accept()
             with connection:
@@ -110,7 +110,7 @@ class Agent:
 
 def _listen(path: Path) -> socket.socket:
     # Bound under a temporary name and renamed, so that nobody finds a socket that does not listen
-    # yet or has another mode.
+    # yet or has the wrong mode.
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -134,7 +134,7 @@ def _watch(leader: int | None) -> int | None:
 
 
 def _now() -> float:
-    # Suspended time counts as idle, so that a laptop wakes up locked.
+    # Suspended time counts as idle, so that a laptop is locked when it wakes up.
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)
 
@@ -142,9 +142,10 @@ def _now() -> float:
 def main(on_idle: Callable[[Path, bytes, Path | None], None]) -> None:
     """Read the key from standard input, print ``ready``, and serve.
 
-    :param on_idle: called with the client's folder, the key and the CA file when the time is over.
+    :param on_idle: called with the client's folder, the key and the CA file when the time has run
+        out.
     """
-    # The starter waits for this process only; the child belongs to init and leaves no zombie.
+    # The starter waits only for this process; init adopts the child, so it leaves no zombie.
     if os.fork():
         os._exit(0)
     memory_protection.guard(for_good=True)

@@ -1,4 +1,4 @@
-"""Starts, asks and ends the agent of one client folder."""
+"""Start, query and end the agent of a client folder."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ from vaultr.protocol.encoding import b64, unb64_exactly
 
 RESPONSE_SECONDS: Final = 3.0
 _HOURS_FROM_MINUTES: Final = 120
-# sun_path has 108 bytes on Linux and 104 on macOS, with its closing zero.
+# sun_path has 108 bytes on Linux and 104 on macOS, including the final NUL.
 SOCKET_PATH_BYTES: Final = 100
 
 
@@ -27,7 +27,7 @@ SOCKET_PATH_BYTES: Final = 100
 class HeldKey:
     """A key that an agent holds.
 
-    :ivar left: for how many more seconds; None until it is locked or logged out.
+    :ivar left: remaining seconds; None for until lock or logout.
     """
 
     left: float | None
@@ -35,7 +35,7 @@ class HeldKey:
 
     @property
     def text(self) -> str:
-        """How long it is held, in words."""
+        """How long it is held, as text."""
         if self.left is None:
             return "until vaultr lock or vaultr logout"
         minutes = max(1, int(self.left) // 60)
@@ -45,14 +45,14 @@ class HeldKey:
         return f"for {count}{'' if self.lifetime.idle_seconds is None else ' without use'}"
 
     def rest(self) -> Lifetime:
-        """Return the lifetime of an agent that continues this one."""
+        """Return the remaining lifetime, for an agent that replaces this one."""
         if self.lifetime.total_seconds is None:
             return self.lifetime
         return replace(self.lifetime, total_seconds=self.left)
 
 
 class AgentClient:
-    """The way to the agent that may hold the account key of the folder ``home``."""
+    """The client side of the agent that may hold the account key of the folder ``home``."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -66,7 +66,7 @@ class AgentClient:
             return None
 
     def is_holding_key(self) -> bool:
-        """Check whether an agent holds a key, without counting as use."""
+        """Check whether an agent holds a key; this does not count as use."""
         return isinstance(self._ask("look").get("lifetime"), dict)
 
     def held(self) -> "HeldKey | None":
@@ -83,7 +83,7 @@ class AgentClient:
         self._ask("lock")
 
     def replace_key(self, account_key: bytes, *, ca_file: Path | None = None) -> None:
-        """Start an agent with another key if one runs; it ends when the one before would have."""
+        """If an agent runs, start one with another key, which ends when the old one would have."""
         held = self.held()
         if held is None:
             self.end()  # an earlier version, which may hold the old key
@@ -97,9 +97,9 @@ class AgentClient:
         *,
         ca_file: Path | None = None,
     ) -> bool:
-        """Start an agent with ``account_key``; end the one before.
+        """Start an agent with ``account_key``; end the previous one.
 
-        :param lifetime: by default until it is idle for 15 minutes, or the terminal is closed.
+        :param lifetime: by default until it is idle for 15 minutes or the terminal is closed.
         :param ca_file: certificate authorities for writing the profile at the end.
         :return: whether it holds the key now. If not, commands ask for the master password.
         """
@@ -167,7 +167,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def _session_leader() -> int | None:
-    """Return the leader of the login session if there is a terminal: the agent ends with it."""
+    """Return the leader of the terminal's login session, with which the agent ends, or None."""
     leader = os.getsid(0)
     if leader == os.getpid():
         return None

@@ -1,4 +1,4 @@
-"""Copies a secret to the clipboard, and clears it later if it is still there.
+"""Copy a secret to the clipboard, and clear it later if it is still there.
 
 Another process clears it, ``python -P -m vaultr.client.background.clipboard``. It gets a salted
 hash of the copied text, so that it holds no secret while it waits.
@@ -76,7 +76,7 @@ class Clipboard:
     def put(self, text: str) -> None:
         """Copy a text to the clipboard.
 
-        :raises NoClipboard: the program failed; it is not known what the clipboard contains.
+        :raises NoClipboard: the program failed; the content of the clipboard is unknown.
         """
         self._run(self.write, text.encode())
 
@@ -93,7 +93,8 @@ class Clipboard:
         self._run(self.clear or self.write, b"")
 
     def _run(self, words: tuple[str, ...], data: bytes | None) -> bytes:
-        # A program that serves the clipboard runs on in the background: it must not keep our pipes.
+        # A program that serves the clipboard keeps running in the background: it must not keep our
+        # pipes open.
         reading = data is None
         try:
             done = subprocess.run(
@@ -111,7 +112,7 @@ class Clipboard:
 
 
 def hash_of(data: bytes, salt: bytes) -> bytes:
-    """Return the hash of a clipboard's content, without one final newline that programs may add."""
+    """Return the hash of a clipboard's content, without a final newline that programs may add."""
     return hmac.digest(salt, data.removesuffix(b"\n"), hashlib.sha256)
 
 
@@ -130,7 +131,7 @@ def copy(clipboard: Clipboard, text: str, *, seconds: float) -> None:
         "digest": hash_of(text.encode(), salt).hex(),
         "seconds": seconds,
     }
-    # Started first: nothing is copied if nobody would clear it.
+    # Started first, so that nothing is copied without a process that clears it.
     if not detached_process.started("vaultr.client.background.clipboard", job):
         raise NoClipboard(
             "Nothing was copied, because the process that clears the clipboard did not start."
@@ -150,7 +151,7 @@ def _clear(clipboard: Clipboard, job: Mapping[str, Any]) -> None:
 def main() -> None:
     """Wait for the time on standard input, or for a signal, and clear the clipboard."""
     job = json.loads(sys.stdin.buffer.read())
-    # The starter waits for this process only; the child belongs to init and leaves no zombie.
+    # The starter waits only for this process; init adopts the child, so it leaves no zombie.
     if os.fork():
         os._exit(0)
     ended: list[int] = []
@@ -169,7 +170,7 @@ def main() -> None:
 
 
 def _now() -> float:
-    # Suspended time counts: a laptop that wakes up clears the secret.
+    # Suspended time counts, so that a laptop clears the secret when it wakes up.
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 

@@ -1,4 +1,4 @@
-"""Starts processes that outlive a command: the agent, and the one that clears the clipboard."""
+"""Start processes that outlive a command: the agent, and the one that clears the clipboard."""
 
 import json
 import subprocess
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 
 def started(module: str, job: Mapping[str, object]) -> bool:
-    """Start a module as its own process, and send it its job through standard input.
+    """Start a module as a separate process, and send it its input through standard input.
 
-    :return: whether it printed ``ready``; then it runs on after this process has ended.
+    :return: whether it printed ``ready``; if so, it keeps running after this process has ended.
     """
-    # -P: no module in the current folder can replace one of the library.
+    # -P: modules in the current folder cannot replace those of the library.
     with subprocess.Popen(
         [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""How long the agent holds a key: until it is idle, for a fixed time, or until a logout."""
+"""How long the agent holds a key: until it is idle, for a fixed time, or until logout."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ IDLE_SECONDS: Final = 15 * 60
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """The end of an unlock. Without limits, it lasts until the device is locked or logged out.
+    """How long an unlock lasts. Without limits, it lasts until the device is locked or logged out.
 
     :ivar idle_seconds: the key is forgotten after this time without use.
     :ivar total_seconds: the key is forgotten after this time, used or not.
@@ -27,7 +27,7 @@ class Lifetime:
         return cls(idle_seconds=seconds, with_terminal=True)
 
     def left(self, *, used: float, idle: float) -> float:
-        """Return the seconds that are left ``used`` seconds after the start; infinite if no limit.
+        """Return the seconds left, ``used`` seconds after the start; infinite without a limit.
 
         :param idle: the seconds since the last use.
         """

@@ -1,4 +1,4 @@
-"""Protects this process's memory from core dumps and from the user's other processes."""
+"""Protect this process's memory from core dumps and from the user's other processes."""
 
 import resource
 import sys
@@ -9,7 +9,7 @@ _limits: dict[str, tuple[int, int]] = {}
 
 
 def guard(*, for_good: bool = False) -> None:
-    """Forbid core dumps and, on Linux, reading this memory from processes of the same user.
+    """Forbid core dumps and, on Linux, access to this memory by the user's other processes.
 
     :param for_good: also lower the hard limit, which cannot be undone.
     """
@@ -23,7 +23,7 @@ def guard(*, for_good: bool = False) -> None:
 
 
 def release() -> None:
-    """Restore the limit for core dumps, for a program that replaces this one.
+    """Restore the limit for core dumps, for a program that replaces this process.
 
     Nothing else needs to be restored: exec makes the memory readable again.
     """

@@ -1,7 +1,7 @@
-"""A throw-away account with markers: signed up, filled, opened and deleted through the real API.
+"""A throw-away account with markers: signed up, filled, opened and deleted through the API.
 
-Every session has its own folder, which is removed at its end: this device's account is never
-touched. Each session is a new device of the canary's account.
+Every session uses a temporary folder, so that this device's account is never touched. Each session
+is a new device of the canary's account.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ _NOT_ITEMS: Final = ("account.", "machine.")
 
 
 class MarkersMissing(VaultrError):
-    """A planted marker cannot be read any more."""
+    """A planted marker can no longer be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where the canary's account is.
+    """The server of the canary's account.
 
     :ivar options: further arguments of :class:`Vaultr`, such as ``ca_file``.
     """
@@ -43,7 +43,7 @@ class Server:
 
     @contextlib.contextmanager
     def device(self) -> Iterator[Vaultr]:
-        """Open a new device, and remove its folder at the end, with the secret key in it."""
+        """Open a new device; at the end remove its folder, including the secret key in it."""
         with tempfile.TemporaryDirectory(prefix="vaultr-canary-") as folder:
             home = Path(folder) / "vaultr"
             with Vaultr(self.url, home=home, agent=False, **self.options) as vaultr:
@@ -85,7 +85,7 @@ def sign_up(server: Server, email: str) -> tuple[Canary, str]:
 
 
 def confirm(server: Server, canary: Canary, token: str) -> Canary:
-    """Confirm the email address by the token in the email."""
+    """Confirm the email address with the token from the email."""
     with server.device() as vaultr:
         vaultr.verify(token)
     return canary.at(CONFIRMED)
@@ -94,7 +94,7 @@ def confirm(server: Server, canary: Canary, token: str) -> Canary:
 def plant(server: Server, canary: Canary, content: Content, imported: Sequence[Draft]) -> Canary:
     """Fill the account: a vault, items of every type, an import, and a machine that writes.
 
-    :param imported: what an importer read from ``content.dotenv``.
+    :param imported: the result of importing ``content.dotenv``.
     """
     with server.session(canary) as vaultr:
         vault = str(vaultr.create_vault(content.vault).id)
@@ -114,7 +114,7 @@ def plant(server: Server, canary: Canary, content: Content, imported: Sequence[D
 
 
 def _add_machine(vaultr: Vaultr, canary: Canary, vault: str) -> str | None:
-    """Add a machine, and return its token; None if the server has no machines."""
+    """Add a machine and return its token; None if the server does not support machines."""
     vaultr.step_up(canary.password)
     expires_at = datetime.now(UTC) + _LIFETIME
     try:
@@ -126,9 +126,9 @@ def _add_machine(vaultr: Vaultr, canary: Canary, vault: str) -> str | None:
 def open_markers(server: Server, canary: Canary) -> list[Marker]:
     """Read every planted item, as the owner and as the machine, and return the markers.
 
-    The login proves password and secret key, and the machine's requests its token.
+    The login proves password and secret key; the machine's requests prove its token.
 
-    :raises MarkersMissing: a marker is not in the items any more.
+    :raises MarkersMissing: the items no longer contain a marker.
     """
     if canary.stage != PLANTED:
         raise UsageError("This canary has nothing to open: it is not planted, or was removed.")
@@ -148,7 +148,7 @@ def _texts_of(vaultr: Vaultr) -> Iterator[str]:
 
 
 def _strings(value: object) -> Iterator[str]:
-    """Yield every text in a JSON value, keys left out."""
+    """Yield every string in a JSON value, except keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -173,7 +173,7 @@ def _check(markers: Iterable[Marker], texts: set[str], reader: str) -> None:
 
 
 def remove(server: Server, canary: Canary) -> Canary:
-    """Delete the account with everything in it."""
+    """Delete the account and everything in it."""
     if canary.stage not in (CONFIRMED, PLANTED):
         raise UsageError("This canary has no account: it was not confirmed, or is removed already.")
     with server.device() as vaultr:

@@ -9,7 +9,7 @@ from vaultr.client.errors import VaultrError
 from vaultr.client.storage.secret_files import save
 from vaultr.protocol.canary import FORMAT, Marker, read_markers, to_json
 
-# How far a canary is; the account exists from the second one on.
+# The stages of a canary; its account exists from the second stage on.
 SIGNED_UP: Final = "signed-up"
 CONFIRMED: Final = "confirmed"
 PLANTED: Final = "planted"
@@ -20,15 +20,16 @@ _TEXTS: Final = ("url", "email", "password", "secret_key")
 
 
 class NoCanary(VaultrError):
-    """The file is not one that `vaultr canary plant` wrote."""
+    """The file was not written by `vaultr canary plant`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A throw-away account and what is planted in it.
+    """A throw-away account and what was planted in it.
 
-    :ivar stage: how far it is.
-    :ivar machine_token: None before a machine was added, and if the server has no machines.
+    :ivar stage: its stage.
+    :ivar machine_token: None before a machine is added, and if the server does not support
+        machines.
     """
 
     stage: str
@@ -40,7 +41,7 @@ class Canary:
     machine_token: str | None = field(default=None, repr=False)
 
     def at(self, stage: str, **changes: Any) -> Self:
-        """Return the same canary at another stage."""
+        """Return this canary with another stage."""
         return replace(self, stage=stage, **changes)
 
     def save(self, path: Path, *, new: bool = False) -> None:
@@ -61,7 +62,7 @@ class Canary:
 def read_canary(path: Path) -> Canary:
     """Read a canary from its file.
 
-    :raises NoCanary: it is another file.
+    :raises NoCanary: it is not a canary file.
     """
     with path.open("rb") as file:
         data = file.read(_MOST_BYTES + 1)

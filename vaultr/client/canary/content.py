@@ -12,7 +12,8 @@ from vaultr.protocol.canary import Marker
 _RANDOM_BYTES: Final = 9
 _CARD_DIGITS: Final = 16
 _TOTP_BYTES: Final = 20
-# What encodings change: quotes, escapes, markup, percent signs, two lines, letters beyond ASCII.
+# Characters that encodings change: quotes, escapes, markup, percent signs, line breaks, non-ASCII
+# letters.
 _ODD: Final = "\"Grüße\" & <b>\\100%</b> + 'tab'\n\tline two"
 _IDENTITY: Final = ("first_name", "last_name", "company", "address1", "city", "passport_number")
 _ENVIRONMENT: Final = ("DATABASE_URL", "API_TOKEN")
@@ -20,12 +21,12 @@ _ENVIRONMENT: Final = ("DATABASE_URL", "API_TOKEN")
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a canary's vault gets.
+    """What is planted in a canary's vault.
 
-    :ivar vault: the name of the vault, a marker too.
-    :ivar drafts: one item of each type; ``machine`` is the one that a machine writes.
+    :ivar vault: the name of the vault, which is also a marker.
+    :ivar drafts: one item of each type; a machine writes ``machine``.
     :ivar dotenv: the dotenv file that is imported, and ``title`` its title.
-    :ivar markers: every planted value, by the place that it was planted in.
+    :ivar markers: all planted values, by where they were planted.
     """
 
     vault: str = field(repr=False)
@@ -37,7 +38,7 @@ class Content:
 
 
 class _Marking:
-    """Makes markers, which begin alike so that a search for all of them is fast."""
+    """Creates markers. They begin alike, so that searching for all of them is fast."""
 
     def __init__(self) -> None:
         self._tag = f"vk{secrets.token_hex(4)}"
@@ -48,13 +49,13 @@ class _Marking:
         return self.add(name, f"{self._tag}-{secrets.token_urlsafe(_RANDOM_BYTES)}{rest}")
 
     def add(self, name: str, value: str) -> str:
-        """Use a value as marker, and return it."""
+        """Use a value as a marker, and return it."""
         self.made.append(Marker(name, value))
         return value
 
 
 def new_content() -> Content:
-    """Return new content, whose every marker is random."""
+    """Return new content with random markers."""
     marking = _Marking()
     drafts = tuple(
         Draft(kind, _overview(kind, marking), detail(marking)) for kind, detail in _DETAILS.items()

@@ -1,1 +1,1 @@
-"""Suite 1: ciphers, keys and what each sealed thing is bound to; all else stands on these."""
+"""Suite 1: ciphers, keys, and the data bound to sealed values; the whole client builds on it."""

@@ -48,17 +48,17 @@ def profile(account_id: UUID, revision: int) -> bytes:
 
 
 def vault_overview(vault_id: UUID, overview_revision: int, generation: int) -> bytes:
-    """Return the AAD of a vault's overview: revision 0 at creation, later n of its rename."""
+    """Return the AAD of a vault's overview: revision 0 at creation, later that of its rename."""
     return lp("vaultr/v1/vault", vault_id, overview_revision, generation)
 
 
 def export_file(kdf: Kdf, salt: bytes) -> bytes:
-    """Bind an export file that is sealed with its own password."""
+    """Return the AAD of an export file that is sealed with its own password."""
     return lp("vaultr/v1/export", canonical(kdf), salt)
 
 
 def item(
     vault_id: UUID, item_id: UUID, part: Part, type: str, content_revision: int, generation: int
 ) -> bytes:
-    """Return the AAD of one part of an item: its vault, id, type and the put that wrote it."""
+    """Return the AAD of one part of an item: vault, id, type, and the put that wrote it."""
     return lp("vaultr/v1/item", vault_id, item_id, part, type, content_revision, generation)

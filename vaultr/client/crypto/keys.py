@@ -31,7 +31,7 @@ def derive_root(password: str, salt: bytes, kdf: Kdf, secret_key: bytes | None) 
 
     :param salt: 32 random bytes, generated when the account was created.
     :raises UnsafeParameters: the parameters or the salt are outside the bounds compiled into this
-        client, perhaps chosen by a hostile server. The password was not used.
+        client, for example because the server is hostile. The password was not used.
 
     Source: RFC 9106 (Argon2id, version 0x13); RFC 5869 for what follows.
     """
@@ -87,7 +87,7 @@ def wrap_key(account_key: bytes) -> bytes:
 def seal_account_key(
     account_kek: bytes, account_id: UUID, epoch: int, kdf: Kdf, salt: bytes, account_key: bytes
 ) -> bytes:
-    """Seal the account key, bound to the inputs of the derivation of its kek."""
+    """Seal the account key, bound to the inputs from which its kek was derived."""
     return seal(account_kek, aad.account_key(account_id, epoch, kdf, salt), account_key)
 
 
@@ -136,7 +136,7 @@ def seal_identity(
 def open_identity(
     wrap: bytes, account_id: UUID, kind: aad.IdentityKind, public: bytes, sealed: bytes
 ) -> bytes:
-    """Open a private identity key and check that ``public`` is its other half.
+    """Open a private identity key, and check that it belongs to ``public``.
 
     :raises SealBroken: the account, the kind or the public half differs.
     """
@@ -161,7 +161,7 @@ class VaultKeys:
         return cls(vk=secrets.token_bytes(KEY_BYTES), lk=secrets.token_bytes(KEY_BYTES))
 
     def wrap(self, wrap: bytes, account_id: UUID, vault_id: UUID, generation: int) -> bytes:
-        """Seal both under AK_wrap."""
+        """Seal both keys under AK_wrap."""
         return seal(wrap, aad.vault_key(account_id, vault_id, generation), self.vk + self.lk)
 
     @classmethod
@@ -184,7 +184,7 @@ Keys = Mapping[int, VaultKeys]
 def vk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
     """Return the sealing key (VK) of one generation.
 
-    :raises StateMismatch: the server returned no wrap of it.
+    :raises StateMismatch: the server did not return its wrap.
     """
     return _keys_of(keys, generation, vault_id).vk
 
@@ -192,7 +192,7 @@ def vk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
 def lk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
     """Return the log key (LK) of one generation.
 
-    :raises StateMismatch: the server returned no wrap of it.
+    :raises StateMismatch: the server did not return its wrap.
     """
     return _keys_of(keys, generation, vault_id).lk
 
@@ -214,10 +214,10 @@ def open_wraps(
     wraps: Mapping[int, bytes],
     held: Mapping[int, VaultKeys] | None = None,
 ) -> dict[int, VaultKeys]:
-    """Open the wraps of all generations of a vault, and keep those that are ``held`` already.
+    """Open the wraps of all generations of a vault, and add them to the keys in ``held``.
 
-    :raises StateMismatch: the server shows other keys for a generation than those held, or one
-        key comes in two generations.
+    :raises StateMismatch: the server shows other keys for a generation than those in ``held``, or
+        two generations have the same key.
     :raises SealBroken: a wrap does not open.
     """
     unwrapped = {
@@ -232,7 +232,7 @@ def merge_keys(
     unwrapped: Mapping[int, VaultKeys],
     held: Mapping[int, VaultKeys] | None = None,
 ) -> dict[int, VaultKeys]:
-    """Add ``unwrapped`` keys of a vault to those that are ``held`` already.
+    """Add ``unwrapped`` keys of a vault to the keys in ``held``.
 
     :raises StateMismatch: see :func:`open_wraps`.
     """
@@ -244,7 +244,7 @@ def merge_keys(
                 f"{generation} of its keys.",
                 vault_id=vault_id,
             )
-    # Otherwise somebody whom a rotation was to lock out would know the new key.
+    # Otherwise somebody who should be locked out by a rotation would know the new key.
     if len({key for keys in opened.values() for key in (keys.vk, keys.lk)}) < 2 * len(opened):
         raise StateMismatch(
             f"The server returned an old key of vault {vault_id} again as a new one.",
@@ -268,7 +268,7 @@ def open_machine_kek(wrap: bytes, account_id: UUID, machine_id: UUID, sealed: by
 
 
 def new_secret_key() -> bytes:
-    """Return a new random secret key, which makes a stolen database useless for guessing."""
+    """Return a new random secret key, without which a stolen database does not allow guessing."""
     return secrets.token_bytes(KEY_BYTES)
 
 

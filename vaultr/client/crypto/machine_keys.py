@@ -1,4 +1,4 @@
-"""Machine tokens, the two keys derived from one, and the wraps that only a machine opens.
+"""Machine tokens, the two keys derived from each, and the wraps that only a machine can open.
 
 Source: protocol.md, sections 3 and 4.
 """
@@ -28,14 +28,14 @@ _WRAPPED_BYTES: Final = 2 * KEY_BYTES + _REVISION_BYTES + _HEAD_BYTES
 
 @dataclass(frozen=True, slots=True)
 class MachineToken:
-    """A machine's token: 32 random bytes that are shown once and never sent."""
+    """A machine's token: 32 random bytes, shown once and never sent."""
 
     machine_id: UUID
     secret: bytes = field(repr=False)
 
     @classmethod
     def new(cls, machine_id: UUID | None = None) -> "MachineToken":
-        """Return a new token, of a new machine unless its id is known."""
+        """Return a new token, by default for a new machine."""
         return cls(machine_id or uuid4(), secrets.token_bytes(KEY_BYTES))
 
     @classmethod
@@ -86,7 +86,7 @@ def holds_token(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class MachineKeys:
-    """The keys of one generation of a vault, with the revision and head when they were wrapped."""
+    """The keys of one generation of a vault, and its revision and head when they were wrapped."""
 
     keys: VaultKeys
     n: int

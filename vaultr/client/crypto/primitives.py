@@ -1,4 +1,4 @@
-"""The ciphers, hashes and curves of suite 1; the only module that imports their libraries."""
+"""The ciphers, hashes and curves of suite 1. Only this module imports their libraries."""
 
 import base64
 import hashlib
@@ -181,7 +181,7 @@ def argon2(
 
     The caller checks their bounds. ``m`` is in KiB.
 
-    :raises NotEnoughMemory: this machine does not give it.
+    :raises NotEnoughMemory: the memory is not available.
     """
     try:
         return low_level.hash_secret_raw(
@@ -202,9 +202,9 @@ def argon2(
 
 
 def aes_rounds(key: bytes, data: bytes, rounds: int) -> bytes:
-    """Encrypt each 16-byte block of ``data`` by AES-256 ``rounds`` times over, as KeePass does.
+    """Encrypt each 16-byte block of ``data`` ``rounds`` times by AES-256, as KeePass does.
 
-    CBC over zeros with the block as IV is just that: each output is the next input.
+    This equals CBC over zeros with the block as IV: each output is the next input.
     """
     zeros = bytes(_AES_BLOCK * _ROUNDS_AT_ONCE)
     result = b""
@@ -220,14 +220,14 @@ def aes_rounds(key: bytes, data: bytes, rounds: int) -> bytes:
 
 
 def chacha20(key: bytes, nonce: bytes) -> Callable[[bytes], bytes]:
-    """Return what encrypts or decrypts a stream piece by piece. Source: RFC 8439, counter 0."""
+    """Return a stream cipher, which encrypts or decrypts chunks. Source: RFC 8439, counter 0."""
     return Cipher(ChaCha20(key, bytes(4) + nonce), mode=None).encryptor().update
 
 
 def salsa20(key: bytes, nonce: bytes) -> Callable[[bytes], bytes]:
-    """Return what encrypts or decrypts a stream piece by piece, which only old KeePass files need.
+    """Return a function that encrypts or decrypts a stream in chunks, for old KeePass files only.
 
-    Source: D. J. Bernstein, "Salsa20 specification"; no library that Vaultr has knows it.
+    Source: D. J. Bernstein, "Salsa20 specification"; none of Vaultr's libraries implements it.
     """
     left = b""
     blocks = _salsa20_blocks(key, nonce)
@@ -261,9 +261,9 @@ def _salsa20_blocks(key: bytes, nonce: bytes) -> Iterator[bytes]:
 
 
 class SshKey:
-    """A private key of SSH, which signs and is never given away.
+    """An SSH private key, which signs but is never returned.
 
-    :ivar public: the public key as SSH sends it.
+    :ivar public: the public key in SSH's wire format.
     """
 
     def __init__(self, key: Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
@@ -279,10 +279,10 @@ class SshKey:
         return "SHA256:" + base64.b64encode(sha256(self.public)).decode().rstrip("=")
 
     def sign(self, data: bytes, flags: int) -> tuple[str, bytes]:
-        """Return the name of the algorithm, and the signature in its form for SSH.
+        """Return the name of the algorithm, and the signature in SSH's wire format.
 
-        :param flags: 2 asks for SHA-256 and 4 for SHA-512 with RSA.
-        :raises ValueError: RSA with SHA-1 was asked for.
+        :param flags: 2 selects SHA-256 and 4 SHA-512, with RSA.
+        :raises ValueError: RSA with SHA-1 was requested.
 
         Source: RFC 8709 (Ed25519), RFC 8332 (RSA), RFC 5656 (ECDSA).
         """
@@ -312,10 +312,10 @@ def _mpint(number: int) -> bytes:
 
 
 def ssh_key(text: str, passphrase: str | None) -> SshKey:
-    """Read a private key in the form of OpenSSH, or in PEM.
+    """Read a private key in OpenSSH's format or in PEM.
 
-    :raises ValueError: it is none, of a kind that SSH agents do not use, or the passphrase is
-        missing or wrong; says which, and nothing of the key.
+    :raises ValueError: it is not a private key, it has a type that SSH agents do not use, or the
+        passphrase is missing or wrong. The message says which, without any part of the key.
     """
     data, secret = text.strip().encode() + b"\n", passphrase.encode() if passphrase else None
     is_openssh = b"BEGIN OPENSSH" in data
@@ -334,7 +334,7 @@ def ssh_key(text: str, passphrase: str | None) -> SshKey:
 
 
 def ssh_key_new() -> tuple[str, SshKey]:
-    """Draw an Ed25519 key: its private half in the form of OpenSSH, and the key."""
+    """Generate an Ed25519 key; return its private half in OpenSSH's format, and the key."""
     key = Ed25519PrivateKey.generate()
     text = key.private_bytes(
         serialization.Encoding.PEM,

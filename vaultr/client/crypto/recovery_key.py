@@ -13,10 +13,10 @@ from vaultr.protocol.encoding import lp
 
 _LABEL: Final = "vaultr/v1/recovery"
 _CHECK_LABEL: Final = b"vaultr/v1/recovery-key"
-_CHECK_BYTES: Final = 3  # key and checksum together are exactly 56 digits
+_CHECK_BYTES: Final = 3  # key and checksum together have exactly 56 base32 digits
 _DIGITS: Final = 56
 _GROUP: Final = 4
-# Digits that base32 does not use, and the letters that people misread as them.
+# Digits that base32 does not use, and the letters that they are misread for.
 _MISREAD: Final = str.maketrans({"0": "O", "1": "I", "8": "B"})
 
 

@@ -32,8 +32,8 @@ _BODY_AT: Final = _COMMITMENT_AT + COMMITMENT_BYTES
 def seal(key: bytes, aad: bytes, plaintext: bytes, *, salt: bytes | None = None) -> bytes:
     """Seal ``plaintext`` under ``key``, bound to ``aad``.
 
-    :param salt: 32 bytes, random by default. Only known-answer tests pass one: repeating a salt
-        with the same key and ``aad`` repeats the nonce.
+    :param salt: 32 bytes, random by default. Pass it only in known-answer tests: the same salt with
+        the same key and ``aad`` repeats the nonce.
     """
     if salt is None:
         salt = secrets.token_bytes(SALT_BYTES)
@@ -51,7 +51,7 @@ def open_sealed(key: bytes, aad: bytes, sealed: bytes, what: str = "an encrypted
     """Open what :func:`seal` returned.
 
     :param what: the name of the value in the error message.
-    :raises SealBroken: the same error for every failure: suite, size, key, AAD or content.
+    :raises SealBroken: the error for every failure: suite, size, key, AAD or content.
     """
     broken = SealBroken(
         f"{what} cannot be opened: it is damaged, moved, or encrypted with another key."

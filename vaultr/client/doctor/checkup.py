@@ -1,4 +1,4 @@
-"""Checks a device: its folder, its keys, its copy of the vaults, and the connection."""
+"""Check a device: its folder, its keys, its copy of the vaults, and the connection."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _OLD: Final = timedelta(days=30)
 _SPACE_BYTES: Final = 64 * 1024 * 1024
-# The settings that this client reads; a variable with another name may be a misplaced secret.
+# The variables that this client reads; one with a similar name may contain a misplaced secret.
 _KNOWN: Final = frozenset(
     (
         "VAULTR_URL",
@@ -40,7 +40,7 @@ _KNOWN: Final = frozenset(
 
 
 def checkup(device: "DeviceSession") -> Iterator[CheckResult]:
-    """Run all checks; only an expired token is renewed, and no password is needed."""
+    """Run all checks. They only renew an expired token, and need no password."""
     checks: tuple[tuple[str, Callable[[DeviceSession], Iterator[CheckResult]]], ...] = (
         ("version", _version),
         ("folder", _folder),
@@ -103,7 +103,7 @@ def _folder(device: "DeviceSession") -> Iterator[CheckResult]:
 def _is_open(place: Path) -> bool:
     try:
         seen = place.lstat()
-    except FileNotFoundError:  # another command has just replaced it
+    except FileNotFoundError:  # another command has just replaced the file
         return False
     return not stat.S_ISLNK(seen.st_mode) and bool(seen.st_mode & 0o077)
 

@@ -1,4 +1,4 @@
-"""Checks the server: whether it responds, its certificate, its clock, and this device's session."""
+"""Check the server: whether it responds, its certificate, its clock, and this device's session."""
 
 import ssl
 import time
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vaultr.client.sdk.device_session import DeviceSession
     from vaultr.client.transport.http_transport import Probe
 
-# A one-time code is valid for 30 s before and after its own 30 s.
+# A one-time code is also valid for 30 s before and after its own 30 s.
 _CLOCK_WARN_SECONDS: Final = 30
 _CLOCK_FAIL_SECONDS: Final = 300
 _CERTIFICATE_DAYS: Final = 14
@@ -25,7 +25,7 @@ _OK, _NOT_READY = 200, 503
 
 
 def check_server(device: "DeviceSession") -> Iterator[CheckResult]:
-    """Check the server that this device belongs to, or that was named."""
+    """Check the server that this device belongs to, or the one passed in."""
     transport = device.server()
     began = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""Checks whether this device is logged in, and why not."""
+"""Check whether this device is logged in, and if not, why."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -36,7 +36,7 @@ _GONE: Final = CheckResult(
 def check_session(device: "DeviceSession") -> Iterator[CheckResult]:
     """Ask the server whether this device is logged in, if it belongs to an account.
 
-    The session's tokens are sealed, so a locked device is not checked; no password is needed.
+    The session's tokens are sealed, so a locked device is not checked. No password is needed.
     """
     if device.store.account() is None:
         return
@@ -63,7 +63,7 @@ def _session(device: "DeviceSession") -> CheckResult:
 
 
 def _explained(device: "DeviceSession") -> CheckResult | None:
-    """Return why there is no session, as far as a public route shows it; else None."""
+    """Return why there is no session, if a public route shows the reason; otherwise None."""
     return {Reason.OTHER_ACCOUNT: _GONE, Reason.PASSWORD_CHANGED: _CHANGED, None: None}[
         reason(device)
     ]

@@ -1,1 +1,1 @@
-"""The files of a device: the device, its account, its pins, and its copy of the vaults."""
+"""The files of a device: its settings, account, pins, and copy of the vaults."""

@@ -1,6 +1,6 @@
-"""The cache of vaults: their sealed values and their verified state.
+"""The cache of vaults: sealed values and verified states.
 
-A vault is one signed file, which is replaced as a whole, and one file of details.
+A vault has one signed file, which is replaced as a whole, and one file of details.
 """
 
 import json
@@ -25,7 +25,7 @@ _VAULT_FILE: Final = re.compile(ID_PATTERN + r"\.vault")
 _TRAIL_MOST: Final = 256
 
 _Stamp = tuple[int, int, int]
-# Of the vault's file, and of the file with the wraps under a new account key.
+# Format versions of the vault's file, and of the file with wraps under a new account key.
 _Stamps = tuple[_Stamp, _Stamp | None]
 
 
@@ -48,8 +48,8 @@ class CachedVault:
     :ivar overview: the vault's own sealed overview.
     :ivar trashed: when this device first saw each item in the trash, by its own clock.
     :ivar volume: the number of the file of details.
-    :ivar trail: the last heads that this device has seen, by revision. After a server was restored
-        from a backup, they show where two histories diverge.
+    :ivar trail: the last heads that this device has seen, by revision. After a server is restored
+        from a backup, they show where the two histories diverge.
     :ivar synced_at: when the server last showed this state; None before the first sync.
     """
 
@@ -85,7 +85,7 @@ class Cache:
         self._loaded: dict[UUID, tuple[_Stamps, CachedVault]] = {}
 
     def ids(self) -> list[UUID]:
-        """List the cached vaults; other files in the folder are ignored."""
+        """List the cached vaults; ignore other files in the folder."""
         return [
             UUID(name.removesuffix(".vault"))
             for name in self._folder.names(self._place)
@@ -93,7 +93,7 @@ class Cache:
         ]
 
     def load(self, vault_id: UUID) -> CachedVault | None:
-        """Return one vault; it is read again only if its file has changed.
+        """Return one vault; read its file only if it has changed.
 
         :raises FileAltered: the file is damaged or was altered.
         """
@@ -143,7 +143,7 @@ class Cache:
     def detail(self, vault: CachedVault, item_id: UUID) -> bytes:
         """Read one sealed detail.
 
-        :raises FileAltered: it is not the detail that the verified state vouches for.
+        :raises FileAltered: it does not match the verified state.
         """
         sealed = self._read_detail(vault, item_id)
         if sealed is None:
@@ -177,7 +177,7 @@ class Cache:
         return self._compacted(vault)
 
     def _compacted(self, vault: CachedVault) -> CachedVault:
-        """Copy what is still used into a new volume; the old one goes once it is not named."""
+        """Copy the details in use to a new volume; the old one is deleted when no file names it."""
         name = self._details_file(vault.id, vault.volume + 1)
         self._folder.remove(name)
         used = [self.detail(vault, item_id) for item_id in vault.rows]

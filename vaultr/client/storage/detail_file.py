@@ -1,7 +1,7 @@
 """The sealed details of one vault, in one file to which new details are appended.
 
 Listing items does not read it, and writing one item does not rewrite the others. The vault's signed
-file has the position of each detail; the item's content hash proves what is there.
+file stores the position of each detail; the item's content hash verifies the detail.
 """
 
 import os
@@ -15,7 +15,7 @@ def append(folder: Folder, name: str, details: Sequence[bytes]) -> list[int]:
     """Append ``details`` to the file ``name`` and flush them to disk.
 
     :return: the position of each.
-    :raises FolderUnusable: they could not be written; the file has its old length.
+    :raises FolderUnusable: writing failed; the file has its old length.
     """
     if not details:
         return []

@@ -1,4 +1,4 @@
-"""This device, the account as it knows it, and its signups that are not confirmed yet."""
+"""This device, its account, and its signups that are not confirmed yet."""
 
 import getpass
 import platform
@@ -15,13 +15,13 @@ from vaultr.client.strict_json import Fields, Json
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.sizes import DEVICE_NAME_CHARACTERS
 
-# As many as the server keeps for one address.
+# The same number as the server stores for one address.
 _WAITING_MOST: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A signup of this device; its first login uses these pins, not the server's."""
+    """A signup of this device. Its first login uses these pins, not the server's."""
 
     email: str
     pins: Pins
@@ -36,7 +36,7 @@ class Device:
     """This device: its id and name, and the account and server that it belongs to.
 
     :ivar pins: None until the first login.
-    :ivar ca_file: the last CA file that was named for the server; None for the system's.
+    :ivar ca_file: the last CA file used for the server; None for the system's authorities.
     """
 
     id: UUID
@@ -64,11 +64,11 @@ class Device:
         return tuple(each for each in self.waiting if _normalised(each.email) == address)
 
     def with_waiting(self, waiting: Waiting) -> "Device":
-        """Add a signup; only the latest five are kept."""
+        """Add a signup; keep only the latest five."""
         return replace(self, waiting=(*self.waiting, waiting)[-_WAITING_MOST:])
 
     def without_waiting(self, account_id: UUID, before: tuple[Waiting, ...]) -> "Device":
-        """Remove a signup, and restore those of ``before`` that it had displaced."""
+        """Remove a signup, and restore the signups of ``before`` that it displaced."""
         if self.pins is not None:  # a login has replaced all signups
             return self
         gone = [each for each in before if each not in self.waiting]
@@ -110,22 +110,23 @@ def _default_name() -> str:
     host = platform.node().partition(".")[0] or "device"
     try:
         return f"{host} ({getpass.getuser()})"
-    except (OSError, KeyError, ImportError):  # neither a variable nor the system names the user
+    # neither a variable nor the system knows the user's name
+    except (OSError, KeyError, ImportError):
         return host
 
 
 def device_name(text: str) -> str:
-    """Return a name that the server accepts: 1 to 64 printable characters."""
+    """Convert a name to one that the server accepts: 1 to 64 printable characters."""
     shown = "".join(letter for letter in text if letter.isprintable()).strip()
     return shown[:DEVICE_NAME_CHARACTERS] or "device"
 
 
 @dataclass(frozen=True, slots=True)
 class KnownAccount:
-    """The account as this device last saw it; it can be unlocked without the server.
+    """The account as this device last saw it, which can be unlocked without the server.
 
-    :ivar heads: the ``vaults`` of the last profile. They are not sealed, because the server knows
-        them, so that they stay readable when the account key is replaced.
+    :ivar heads: the ``vaults`` of the last profile. The server knows them, so they are not sealed,
+        and stay readable when the account key is replaced.
     :ivar profile_written_at: when this device last wrote the profile, in seconds of its clock.
     """
 

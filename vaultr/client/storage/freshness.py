@@ -9,7 +9,7 @@ from vaultr.client.errors import VaultrError
 from vaultr.client.storage.private_folder import FileAltered, Folder, FolderUnusable
 
 _FILE: Final = "synced.json"
-# The note is not rewritten sooner, so an age is at most this much too high, and never too low.
+# The note is not rewritten sooner, so an age may be too high by this much, but never too low.
 NOTES_APART: Final = timedelta(seconds=20)
 
 
@@ -20,14 +20,14 @@ class TooOld(VaultrError):
 
 
 def note(folder: Folder) -> None:
-    """Note that all vaults were brought up to date just now."""
+    """Record that all vaults are now up to date."""
     last = None
-    with contextlib.suppress(FileAltered):  # the damaged note is replaced
+    with contextlib.suppress(FileAltered):  # replace the damaged note
         last = noted(folder)
     now = datetime.now(UTC)
     if last is None or not timedelta(0) <= now - last < NOTES_APART:
         text = json.dumps({"at": now.isoformat(timespec="seconds")})
-        with contextlib.suppress(FolderUnusable):  # on a full disk the copy seems older
+        with contextlib.suppress(FolderUnusable):  # on a full disk the copy just seems older
             folder.write_signed(_FILE, text.encode())
 
 

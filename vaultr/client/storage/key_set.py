@@ -1,4 +1,4 @@
-"""The sealed key set of an account, with its sealed profile."""
+"""An account's sealed key set and sealed profile."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,7 +23,7 @@ class SealedProfile:
         return cls(revision=fields.count("revision", least=1), sealed=fields.binary("sealed"))
 
     def to_json(self) -> Json:
-        """Return it as the API has it."""
+        """Return it in the API's form."""
         return {"revision": self.revision, "sealed": b64(self.sealed)}
 
 
@@ -53,7 +53,7 @@ class KeySet:
         )
 
     def to_json(self) -> Json:
-        """Return it as the API has it."""
+        """Return it in the API's form."""
         return {
             "account_key": {"epoch": self.epoch, "sealed": b64(self.account_key)},
             "identity": {

@@ -1,4 +1,4 @@
-"""When this device was last locked; long-running processes that hold a key check it."""
+"""When this device was last locked, which long-running processes with a key check."""
 
 import contextlib
 from typing import Final

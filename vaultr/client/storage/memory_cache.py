@@ -1,4 +1,4 @@
-"""What every cache of vaults offers, and the one in memory, for a machine without a folder."""
+"""The interface of all vault caches, and a cache in memory for a machine without a folder."""
 
 import contextlib
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from vaultr.client.storage.cache import CachedVault
 
 
 class VaultCache(Protocol):
-    """Keeps vaults: their sealed values and their verified state."""
+    """Stores vaults: their sealed values and verified states."""
 
     def ids(self) -> list[UUID]:
         """List the cached vaults."""
@@ -34,7 +34,7 @@ class VaultCache(Protocol):
 
 
 class LockedFolder(Protocol):
-    """What several processes must not change at the same time."""
+    """Data that several processes must not change at the same time."""
 
     def locked(self) -> AbstractContextManager[None]:
         """Lock it for this process; may be nested."""
@@ -42,7 +42,7 @@ class LockedFolder(Protocol):
 
 
 class NoFolder:
-    """Stands for a folder where nothing is stored."""
+    """Replaces a folder when nothing is stored."""
 
     def locked(self) -> AbstractContextManager[None]:
         """Return a context manager that does nothing: no other process shares this memory."""

@@ -12,16 +12,16 @@ from typing import Final
 from vaultr.client.errors import VaultrError
 
 _PREFIX: Final = "vaultr-editor-"
-# A file that the command which uses the folder has locked. The lock ends with its process.
+# A file that the process using the folder has locked. The lock ends with the process.
 _IN_USE: Final = ".in-use"
 _MEMORY_FILE_SYSTEMS: Final = frozenset({"tmpfs", "ramfs"})
 
 
 @contextlib.contextmanager
 def memory_folder() -> Iterator[Path]:
-    """Make a folder that only its owner can read; remove it at the end with all that is in it.
+    """Create a folder that only its owner can read; remove it and its content at the end.
 
-    If the process is killed, :func:`remove_leftovers` of a later command removes it.
+    If the process is killed, a later command removes it by :func:`remove_leftovers`.
 
     :raises VaultrError: this device has no memory-backed storage.
     """
@@ -31,7 +31,7 @@ def memory_folder() -> Iterator[Path]:
     try:
         with unlocked.open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            # Only now do other commands see the file, so they never find it unlocked.
+            # Other commands see the file only from now on, so they never find it unlocked.
             unlocked.rename(folder / _IN_USE)
             yield folder
     finally:
@@ -39,7 +39,7 @@ def memory_folder() -> Iterator[Path]:
 
 
 def remove_leftovers() -> None:
-    """Remove the folders of processes that were killed; those in use are not touched."""
+    """Remove the folders of killed processes; folders in use are not touched."""
     for place in _places():
         with contextlib.suppress(OSError), os.scandir(place) as entries:
             for entry in entries:
@@ -48,7 +48,7 @@ def remove_leftovers() -> None:
 
 
 def _remove_unused(folder: Path) -> None:
-    # Somebody else's folder cannot be opened, and a folder in use cannot be locked.
+    # Another user's folder cannot be opened, and a folder in use cannot be locked.
     with contextlib.suppress(OSError):
         if folder.stat().st_uid == os.getuid():
             with (folder / _IN_USE).open("rb") as file:

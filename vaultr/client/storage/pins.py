@@ -1,4 +1,4 @@
-"""The pins of an account: the values that a server must not change."""
+"""The pins of an account: values that a server must not change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,7 +57,7 @@ def read_prelogin(answer: Json) -> Derivation:
 class Pins:
     """The values that stay the same since signup or the first login.
 
-    :ivar secret_key: whether the account has a secret key; it never comes from a server.
+    :ivar secret_key: whether the account has a secret key; never taken from a server.
     """
 
     account_id: UUID
@@ -80,8 +80,8 @@ class Pins:
     def check(self, derivation: Derivation, *, origin: str, changed: bool = False) -> None:
         """Check a server's KDF parameters before the password is used.
 
-        :param changed: the user says that the password was changed elsewhere: accept another salt
-            and other KDF parameters once. Account and origin must be the same.
+        :param changed: whether the user says that the password was changed elsewhere. Then another
+            salt and other KDF parameters are accepted once; account and origin must be the same.
         :raises PinMismatch: they differ from the pins.
         """
         self._check_account_and_origin(derivation.account_id, origin)
@@ -136,7 +136,7 @@ class Pins:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Return them as the profile has them."""
+        """Return them in the profile's form."""
         return {
             "account_id": str(self.account_id),
             "origin": self.origin,

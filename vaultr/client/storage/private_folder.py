@@ -1,7 +1,7 @@
 """The client's folder: private files that are replaced atomically, with a lock for all processes.
 
-Every file but the device key has a MAC under that key, so that a damaged or altered file is found
-and named. No file is ever deleted because it looks wrong.
+Every file except the device key has a MAC under that key, which detects damaged or altered files. A
+file that looks wrong is never deleted.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from vaultr.protocol.encoding import b64, lp, unb64
 # The first signed file of a folder: if it exists, the device key must exist.
 DEVICE_FILE: Final = "device.json"
 ACCOUNT_FILE: Final = "account.json"
-# Each machine has its own folder in it, with its own lock.
+# Each machine has its own subfolder, with its own lock.
 MACHINES_FOLDER: Final = "machines"
 LOCK_SECONDS: Final = 30.0
 _LOCK: Final = "lock"
@@ -37,7 +37,7 @@ _UNFINISHED: Final = ".unfinished"
 _TOGETHER: Final = "together.json"
 _MAC_CHARACTERS: Final = 43
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# A change replaces the file of a vault, which may be large, and small files.
+# A change replaces the vault's file, which may be large, and small files.
 _REPLACED: Final = "*.vault"
 _SPARE_BYTES: Final = 64 * 1024
 
@@ -85,7 +85,7 @@ class Folder:
         self._hurry_until = float("inf")
 
     def hurry(self, seconds: float) -> None:
-        """Wait for other commands no longer than until ``seconds`` from now, all waits together."""
+        """Wait for other commands until at most ``seconds`` from now, in total."""
         self._hurry_until = time.monotonic() + seconds
 
     @contextlib.contextmanager
@@ -108,7 +108,7 @@ class Folder:
                 os.close(self._lock_file)
 
     def require_space(self, size: int = 0) -> None:
-        """Check that the files which a change replaces fit on the disk, before it is sent.
+        """Check, before a change is sent, that the files it replaces fit on the disk.
 
         :param size: bytes that the change adds.
         :raises DiskFull: they do not fit.
@@ -123,7 +123,7 @@ class Folder:
     def read(self, name: str) -> bytes | None:
         """Return the content of a file; None if it does not exist.
 
-        :raises FolderUnusable: it cannot be read, or the folder belongs to another user.
+        :raises FolderUnusable: the file cannot be read, or the folder belongs to another user.
         """
         if self._lock_depth == 0 and (self.path / _TOGETHER).exists():
             with self.locked():  # finishes writes that a kill interrupted
@@ -140,7 +140,7 @@ class Folder:
             return file.read()
 
     def write(self, name: str, data: bytes) -> None:
-        """Replace a file by ``data``; after a kill or on a full disk the old file stays."""
+        """Replace a file by ``data``; after a kill or on a full disk the old file remains."""
         place = self.path / name
         unfinished = place.with_name(f".{place.name}.{secrets.token_hex(8)}{_UNFINISHED}")
         with self._explained(), self.locked():
@@ -181,7 +181,7 @@ class Folder:
             sync_folder(self.path)
 
     def names(self, folder: str) -> list[str]:
-        """List the files of a subfolder, without unfinished ones."""
+        """List the files of a subfolder, without unfinished files."""
         within = self.path / folder
         if not within.is_dir():
             return []
@@ -217,7 +217,7 @@ class Folder:
             raise self.altered(name) from None
 
     def altered(self, name: str) -> FileAltered:
-        """Return the error for a damaged or altered file, with what to do about it."""
+        """Return the error for a damaged or altered file, with advice."""
         file, advice = self.path / name, _repair_advice(name)
         return FileAltered(f"{file} is damaged or was altered; it was not changed. {advice}")
 
@@ -267,7 +267,7 @@ class Folder:
             self.path.chmod(0o700)
 
     def _check_owner(self) -> int:
-        # Another user's files could name another server, and the client would trust them.
+        # Another user's files could name another server, which the client would trust.
         seen = self.path.stat()
         if seen.st_uid != os.getuid():
             raise FolderUnusable(f"{self.path} belongs to another user")

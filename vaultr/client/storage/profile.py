@@ -1,4 +1,4 @@
-"""The profile: sealed pins and last known heads, which the owner's devices share."""
+"""The profile: sealed pins and last known heads, shared by the owner's devices."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import HASH_BYTES
 
 VERSION: Final = 1
-# A vault's member: keys of this generation, and older ones, must be replaced.
+# A vault's member: keys up to this generation must be replaced.
 _ROTATE: Final = "rotate"
 
 
@@ -39,7 +39,7 @@ class ProfileTooNew(VaultrError):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One revision of the profile; changes return a new one, and unknown fields are kept.
+    """One revision of the profile. Changes return a new profile, and keep unknown fields.
 
     :ivar sealed: its sealed bytes; empty before it is sealed.
     """
@@ -86,7 +86,7 @@ class Profile:
         return self._changed(vaults=self.document["vaults"] | noted)
 
     def with_place(self, vault_id: UUID, waypoint: Waypoint) -> "Profile":
-        """Return the profile with a head that the owner accepted by hand, even an earlier one."""
+        """Return the profile with a head that the owner accepted, even an earlier one."""
         noted = self.document["vaults"].get(str(vault_id))
         kept = noted if isinstance(noted, dict) else {}
         return self._changed(
@@ -94,16 +94,16 @@ class Profile:
         )
 
     def of_vaults(self, vault_ids: Collection[UUID]) -> "Profile":
-        """Return the profile with only these vaults, as the owner accepted by hand."""
+        """Return the profile with only these vaults, as the owner accepted."""
         kept = {str(each) for each in vault_ids}
         noted = self.document["vaults"]
         return self._changed(vaults={text: noted[text] for text in noted if text in kept})
 
     def with_keys_due(self, generations: Mapping[UUID, int]) -> "Profile":
-        """Return the profile with the current keys of vaults marked for a rotation.
+        """Return the profile with the current keys of vaults marked as due for rotation.
 
-        It is written with a new account key, because others may know the keys under the old one.
-        Any device can start or continue the rotations.
+        It is written when the account key is replaced, because others may know the keys under the
+        old one. Any device can start or continue the rotations.
 
         :param generations: the newest generation of each vault's keys.
         """
@@ -115,7 +115,7 @@ class Profile:
         return self._changed(vaults=vaults)
 
     def due_generation(self, vault_id: UUID) -> int:
-        """Return the newest generation of a vault's keys that must be replaced; 0 if none."""
+        """Return the newest generation of a vault's keys that must be replaced; 0 for none."""
         noted = self.document["vaults"].get(str(vault_id))
         due = noted.get(_ROTATE) if isinstance(noted, dict) else None
         return due if isinstance(due, int) else 0
@@ -125,11 +125,11 @@ class Profile:
         return generation <= self.due_generation(vault_id)
 
     def with_checkpoint(self, checkpoint: Json) -> "Profile":
-        """Note the newest verified checkpoint of the audit log."""
+        """Return the profile with the newest verified checkpoint of the audit log."""
         return self._changed(checkpoint=checkpoint)
 
     def with_pins(self, pins: Pins) -> "Profile":
-        """Return the profile with new pins, as after a change of the password."""
+        """Return the profile with new pins, after a change of the password."""
         return self._changed(pins=self.document["pins"] | pins.to_json())
 
     def _changed(self, **members: Json) -> "Profile":
@@ -186,7 +186,7 @@ def open_profile(wrap: bytes, account_id: UUID, revision: int, sealed: bytes) ->
 
 
 def accept_profile(last: Profile | None, shown: Profile) -> Profile:
-    """Return the server's profile if it can follow the ``last`` one that this client has seen.
+    """Return the server's profile if it can follow ``last``, which this client has seen.
 
     :raises RolledBack: its revision is lower, a vault is missing or has an earlier head, or a
         deleted vault is back.
@@ -244,10 +244,10 @@ def _check_order(vault_id: UUID, ours: Waypoint, theirs: Waypoint) -> None:
 
 
 def merge_profiles(mine: Profile, theirs: Profile) -> Profile:
-    """Return this client's profile merged into one that another device wrote in the meantime.
+    """Merge this client's profile into one that another device wrote in the meantime.
 
     ``theirs`` must have been accepted. The later head of each vault wins, deleted vaults stay
-    deleted, and rotations that are due stay due; everything else is theirs. Seal the result as
+    deleted, and due rotations stay due; all else is taken from ``theirs``. Seal the result as
     ``theirs.revision + 1``.
 
     :raises ChainBroken: a vault has two histories.

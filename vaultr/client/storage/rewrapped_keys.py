@@ -1,7 +1,7 @@
-"""Wraps of cached vaults under a new account key; they replace those in the cache.
+"""Wraps of cached vaults under a new account key, which replace the wraps in the cache.
 
-A new account key changes only the wraps of a vault, whose file may be large. So these are in one
-small file, which is written together with the account's file.
+A new account key changes only the wraps of a vault, whose file may be large. So they are stored in
+one small file, which is written together with the account's file.
 """
 
 import json
@@ -38,7 +38,7 @@ def from_json(value: Mapping[str, Any]) -> dict[UUID, dict[int, bytes]]:
 
 
 def encode(wraps: Wraps) -> bytes:
-    """Return wraps as their file has them, before it is signed."""
+    """Return wraps in the form of their file, before it is signed."""
     return json.dumps(to_json(wraps), separators=(",", ":")).encode()
 
 
@@ -55,7 +55,7 @@ def read(folder: Folder) -> dict[UUID, dict[int, bytes]]:
 
 
 def forget(folder: Folder, vault_id: UUID) -> None:
-    """Delete the wraps of one vault, whose state on the server was accepted by hand."""
+    """Delete the wraps of one vault, whose state on the server the owner accepted."""
     kept = read(folder)
     if kept.pop(vault_id, None) is not None:
         folder.write_signed(FILE, encode(kept))

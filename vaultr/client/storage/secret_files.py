@@ -1,4 +1,4 @@
-"""Writes files with secrets: private and atomic."""
+"""Write files with secrets: private and atomic."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from typing import Final
 from vaultr.client.errors import VaultrError
 from vaultr.client.storage.private_folder import sync_folder, write_new
 
-# Some file systems have no hard links.
+# Some file systems do not support hard links.
 _NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -20,7 +20,7 @@ class FileExists(VaultrError):
 
 
 def save(place: Path, data: bytes, *, force: bool) -> None:
-    """Write ``data`` into a file with mode 0600; after a kill or on a full disk none is left.
+    """Write ``data`` to a file with mode 0600; after a kill or on a full disk no part is left.
 
     A link is replaced, not followed.
 

@@ -1,7 +1,7 @@
 """The secret keys of a device: in the desktop's keyring, or in a private file.
 
-The file always exists. It has the key itself, or the name under which the keyring has it, so that
-files that are written together stay consistent, whatever happens to the keyring.
+The file always exists. It contains the key itself, or its name in the keyring, so that files that
+are written together stay consistent, whatever happens to the keyring.
 """
 
 import contextlib
@@ -32,9 +32,9 @@ class KeyringClosed(VaultrError):
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """A keyring that works.
+    """A working keyring.
 
-    :ivar module: the package ``keyring``, from the extra with that name.
+    :ivar module: the package ``keyring``, from the extra of that name.
     """
 
     module: Any
@@ -55,7 +55,7 @@ class Keyring:
         return cls(keyring, type(backend).__module__) if fits else None
 
     def put(self, name: str, text: str) -> bool:
-        """Store a text, and check that it can be read again."""
+        """Store a text, and check that it can be read back."""
         with contextlib.suppress(Exception):  # a keyring that is locked or full
             self.module.set_password(_SERVICE, name, text)
             return self.get(name) == text
@@ -70,14 +70,14 @@ class Keyring:
 
     def drop(self, name: str) -> None:
         """Delete a text if possible."""
-        with contextlib.suppress(Exception):  # gone already, or locked
+        with contextlib.suppress(Exception):  # already deleted, or locked
             self.module.delete_password(_SERVICE, name)
 
 
 def store(account_id: UUID, secret_key: bytes) -> bytes:
     """Store a secret key in the keyring if there is one; return the content of its file."""
     text = secret_key_text(secret_key)
-    # Each key has its own name: the old one stays until its file is replaced.
+    # Each key has its own name, so the old one stays until its file is replaced.
     name = f"{account_id}-{hashlib.sha256(secret_key).hexdigest()[:_NAME_HEX]}"
     keyring = Keyring.find()
     if keyring is not None and keyring.put(name, text):
@@ -86,10 +86,10 @@ def store(account_id: UUID, secret_key: bytes) -> bytes:
 
 
 def read(data: bytes) -> bytes:
-    """Return the secret key that a file has or names.
+    """Return the secret key that a file contains or names.
 
     :raises KeyringClosed: the keyring does not return it.
-    :raises ValueError: the file has neither.
+    :raises ValueError: the file contains neither.
     """
     text = data.decode().removesuffix("\n")
     if not text.startswith(_MARK):
@@ -102,11 +102,11 @@ def read(data: bytes) -> bytes:
 
 
 def in_keyring(data: bytes) -> bool:
-    """Check whether a file names a key in the keyring, and does not have the key itself."""
+    """Check whether a file names a key in the keyring instead of containing the key."""
     return data.startswith(_MARK.encode())
 
 
 def forget(data: bytes | None) -> None:
-    """Delete the key from the keyring that a deleted file named."""
+    """Delete the key that a deleted file named from the keyring."""
     if data is not None and in_keyring(data) and (keyring := Keyring.find()) is not None:
         keyring.drop(data.decode().removesuffix("\n").removeprefix(_MARK))

@@ -28,11 +28,11 @@ class Store:
     def __init__(self, home: Path) -> None:
         self.folder = Folder(home)
         self.cache = Cache(self.folder)
-        # The vaults before the owner accepted another state of the server by hand.
+        # The vaults before the owner accepted another state of the server.
         self.aside = Cache(self.folder, _ASIDE)
 
     def device(self) -> Device:
-        """Return this device; in a new folder, a new one that is not stored yet."""
+        """Return this device; for a new folder, a new one that is not stored yet."""
         value = self.folder.read_json(DEVICE_FILE)
         if value is None:
             return Device.new()
@@ -113,7 +113,7 @@ class Store:
         secret_keys.forget(before)
 
     def secret_key_place(self, account_id: UUID) -> str | None:
-        """Return where the secret key of an account is; None if this device does not have it."""
+        """Return where the secret key of an account is stored; None if it is not here."""
         name = _secret_key_file(account_id)
         data = self.folder.read_signed(name)
         if data is None:
@@ -129,7 +129,7 @@ class Store:
         self._write(_MADE_VAULT, vault)
 
     def forget_made_vault(self) -> None:
-        """Delete it, once the vault exists and the profile has it."""
+        """Delete it, when the vault exists and is in the profile."""
         self.folder.remove(_MADE_VAULT)
 
     def new_keys(self, vault_id: UUID) -> Json | None:
@@ -141,7 +141,7 @@ class Store:
         self._write(_new_keys_file(vault_id), wrap)
 
     def forget_new_keys(self, vault_id: UUID) -> None:
-        """Delete it, once the vault shows whether the generation began."""
+        """Delete it, when the vault shows whether the generation began."""
         self.folder.remove(_new_keys_file(vault_id))
 
     def seen(self) -> Json | None:
@@ -149,25 +149,25 @@ class Store:
         return self.folder.read_json(_SEEN)
 
     def keep_seen(self, seen: Json) -> None:
-        """Write the server's state, once its differences are listed."""
+        """Write the server's state, when its differences are listed."""
         self._write(_SEEN, seen)
 
     def forget_seen(self) -> None:
-        """Delete it, once it was accepted."""
+        """Delete it, when it is accepted."""
         self.folder.remove(_SEEN)
 
     def rejected_profile(self) -> int:
-        """Return the highest profile revision that was sent, and not known to be stored; or 0."""
+        """Return the highest profile revision that was sent but is not known to be stored; or 0."""
         value = self.folder.read_json(_REJECTED)
         revision = 0 if value is None else value.get("revision")
         return revision if isinstance(revision, int) else 0
 
     def keep_rejected_profile(self, revision: int) -> None:
-        """Remember a signed profile that the server could show later, until it is superseded."""
+        """Store the revision of a signed profile that the server could show later."""
         self._write(_REJECTED, {"revision": revision})
 
     def forget_rejected_profile(self) -> None:
-        """Forget it, once the server has stored another profile of that revision or a later one."""
+        """Delete it, when the server has stored another profile of that revision or a later one."""
         self.folder.remove(_REJECTED)
 
     def move(self) -> Json | None:
@@ -179,7 +179,7 @@ class Store:
         self._write(_MOVE, move)
 
     def forget_move(self) -> None:
-        """Delete it, once every item is in one vault only."""
+        """Delete it, when every item is in one vault only."""
         self.folder.remove(_MOVE)
 
     def _write(self, name: str, value: Json) -> None:

@@ -19,7 +19,7 @@ from vaultr.protocol.encoding import lp
 
 SESSION_FILE: Final = "session.sealed"
 _LABEL: Final = "vaultr/v1/device-session"
-# The access token is renewed a little early, so that it does not expire on the way.
+# The access token is renewed a little early, so that it does not expire in transit.
 _MARGIN_SECONDS: Final = 15.0
 _CHANGING: Final = ("POST", "PUT", "PATCH")
 _NEEDS_NO_SPACE: Final = ("/auth/logout", "/auth/logout-all")
@@ -27,7 +27,7 @@ _NEEDS_NO_SPACE: Final = ("/auth/logout", "/auth/logout-all")
 
 @dataclass(frozen=True, slots=True)
 class _StoredTokens:
-    """The tokens in the session's file; the access token's end is by this device's clock."""
+    """The tokens in the session's file; the access token's expiry is by this device's clock."""
 
     access: str = field(repr=False)
     refresh: str = field(repr=False)
@@ -80,11 +80,11 @@ class Session:
         self._store(_StoredTokens.of(tokens))
 
     def sealed(self, tokens: Tokens) -> bytes:
-        """Return the session's file for new tokens, to be written together with other files."""
+        """Return the session's file for new tokens, to write it together with other files."""
         return self._sealed(_StoredTokens.of(tokens))
 
     def sealed_for(self, account_key: bytes) -> bytes:
-        """Return the session's file under another account key.
+        """Return the session's file, sealed under another account key.
 
         :raises SessionEnded: this device has no tokens.
         """
@@ -198,7 +198,7 @@ class Session:
             raise self._folder.altered(SESSION_FILE) from None
 
     def _account_file(self) -> tuple[int, int] | None:
-        """Return what changes whenever the account's file is replaced."""
+        """Return a value that changes whenever the account's file is replaced."""
         try:
             seen = (self._folder.path / ACCOUNT_FILE).stat()
         except OSError:
@@ -207,7 +207,7 @@ class Session:
 
 
 def _text_size(value: object) -> int:
-    """Return the characters in a body: about the bytes that this device stores of it."""
+    """Return the number of characters in a body: roughly the bytes that this device stores."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Mapping):

@@ -1,7 +1,7 @@
 """HTTP connections with one time limit for the whole exchange.
 
-A timeout of httpx2 applies to each read: a server that sends a byte now and then would keep the
-client waiting forever. Here every read and write gets only what is left of one limit.
+A timeout of httpx2 applies to each read, so a server that sends a byte now and then could keep the
+client waiting forever. Here all reads and writes share one limit.
 """
 
 import ssl
@@ -22,13 +22,13 @@ _PIECE_BYTES: Final = 64 * 1024
 
 
 class Deadline:
-    """The time at which the current exchange must have ended."""
+    """The time by which the current exchange must end."""
 
     def __init__(self) -> None:
         self._ends = float("inf")
 
     def start(self, seconds: float) -> None:
-        """Limit the exchange that begins now to ``seconds``."""
+        """Limit the next exchange to ``seconds``."""
         self._ends = time.monotonic() + seconds
 
     def left(self) -> float:
@@ -88,7 +88,7 @@ class _Backend(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         seconds = min(CONNECT_SECONDS, self._deadline.left())
         stream = self._tcp.connect_tcp(host, port, seconds, local_address, socket_options)
-        # The name alone is not enough: it may resolve to another machine.
+        # Checking the name is not enough: it may resolve to another machine.
         if self._loopback_only and not is_loopback(str(stream.get_extra_info("server_addr")[0])):
             stream.close()
             raise httpcore2.ConnectError(

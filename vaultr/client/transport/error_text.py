@@ -9,7 +9,7 @@ _SHOWN_ERRORS: Final = 3
 
 
 def printable(value: object) -> object:
-    """Return a text without control characters and cut to 500 characters; other values as they are.
+    """Return a text without control characters, truncated to 500; other values unchanged.
 
     A terminal would obey control characters.
     """
@@ -19,9 +19,9 @@ def printable(value: object) -> object:
 
 
 def add_server_text(error: Refused) -> None:
-    """Put the server's text into the message, with the invalid fields and the time to wait.
+    """Add the server's text to the message, with the invalid fields and the time to wait.
 
-    The message names the server, so that nobody takes its text for this client's advice.
+    The message names the server, so that its text is not mistaken for this client's advice.
     """
     message = f"The server rejected the request: {error}"
     if invalid := _invalid_fields(error):
@@ -33,7 +33,7 @@ def add_server_text(error: Refused) -> None:
 
 
 def _invalid_fields(error: Refused) -> list[str]:
-    """List the fields that the problem document names, as ``{pointer, message}``."""
+    """List the invalid fields in the problem document, as ``{pointer, message}``."""
     errors = error.members.get("errors")
     if not isinstance(errors, list):
         return []

@@ -1,6 +1,7 @@
-"""Sends requests to the server, retries where that is safe, and checks every response.
+"""Send requests to the server, retry where that is safe, and check every response.
 
-It follows no redirect and uses no proxy from the environment; nothing turns certificate checks off.
+It follows no redirects and uses no proxy from the environment. Certificate checks cannot be turned
+off.
 """
 
 import contextlib
@@ -46,7 +47,7 @@ _LINES: Final = "application/jsonl"
 _PLAIN: Final = "text/plain"
 _PLAIN_TEXT: Final = "/breach/"  # what is below it is plain text, and may be empty
 RETRIES: Final = RetryPolicy(tries=4, first_pause_seconds=0.25, longest_pause_seconds=10.0)
-# In which lost responses are asked for again, all attempts together.
+# Total time for all attempts to get a lost response.
 _LOST_SECONDS: Final = 90.0
 _WAITING_SECONDS: Final = 2.0
 _SLUG = re.compile(r"[a-z0-9-]{1,64}")
@@ -55,13 +56,14 @@ _ETAG = re.compile(r'"[\x21\x23-\x7e]{0,128}"')
 _LONG: Final = re.compile(
     r".*\?.*|/vaults/[^/]+/items/[^/]+/versions/[0-9]+|/auth/recover/start|/audit/export"
 )
-# Each begins a JSON value or precedes one; base64url, ids and times contain none of them.
+# Each of these characters begins a JSON value or precedes one; base64url, ids and times contain
+# none of them.
 _BEFORE_VALUES: Final = (b"{", b"[", b",", b":")
-# The longest pause in a response that is passed on as it comes.
+# The longest pause in a streamed response.
 _PAUSE_SECONDS: Final = 60.0
 _OK: Final = 200
 _PROBE_SECONDS: Final = 15.0
-# Reading up to this much lets the connection be used again; for more, a new one is cheaper.
+# Read up to this much so that the connection can be reused; for more, a new one is cheaper.
 _IGNORED_BYTES: Final = 64 * 1024
 _RETRIED_SLUGS = frozenset({"rate-limited", "busy", "audit-unavailable", "unavailable"})
 _TOO_MANY: Final = 429
@@ -98,7 +100,7 @@ class Probe:
 
 
 class Transport:
-    """The connection to one server, for one thread; it is opened by the first request.
+    """The connection to one server, for one thread; opened by the first request.
 
     :ivar date: the ``Date`` header of the last response.
     """
@@ -149,12 +151,13 @@ class Transport:
         again: bool = False,
         longest_wait_seconds: float | None = None,
     ) -> Answer:
-        """Send one request under ``/api/v1``; send the same bytes again where that is safe.
+        """Send one request under ``/api/v1``; repeat it unchanged where that is safe.
 
-        :param again: the request may be repeated if its response was lost; a GET always may.
+        :param again: whether the request may be repeated if its response was lost; a GET always
+            may.
         :param longest_wait_seconds: the longest ``Retry-After`` to wait for.
         :raises Refused: the server rejected the request; the class says why.
-        :raises ServerUnreachable: no response; it is not known whether the request was processed.
+        :raises ServerUnreachable: no response; it is unknown whether the request was processed.
         :raises AnswerInvalid: the response is not one that a Vaultr server sends.
         """
         if self._offline:
@@ -199,7 +202,7 @@ class Transport:
 
     @contextlib.contextmanager
     def _noticed(self) -> Iterator[None]:
-        """Report which server the client waits for, if it takes long."""
+        """Report which server the client waits for, if that takes long."""
         if self._waiting is None:
             yield
             return
@@ -212,7 +215,7 @@ class Transport:
             timer.cancel()
 
     def probe(self, path: str) -> Probe:
-        """Return the response to a probe, such as ``/api/ready``, whatever it is; do not retry.
+        """Return any response to a probe such as ``/api/ready``, without retries.
 
         :raises ServerUnreachable: no response.
         """
@@ -225,10 +228,11 @@ class Transport:
     def download(
         self, path: str, sink: Callable[[bytes], object], *, headers: Mapping[str, str]
     ) -> None:
-        """Send a GET request under ``/api/v1``, once, and pass a long response on as it comes.
+        """Send one GET request under ``/api/v1``, without retries, and stream its long response.
 
         :raises Refused: the server rejected the request; nothing was passed on.
-        :raises ServerUnreachable: no response, or none for a minute; what was passed on is not all.
+        :raises ServerUnreachable: no response, or a pause of a minute; the streamed data is
+            incomplete.
         """
         if self._offline:
             raise ServerUnreachable("Nothing is sent to the server with --offline.", not_done=True)
@@ -247,7 +251,7 @@ class Transport:
     def send_ignoring_response(
         self, method: str, path: str, *, headers: Mapping[str, str], seconds: float
     ) -> None:
-        """Send one request under ``/api/v1``, once; ignore the response and every error.
+        """Send one request under ``/api/v1``, without retries; ignore the response and every error.
 
         :param seconds: how long to wait for the response.
         """
@@ -280,7 +284,7 @@ class Transport:
         return _checked(response, self.origin, plain=path.startswith(_PLAIN_TEXT))
 
     def _note_checkpoint(self, shown: str | None) -> None:
-        """Remember the last few checkpoints that headers showed, for the check of the log."""
+        """Store the last few checkpoints from headers, for the verification of the log."""
         if shown is not None:
             self.checkpoints[shown[:MOST_HEADER]] = None
             while len(self.checkpoints) > MOST_CHECKPOINTS:
@@ -378,7 +382,7 @@ def _seconds_to_wait(error: VaultrError, *, lost_is_safe: bool) -> float | None:
     elif isinstance(error, CertificateInvalid):
         return None
     elif isinstance(error, ServerUnreachable) and error.timed_out:
-        return None  # it would only wait as long once more
+        return None  # it would only wait for the same time again
     elif isinstance(error, ServerUnreachable) and (lost_is_safe or error.not_done):
         seconds = error.retry_after
     else:

@@ -1,4 +1,4 @@
-"""One exchange with the server by httpx2, limited in time and size.
+"""One HTTP exchange with the server by httpx2, limited in time and size.
 
 Only this module and :mod:`vaultr.client.transport.deadline_transport` import httpx2. It is slow to
 import, so they are loaded with the first request.
@@ -38,9 +38,9 @@ class HttpResponse:
 
 
 class HttpxAdapter:
-    """Sends requests to one origin, one at a time; follows no redirect and uses no proxy.
+    """Sends requests to one origin, one at a time, without redirects and proxies.
 
-    :param transport: sends the requests instead of the network.
+    :param transport: replaces the network.
     :param ca_file: certificate authorities to trust instead of the system's.
     :raises UsageError: no certificate can be read from ``ca_file``.
     """
@@ -91,7 +91,7 @@ class HttpxAdapter:
         seconds: float,
         answer_bytes: int,
     ) -> HttpResponse:
-        """Send one request, once, and read the whole response.
+        """Send one request, without retries, and read the whole response.
 
         :raises ServerUnreachable: no response, or not all of it within ``seconds``.
         :raises AnswerInvalid: the response is compressed or has over ``answer_bytes`` bytes.
@@ -111,10 +111,10 @@ class HttpxAdapter:
         pause_seconds: float,
         line_bytes: int,
     ) -> HttpResponse:
-        """Send a GET request, and pass a response of status 200 on as it comes.
+        """Send a GET request, and stream a response of status 200.
 
-        :param sink: called with each piece; the returned response has no content then.
-        :param pause_seconds: the longest time between two pieces; the whole may take any time.
+        :param sink: called with each chunk; the returned response then has no content.
+        :param pause_seconds: the longest time between two chunks; the total time is not limited.
         :param line_bytes: the longest line; the number of lines is not limited.
         :raises ServerUnreachable: no response, or a longer pause.
         :raises AnswerInvalid: the response is compressed, or has a longer line.

@@ -1,4 +1,4 @@
-"""Sends the requests of a machine, with the key derived from its token."""
+"""Send the requests of a machine, with the key derived from its token."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,7 +19,7 @@ class MachineRejected(Refused):
 
 
 class MachineSender:
-    """Sends requests as one machine; nothing is ever renewed."""
+    """Sends requests as one machine, whose credential never changes."""
 
     def __init__(self, transport: Transport, token: MachineToken) -> None:
         self._transport = transport
@@ -41,7 +41,7 @@ class MachineSender:
     ) -> Answer:
         """Send one request as :meth:`Transport.send` does.
 
-        :raises MachineRejected: the token is not valid, or not valid any more.
+        :raises MachineRejected: the token is not valid, or no longer valid.
         """
         try:
             return self._transport.send(

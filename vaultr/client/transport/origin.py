@@ -1,4 +1,4 @@
-"""The server's origin, written in the one form that pins compare."""
+"""The server's origin, in the one form that pins compare."""
 
 import ipaddress
 import re

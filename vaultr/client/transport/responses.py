@@ -15,7 +15,7 @@ _JWT_PARTS = 3
 
 
 def fields_of(answer: Answer, where: str) -> Fields:
-    """Return the fields of a response's object, to be read with checks."""
+    """Return the fields of a response's object, for reading them with checks."""
     return Fields(answer.body, where, AnswerInvalid)
 
 
@@ -57,7 +57,7 @@ def read_login(answer: Answer) -> LoginResponse:
 
 
 def key_set_of(answer: Answer) -> tuple[UUID, KeySet]:
-    """Read the account id and the key set from the response to ``/auth/me``."""
+    """Read the account id and the key set in the response to ``/auth/me``."""
     fields = fields_of(answer, "me")
     return fields.within("account").uuid("id"), KeySet.read(fields.within("key_set"))
 
@@ -65,8 +65,8 @@ def key_set_of(answer: Answer) -> tuple[UUID, KeySet]:
 def session_of(token: str, account_id: UUID) -> UUID | None:
     """Return the session id in an account's access token; None if it has none.
 
-    The signature is not checked, because that takes the server's key. The sender of the token could
-    write any id into it, so use it only for what the server could do by itself.
+    The signature is not checked, because that requires the server's key. The server could write any
+    id into the token, so use it only for what the server could do anyway.
 
     Source: RFC 7519, section 3.
     """

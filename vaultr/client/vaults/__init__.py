@@ -1,1 +1,1 @@
-"""An unlocked account's vaults: listed, synced, read, written, given new keys, and deleted."""
+"""The vaults of an unlocked account: list, sync, read, write, rotate keys, delete."""

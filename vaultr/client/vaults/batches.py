@@ -1,4 +1,4 @@
-"""Writes many changes in batches that the server accepts, in smaller ones if others write too."""
+"""Write many changes in batches, in smaller ones if others write at the same time."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -23,14 +23,14 @@ _OVERTAKEN: Final = (GenerationMoved, PreconditionFailed, ItemNotFound, InTrash)
 
 
 class Batches:
-    """Writes batch after batch; the batch size shrinks while others write too."""
+    """Writes batch after batch; the batches shrink while others write too."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._most = CHANGES_PER_BATCH
 
     def write(self, vault_id: UUID, planned: Sequence[PlannedChange], sizes: Sequence[int]) -> int:
-        """Write the first of ``planned`` in one batch, and return how many they were.
+        """Write the first of ``planned`` in one batch, and return their number.
 
         :param sizes: the sealed bytes of each change.
         :return: 0 if another write came first; then the vault is synced, and the caller may plan
@@ -42,7 +42,7 @@ class Batches:
         batch = planned[: fitting(sizes, self._most)]
         before = self._writer.held_at(vault_id)
         try:
-            # A single change waits and retries by itself.
+            # A single change waits and retries on its own.
             write = self._writer.write if self._most == 1 else self._writer.write_once
             write(vault_id, batch)
         except HeadMoved:
@@ -63,7 +63,7 @@ class Batches:
 
 
 def fitting(sizes: Sequence[int], most: int = CHANGES_PER_BATCH) -> int:
-    """Return how many items with these sealed sizes fit into one batch; at least 1."""
+    """Return how many items with these sealed sizes fit in one batch; at least 1."""
     size = 0
     for count, each in enumerate(sizes[:most]):
         size += each * 4 // 3 + _CHANGE_BYTES

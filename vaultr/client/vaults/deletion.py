@@ -1,4 +1,4 @@
-"""Deletes vaults: first for all of the owner's devices, in the profile, then on the server."""
+"""Delete vaults: first in the profile, for all of the owner's devices, then on the server."""
 
 import contextlib
 from uuid import UUID
@@ -22,7 +22,7 @@ class Deleter:
         :param confirm: the vault's exact name.
         :raises UsageError: ``confirm`` is a different name; nothing was changed.
         :raises StepUpRequired: the password must be proved again first. No device opens the vault
-            any more; the same call with its id continues.
+            from now on; the same call with its id continues.
         """
         reader = self._vaults.reader
         deleted = self._deleted_id(ref)

@@ -1,4 +1,4 @@
-"""What reading and writing needs of a holder of vault keys: the owner's account, or a machine."""
+"""What reading and writing needs from a holder of vault keys: the owner's account, or a machine."""
 
 from typing import Protocol
 from uuid import UUID
@@ -12,7 +12,7 @@ from vaultr.client.vaults.sync import Syncer
 
 
 class KnownState(Protocol):
-    """What a holder knows of its vaults, besides its cache."""
+    """What a holder knows about its vaults, besides its cache."""
 
     def head_of(self, vault_id: UUID) -> Waypoint | None:
         """Return the last known head of a vault; None if none is known."""
@@ -24,7 +24,7 @@ class KnownState(Protocol):
 
 
 class HolderStore(Protocol):
-    """Where a holder keeps its copies."""
+    """Where a holder stores its copies."""
 
     @property
     def folder(self) -> LockedFolder:
@@ -62,16 +62,16 @@ class Holder(Protocol):
 
 
 class SyncedVaults(Protocol):
-    """The vaults of a holder, which can be brought up to date."""
+    """The vaults of a holder, with their sync."""
 
     @property
     def reader(self) -> Reader:
-        """Opens what is in them."""
+        """Opens their items."""
         ...
 
     @property
     def syncer(self) -> Syncer:
-        """Fetches what is new."""
+        """Fetches changes."""
         ...
 
     @property

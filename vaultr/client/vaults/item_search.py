@@ -1,4 +1,4 @@
-"""Finds items by id or title, and lists the matches if a title is ambiguous."""
+"""Find items by id or title, and list the matches of an ambiguous title."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -34,7 +34,7 @@ class Finder:
     ) -> tuple[CachedVault, Item]:
         """Find an item by its id, or by a title that is unique among those in ``states``.
 
-        An exact title, in any state, wins over one that differs in case.
+        An exact title, in any state, takes precedence over one that differs in case.
 
         :param else_in: the states to search if nothing in ``states`` matches.
         :param exactly: reject titles that differ in case.
@@ -59,7 +59,8 @@ class Finder:
     ) -> list[tuple[CachedVault, Item]]:
         """Find several items by exact titles, opening each overview at most once.
 
-        A command that removes items must not, when repeated, remove one with a similar title.
+        A command that removes items must not remove an item with a similar title when it is
+        repeated.
         """
         vaults, refs = list(vaults), list(refs)
         titled: dict[str, list[Item]] = {}
@@ -101,7 +102,7 @@ class Finder:
     def _other_state(
         self, title: str, vaults: Sequence[CachedVault], searched: Sequence[States]
     ) -> str:
-        """Return a hint if an item has the title, but is in a state that was not searched."""
+        """Return a hint if an item has the title but is in a state that was not searched."""
         others = [each for each in _STATE_HINTS if not any(each in part for part in searched)]
         for state in others:
             named = (item.title for item in self._reader.items(vaults, (state,)))

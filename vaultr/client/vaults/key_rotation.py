@@ -1,4 +1,4 @@
-"""Rotates a vault's keys: begins a generation, moves all items to it, and ends the rotation.
+"""Rotate a vault's keys: begin a generation, move all items to it, and end the rotation.
 
 The state of a rotation is on the server and in the profile, so any of the owner's devices can
 resume it after a crash. Only the wrap of the next generation is stored here before it is sent, so
@@ -32,14 +32,14 @@ _ROUNDS: Final = 20
 
 
 class CannotMove(VaultrError):
-    """Some items do not open, so they cannot be sealed under the new keys."""
+    """Some items cannot be opened, so they cannot be sealed under the new keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
     """A vault whose keys were rotated.
 
-    :ivar moved: how many items this device sealed under the new keys.
+    :ivar moved: number of items that this device sealed under the new keys.
     :ivar resumed: whether this resumed a rotation that was already running.
     """
 
@@ -63,9 +63,9 @@ class Rotator:
         self._vault_writer = vault_writer
 
     def rotate(self, vault_id: UUID, *, restart: bool, progress: Progress | None) -> Rotated:
-        """Rotate one vault, or resume a rotation that has something left to move.
+        """Rotate one vault, or resume an unfinished rotation.
 
-        :param restart: begin another generation even while a rotation is running.
+        :param restart: begin another generation even if a rotation is running.
         :raises StepUpRequired: beginning a generation needs the password again; nothing was
             changed.
         :raises CannotMove: some items do not open; all others were moved.
@@ -92,7 +92,7 @@ class Rotator:
             self._moved_and_ended(vault, None)
 
     def _is_running(self, vault: CachedVault) -> bool:
-        # Decide by verified data only: a server that claims "running" could delay new keys forever.
+        # Decide only by verified data: a server that claims "running" could delay new keys forever.
         return bool(left_of(vault)) or not _is_name_resealed(vault)
 
     def _says_running(self, vault: CachedVault) -> bool:
@@ -100,7 +100,7 @@ class Rotator:
         return fields_of(answer, "rotation").flag("rotating")
 
     def _settled(self, vault: CachedVault) -> CachedVault:
-        """Forget the stored wrap once the vault has reached its generation."""
+        """Delete the stored wrap once the vault has reached its generation."""
         self._writer.generations.forget_reached(vault)
         return vault
 

@@ -1,4 +1,4 @@
-"""An older part of a vault's log, proven by the hashes that lead to the cached head."""
+"""An older part of a vault's log, proven by hashes that lead to the cached head."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from vaultr.protocol.entries import Entry, Op
 class LogExcerpt:
     """The log from one revision to the cached one.
 
-    :ivar heads: the head at each revision, the first one included.
+    :ivar heads: the head at each revision, including the first.
     :ivar entries: the entries after the first revision.
     """
 
@@ -28,15 +28,15 @@ class LogExcerpt:
 
 
 def read_log_excerpt(syncer: Syncer, vault: CachedVault, since: int) -> LogExcerpt:
-    """Fetch the log after ``since`` (at least 1); the items that changed since come with it.
+    """Fetch the log after ``since`` (at least 1), with the items that have changed since.
 
-    No MAC needs a check: the MAC of the cached head covers every entry before it.
+    The MACs need no check: the MAC of the cached head covers all earlier entries.
 
     :raises ChainBroken: the server's log does not lead to the cached head.
     """
     try:
         signed = syncer.show_since(vault.id, since).entries
-    except HeadMoved:  # the server has fewer revisions than that
+    except HeadMoved:  # the server has fewer revisions
         signed = []
     heads = {since: signed[0].entry.prev} if signed else {}
     entries = {}

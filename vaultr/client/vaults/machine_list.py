@@ -1,4 +1,4 @@
-"""The machines of an account, as the server lists them, and the wraps that they open."""
+"""The machines of an account as listed by the server, and the wraps that they open."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,10 +22,10 @@ WRITE: Final[Rights] = "write"
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine: its vaults with its rights, until when it works, and from where.
+    """One machine: its vaults and rights, its expiry and its networks.
 
-    :ivar networks: the CIDR blocks that it may send from; empty for any address.
-    :ivar last_used_at: cut to the hour; None if it was never used.
+    :ivar networks: the CIDR blocks from which it may send; empty for any address.
+    :ivar last_used_at: truncated to the hour; None if it was never used.
     """
 
     id: UUID
@@ -74,7 +74,7 @@ def _rights(fields: Fields) -> Rights:
 
 
 def ask_machines(sender: Sender) -> list[Machine]:
-    """Return all machines of the account; none where the server has no machines."""
+    """Return all machines of the account; none if the server does not support them."""
     try:
         listed = [*ask_pages(sender, "/machines", "machines")]
     except NotFound:
@@ -83,7 +83,7 @@ def ask_machines(sender: Sender) -> list[Machine]:
 
 
 def holders_of(sender: Sender, vault_id: UUID) -> list[Machine]:
-    """Return the machines that hold a key of a vault, expired ones too."""
+    """Return the machines that hold a key of a vault, including expired ones."""
     return [each for each in ask_machines(sender) if vault_id in each.vaults]
 
 
@@ -91,8 +91,8 @@ def holders_of(sender: Sender, vault_id: UUID) -> list[Machine]:
 class RotationWraps:
     """The wraps of a new generation for machines, which a retry sends again.
 
-    :ivar at: the waypoint that they contain: the state after the rotation has begun.
-    :ivar by_machine: for each machine, its sealed key when the wrap was made, and the wrap.
+    :ivar at: the waypoint in them: the state after the rotation has begun.
+    :ivar by_machine: each machine's sealed key when the wrap was created, and the wrap.
     """
 
     at: Waypoint
@@ -101,7 +101,7 @@ class RotationWraps:
     def for_machines(
         self, account: UnlockedAccount, machines: Iterable[Machine], vault_id: UUID, keys: VaultKeys
     ) -> "RotationWraps":
-        """Return wraps for exactly these machines; those that exist already stay."""
+        """Return wraps for exactly these machines, reusing existing ones."""
         wraps = {}
         for machine in machines:
             kek, sealed = self.by_machine.get(machine.id, (b"", b""))
@@ -126,7 +126,7 @@ class RotationWraps:
 
     @classmethod
     def read(cls, value: Json | None, at: Waypoint) -> "RotationWraps":
-        """Read the result of :meth:`to_json`; without wraps if it is for another waypoint."""
+        """Read the result of :meth:`to_json`; return no wraps if it is for another waypoint."""
         if value is None:
             return cls(at, {})
         fields = Fields(value, "machine_wraps", AnswerInvalid)

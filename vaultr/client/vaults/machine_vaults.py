@@ -1,4 +1,4 @@
-"""The vaults that a machine may open, kept up to date from the revisions and heads in its wraps.
+"""The vaults that a machine may open, kept at least as new as the heads in its wraps.
 
 Source: protocol.md section 5, Machines.
 """
@@ -34,17 +34,17 @@ _NO_VAULT: Final = "This machine has access to no vault. Its owner adds one: vau
 
 
 class NoAccess(VaultrError):
-    """The owner has taken this machine's access to its vaults away."""
+    """The owner has removed this machine's access to its vaults."""
 
 
 class MachineKeyring:
-    """The opened keys of a machine's vaults, and the newest heads that came with them."""
+    """The opened keys of a machine's vaults, and the newest heads in their wraps."""
 
     def __init__(self, token: MachineToken) -> None:
         self._machine_id = token.machine_id
         self._kek = token.kek
         self._opened: dict[UUID, dict[int, MachineKeys]] = {}
-        # The last wrap of each generation, with what it contains: every read needs them.
+        # The last wrap of each generation with its content, because every read needs it.
         self._unwrapped: dict[tuple[UUID, int], tuple[bytes, MachineKeys]] = {}
 
     def open(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
@@ -71,7 +71,7 @@ class MachineKeyring:
         return keys
 
     def _unwrap(self, vault_id: UUID, generation: int, sealed: bytes) -> MachineKeys:
-        """Open a wrap, unless it is the one that was opened last."""
+        """Open a wrap, unless it is the one opened last."""
         last = self._unwrapped.get((vault_id, generation))
         if last is not None and last[0] == sealed:
             return last[1]
@@ -80,12 +80,12 @@ class MachineKeyring:
         return found
 
     def head_of(self, vault_id: UUID) -> Waypoint | None:
-        """Return the highest head in the wraps that were opened; None if none was."""
+        """Return the highest head in the opened wraps; None if none was opened."""
         opened = self._opened.get(vault_id)
         if not opened:
             return None
         newest = max(opened.values(), key=lambda each: each.n)
-        # The owner wraps all generations together, and a new one with the entry that begins it.
+        # The owner wraps all generations together, and a new one in the entry that begins it.
         generation = max(each for each, known in opened.items() if known.n == newest.n)
         return Waypoint(newest.n, newest.head, generation)
 
@@ -96,10 +96,10 @@ class MachineKeyring:
 
 @dataclass(frozen=True, slots=True)
 class MachineAccess:
-    """A machine while its token is in memory; it is the holder of its vaults' keys.
+    """A machine while its token is in memory. It holds the keys of its vaults.
 
     :ivar account_id: the machine's id, which is the author of what it writes.
-    :ivar profile: the keyring, which has the heads that the owner saw.
+    :ivar profile: the keyring, which has the heads seen by the owner.
     """
 
     store: HolderStore
@@ -132,12 +132,12 @@ class MachineVaults:
         return Reader(self._cache, keyring, lambda: self._hidden)
 
     def sync_all(self, *, list_again: bool = False) -> list[SyncReport]:
-        """Sync all vaults; with a cache, one conditional request for each.
+        """Sync all vaults; with a cache, this takes one conditional request for each.
 
         :param list_again: ask which vaults this machine may open, even if some are cached.
-        :raises IntegrityError: a vault is older than this machine or its owner has seen it, or
-            its chain does not lead through that head.
-        :raises NoAccess: the machine may open no vault any more.
+        :raises IntegrityError: a vault is older than the state that this machine or its owner has
+            seen, or its chain does not contain that head.
+        :raises NoAccess: the machine has no access to any vault now.
         """
         with self._store.folder.locked():
             if list_again or not self._cache.ids() or not self._all_open():
@@ -161,7 +161,7 @@ class MachineVaults:
         return sorted({*self._cache.ids(), *(self._listed or ())} - self._hidden)
 
     def _all_open(self) -> bool:
-        """Check whether the cached wraps open; after a new token they do not."""
+        """Check whether the cached wraps open; they do not after a new token."""
         try:
             for vault_id in self._cache.ids():
                 held = self._cache.load(vault_id)
@@ -172,7 +172,7 @@ class MachineVaults:
         return True
 
     def _list(self) -> None:
-        """Ask for the vaults and their wraps, which tell how new each vault must be."""
+        """Request the vaults and their wraps, which show how new each vault must be."""
         fields = fields_of(self._session.send("GET", "/machines/self"), "machine")
         if fields.uuid("id") != self._access.account_id:
             raise AnswerInvalid("it is about another machine than the one that asked")
@@ -188,7 +188,7 @@ class MachineVaults:
         self._hidden = {*self._cache.ids()} - listed.keys()
 
     def _renew_wraps(self, held: CachedVault, wraps: Mapping[int, bytes], keys: Keys) -> None:
-        """Keep new wraps of a cached vault; the sum over its items proves that the keys fit."""
+        """Store new wraps of a cached vault; the sum over its items proves that the keys match."""
         state = held.state
         if not held.wraps.keys() <= wraps.keys():
             raise RolledBack(
@@ -205,13 +205,13 @@ class MachineVaults:
             self._cache.save(replace(held, wraps=dict(wraps)), {})
 
     def _synced(self, vault_id: UUID) -> list[SyncReport]:
-        """Sync a vault; return nothing if the machine may not open it any more."""
+        """Sync a vault; return nothing if the machine has no access to it any more."""
         if vault_id in self._hidden:
             return []
         try:
             synced = self.syncer.sync(vault_id, self._keyring.head_of(vault_id))
         except RolledBack as error:
-            # A vault that the owner took away looks like one that the server lost.
+            # A vault without access looks like one that the server lost.
             if not isinstance(error.__cause__, NotFound):
                 raise
             self._list()

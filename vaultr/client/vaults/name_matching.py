@@ -1,7 +1,7 @@
-"""Finds items and vaults by name: by the exact name, else by the only one that differs in case.
+"""Find items and vaults by name: an exact match, or else a unique match that differs in case.
 
-A wrong match could change the wrong item: an exact name always wins, and if several names differ
-only in case, none of them is chosen.
+A wrong match could change the wrong item. So an exact name always takes precedence, and if several
+names differ only in case, none of them matches.
 """
 
 import unicodedata
@@ -36,7 +36,7 @@ def as_id(ref: str) -> UUID | None:
 def meant(
     wanted: str, named: Iterable[tuple[str, _Thing]], *, exactly: bool = False
 ) -> list[_Thing]:
-    """Return what has the name ``wanted``, or else what has it in different case.
+    """Return the match for the name ``wanted``, or else the one that differs in case.
 
     :param exactly: return only exact matches.
     """
@@ -67,7 +67,7 @@ def which(what: str, choices: Collection[Sequence[str]], *, advice: str) -> Ambi
     """Return the error for an ambiguous name, which lists some of the matches.
 
     :param what: for example ``2 items are called Mail``.
-    :param choices: the id of each match, then texts that people recognise it by.
+    :param choices: the id of each match, then texts by which people recognise it.
     """
     listed = [list(map(on_one_line, each)) for each in choices][:_LISTED_MOST]
     widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
@@ -81,19 +81,19 @@ def which(what: str, choices: Collection[Sequence[str]], *, advice: str) -> Ambi
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names for use within a sentence: the first of them, and how many more there are."""
+    """Return names for use in a sentence: the first few, and the number of others."""
     more = len(names) - _LISTED_MOST
     shown = [on_one_line(each) for each in names[:_LISTED_MOST]]
     return ", ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
 
 
 def on_one_line(text: str) -> str:
-    """Return a name for use within a sentence: on one line, and shortened."""
+    """Return a name for use in a sentence: shortened, on one line."""
     text = " ".join(text.split())
     return text if len(text) <= _NEAR_LETTERS else f"{text[: _NEAR_LETTERS - 1]}…"
 
 
 def as_compared(name: str) -> str:
-    """Return a name in the form in which names that differ in case are equal."""
+    """Return a name in the form for comparisons that ignore case."""
     # macOS writes é as two characters, other systems as one.
     return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()

@@ -1,4 +1,4 @@
-"""Begins a new generation of a vault's keys, with a wrap that is stored before it is sent."""
+"""Begin a new generation of a vault's keys, with a wrap that is stored before it is sent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -33,7 +33,7 @@ class NewKeys:
 
 
 class NewGenerations:
-    """Begins generations for one unlocked account; a retry sends the same wrap."""
+    """Begins generations for one unlocked account; retries send the same wrap."""
 
     def __init__(self, account: UnlockedAccount) -> None:
         self._account = account
@@ -45,7 +45,7 @@ class NewGenerations:
         :param keys: the opened keys of the vault.
         :return: the vault with the new wrap and its old state, and the state after the write.
         :raises StepUpRequired: the password must be proved again first.
-        :raises StateMismatch: the server has different keys of this generation than were sent.
+        :raises StateMismatch: the server has other keys of this generation than those sent.
         """
         new = self._new_keys(vault)
         account = self._account
@@ -102,13 +102,13 @@ class NewGenerations:
         return wraps
 
     def forget_reached(self, vault: CachedVault) -> None:
-        """Forget the stored wrap once the vault has reached its generation."""
+        """Delete the stored wrap once the vault has reached its generation."""
         stored = self._stored(vault.id)
         if stored is not None and stored.generation <= vault.state.generation:
             self._store.forget_new_keys(vault.id)
 
     def _new_keys(self, vault: CachedVault) -> NewKeys:
-        """Return the stored keys of the next generation, or generate and store them."""
+        """Return the stored keys of the next generation, or else generate and store them."""
         generation = vault.state.generation + 1
         stored = self._stored(vault.id)
         if stored is not None and stored.generation == generation:
@@ -129,7 +129,7 @@ class NewGenerations:
             keys = VaultKeys.unwrap(
                 account.wrap_key, account.account_id, vault_id, generation, sealed
             )
-        except SealBroken:  # wrapped under an account key that was replaced since
+        except SealBroken:  # wrapped under an account key that has been replaced
             self._store.forget_new_keys(vault_id)
             return None
         return NewKeys(generation, keys, sealed)

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from vaultr.client.errors import SealBroken
 
-# More than any item needs, and far below the recursion limit of the code that walks it.
+# More than any item needs, and far below the recursion limit of code that walks it.
 NESTING_MOST: Final = 64
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def encode(part: Mapping[str, Any]) -> bytes:
-    """Return an overview or a detail as the JSON that is sealed, in the same order.
+    """Return an overview or a detail as the JSON to seal, in the same order.
 
     :raises ValueError: NaN, an infinity, or text that is not Unicode (a lone surrogate).
     """
@@ -20,7 +20,7 @@ def encode(part: Mapping[str, Any]) -> bytes:
 
 
 def name_bytes(name: str) -> bytes:
-    """Return a vault's overview, which holds its name."""
+    """Return a vault's overview, which contains its name."""
     return encode({"name": name})
 
 

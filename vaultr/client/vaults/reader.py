@@ -1,4 +1,4 @@
-"""Opens cached items: overviews for lists, and a detail only when it is revealed."""
+"""Open cached items: overviews for lists, and a detail only when it is revealed."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,8 +33,8 @@ class NameUnfit(VaultrError):
 class Item:
     """One opened item. ``detail`` is None unless it was revealed.
 
-    :ivar opens: False if one of the owner's clients wrote an overview that no key opens. Then it is
-        empty here, and the item can be found by its id only.
+    :ivar opens: False if another of the owner's clients wrote an overview that no key opens. Then
+        it is empty here, and the item can be found only by its id.
     """
 
     id: UUID
@@ -70,7 +70,7 @@ class VaultInfo:
 
 
 class NamedVault(Protocol):
-    """A vault with a name that people see."""
+    """A vault with a readable name."""
 
     @property
     def id(self) -> UUID:
@@ -82,7 +82,7 @@ class NamedVault(Protocol):
 
 
 def by_name(vault: NamedVault) -> tuple[str, UUID]:
-    """Return the sort key for vaults: the name, and the random id only to break ties."""
+    """Return the sort key for vaults: the name, then the random id."""
     return vault.name.casefold(), vault.id
 
 
@@ -104,7 +104,7 @@ class Reader:
         return [vault for vault in loaded if vault is not None]
 
     def info(self, vault: CachedVault) -> VaultInfo:
-        """Open a vault's name and count what is in it."""
+        """Open a vault's name, and count its items."""
         trash = sum(held.state == "trash" for held in vault.state.items.values())
         return VaultInfo(
             id=vault.id,
@@ -126,7 +126,7 @@ class Reader:
         return overview_of(vault, self.keys(vault))
 
     def vault(self, ref: str | UUID | None) -> CachedVault:
-        """Return the vault with an id or a unique name; None stands for the only vault.
+        """Return the vault with an id or a unique name; None means the only vault.
 
         :raises VaultNotFound: no vault matches.
         :raises Ambiguous: several vaults match.
@@ -170,7 +170,7 @@ class Reader:
     def items(
         self, vaults: Iterable[CachedVault], states: tuple[ItemState, ...], type: str | None = None
     ) -> Iterator[Item]:
-        """Yield all items in one of ``states`` with opened overviews, even if one does not open."""
+        """Yield all items in one of ``states`` with opened overviews, even if some do not open."""
         for vault in vaults:
             keys = self.keys(vault)
             for item_id, held in vault.state.items.items():
@@ -193,11 +193,11 @@ class Reader:
     def known(
         self, vault: CachedVault, item_id: UUID, overview: dict[str, Any], detail: dict[str, Any]
     ) -> Item:
-        """Return an item whose parts are known already, for example after a write."""
+        """Return an item whose parts are already known, for example after a write."""
         return self._shown(vault, item_id, overview, detail)
 
     def detail(self, vault: CachedVault, item_id: UUID) -> dict[str, Any]:
-        """Return an opened detail; the cache compares it with the verified state."""
+        """Return an opened detail, which the cache has compared with the verified state."""
         held = vault.state.items[item_id]
         sealed = self._cache.detail(vault, item_id)
         bound = aad.item(
@@ -208,7 +208,7 @@ class Reader:
         return object_in(open_sealed(key, bound, sealed, what), what)
 
     def open_vault(self, vault: CachedVault) -> OpenVault:
-        """Return what is needed to seal and to open items of a vault."""
+        """Return what is needed to seal and open items of a vault."""
         return OpenVault(
             vault, self.keys(vault), lambda item_id: self._cache.detail(vault, item_id)
         )
@@ -227,7 +227,7 @@ class Reader:
         try:
             overview = object_in(open_sealed(key, bound, sealed, what), what)
         except SealBroken:
-            # The log vouches for it, so the server did not alter it: another client wrote it.
+            # The log commits to it, so the server did not alter it: another client wrote it.
             return replace(self._shown(vault, item_id, {}, None), opens=False)
         return self._shown(vault, item_id, overview, None)
 

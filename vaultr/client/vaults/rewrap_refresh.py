@@ -1,4 +1,4 @@
-"""Fetches the wraps of cached vaults again after another device replaced the account key."""
+"""Fetch the wraps of cached vaults again after another device has replaced the account key."""
 
 from vaultr.client.crypto.keys import lk_of
 from vaultr.client.errors import AnswerInvalid, RolledBack, SealBroken, StateMismatch
@@ -27,9 +27,9 @@ class TokenSender:
 
 
 def refreshed_wraps(cache: Cache, opened: UnlockedAccount, sender: Sender) -> Wraps | None:
-    """Fetch new wraps of all cached vaults that the account key does not open, else return None.
+    """If the account key does not open the cached wraps, fetch new ones; otherwise return None.
 
-    The keys inside must be the same as before: the sum over the cached items proves it.
+    The keys inside must be the same as before, which the sum over the cached items proves.
 
     :raises StateMismatch: the keys differ.
     :raises RolledBack: the server does not list a vault that this device holds.
@@ -39,7 +39,7 @@ def refreshed_wraps(cache: Cache, opened: UnlockedAccount, sender: Sender) -> Wr
         return None
     listed = [Fields(each, "vault", AnswerInvalid) for each in ask_list(sender)]
     shown = {each.uuid("id"): each for each in listed}
-    # Not the account's own keyring: this device's wraps are still under the old account key.
+    # Not the account's own keyring: this device's wraps are still sealed under the old account key.
     keyring, wraps = VaultKeyring(opened.wrap_key, opened.account_id), {}
     for vault in stale:
         if vault.id not in shown:

@@ -1,4 +1,4 @@
-"""Syncs one vault: fetches the pages, verifies them, and stores the result in the cache."""
+"""Sync one vault: fetch the pages, verify them, and store the result in the cache."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ NOT_MODIFIED: Final = 304
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """The result of one sync: the vault, and how many items were received and removed."""
+    """The result of one sync: the vault, and the numbers of items received and removed."""
 
     vault: CachedVault
     received: int = 0
@@ -41,7 +41,7 @@ class SyncResult:
 class VaultKeyring:
     """The opened keys of the account's vaults, while it is unlocked.
 
-    :param check: called when a wrap does not open; raises if there is a harmless reason.
+    :param check: called when a wrap does not open; raises an error if the reason is harmless.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class VaultKeyring:
         return opened
 
     def replace_keys(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
-        """Open ``wraps``, and forget all keys of the vault that were opened before.
+        """Open ``wraps``, and forget all previously opened keys of the vault.
 
-        Only for a state of the server that the owner accepts by hand.
+        Only for a state of the server that the owner has accepted.
         """
         opened = open_wraps(self._wrap_key, self._account_id, vault_id, wraps)
         self._opened[vault_id] = opened
@@ -87,7 +87,7 @@ class Keyring(Protocol):
 
 
 class Syncer:
-    """Syncs vaults one by one, and saves each before it fetches the next."""
+    """Syncs vaults one by one, and saves each before fetching the next."""
 
     def __init__(self, session: RequestSender, cache: VaultCache, keyring: Keyring) -> None:
         self._session = session
@@ -100,7 +100,7 @@ class Syncer:
         :param known: the head of this vault in the owner's profile.
         :raises IntegrityError: the server's response failed verification; the cache is unchanged.
         """
-        # Save nothing before the last check: a later sync would trust what is in the cache.
+        # Save nothing before the last check, because a later sync trusts the cache.
         vault, taken = self.prove(vault_id, known)
         if taken.is_new(vault):
             vault = self._cache.save(vault, taken.details)
@@ -121,12 +121,12 @@ class Syncer:
                 return taken.vault, taken
 
     def show_all(self, vault_id: UUID) -> pages.Shown:
-        """Fetch the full set, and check only its form."""
+        """Fetch the full set, and check only its format."""
         plan = SyncPlan(full=True, since=0, conditional=False)
         return pages.gather(vault_id, self._pages(vault_id, plan, None), since=0)
 
     def show_since(self, vault_id: UUID, since: int) -> pages.Shown:
-        """Fetch the entries after ``since`` (at least 1), and check only their form."""
+        """Fetch the entries after ``since`` (at least 1), and check only their format."""
         plan = SyncPlan(full=False, since=since, conditional=False)
         return pages.gather(vault_id, self._pages(vault_id, plan, None), since=since)
 
@@ -151,7 +151,7 @@ class Syncer:
         cached: CachedVault | None,
         known: Waypoint | None,
     ) -> pages.Shown | None:
-        """Fetch what ``plan`` says; return None for a 304, where the plan allows one."""
+        """Fetch the pages of ``plan``; return None for a 304, if the plan allows one."""
         match = b64(cached.state.head) if cached is not None and plan.conditional else None
         try:
             answers = self._pages(vault_id, plan, match)
@@ -197,7 +197,7 @@ class _Unchanged(Exception):
 
 
 class _Pending:
-    """The verified results of the steps of one sync, not yet stored."""
+    """The verified results of the steps of one sync, not stored yet."""
 
     def __init__(self, held: CachedVault | None) -> None:
         self._held = held
@@ -216,7 +216,7 @@ class _Pending:
         self.removed |= synced.removed & before
 
     def is_new(self, vault: CachedVault) -> bool:
-        """Check whether ``vault`` differs from the cached one in more than the time of the sync."""
+        """Check whether ``vault`` differs from the cached one in more than the time of its sync."""
         held = self._held
         return held is None or (vault.state, vault.wraps) != (held.state, held.wraps)
 
@@ -264,7 +264,8 @@ def _same_content(cached: CachedVault, synced: verify.Synced, item_id: UUID) -> 
 def trashed(items: Mapping[UUID, Held], before: CachedVault | None) -> dict[UUID, str]:
     """Return since when each item is in the trash, by this device's clock.
 
-    An item that was restored and trashed again, even between two syncs, has another revision.
+    An item that was restored and trashed again has another revision, even if both happened between
+    two syncs.
     """
     now = now_text()
     cached, since = (before.state.items, before.trashed) if before else ({}, {})

@@ -1,7 +1,7 @@
-"""Removes items that were in the trash for 30 days by this device's clock and by the server's.
+"""Remove items that were in the trash for 30 days, by this device's clock and the server's.
 
-Both clocks must agree. So neither the server alone nor a wrong clock of this device can remove an
-item early; the server can only delay it.
+Both clocks must agree, so that neither the server nor a wrong clock of this device can remove an
+item early. The server can only delay it.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from vaultr.protocol.entries import Op
 from vaultr.protocol.sizes import CHANGES_PER_BATCH
 
 TRASH_DAYS: Final = 30
-# Larger than the difference of two correct clocks plus the time of a sync.
+# More than the difference of two correct clocks plus the time of a sync.
 _APART: Final = timedelta(days=1)
 _POSTPONED: Final = (
     "Items were in the trash for 30 days by this device's clock, but not by the server's. They are "
@@ -48,7 +48,7 @@ def remove_old(
             Move(Op.REMOVE, item_id, seen=item.content_revision, revision=item.revision)
             for item_id, item in held.items()
         ]
-        # Another device restored one of them meanwhile: the next sync checks again.
+        # Another device restored one of them: the next sync checks again.
         with contextlib.suppress(EditConflict):
             writer.write(vault.id, planned)
     return bool(old)
@@ -59,14 +59,14 @@ def _long() -> timedelta:
 
 
 def _seen_long(vault: CachedVault) -> list[UUID]:
-    """Return the items that this device saw in the trash for 30 days, by its own clock."""
+    """Return the items that were in the trash for 30 days by this device's clock."""
     before = datetime.now(UTC) - _long()
     seen = ((item_id, trashed_since(vault, item_id)) for item_id in vault.trashed)
     return [item_id for item_id, since in seen if since is not None and since <= before]
 
 
 def _time_in_trash(vault: CachedVault, item_id: UUID, server_time: datetime | None) -> timedelta:
-    """Return how long an item has been in the trash according to the server."""
+    """Return how long an item has been in the trash by the server's clock."""
     if server_time is None:
         return timedelta.min
     # The last change to an item in the trash is the one that moved it there.

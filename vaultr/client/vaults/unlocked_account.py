@@ -44,7 +44,7 @@ _RECOVERY: Final = (
 class UnlockedAccount:
     """The account while it is unlocked.
 
-    :ivar profile: the last profile that was accepted from the server, or written to it.
+    :ivar profile: the last profile accepted from the server, or written to it.
     :ivar notices: messages for the owner that are not errors.
     """
 
@@ -70,7 +70,7 @@ class UnlockedAccount:
         wrap = wrap_key(account_key)
         stored = known.key_set.profile
         profile = open_profile(wrap, account_id, stored.revision, stored.sealed)
-        # The folder names the server, and is signed by a key in the same folder. Anyone who can
+        # The folder names the server, and is signed with a key in the same folder. Anyone who can
         # write there could otherwise redirect the session's tokens to another server.
         if profile.pins.origin != session.origin:
             raise PinMismatch(
@@ -93,9 +93,9 @@ class UnlockedAccount:
         return wrap_key(self.account_key)
 
     def refresh_profile(self) -> Profile:
-        """Read the profile from the server, and accept it only as a successor of the last one.
+        """Read the server's profile, and accept it only as a successor of the last one.
 
-        :raises IntegrityError: it is older, lacks something, or belongs to another account.
+        :raises IntegrityError: it is older, incomplete, or belongs to another account.
         """
         shown = self.shown_profile()  # also adopts what other commands of this device saw
         accepted = accept_profile(self.profile, shown)
@@ -120,15 +120,15 @@ class UnlockedAccount:
         return shown
 
     def replace_profile(self, shown: Profile, wanted: Profile) -> None:
-        """Write ``wanted`` over ``shown``, an older profile that the owner accepted by hand.
+        """Replace ``shown``, an older profile that the owner accepted, by ``wanted``.
 
-        :raises PreconditionFailed: the server has a different one by now; nothing was changed.
+        :raises PreconditionFailed: the server now has a different one; nothing was changed.
         """
         sealed = seal_profile(self.wrap_key, self.account_id, wanted, shown.revision + 1)
         self._put(sealed, over=shown.revision, give_up=True)
 
     def catch_up(self) -> None:
-        """Adopt what another command of this device has stored since this one began.
+        """Adopt what other commands of this device have stored since this one began.
 
         :raises Locked: that command replaced the account key.
         """
@@ -148,7 +148,8 @@ class UnlockedAccount:
                 f"seen number {ours.epoch}. The account key encrypts the keys of all vaults."
             )
         if key_set.epoch > ours.epoch:
-            # That change ended all other sessions: an honest server would have rejected this one.
+            # That change ended all other sessions: an honest server would have rejected this
+            # request.
             raise PinMismatch(
                 f"The server shows a newer account key (number {key_set.epoch}, this device has "
                 f"number {ours.epoch}), but this device is still logged in, although a change of "
@@ -166,10 +167,10 @@ class UnlockedAccount:
         return lacks or self.must_supersede()
 
     def must_supersede(self) -> bool:
-        """Check whether a profile was sent that the server did not store, and could show later.
+        """Check whether the server could later show a profile that was sent but not stored.
 
-        It is signed, so another device would accept it. It does not once the profile that the
-        server has stored is of the same revision or a later one.
+        It is signed, so another device would accept it, until the server has stored a profile of
+        the same or a later revision.
         """
         return self.profile.revision < self.store.rejected_profile()
 
@@ -178,27 +179,27 @@ class UnlockedAccount:
         return 0 <= time.time() - self.known.profile_written_at < WRITES_APART_SECONDS
 
     def write_heads(self, heads: Mapping[UUID, Waypoint], prove: Callable[[], object]) -> None:
-        """Write the profile with ``heads``, if it lacks one of them.
+        """Write the profile with ``heads``, unless it has all of them.
 
         :param prove: see :meth:`write_profile`.
-        :raises PreconditionFailed: other devices kept writing it in between.
+        :raises PreconditionFailed: other devices kept writing the profile.
         """
         wanted = self._with(self.profile, heads)
         if wanted.document != self.profile.document or self.must_supersede():
             self.write_profile(wanted, prove)
 
     def write_profile(self, wanted: Profile, prove: Callable[[], object]) -> None:
-        """Write ``wanted``, merged with what other devices wrote meanwhile.
+        """Write ``wanted``, merged with what other devices have written in the meantime.
 
-        :param prove: called when another device wrote the profile in between. It raises unless
-            this device's heads and those in that profile are on one chain: a higher n alone
-            proves nothing.
+        :param prove: called if another device has written the profile. It raises an error unless
+            this device's heads and those in that profile are on one chain; a higher n alone proves
+            nothing.
         """
         for left in range(_TRIES - 1, -1, -1):
             sealed = seal_profile(self.wrap_key, self.account_id, wanted, self.profile.revision + 1)
             if self._put(sealed, over=self.profile.revision, give_up=not left):
                 return
-            # An honest 412 means a later revision. It may be our own, if its response was lost.
+            # An honest 412 means a later revision, perhaps our own whose response was lost.
             before = self.profile
             shown = self.refresh_profile()
             if shown.sealed == sealed.sealed:
@@ -249,7 +250,7 @@ class UnlockedAccount:
         self.known, self.profile = known, profile
 
     def with_heads(self, heads: Mapping[UUID, Waypoint]) -> Profile:
-        """Return the profile with those of ``heads`` that it lacks, without writing it."""
+        """Return the profile with ``heads`` added, without writing it."""
         return self._with(self.profile, heads)
 
     def _with(self, profile: Profile, heads: Mapping[UUID, Waypoint]) -> Profile:

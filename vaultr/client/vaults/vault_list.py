@@ -1,4 +1,4 @@
-"""Checks the server's list of vaults against the profile and what this device holds."""
+"""Check the server's list of vaults against the profile and this device's copies."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Sender(Protocol):
 
 
 def ask_list(sender: Sender) -> Iterator[Json]:
-    """Yield the vaults as the server lists them, page by page, unverified.
+    """Yield the vaults in the server's list, page by page, unverified.
 
     :raises AnswerInvalid: the list has no end.
     """
@@ -38,7 +38,7 @@ def ask_list(sender: Sender) -> Iterator[Json]:
 
 
 def ask_pages(sender: Sender, path: str, name: str) -> Iterator[Json]:
-    """Yield what the server lists under ``name``, page by page, unverified.
+    """Yield the entries of the server's list ``name``, page by page, unverified.
 
     :raises AnswerInvalid: the list has no end, or a page has more than was requested.
     """
@@ -61,9 +61,9 @@ def ask_pages(sender: Sender, path: str, name: str) -> Iterator[Json]:
 
 @dataclass(frozen=True, slots=True)
 class VaultListing:
-    """The vaults that may be opened, and those that are listed although the owner deleted them.
+    """The vaults that may be opened, and listed vaults that the owner has deleted.
 
-    ``deleted`` must never be opened: the owner gets a notice, and DELETE is sent again.
+    Never open ``deleted`` ones: the owner gets a notice, and DELETE is sent again.
     """
 
     open: Mapping[UUID, Json] = field(repr=False)
@@ -96,11 +96,11 @@ def check_list(
 ) -> VaultListing:
     """Check that no known vault is missing from the server's list or older in it.
 
-    :param vaults: the vaults as the server lists them, all pages.
+    :param vaults: all pages of the server's list.
     :param held: the states that this device holds.
     :raises RolledBack: a vault is missing, or below a known revision.
     :raises ChainBroken: a vault has another head at a known revision.
-    :raises StateMismatch: a vault has another generation than the chain gave at that revision.
+    :raises StateMismatch: a vault has another generation than the chain had at that revision.
     """
     known = profile.vaults
     listed = _read(vaults)

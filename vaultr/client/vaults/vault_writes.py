@@ -1,4 +1,4 @@
-"""Writes that concern a vault as a whole: rename, key rotation, repair."""
+"""Writes to a vault as a whole: rename, key rotation, repair."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -18,7 +18,7 @@ from vaultr.protocol.encoding import b64
 
 
 class VaultWriter:
-    """Writes that change no item; each is rebased if others wrote in between."""
+    """Writes that change no item; each is rebased after other writes."""
 
     def __init__(self, account: UnlockedAccount, reader: Reader, writer: Writer) -> None:
         self._account = account
@@ -37,7 +37,7 @@ class VaultWriter:
         )
 
     def reseal_name(self, vault_id: UUID) -> CachedVault:
-        """Seal a vault's overview under its newest keys, unless it is sealed under them already."""
+        """Seal a vault's overview under its newest keys, if it is not yet sealed under them."""
 
         def attempt(vault: CachedVault) -> CachedVault:
             if vault.state.overview.generation == vault.state.generation:
@@ -66,15 +66,11 @@ class VaultWriter:
         return self._saved(vault, vault, batch)
 
     def name_as(self, vault_id: UUID, overview: bytes) -> CachedVault:
-        """Write a vault's overview with the same bytes as before."""
+        """Write a vault's overview with the same bytes again."""
         return self._writer.with_retries(vault_id, lambda vault: self._named(vault, overview))
 
     def repair(self, vault: CachedVault, keys: Keys) -> CachedVault:
-        """Append an entry that vouches for the set and changes nothing; it is not cached here.
-
-        :raises StepUpRequired: the password must be proved again first.
-        :raises HeadMoved: another device wrote to the vault in between.
-        """
+        """Append an entry that changes nothing and commits to the set; do not cache it here."""
         batch = self._prepared(vault, Change.repair(), keys)
         self._send("POST", vault, "/repair", {}, batch)
         return replace(vault, state=batch.state)

@@ -1,4 +1,4 @@
-"""The vaults of an unlocked account: creates and syncs them, writes their heads to the profile."""
+"""The vaults of an unlocked account: create and sync them, write their heads to the profile."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,7 +65,8 @@ class Vaults:
     def sync_all(self) -> list[SyncReport]:
         """Sync all vaults, and create the first one of a new account.
 
-        :raises IntegrityError: something known is missing, older or different; the cache stays.
+        :raises IntegrityError: something known is missing, older or different; the cache is
+            unchanged.
         """
         with self._store.folder.locked():
             self._account.refresh_profile()
@@ -78,7 +79,7 @@ class Vaults:
             return sorted(reports, key=by_name)
 
     def _forget_deleted(self) -> None:
-        # Only the owner's devices can write this into the profile; a server cannot.
+        # Only the owner's devices can write this to the profile; a server cannot.
         for vault_id in {*self._cache.ids()} & {*self._account.deleted()}:
             self._cache.forget(vault_id)
 
@@ -127,12 +128,9 @@ class Vaults:
             self.notices.append("The vault was deleted again.")
 
     def create(self, name: str) -> CachedVault:
-        """Create a vault. Its keys are stored before they are sent, so a retry sends the same keys.
-
-        :raises NameUnfit: another vault has this name, or no vault can have it.
-        """
+        """Create a vault. Its keys are stored before they are sent: a retry sends the same."""
         with self._store.folder.locked():
-            self._account.catch_up()  # what is kept must be sealed by the account's present key
+            self._account.catch_up()  # it must be sealed with the account's current key
             self._finish_made()
             self.reader.check_name(name)
             body = self._new_body(uuid4(), name_bytes(name))
@@ -140,11 +138,11 @@ class Vaults:
             return self._make(body)
 
     def recreate(self, vault_id: UUID, overview: bytes) -> CachedVault:
-        """Create a vault that the server lost again, with the same id and new keys.
+        """Create a vault again that the server has lost, with the same id and new keys.
 
         The caller must have set the local copy aside; the new vault overwrites it.
 
-        :raises StateMismatch: the server has a vault with this id, which it did not list.
+        :raises StateMismatch: the server has a vault with this id but did not list it.
         """
         body = self._new_body(vault_id, overview)
         self._store.keep_made_vault(body)
@@ -162,7 +160,7 @@ class Vaults:
         if body is None:
             return
         # Either the owner deleted the vault on another device, or the account key was replaced
-        # since: then the server returns a newer wrap, and the stored one opens nothing.
+        # since: then the server returns a newer wrap, and the stored wrap cannot be opened.
         if UUID(body["id"]) in self._account.deleted() or not self._opens(body):
             self._store.forget_made_vault()
         else:
@@ -248,10 +246,11 @@ class Vaults:
             self._account.write_profile(wanted, self.proven_heads)
 
     def settle(self, *, now: bool) -> bool:
-        """Write the profile if a head moved: at most once a minute, unless ``now``.
+        """Write the profile if a head has changed: at most once a minute, unless ``now``.
 
         :return: whether the profile has all heads; False if the write was postponed.
-        :raises IntegrityError: a head does not continue the one in the profile, which then stays.
+        :raises IntegrityError: a head does not continue the one in the profile; the profile is
+            unchanged.
         """
         with self._store.folder.locked():
             self._account.catch_up()
@@ -267,7 +266,7 @@ class Vaults:
         return {vault.id: vault.waypoint for vault in self.reader.vaults()}
 
     def proven_heads(self) -> dict[UUID, Waypoint]:
-        """Return the heads that continue those in the profile, syncing where that is not known yet.
+        """Return the heads that continue those in the profile; sync vaults where that is unknown.
 
         A head of another history would overwrite the only evidence of the fork.
         """

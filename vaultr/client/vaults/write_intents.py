@@ -1,4 +1,4 @@
-"""Planned changes to a vault, and the error if an item changed since its user saw it."""
+"""Planned changes to a vault, and the error for an item that has changed in the meantime."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ PARTS: Final[tuple[aad.Part, aad.Part]] = ("overview", "detail")
 
 
 class EditConflict(PreconditionFailed):
-    """The item has changed since its user saw it; nothing was written.
+    """The item has changed since its user read it; nothing was written.
 
     :ivar fields: the fields that differ, for example ``detail.password``; empty if unknown.
     """
@@ -43,7 +43,7 @@ class EditConflict(PreconditionFailed):
 
 @dataclass(frozen=True, slots=True)
 class OpenVault:
-    """A verified vault with its keys and sealed parts, to plan changes on."""
+    """A verified vault with its keys and sealed parts, for planning changes."""
 
     vault: CachedVault
     keys: Keys = field(repr=False)
@@ -85,7 +85,7 @@ class OpenVault:
 
 
 def open_row(keys: Keys, vault_id: UUID, item_id: UUID, row: Row, part: aad.Part) -> bytes:
-    """Return one opened part of an item as a server shows it.
+    """Return one opened part of an item in a server's response.
 
     :raises IntegrityError: it does not open, or its keys are missing.
     """
@@ -97,7 +97,7 @@ def open_row(keys: Keys, vault_id: UUID, item_id: UUID, row: Row, part: aad.Part
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Create an item, or replace the content that its user saw.
+    """Create an item, or replace the content that the user has seen.
 
     :ivar seen: the content_revision that the user saw; None to create the item.
     """
@@ -119,7 +119,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class RawPut:
-    """Write parts as bytes that were opened before, such as those of a version."""
+    """Write parts from opened bytes, such as those of a version."""
 
     item_id: UUID
     type: str
@@ -136,13 +136,13 @@ class RawPut:
 class Reseal:
     """Seal an active item under the vault's newest keys, and change nothing else.
 
-    Does nothing if another device edited, trashed or removed the item meanwhile.
+    Does nothing if another device has edited, trashed or removed the item.
     """
 
     item_id: UUID
 
     def changes(self, open_vault: OpenVault, n: int) -> list[Change]:
-        """Seal the same bytes again, unless they are under the newest keys already."""
+        """Seal the same bytes again, unless they are sealed under the newest keys."""
         held = open_vault.state.items.get(self.item_id)
         if held is None or held.state != "active" or held.generation == open_vault.state.generation:
             return []
@@ -151,12 +151,12 @@ class Reseal:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Trash, restore or remove an item whose content its user saw.
+    """Trash, restore or remove an item whose content the user has seen.
 
     :ivar seen: the content_revision that the user saw; None if an earlier change of the batch
         creates the item.
-    :ivar revision: the revision that the item must still have. Needed to remove an item: one that
-        another device restored meanwhile has the same content, and must stay.
+    :ivar revision: the revision that the item must still have. Needed to remove an item: if another
+        device has restored it, it has the same content, but must stay.
     """
 
     op: Op
@@ -165,7 +165,7 @@ class Move:
     revision: int | None = None
 
     def changes(self, open_vault: OpenVault, n: int) -> list[Change]:
-        """Return the change, if the item is still what its user saw.
+        """Return the change if the item is still as its user saw it.
 
         A restored item is sealed under the newest keys in the same write.
         """

@@ -1,4 +1,4 @@
-"""Writes items to a vault: prepares entries, checks the response, rebases after other writes."""
+"""Write items to a vault: prepare entries, check the response, rebase after other writes."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -51,9 +51,10 @@ class RotationDue(VaultrError):
 
 
 class Writer:
-    """Writes for one account or machine, and stores in the cache what it wrote.
+    """Writes for one account or machine, and stores the written state in the cache.
 
-    :param generations: returns what begins new generations of keys; only an owner has it.
+    :param generations: returns the object that begins new generations of keys; only owners have
+        one.
     """
 
     def __init__(
@@ -70,13 +71,13 @@ class Writer:
 
     @cached_property
     def generations(self) -> NewGenerations:
-        """Begins new generations of keys; only an owner's writer has it."""
+        """The object that begins new generations of keys; only an owner's writer has one."""
         if self._new_generations is None:
             raise AssertionError("a machine begins no generation of keys")
         return self._new_generations()
 
     def write(self, vault_id: UUID, planned: Sequence[PlannedChange]) -> CachedVault:
-        """Write all ``planned`` changes in one request, or none.
+        """Write all ``planned`` changes in one request, or none of them.
 
         :raises EditConflict: an item changed since its user saw it.
         :raises HeadMoved: others kept writing in between.
@@ -131,7 +132,7 @@ class Writer:
 
     def _held(self, vault_id: UUID) -> CachedVault:
         held = self._cache.load(vault_id)
-        # Never write on top of a history that may not be the one in the profile.
+        # Never write after a history that may differ from the one in the profile.
         if held is None or not plan_sync(held.state, self._known(vault_id)).conditional:
             return self._vaults.sync_one(vault_id)
         return held
@@ -161,7 +162,7 @@ class Writer:
         return self._cache.save(replace(new, state=self.state_after(vault, state)), {})
 
     def under_fresh_keys(self, vault: CachedVault) -> CachedVault:
-        """Return the vault under keys that nothing says others know: begin a rotation that is due.
+        """Return the vault under keys that nobody else may know: begin a rotation if one is due.
 
         :raises RotationDue: the server does not let it begin; nothing may be sealed until then.
         """
@@ -220,9 +221,9 @@ class Writer:
         *,
         unvouched: Collection[UUID],
     ) -> VaultState:
-        """Write over a set that no entry vouches for; nothing is cached.
+        """Write over a set that no entry commits to; cache nothing.
 
-        :param unvouched: items that no entry of this batch may vouch for before it puts them.
+        :param unvouched: items that no entry of this batch may commit to before it puts them.
         """
         author_id, state = self._account.account_id, vault.state
         batch = prepare(state, changes, keys=keys, author_id=author_id, unvouched=unvouched)
@@ -273,7 +274,7 @@ class Writer:
             raise CopyOutdated(str(error)) from error
 
     def state_after(self, vault: CachedVault, state: VaultState) -> VaultState:
-        """Return the state after a write, which passed the profile's head if it began there."""
+        """Return the state after a write, having passed the profile's head if it began there."""
         known = self._known(vault.id)
         return replace(state, passed=known) if known == vault.waypoint else state
 
