@@ -1,7 +1,10 @@
 """Dotenv files become environment sets, or change one; names that two sets have are told."""
 
 import json
+import signal
+import threading
 
+import httpx2
 import pytest
 
 from tests.client.terminal import Terminal
@@ -109,6 +112,50 @@ def test_ctrl_c_at_question_says_that_nothing_changed(device, env, shop):
     assert terminal.ends() == 130
     assert "Nothing was changed." in terminal.shown
     assert device.run_json("export", "shop")["B"] == "2"
+
+
+@pytest.fixture
+def ctrl_c():
+    """Press Ctrl-C, from the thread that answers, until the command has noticed it."""
+    noticed = threading.Event()
+
+    def interrupt(*_):
+        if not noticed.is_set():
+            noticed.set()
+            raise KeyboardInterrupt
+
+    def press():
+        while not noticed.wait(0.1):  # one that comes just before the command reads is not seen
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    yield press
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_ctrl_c_while_update_is_sent_leaves_all_or_nothing(proxy, env, ctrl_c, stored):
+    assert proxy.types("import", env("A=1\nB=2\n"), "--title", "shop").code == 0
+    words = ("import", env("A=one\nC=3\n"), "--title", "shop", "--yes")
+
+    def press(method, path):
+        if method == "PUT" and "/items/" in path:
+            proxy.be_honest()
+            ctrl_c()
+            if not stored:
+                raise httpx2.ReadError("the request did not arrive")
+
+    proxy.server.before = press
+    stopped = proxy.types(*words)
+    again = proxy.types(*words)
+
+    assert (stopped.code, stopped.out) == (130, "")
+    assert "shop has all variables of the file, or is unchanged." in stopped.err
+    assert "To make sure, run the same command again." in stopped.err
+    changes = "same A, C" if stored else "added C; changed A"
+    assert (again.code, again.out) == (0, f"Imported into shop: {changes}.\n")
+    with proxy.opened() as laptop:
+        assert laptop.item("shop").detail["variables"] == {"A": "one", "B": "2", "C": "3"}
 
 
 def test_unchanged_file_needs_no_confirmation(device, env, shop):
