@@ -10,7 +10,7 @@ import time_machine
 
 from tests.harness import audit_log
 from vaultr import clock
-from vaultr.audit import checkpoints, service, signing
+from vaultr.audit import checkpoints, proofs, routes, service, signing
 from vaultr.audit.events import Event
 from vaultr.database.session import db, transaction
 from vaultr.protocol import merkle, notes
@@ -212,6 +212,65 @@ def test_bundle_continues_after_a_number(app, as_ann):
     _, *rest = lines(as_ann.get(f"{BASE}/export?after=2"))
 
     assert next(one["event"]["subject_seq"] for one in rest if one["type"] == "event") == 3
+
+
+def delete(app, rows):
+    with app.app_context(), db.engine.begin() as connection:
+        assert connection.execute(sa.text(f"DELETE FROM {rows}")).rowcount == 1
+        checkpoints.forget()
+
+
+def assert_damaged(response):
+    assert response.status_code == 500
+    assert response.json["type"] == "urn:vaultr:problem:audit-damaged"
+    assert "lacks stored records" in response.json["detail"]
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    "rows", ["audit_leaf WHERE idx = 2", "audit_node WHERE level = 1 AND idx = 1"]
+)
+def test_export_from_damaged_tree_is_a_problem(app, as_ann, rows, caplog):
+    record(app, as_ann.account_id, 6)
+    delete(app, rows)
+
+    response = as_ann.get(f"{BASE}/export")
+
+    assert_damaged(response)
+    [line] = [one.fields for one in caplog.records if one.msg == "audit.damaged"]
+    assert line == {"epoch": 1, "node": "0/2" if "leaf" in rows else "1/1"}
+
+
+def test_export_without_first_event_of_a_tree_is_a_problem(app, as_ann):
+    record(app, as_ann.account_id, 2)
+    delete(app, "audit_leaf WHERE idx = 0")
+
+    assert_damaged(as_ann.get(f"{BASE}/export"))
+    assert_damaged(as_ann.get(f"{BASE}/checkpoint"))
+
+
+def test_proofs_from_damaged_tree_are_a_problem(app, as_ann):
+    event_id = record(app, as_ann.account_id, 6)
+    delete(app, "audit_leaf WHERE idx = 1")
+
+    assert_damaged(as_ann.get(f"{BASE}/checkpoint"))
+    assert_damaged(as_ann.get(f"{BASE}/consistency?epoch=1&from=1&to=5"))
+    delete(app, f"audit_leaf WHERE event_id = '{event_id}'")
+    assert_damaged(as_ann.get(f"{BASE}/events/{event_id}/proof"))
+
+
+def test_damage_found_late_is_the_last_line_of_the_export(app, as_ann, monkeypatch):
+    monkeypatch.setattr(routes, "_FIRST_LINES", 3)
+    monkeypatch.setattr(proofs, "_BATCH", 4)
+    record(app, as_ann.account_id, 17)
+    delete(app, "audit_leaf WHERE idx = 17")
+
+    response = as_ann.get(f"{BASE}/export")
+
+    *whole, last = lines(response)
+    assert response.status_code == 200
+    assert sum(one.get("type") == "event" for one in whole) >= 4
+    assert (last["type"], last["status"]) == ("urn:vaultr:problem:audit-damaged", 500)
 
 
 def test_changes_are_rejected_when_the_log_is_far_behind(app, as_ann, set_to):

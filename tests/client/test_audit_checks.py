@@ -9,11 +9,17 @@ import pytest
 import sqlalchemy as sa
 
 from tests.harness import audit_log
-from vaultr.audit import checkpoints, sequencer, service, transaction_hooks
+from vaultr.audit import checkpoints, routes, sequencer, service, transaction_hooks
 from vaultr.audit.events import Event
 from vaultr.audit.signing import SigningKey
 from vaultr.client.audit import bundle
-from vaultr.client.audit.errors import AuditInvalid, Contradiction, KeyUnknown, LogRestored
+from vaultr.client.audit.errors import (
+    AuditInvalid,
+    Contradiction,
+    KeyUnknown,
+    LogDamaged,
+    LogRestored,
+)
 from vaultr.client.audit.pinned import Pinned
 from vaultr.client.audit.verify import Verifier
 from vaultr.client.errors import error_from_problem
@@ -142,6 +148,27 @@ def test_shorter_log_is_a_contradiction(user):
 
     with pytest.raises(Contradiction, match="have verified"):
         verify(user, replace(pinned, checkpoint=longer))
+
+
+@pytest.mark.parametrize("first_lines", [0, 200])
+def test_log_that_lacks_records_is_reported_as_damaged(user, monkeypatch, first_lines):
+    monkeypatch.setattr(routes, "_FIRST_LINES", first_lines)
+    pinned = verify(user).pinned
+    for n in range(2, 8):
+        write(user.app, user.account_id, n)
+    with user.app.app_context(), db.engine.begin() as connection:
+        last = "(SELECT max(idx) FROM audit_leaf)"
+        connection.execute(sa.text(f"DELETE FROM audit_leaf WHERE idx = {last}"))
+
+    with pytest.raises(LogDamaged, match="lacks records"):
+        user.verifier.export()
+    with pytest.raises(LogDamaged):
+        verify(user)
+    with pytest.raises(LogDamaged) as caught:
+        verify(user, pinned)
+
+    assert caught.value.exit_code == 5
+    assert "flask audit verify" in caught.value.advice
 
 
 def test_write_that_the_vault_does_not_contain_is_found(user):

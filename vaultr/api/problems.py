@@ -58,7 +58,7 @@ def status_of(error: type[ServiceError]) -> int:
 def respond_with(error: ServiceError) -> Response:
     """Return the problem document for an error."""
     status = status_of(type(error))
-    response = Response(json.dumps(_document(error, status)), status, mimetype=MEDIA_TYPE)
+    response = Response(document(error), status, mimetype=MEDIA_TYPE)
     response.headers.update(error.headers)
     if status == 401:
         response.headers.setdefault("WWW-Authenticate", "Bearer")
@@ -66,20 +66,21 @@ def respond_with(error: ServiceError) -> Response:
     return response
 
 
-def _document(error: ServiceError, status: int) -> dict[str, Any]:
-    document = {
+def document(error: ServiceError) -> str:
+    """Return the problem document of an error, as JSON on one line."""
+    members = {
         **error.members,
         "type": f"{PREFIX}{error.slug}",
         "title": error.slug.replace("-", " ").capitalize(),
-        "status": status,
+        "status": status_of(type(error)),
         "detail": error.detail,
         "request_id": request_context.current_origin().request_id,
     }
     if error.errors:
-        document["errors"] = [
+        members["errors"] = [
             {"pointer": fault.pointer, "message": fault.message} for fault in error.errors
         ]
-    return document
+    return json.dumps(members)
 
 
 def error_for(error: Exception) -> ServiceError:
@@ -143,7 +144,7 @@ class _LastResort:
             if environ.get("wsgi.url_scheme") == "https":
                 headers["Strict-Transport-Security"] = security_headers.HSTS
             start_response("500 Internal Server Error", [*headers.items()], sys.exc_info())
-            return [json.dumps(_document(errors.Internal(), 500)).encode()]
+            return [document(errors.Internal()).encode()]
 
 
 def init_app(app: Flask, _settings: object) -> None:

@@ -2,13 +2,19 @@
 
 from typing import Any
 
-from vaultr.errors import Conflict, NotFound, Unavailable, Unprocessable
+from vaultr.errors import Conflict, Internal, NotFound, Unavailable, Unprocessable
 
 
 class AuditUnavailable(Unavailable):
     """The event cannot be recorded now, so nothing was changed. Try again soon."""
 
     slug = "audit-unavailable"
+
+
+class LogDamaged(Internal):
+    """The audit log lacks stored records, so this cannot be proven. Report it to the operator."""
+
+    slug = "audit-damaged"
 
 
 class NotInLog(NotFound):

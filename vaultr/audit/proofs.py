@@ -1,5 +1,6 @@
 """Proofs for users: that events are in a tree, and that a tree extends an older one."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from vaultr.audit.checkpoints import Published
 from vaultr.audit.errors import (
     EpochUnknown,
     EventNotFound,
+    LogDamaged,
     NotSequencedYet,
     SizeInvalid,
 )
-from vaultr.audit.models import AuditEvent, AuditLeaf, AuditPrune
+from vaultr.audit.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPending, AuditPrune
 from vaultr.database.session import reading
 from vaultr.errors import Gone
+from vaultr.observability import logs
 from vaultr.protocol import merkle, notes
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.notes import Proof
@@ -78,6 +81,7 @@ def of_event(account_id: UUID, event_id: UUID) -> Proven:
     :raises EventNotFound: the account has no such event.
     :raises NotSequencedYet: no checkpoint covers it.
     :raises Gone: its tree was pruned.
+    :raises LogDamaged: its tree lacks a record.
     """
     with reading(snapshot=True) as session:
         event = session.get(AuditEvent, event_id)
@@ -86,6 +90,9 @@ def of_event(account_id: UUID, event_id: UUID) -> Proven:
         if event is None or event.sub != str(account_id):
             raise EventNotFound
         leaf = session.scalar(sa.select(AuditLeaf).where(AuditLeaf.event_id == event_id))
+        if leaf is None and session.get(AuditPending, event_id) is None:
+            logs.warning("audit.damaged", event_id=str(event_id))
+            raise LogDamaged
         newest = checkpoints.newest(session, leaf.epoch) if leaf is not None else None
         if leaf is None or newest is None or newest.checkpoint.size <= leaf.idx:
             raise NotSequencedYet
@@ -110,43 +117,64 @@ def _check_pruned(session: Session, event_id: UUID) -> None:
 def _prove(
     session: Session, pairs: Sequence[tuple[AuditEvent, AuditLeaf]], newest: Published
 ) -> list[Proven]:
-    """Prove events of one tree under one checkpoint, reading their nodes together."""
+    """Prove events of one tree under one checkpoint, reading their nodes together.
+
+    :raises LogDamaged: the tree lacks a record.
+    """
     checkpoint, note = newest.checkpoint, notes.parse(newest.note)
     ranges = [merkle.inclusion_ranges(leaf.idx, checkpoint.size) for _, leaf in pairs]
     nodes = {node for some in ranges for one in some for node in merkle.complete_nodes(*one)}
     stored = tree.hashes(session, checkpoint.epoch, nodes)
-    return [
-        Proven(event, leaf, str(Proof(leaf.idx, tuple(tree.folded(stored, some)), note)))
-        for (event, leaf), some in zip(pairs, ranges, strict=True)
-    ]
+    with _reporting_damage(checkpoint.epoch):
+        return [
+            Proven(event, leaf, str(Proof(leaf.idx, tuple(tree.folded(stored, some)), note)))
+            for (event, leaf), some in zip(pairs, ranges, strict=True)
+        ]
+
+
+@contextlib.contextmanager
+def _reporting_damage(epoch: int) -> Iterator[None]:
+    """Turn a missing node of a tree into an error that names the cause.
+
+    :raises LogDamaged: a node is missing, such as a leaf that was deleted from the database.
+    """
+    try:
+        yield
+    except KeyError as error:
+        level, index = error.args[0]
+        logs.warning("audit.damaged", epoch=epoch, node=f"{level}/{index}")
+        raise LogDamaged from error
 
 
 def checkpoint(epoch: int | None) -> CheckpointInfo:
     """Return the newest published checkpoint, of all trees or of one; of a pruned tree the last.
 
     :raises EpochUnknown: no such tree exists, or it has no checkpoint yet.
+    :raises LogDamaged: the tree lacks a record.
     """
     with reading(snapshot=True) as session:
         found = checkpoints.newest(session, epoch)
-        opening = None
-        if found is not None:
-            opening = _opening(session, found)
-        elif epoch is not None and (pruned := session.get(AuditPrune, epoch)) is not None:
+        pruned = None if epoch is None else session.get(AuditPrune, epoch)
+        if found is None and pruned is not None:
             found = checkpoints.of_note(pruned.checkpoint)
         if found is None:
             raise EpochUnknown
+        opening = None if pruned is not None else _opening(session, found)
         keys = checkpoints.verification_keys(session, found.checkpoint.epoch)
         return CheckpointInfo(found, keys, checkpoints.key_changes(session), opening)
 
 
-def _opening(session: Session, newest: Published) -> Proven | None:
+def _opening(session: Session, newest: Published) -> Proven:
     query = (
         sa.select(AuditEvent, AuditLeaf)
         .join(AuditLeaf, AuditLeaf.event_id == AuditEvent.event_id)
         .where(AuditLeaf.epoch == newest.checkpoint.epoch, AuditLeaf.idx == 0)
     )
     row = session.execute(query).one_or_none()
-    return None if row is None else _prove(session, [(row[0], row[1])], newest)[0]
+    if row is None:
+        logs.warning("audit.damaged", epoch=newest.checkpoint.epoch, node="0/0")
+        raise LogDamaged
+    return _prove(session, [(row[0], row[1])], newest)[0]
 
 
 def consistency(epoch: int, first: int, second: int) -> list[bytes]:
@@ -155,6 +183,7 @@ def consistency(epoch: int, first: int, second: int) -> list[bytes]:
     :raises SizeInvalid: a size is beyond the published tree, or they are in the wrong order.
     :raises EpochUnknown: no such tree exists.
     :raises Gone: the tree was pruned.
+    :raises LogDamaged: the tree lacks a record.
     """
     with reading(snapshot=True) as session:
         newest = checkpoints.newest(session, epoch)
@@ -167,13 +196,15 @@ def consistency(epoch: int, first: int, second: int) -> list[bytes]:
             raise SizeInvalid("`from` is at least 1 and at most `to`.")
         if second > newest.checkpoint.size:
             raise SizeInvalid("`to` is beyond the newest checkpoint of this tree.")
-        return tree.consistency(session, epoch, first, second)
+        with _reporting_damage(epoch):
+            return tree.consistency(session, epoch, first, second)
 
 
 def bundle(account_id: UUID, *, after: int = -1) -> Iterator[str]:
     """Yield an account's events with their proofs as JSON lines that verify offline.
 
     :param after: leave out events up to this number in the account's chain.
+    :raises LogDamaged: a tree lacks a record.
     """
     with reading(snapshot=True) as session:
         tops = _tops(session)
@@ -188,15 +219,16 @@ def bundle(account_id: UUID, *, after: int = -1) -> Iterator[str]:
     for row in pruned:
         yield _line(type="tree", epoch=row.epoch, checkpoint=row.checkpoint, opening=None)
     for epoch, top in sorted(tops.items()):
-        opening = openings[epoch]
-        shown = None if opening is None else shape(opening)
-        yield _line(type="tree", epoch=epoch, checkpoint=top.note, opening=shown)
+        opening = shape(openings[epoch])
+        yield _line(type="tree", epoch=epoch, checkpoint=top.note, opening=opening)
         yield from _events(account_id, top, after)
 
 
 def _tops(session: Session) -> dict[int, Published]:
     """Return the newest published checkpoint of each tree that is not pruned."""
-    trees = session.scalars(sa.select(AuditLeaf.epoch).where(AuditLeaf.idx == 0)).all()
+    pruned = sa.select(AuditPrune.epoch)
+    query = checkpoints.published_query().where(AuditCheckpoint.epoch.not_in(pruned))
+    trees = session.scalars(query.with_only_columns(AuditCheckpoint.epoch).distinct()).all()
     found = {epoch: checkpoints.newest(session, epoch) for epoch in trees}
     return {epoch: one for epoch, one in found.items() if one is not None}
 

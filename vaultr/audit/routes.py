@@ -1,11 +1,14 @@
 """`/api/v1/audit`: the events of an account, and the proofs that they are in the log."""
 
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import Final
 from uuid import UUID
 
 from flask import Blueprint, Response, request, stream_with_context
 
 from vaultr import request_context
-from vaultr.api import pagination
+from vaultr.api import pagination, problems
 from vaultr.api.contract import PROBE_PATHS
 from vaultr.api.operation import operation
 from vaultr.audit import checkpoints, denied_requests, proofs, queries, self_audit, service
@@ -13,6 +16,7 @@ from vaultr.audit.errors import (
     AuditUnavailable,
     EpochUnknown,
     EventNotFound,
+    LogDamaged,
     NotSequencedYet,
     SizeInvalid,
 )  # fmt: skip
@@ -35,6 +39,8 @@ from vaultr.settings.model import current_settings
 
 HEADER = "X-Vaultr-Checkpoint"
 JSON_LINES = "application/jsonl"
+# The lines of a bundle that are read before the response begins, with a status of its own.
+_FIRST_LINES: Final = 200
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 blueprint = Blueprint("audit", __name__, url_prefix="/api/v1/audit")
@@ -57,14 +63,14 @@ def events(*, query: EventsQuery) -> EventsView:
 
 
 @blueprint.get("/events/<uuid:event_id>/proof")
-@operation(errors=(EventNotFound, NotSequencedYet, Gone))
+@operation(errors=(EventNotFound, NotSequencedYet, Gone, LogDamaged))
 def event_proof(event_id: UUID) -> ProofView:
     """Prove that an event of this account is in the log."""
     return _proof_view(proofs.of_event(current_actor().account_id, event_id))
 
 
 @blueprint.get("/checkpoint")
-@operation(errors=(EpochUnknown,))
+@operation(errors=(EpochUnknown, LogDamaged))
 def checkpoint(*, query: CheckpointQuery) -> CheckpointView:
     """Return the newest checkpoint, of all trees or of one."""
     found = proofs.checkpoint(query.epoch)
@@ -81,7 +87,7 @@ def checkpoint(*, query: CheckpointQuery) -> CheckpointView:
 
 
 @blueprint.get("/consistency")
-@operation(errors=(EpochUnknown, Gone, SizeInvalid))
+@operation(errors=(EpochUnknown, Gone, SizeInvalid, LogDamaged))
 def consistency(*, query: ConsistencyQuery) -> ConsistencyView:
     """Prove that a tree extends itself at a smaller size."""
     hashes = proofs.consistency(query.epoch, query.first, query.second)
@@ -89,12 +95,24 @@ def consistency(*, query: ConsistencyQuery) -> ConsistencyView:
 
 
 @blueprint.get("/export")
-@operation(media_type=JSON_LINES, returns=BundleLine)
+@operation(errors=(LogDamaged,), media_type=JSON_LINES, returns=BundleLine)
 def export(*, query: BundleQuery) -> Response:
-    """Return all events of this account with their proofs, to be verified offline."""
+    """Return all events of this account with their proofs, to be verified offline.
+
+    Damage that is found after the response has begun is its last line, a problem document.
+    """
     after = -1 if query.after is None else query.after
     lines = proofs.bundle(current_actor().account_id, after=after)
-    return Response(stream_with_context(lines), mimetype=JSON_LINES)
+    first = [*islice(lines, _FIRST_LINES)]
+    rest = stream_with_context(_ending_with_problem(chain(first, lines)))
+    return Response(rest, mimetype=JSON_LINES)
+
+
+def _ending_with_problem(lines: Iterable[str]) -> Iterator[str]:
+    try:
+        yield from lines
+    except LogDamaged as error:
+        yield problems.document(error) + "\n"
 
 
 def _proof_view(proven: Proven) -> ProofView:

@@ -21,7 +21,7 @@ _BY_STATUS: Final[Mapping[int, str]] = {
     422: "unprocessable kdf-refused not-sealed idempotency-reused",
     428: "precondition-required",
     429: "rate-limited locked",
-    500: "internal",
+    500: "internal audit-damaged",
     503: "busy switched-off audit-unavailable unavailable",
 }
 

@@ -5,15 +5,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from vaultr.client.audit.errors import AuditInvalid
+from vaultr.client.audit.errors import AuditInvalid, LogDamaged
 from vaultr.client.crypto.primitives import ed25519_verify
 from vaultr.client.strict_json import Json
 from vaultr.protocol import merkle, notes
 from vaultr.protocol.encoding import unb64
 from vaultr.protocol.merkle import MerkleProofInvalid
 from vaultr.protocol.notes import Checkpoint, NoteInvalid, Proof, VerificationKey
+from vaultr.protocol.problems import PREFIX
 
 FORMAT: Final = "vaultr-audit/1"
+# The type of the last line where the server finds damage after it has begun to respond.
+DAMAGED: Final = f"{PREFIX}{LogDamaged.slug}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ def verify(
     :param account: the account of the bundle.
     :param last: number and leaf hash of the last event verified earlier.
     :raises AuditInvalid: a line is malformed, missing, repeated or does not verify.
+    :raises LogDamaged: the server ended the bundle because its log lacks records.
     """
     objects = _objects(lines)
     verified = _head(next(objects, {}), trusted, account, last[0])
@@ -96,6 +100,8 @@ def verify(
                 _take_tree(verified, one)
             case "event":
                 _take_event(verified, one, tag, last)
+            case kind if kind == DAMAGED:
+                raise LogDamaged
             case _:
                 raise AuditInvalid("The bundle has a line of unknown type.")
     if not verified.checkpoints:

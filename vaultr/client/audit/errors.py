@@ -12,6 +12,22 @@ class AuditInvalid(IntegrityError):
     )
 
 
+class LogDamaged(AuditInvalid):
+    """The server says that its log lacks records, so it cannot prove all events."""
+
+    slug = "audit-damaged"
+
+    advice = (
+        "Your items are not affected, and nothing was changed. Ask the operator of the server: "
+        "`flask audit verify` lists what is missing."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server's audit log lacks records: it cannot prove all of your events."
+        )
+
+
 class KeyUnknown(AuditInvalid):
     """The log is signed by a key that this account has not pinned.
 

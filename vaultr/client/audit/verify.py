@@ -7,12 +7,19 @@ from uuid import UUID
 
 from vaultr.client.audit import bundle
 from vaultr.client.audit.bundle import Verified
-from vaultr.client.audit.errors import AuditInvalid, Contradiction, KeyUnknown, LogRestored
+from vaultr.client.audit.errors import (
+    AuditInvalid,
+    Contradiction,
+    KeyUnknown,
+    LogDamaged,
+    LogRestored,
+)
 from vaultr.client.audit.pinned import Pinned
 from vaultr.client.crypto.primitives import ed25519_verify
 from vaultr.client.errors import NotFound, Refused
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.account_session import Session
+from vaultr.client.transport.http_transport import Answer
 from vaultr.protocol import merkle, notes
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.protocol.merkle import MAX_SIZE, MerkleProofInvalid
@@ -133,11 +140,26 @@ class Verifier:
         return self._lines("")
 
     def _lines(self, query: str) -> str:
-        return self._session.send("GET", f"/audit/export{query}").text or ""
+        text = self._read(f"/audit/export{query}").text or ""
+        if f'"{bundle.DAMAGED}"' in text.rstrip("\n").rpartition("\n")[2]:
+            raise LogDamaged
+        return text
+
+    def _read(self, path: str) -> Answer:
+        """Send one request.
+
+        :raises LogDamaged: the server says that its log lacks records.
+        """
+        try:
+            return self._session.send("GET", path)
+        except Refused as error:
+            if error.slug == LogDamaged.slug:
+                raise LogDamaged from error
+            raise
 
     def _shown(self, epoch: int | None) -> Shown:
         path = "/audit/checkpoint" + ("" if epoch is None else f"?epoch={epoch}")
-        body: Any = self._session.send("GET", path).body
+        body: Any = self._read(path).body
         try:
             keys = [VerificationKey.parse(one) for one in body["keys"]]
             checkpoint = Checkpoint.of_note(str(body["checkpoint"]))
@@ -269,7 +291,7 @@ class Verifier:
     def _path(self, epoch: int, first: int, second: int) -> list[bytes]:
         query = f"/audit/consistency?epoch={epoch}&from={first}&to={second}"
         try:
-            body: Any = self._session.send("GET", query).body
+            body: Any = self._read(query).body
             return [unb64(one) for one in body["hashes"]]
         except (KeyError, TypeError, ValueError) as error:
             raise MerkleProofInvalid("the server shows no proof") from error
