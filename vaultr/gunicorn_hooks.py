@@ -31,7 +31,8 @@ from vaultr.observability import (
 from vaultr.observability.tracing import spans
 from vaultr.ops import database_wait, worker
 from vaultr.security import keyring
-from vaultr.settings.model import InvalidSettings, Settings
+from vaultr.settings.environment import InvalidSettings
+from vaultr.settings.model import Settings
 from vaultr.settings.types import host_and_port
 
 _STOP: Final = AppSlot[Callable[[], None]]("worker.stop_inline")

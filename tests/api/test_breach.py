@@ -14,7 +14,8 @@ from vaultr.app import create_app
 from vaultr.breach import ranges
 from vaultr.breach.upstream import Service, SortedFile, UpstreamFailed
 from vaultr.database.session import db
-from vaultr.settings.model import InvalidSettings, Settings
+from vaultr.settings.environment import InvalidSettings
+from vaultr.settings.model import Settings
 
 PASSWORDS = [f"password {number}" for number in range(500)]
 HASHES = sorted(

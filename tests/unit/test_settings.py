@@ -7,7 +7,8 @@ import pytest
 from tests.harness.mail_servers import Certificate
 from vaultr.protocol.encoding import b64
 from vaultr.settings import loader
-from vaultr.settings.model import InvalidSettings, Settings
+from vaultr.settings.environment import InvalidSettings
+from vaultr.settings.model import Settings
 
 KEYS = loader.generate_keys("k1")
 PRODUCTION = {

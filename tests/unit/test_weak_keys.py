@@ -4,8 +4,9 @@ import base64
 
 import pytest
 
+from vaultr.settings.environment import InvalidSettings
 from vaultr.settings.loader import generate_keys
-from vaultr.settings.model import InvalidSettings, Settings
+from vaultr.settings.model import Settings
 from vaultr.settings.types import KEY_SETS
 
 KEYS = generate_keys("k1")

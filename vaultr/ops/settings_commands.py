@@ -7,7 +7,8 @@ import click
 from pydantic_core import PydanticUndefined
 
 from vaultr.operator_cli import json_option, show
-from vaultr.settings.model import InvalidSettings, Settings
+from vaultr.settings.environment import InvalidSettings
+from vaultr.settings.model import Settings
 from vaultr.settings.types import Keys
 from vaultr.settings.warnings import warnings
 

@@ -1,4 +1,4 @@
-"""All settings of the server, typed and read once. Nothing else reads the environment."""
+"""All settings of the server, one field for each. Nothing else reads the environment."""
 
 import os
 import ssl
@@ -14,13 +14,12 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     model_validator,
 )
 
 from vaultr.protocol import sizes
-from vaultr.settings import cross_checks, loader, private_files, types
+from vaultr.settings import cross_checks, environment
 from vaultr.settings.types import (
     Certificates,
     CommaList,
@@ -32,21 +31,15 @@ from vaultr.settings.types import (
     UpperCase,
 )
 
-# Passed by from_environ to validate fields only; it reports all problems in one list.
-_FIELDS_ALONE = {"fields_alone": True}
-
-
-class InvalidSettings(SystemExit):
-    """The settings are invalid. The message lists every problem, but no values."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        listing = "\n".join(f"  - {problem}" for problem in problems)
-        super().__init__(f"Vaultr cannot start. Fix these settings:\n{listing}")
-
 
 def _in_production() -> dict[str, Any]:
     return {"required_in_production": True}
+
+
+def _limit(
+    default: Rate | int, description: str, *, ge: int | None = None, le: int | None = None
+) -> Any:
+    return Field(default=default, description=description, ge=ge, le=le)
 
 
 class Settings(BaseModel):
@@ -104,14 +97,19 @@ class Settings(BaseModel):
     parallel_requests: int | None = Field(
         default=None,
         ge=1,
-        description="Requests of an account at a time in a worker; default: half the threads.",
+        description="Parallel requests of one account in each worker; default: half the threads.",
     )
     login_queue: int | None = Field(
         default=None,
         ge=1,
         description="Logins of each worker that may wait for a hash; default: half the threads.",
     )
-    login_wait_seconds: int = Field(default=3, ge=1, le=60, description="Wait for a login's hash.")
+    login_wait_seconds: int = Field(
+        default=3,
+        ge=1,
+        le=60,
+        description="Seconds that a login may wait for its hash before it is rejected.",
+    )
     base_url: str = Field(
         default="http://127.0.0.1:3000",
         json_schema_extra=_in_production(),
@@ -127,10 +125,18 @@ class Settings(BaseModel):
         default=TrustedProxies(),
         description="Proxies whose forwarded headers are trusted: their number, or their networks.",
     )
-    jwt_secret: KeySet = Field(json_schema_extra=_in_production(), description="Signs tokens.")
-    pepper: KeySet = Field(json_schema_extra=_in_production(), description="Peppers verifiers.")
-    factor_key: KeySet = Field(json_schema_extra=_in_production(), description="Seals factors.")
-    mail_key: KeySet = Field(json_schema_extra=_in_production(), description="Seals the outbox.")
+    jwt_secret: KeySet = Field(
+        json_schema_extra=_in_production(), description="Signs access tokens."
+    )
+    pepper: KeySet = Field(
+        json_schema_extra=_in_production(), description="Peppers the stored verifiers of passwords."
+    )
+    factor_key: KeySet = Field(
+        json_schema_extra=_in_production(), description="Seals the secrets of second factors."
+    )
+    mail_key: KeySet = Field(
+        json_schema_extra=_in_production(), description="Seals emails until they are sent."
+    )
     audit_key: KeySet = Field(
         json_schema_extra=_in_production(), description="Authenticates audit events."
     )
@@ -228,63 +234,80 @@ class Settings(BaseModel):
     backup_scratch_url: DatabaseUrl | None = Field(
         default=None, description="PostgreSQL URL of a role that may create scratch databases."
     )
-    limit_login_account: Rate = Field(default=Rate(5, 900), description="By account or device.")
-    limit_login_address: Rate = Field(default=Rate(20, 900), description="By client address.")
-    lockout_failures: int = Field(default=100, ge=10, le=100, description="Failures in a row.")
-    lockout_seconds: int = Field(default=900, ge=900, le=86_400, description="First; it doubles.")
-    lockout_max_seconds: int = Field(default=86_400, ge=900, le=86_400, description="The longest.")
-    limit_signup: Rate = Field(default=Rate(50, 3600), description="By client address.")
-    limit_refresh: Rate = Field(default=Rate(6, 60), description="By session.")
-    limit_mail: Rate = Field(default=Rate(5, 3600), description="By recipient and kind of email.")
-    limit_mail_owner: Rate = Field(
-        default=Rate(1, 3600), description="Notices of a signup with an owner's address."
+    limit_login_account: Rate = _limit(
+        Rate(5, 900), "Wrong passwords per account; each known device has its own count."
     )
-    limit_mail_account: Rate = Field(
-        default=Rate(5, 3600), description="Emails to new addresses, by account."
+    limit_login_address: Rate = _limit(Rate(20, 900), "Wrong passwords per client address.")
+    lockout_failures: int = _limit(
+        100, "Wrong passwords in a row until logins are locked out for a while.", ge=10, le=100
     )
-    limit_hashes: Rate = Field(default=Rate(10, 60), description="By account, for its sessions.")
-    limit_writes: Rate = Field(
-        default=Rate(600, 60), description="By session or machine; by account: ACCOUNT_FACTOR."
+    lockout_seconds: int = _limit(
+        900, "Length of the first lockout; each further one is twice as long.", ge=900, le=86_400
     )
-    limit_reads: Rate = Field(
-        default=Rate(3000, 60), description="By session or machine; by account: ACCOUNT_FACTOR."
+    lockout_max_seconds: int = _limit(86_400, "Length that no lockout exceeds.", ge=900, le=86_400)
+    limit_signup: Rate = _limit(Rate(50, 3600), "Signups per client address.")
+    limit_refresh: Rate = _limit(Rate(6, 60), "Refreshes of the access token per session.")
+    limit_mail: Rate = _limit(
+        Rate(5, 3600), "Emails per recipient and kind, such as verification or recovery."
     )
-    account_factor: int = Field(
-        default=3, ge=1, description="Multiplies LIMIT_WRITES and LIMIT_READS for an account."
+    limit_mail_owner: Rate = _limit(
+        Rate(1, 3600), "Notices to an owner that somebody signs up with the same address."
     )
-    limit_anonymous: Rate = Field(default=Rate(600, 60), description="By client address.")
-    limit_changes: Rate = Field(default=Rate(100_000, 86_400), description="By vault.")
-    large_body_seconds: int = Field(
-        default=10, ge=1, description="To receive a body above 1 MiB; then it is rejected."
+    limit_mail_account: Rate = _limit(
+        Rate(5, 3600), "Emails per account to new addresses, when it changes its own."
     )
-    large_body_wait_seconds: int = Field(
-        default=1, ge=1, le=60, description="How long a body above 1 MiB may wait for its turn."
+    limit_hashes: Rate = _limit(
+        Rate(10, 60), "Password checks per account by its sessions, such as step-ups."
     )
-    page_bytes: int = Field(
-        default=sizes.PAGE_BYTES, ge=2**17, le=sizes.PAGE_BYTES, description="Bytes of a page."
+    limit_writes: Rate = _limit(
+        Rate(600, 60), "Writes per session or machine; per account: times ACCOUNT_FACTOR."
     )
-    audit_page_events: int = Field(
-        default=2_000, ge=200, description="Events that a page looks at to find a machine's."
+    limit_reads: Rate = _limit(
+        Rate(3000, 60), "Reads per session or machine; per account: times ACCOUNT_FACTOR."
     )
-    quota_sessions: int = Field(default=50, ge=1, description="Live sessions of an account.")
-    quota_refreshes: int = Field(
-        default=10_000, ge=100, description="Refreshes of a session; the hourly purge ends it then."
+    account_factor: int = _limit(
+        3, "LIMIT_WRITES and LIMIT_READS per account, as a multiple of a session's.", ge=1
     )
-    quota_devices: int = Field(default=100, ge=1, description="Known devices of an account.")
-    quota_items: int = Field(
-        default=sizes.ITEMS_PER_VAULT, ge=1, description="Maximum number of items in a vault."
+    limit_anonymous: Rate = _limit(
+        Rate(600, 60), "Requests without a valid session per client address."
     )
-    quota_item_bytes: int = Field(
-        default=sizes.ITEM_BYTES, ge=1024, description="Maximum sealed bytes of one item."
+    limit_changes: Rate = _limit(
+        Rate(100_000, 86_400), "Changes per vault; each change of a batch counts."
     )
-    quota_vault_bytes: int = Field(
-        default=sizes.VAULT_BYTES, ge=1024, description="Maximum sealed bytes of a vault."
+    large_body_seconds: int = _limit(10, "Seconds in which a body above 1 MiB must arrive.", ge=1)
+    large_body_wait_seconds: int = _limit(
+        1, "Seconds that a body above 1 MiB may wait while another one is read.", ge=1, le=60
     )
-    quota_vaults: int = Field(
-        default=sizes.VAULTS_PER_ACCOUNT, ge=1, description="Vaults of an account."
+    page_bytes: int = _limit(
+        sizes.PAGE_BYTES,
+        "Bytes of items or events in one page of a response.",
+        ge=2**17,
+        le=sizes.PAGE_BYTES,
     )
-    quota_machines: int = Field(
-        default=sizes.MACHINES_PER_ACCOUNT, ge=1, description="Machines of an account."
+    audit_page_events: int = _limit(
+        2_000, "Events of an account that a page searches for those of one machine.", ge=200
+    )
+    quota_sessions: int = _limit(
+        50, "Sessions per account; a further login ends the one idle longest.", ge=1
+    )
+    quota_refreshes: int = _limit(
+        10_000, "Refreshes of a session in its whole life; the hourly purge then ends it.", ge=100
+    )
+    quota_devices: int = _limit(
+        100, "Known devices per account; a further one replaces the oldest.", ge=1
+    )
+    quota_items: int = _limit(
+        sizes.ITEMS_PER_VAULT, "Items per vault, with those in the trash.", ge=1
+    )
+    quota_item_bytes: int = _limit(sizes.ITEM_BYTES, "Sealed bytes per item.", ge=1024)
+    quota_vault_bytes: int = _limit(
+        sizes.VAULT_BYTES,
+        "Sealed bytes of items per vault; earlier versions may take as much again.",
+        ge=1024,
+    )
+    quota_vaults: int = _limit(sizes.VAULTS_PER_ACCOUNT, "Vaults per account.", ge=1)
+    quota_machines: int = _limit(
+        sizes.MACHINES_PER_ACCOUNT, "Machines per account, with those that have expired.", ge=1
     )
 
     @classmethod
@@ -293,56 +316,15 @@ class Settings(BaseModel):
 
         :raises InvalidSettings: all problems together, by name and without values.
         """
-        names = {name.upper() for name in cls.model_fields}
-        values, problems = loader.read(variables, names)
-        loader.add_defaults(values, problems)
-        values = {name.lower(): text for name, text in values.items()}
-        unread = {problem.partition(":")[0].removesuffix("_FILE") for problem in problems}
-        settings, found = cls._validated(values)
-        found = [problem for problem in found if problem.partition(":")[0] not in unread]
-        unread |= {problem.partition(":")[0] for problem in found}
-        if settings is None:
-            # Run the cross checks anyway, with valid stand-ins for the invalid settings.
-            stand_in = {"database_url": "postgresql://", **loader.generate_keys("x")}
-            required = {n.lower(): t for n, t in stand_in.items() if n != types.CHECKPOINT_KEY}
-            valid = {n: text for n, text in values.items() if n.upper() not in unread}
-            settings, _ = cls._validated({**required, **valid})
-        problems += found + cross_checks.problems(settings, unread=unread)
-        if problems or settings is None:
-            raise InvalidSettings(sorted(set(problems)))
-        return settings._with_authorities()
-
-    @classmethod
-    def _validated(cls, values: dict[str, str]) -> tuple[Self | None, list[str]]:
-        try:
-            return cls.model_validate(values, context=_FIELDS_ALONE), []
-        except ValidationError as error:
-            return None, [_sentence(one) for one in error.errors(include_url=False)]
+        return environment.read(cls, variables)
 
     @model_validator(mode="after")
     def _together(self, info: ValidationInfo) -> Self:
-        if info.context is not _FIELDS_ALONE and (problems := cross_checks.problems(self)):
+        if info.context is not environment.FIELDS_ALONE and (
+            problems := cross_checks.problems(self)
+        ):
             raise ValueError("\n".join(problems))
         return self
-
-    def _with_authorities(self) -> Self:
-        """Put DATABASE_CA or PRIVATE_CA into a file: libpq reads authorities from files only."""
-        authorities = self.database_ca or self.private_ca
-        names = [
-            name
-            for name in ("database_url", "migration_database_url", "backup_scratch_url")
-            if self.database_ca is not None or types.verifies(getattr(self, name))
-        ]
-        if authorities is None or not names:
-            return self
-        try:
-            path = private_files.stored(self.vaultr_home, "database-ca", authorities)
-        except OSError as error:
-            setting = "PRIVATE_CA" if self.database_ca is None else "DATABASE_CA"
-            problem = f"VAULTR_HOME: cannot store {setting} there: {error.strerror}"
-            raise InvalidSettings([problem]) from None
-        urls = {name: types.trusting(getattr(self, name), path.absolute()) for name in names}
-        return self.model_copy(update=urls)
 
     def tls_context(self, *, only: Path | None = None) -> ssl.SSLContext:
         """Return a context that trusts the public authorities and those in PRIVATE_CA.
@@ -389,11 +371,3 @@ class Settings(BaseModel):
 def current_settings() -> Settings:
     """Return the settings of the running server."""
     return cast(Settings, current_app.config["SETTINGS"])
-
-
-def _sentence(error: Any) -> str:
-    name = str(error["loc"][0]).upper()
-    if error["type"] == "missing":
-        return f"{name}: required"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{name}: {message[:1].lower()}{message[1:]}"

@@ -12,7 +12,8 @@ from vaultr.operator_cli import json_option, show
 from vaultr.ops import check_result, smtp_check
 from vaultr.ops.check_result import Check, CheckResult, ok, problem
 from vaultr.ops.doctor import audit_log, database, external, server_keys, services, traces
-from vaultr.settings.model import InvalidSettings, Settings
+from vaultr.settings.environment import InvalidSettings
+from vaultr.settings.model import Settings
 
 DATABASE_SECONDS = 10.0
 IMPATIENT_SECONDS = 1.0  # for the checks after the database was found unavailable
