@@ -44,7 +44,7 @@ class Anchor(Protocol):
         """Store a note; return the witness's cosignature, or an empty string."""
 
     def newest(self) -> str | None:
-        """Return the newest checkpoint; None if there is none, or if the anchor cannot be read."""
+        """Return the newest checkpoint; None if none exists, or if the anchor cannot be read."""
 
 
 def of(url: str, settings: Settings) -> Anchor:

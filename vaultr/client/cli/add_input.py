@@ -19,7 +19,7 @@ from vaultr.client.vaults.name_matching import near
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Item
 
-# Members that `show --json` prints beside overview and detail; an edit ignores them.
+# Members that `show --json` prints besides overview and detail; an edit ignores them.
 _OTHER_MEMBERS: Final = (
     *("id", "vault_id", "type", "revision", "state", "created_at", "updated_at"),
 )
@@ -33,7 +33,7 @@ PROMPTED_FIELDS: Final = {
     "identity": ("first_name", "last_name", "email", "phone"),
 }
 NAME_RULE: Final = "letters, digits and _, not starting with a digit"
-# Fields that hold records or variables instead of one text.
+# Fields that contain records or variables instead of one text.
 _STRUCTURED_FIELDS: Final = ("fields", "source", "passkeys", "history", "variables")
 _LABELS: Final = {
     "totp": "TOTP secret",
@@ -46,7 +46,7 @@ _LABELS: Final = {
 def parse_document(data: bytes, kind: str | None) -> dict[str, Any]:
     """Parse an item in the format of `show --json`; every member is optional.
 
-    :raises UsageError: it is not such JSON. Names what is wrong, never a value.
+    :raises UsageError: it is not such JSON. The message says what is wrong, without values.
     """
     try:
         document = read_object(data)
@@ -75,8 +75,8 @@ def parse_document(data: bytes, kind: str | None) -> dict[str, Any]:
 def check_fields(kind: str, overview: Part, detail: Part, stored: "Item | None" = None) -> None:
     """Check that an item in JSON has only fields that its type knows.
 
-    :param stored: the item that changes; a field that it has already is accepted.
-    :raises UsageError: there is another field. Suggests a similar name.
+    :param stored: the item to change; fields that it already has are accepted.
+    :raises UsageError: another field exists. The message suggests a similar name.
     """
     schema = schema_of(kind)
     problems = []
@@ -93,13 +93,13 @@ def check_fields(kind: str, overview: Part, detail: Part, stored: "Item | None" 
 
 
 def generated(kind: str, rule: str | None = None) -> tuple[Part, Part]:
-    """Return what is generated for an item: fields of its overview, and its secrets.
+    """Return the generated values of an item: fields of its overview, and its secrets.
 
-    :param rule: rule of the site, which a password has to follow.
+    :param rule: rule of the site for its passwords.
     :raises UsageError: nothing is generated for this type.
     """
     if kind == "ssh_key":
-        # cryptography takes long to import, and only this command needs it here.
+        # cryptography is slow to import, and only this command needs it here.
         from vaultr.client.crypto.primitives import ssh_key_new  # noqa: PLC0415 - heavy, see above
 
         private, key = ssh_key_new()
@@ -175,9 +175,9 @@ def _ask(name: str) -> str:
 
 
 def secret_target(kind: str, name: str) -> tuple[str, str | None]:
-    """Return the field that ``name`` means, and the variable in it, if it is one.
+    """Return the field with ``name``, and the variable in it, if it is one.
 
-    :raises UsageError: there is no such field, or no prompt can set it.
+    :raises UsageError: no such field exists, or no prompt can set it.
     """
     known = schema_of(kind).detail
     text_fields = [each for each in known if each not in _STRUCTURED_FIELDS]
@@ -225,7 +225,7 @@ def check_totp(detail: Part, before: Part | None = None) -> None:
     """Check that a new TOTP secret produces codes, while the site still shows its QR code.
 
     :param before: the stored detail; a secret that does not change is not checked.
-    :raises NoCode: it produces none. The message does not contain the secret.
+    :raises NoCode: it produces no codes. The message does not contain the secret.
     """
     if detail.get("totp") != (before or {}).get("totp") and (problem := totp_problem(detail)):
         raise NoCode(f"detail.totp: {problem} Nothing was saved.")
@@ -267,7 +267,7 @@ def read_multiline(options: GlobalOptions, name: str, title: str, *, hint: str =
             output.print_note(f"End with Ctrl-D on a new line{hint}.")
         data = prompts.read_input(options)
     if name == "variables":
-        # Only environment sets need the parser of dotenv files.
+        # Only environment sets need the dotenv parser.
         from vaultr.client.imports import dotenv  # noqa: PLC0415 - late, see above
 
         [draft] = dotenv.read(data, title=title)

@@ -1,4 +1,4 @@
-"""Archives of an account for export and import: stored, opened offline, taken into an account."""
+"""Account archives in export and import: store, open offline, import into an account."""
 
 import contextlib
 import json
@@ -61,7 +61,7 @@ def store_archive(options: GlobalOptions, file: Path, *, force: bool) -> None:
     with unlocked_sdk(options) as vaultr, _removed_after(unfinished):
         step_up(options, vaultr)
         opened = vaultr.device.require_unlocked()
-        opened.prepare(offline=False)  # what this device knows must be in the archive
+        opened.prepare(offline=False)  # all vaults that this device knows must be in the archive
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(unfinished, flags, 0o600), "w+b") as target:
             vaultr.download_archive(target.write)
@@ -94,11 +94,11 @@ def _removed_after(file: Path) -> Iterator[None]:
 def open_archive(
     options: GlobalOptions, file: Path, *, password_fd: int | None = None
 ) -> list[OpenedVault]:
-    """Verify an archive with the keys that its user types in, and open everything in it.
+    """Verify an archive with keys that the user types, and open everything in it.
 
-    :param password_fd: the descriptor with the master password of the archive's account; by
-        default the one of ``--password-fd``, or a prompt.
-    :raises ArchiveInvalid: it was altered or cut off, or does not open; nothing was used.
+    :param password_fd: the descriptor with the master password of the archive's account; by default
+        the one of ``--password-fd``, or a prompt.
+    :raises ArchiveInvalid: it is altered or truncated, or cannot be opened; nothing was used.
     """
     from vaultr.client.exports import archive  # noqa: PLC0415 - would slow other commands
 
@@ -113,7 +113,7 @@ def open_archive(
 
 
 def _secret_key(options: GlobalOptions, account: "ArchivedAccount") -> bytes | None:
-    """Return the secret key: as typed in, or as this device has it; None without one."""
+    """Return the secret key, typed or from this device; None if the account has none."""
     from vaultr.client.storage.private_folder import home_folder  # noqa: PLC0415 - heavy, it brings the ciphers
     from vaultr.client.storage.store import Store  # noqa: PLC0415 - heavy, it brings the ciphers
 
@@ -144,7 +144,7 @@ def _opened(source: BinaryIO, wrap: bytes) -> list[OpenedVault]:
 
 
 def contents_of(vaults: list[OpenedVault], ref: str | None) -> "Contents":
-    """Return opened vaults as documents of items contain them.
+    """Return opened vaults as `Contents`, the input of document writers.
 
     :param ref: the only vault, by id or name; None for all.
     """
@@ -166,10 +166,10 @@ def import_archive(
     versions: bool,
     update: bool,
 ) -> None:
-    """Take all items of an archive into the account; each vault into one of the same name.
+    """Import all items of an archive, each vault into the vault of the same name.
 
-    :param vault: the vault to import everything into, instead.
-    :param versions: import earlier contents of new items, too.
+    :param vault: import everything into this vault instead.
+    :param versions: also import earlier contents of new items.
     """
     done: list[dict[str, object]] = []
     with unlocked_sdk(options) as vaultr:
@@ -207,7 +207,7 @@ def _counts(report: "ImportReport") -> dict[str, object]:
 
 
 def drafts_of(vault: OpenedVault) -> "list[Draft]":
-    """Return the active items as the import of Vaultr's own export reads them."""
+    """Return the active items as drafts, like an import of Vaultr's own export."""
     from vaultr.client.exports import documents  # noqa: PLC0415 - would slow others
     from vaultr.client.imports import vaultr_export  # noqa: PLC0415 - would slow others
     from vaultr.client.imports.reading import ImportFile  # noqa: PLC0415 - would slow others

@@ -1,6 +1,6 @@
 """Complete titles, vault names and field names in a shell, while the device is unlocked.
 
-Completion shows no secret, asks for nothing and contacts no server.
+Completion shows no secrets, asks for nothing and never contacts the server.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,13 +24,13 @@ def _completer(names: "Names") -> "Completer":
     def complete(
         context: click.Context, _parameter: click.Parameter, incomplete: str
     ) -> "list[CompletionItem]":
-        # Both take longer to import than other commands may take altogether.
+        # Importing both takes longer than a whole other command may take.
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - late, see above
 
         from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - late, see above
 
         with Vaultr() as vaultr:
-            # To settle a pending password change, the SDK would contact the server.
+            # The SDK would contact the server to settle a pending password change.
             ready = not vaultr.change_is_pending and vaultr.unlocked
             candidates = names(vaultr, context) if ready else ()
             safe = {each for each in candidates if _is_safe(each)}
@@ -40,7 +40,7 @@ def _completer(names: "Names") -> "Completer":
 
 
 def _is_safe(name: str) -> bool:
-    # A shell inserts a name as if it were typed, so control characters must not be in it.
+    # A shell inserts names like typed text, so control characters must not be in them.
     return bool(name) and output.printable(name) == name
 
 
@@ -51,7 +51,7 @@ def _trash_titles(vaultr: "Vaultr", context: click.Context) -> Iterable[str]:
 
 
 def _field_names(vaultr: "Vaultr", context: click.Context) -> Iterable[str]:
-    """Return the field names, without values, of the item that the command line names."""
+    """Return the field names, without values, of the item on the command line."""
     # While an option still lacks its value, click does not assign the words before it.
     candidates = (context.params.get("item"), context.params.get("ref"), *context.args)
     ref = next(filter(None, candidates), None)

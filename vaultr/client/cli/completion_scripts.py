@@ -6,8 +6,8 @@ from typing import Final
 
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-# Words arrive one per line; each candidate goes back as its type and its text. The shell itself
-# quotes a candidate, so that a title with spaces stays one word.
+# Words arrive one per line. Each candidate is returned as its type and its text. The shell quotes a
+# candidate itself, so that a title with spaces stays one word.
 _BASH: Final = """\
 %(complete_func)s() {
     local line kind text

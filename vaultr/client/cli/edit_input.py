@@ -30,7 +30,7 @@ def changes_from_options(
     assignments: tuple[str, ...],
     unset: tuple[str, ...],
 ) -> tuple[Part, Part]:
-    """Return the changes that the options of `edit` ask for; prompt for secrets last.
+    """Return the changes that the options of `edit` request; prompt for secrets last.
 
     :raises UsageError: a name is both set and removed, or cannot be set.
     :raises FieldNotFound: a field to remove does not exist.
@@ -53,7 +53,7 @@ def changes_from_options(
 
 
 def generated(item: "Item", rule: str | None, *, generate: bool) -> tuple[Part, Part]:
-    """Return what is generated again for an item, and the rule to store for it.
+    """Return the newly generated values of an item, and the rule to store for it.
 
     :param rule: a new rule of the site; empty text removes the stored one, None keeps it.
     :raises UsageError: the rule is wrong, or the type has no password.
@@ -77,7 +77,7 @@ def generated(item: "Item", rule: str | None, *, generate: bool) -> tuple[Part, 
 def parse_assignments(kind: str, assignments: tuple[str, ...]) -> Part:
     """Parse ``NAME=VALUE`` for fields that are not secret.
 
-    :raises UsageError: there is no such field, or it is secret, which no argument may be.
+    :raises UsageError: no such field exists, or it is secret, so its value must not be an argument.
     """
     known = schema_of(kind).overview
     overview: Part = {}
@@ -102,8 +102,8 @@ def parse_assignments(kind: str, assignments: tuple[str, ...]) -> Part:
 def ask_secrets(options: GlobalOptions, item: "Item", flags: ItemOptions) -> Part:
     """Ask for new values of secret fields, and of variables of an environment set.
 
-    :raises UsageError: there is no such field; or there are several and no terminal, and standard
-        input can carry only one. Nothing was asked for.
+    :raises UsageError: no such field exists; or there are several fields and no terminal, and
+        standard input can carry only one. Nothing was asked.
     :raises NoCode: a TOTP secret produces no codes.
     """
     asked = (*flags.secrets, *flags.secret_fields)
@@ -140,7 +140,7 @@ def _is_named(field: Any, name: str) -> bool:
 
 
 def _note_new_variable(item: "Item", name: str) -> None:
-    # Otherwise a typo would add a variable silently.
+    # Otherwise a typo would silently add a variable.
     _, variable = add_input.secret_target(item.type, name)
     if variable is not None and variable not in _variables(item):
         output.print_note(f"{variable} is a new variable of {output.printable(item.title)}.")
@@ -194,7 +194,7 @@ def prompt_for_changes(options: GlobalOptions, item: "Item") -> tuple[Part, Part
         variables = dict(_ask_variables(item))
         return overview, {"variables": variables} if variables else {}
     if item.type in add_input.MULTILINE_FIELD:
-        # If standard input is not a terminal, it answers the prompts above.
+        # If standard input is not a terminal, its lines answer the prompts above.
         if not sys.stdin.isatty():
             return overview, {}
         name = add_input.MULTILINE_FIELD[item.type]
@@ -211,7 +211,7 @@ def _ask_overview(item: "Item") -> Iterator[tuple[str, str]]:
     no_username = item.type in add_input.MULTILINE_FIELD and "username" not in item.overview
     for name in ("title", "folder") if no_username else ("title", "username", "folder"):
         stored = text_of(item.overview.get(name, ""))
-        # click would print the default unescaped, and it may hold control characters.
+        # click would print the default unescaped, and it may contain control characters.
         label = name.capitalize()
         prompt = f"{label} [{output.printable(stored)}]" if stored else label
         entry = click.prompt(prompt, stored, err=True, show_default=False)

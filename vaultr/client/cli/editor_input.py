@@ -26,7 +26,7 @@ _DEFAULT_EDITOR: Final = "vi"
 
 
 def new_item(kind: str, overview: Part) -> tuple[Part, Part]:
-    """Return the overview and detail of a new item, as the user wrote them in the editor."""
+    """Let the user write a new item in the editor; return its overview and detail."""
     names = [*add_input.PROMPTED_FIELDS.get(kind, ()), "notes"]
     if kind in add_input.MULTILINE_FIELD:
         names = [*dict.fromkeys([add_input.MULTILINE_FIELD[kind], "notes"])]
@@ -41,7 +41,7 @@ def new_item(kind: str, overview: Part) -> tuple[Part, Part]:
 
 
 def changes(item: "Item") -> tuple[Part, Part]:
-    """Return the changes that the user made to an item in the editor; None removes a field."""
+    """Let the user edit an item in the editor; return the changes, where None removes a field."""
     stored = {"overview": item.overview, "detail": item.detail or {}}
     document = _edit_document(stored, item.type, item)
     changed = [_difference(stored[part], document.get(part, {})) for part in stored]
@@ -58,7 +58,7 @@ def _difference(before: Part, after: Part) -> Part:
 
 
 def _edit_document(document: Part, kind: str, stored: "Item | None") -> Part:
-    """Return the document as the user saved it; after a mistake, offer to edit it again."""
+    """Return the document that the user saved; after a mistake, offer to edit it again."""
     text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     while True:
         text = edit_text(text, suffix=".json")
@@ -78,11 +78,11 @@ def _edit_document(document: Part, kind: str, stored: "Item | None") -> Part:
 
 
 def edit_text(text: str, *, suffix: str) -> str:
-    """Return the text as the user saved it in ``$VISUAL`` or ``$EDITOR``.
+    """Let the user edit a text in ``$VISUAL`` or ``$EDITOR``; return the saved text.
 
     The file is readable only by its owner (0600), in a folder on memory-backed storage. The folder
-    is removed with everything that the editor left in it, also after an error or a signal. If the
-    process is killed, the next command removes it.
+    and everything in it is removed at the end, even after an error or a signal. If the process is
+    killed, the next command removes it.
 
     :raises UsageError: there is no terminal.
     :raises VaultrError: there is no memory-backed storage, or the editor failed.
@@ -101,7 +101,7 @@ def edit_text(text: str, *, suffix: str) -> str:
 def _run_editor(file: Path) -> None:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or _DEFAULT_EDITOR
     try:
-        # The user names the program, with its own arguments.
+        # The user chooses the program and its arguments.
         done = subprocess.run([*shlex.split(editor), str(file)], check=False)  # nosec B603 # the user names it
     except (OSError, ValueError) as error:
         raise VaultrError(f"Cannot start the editor {editor}: {error}. Set EDITOR.") from None

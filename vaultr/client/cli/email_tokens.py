@@ -1,11 +1,11 @@
-"""Email addresses, and the tokens in the links that the server sends by email."""
+"""Parse email addresses, and the tokens in links that the server sends by email."""
 
 import re
 from typing import Final
 
 from vaultr.client.errors import UsageError
 
-# The server checks more; this catches a name or a typo before you type a secret.
+# The server checks more; this catches a name or a typo before the user types a secret.
 _ADDRESS: Final = re.compile(r"[^\s@]+@[^\s@]+")
 _AFTER_TOKEN: Final = re.compile(r"[&#\s]")
 

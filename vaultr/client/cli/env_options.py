@@ -33,10 +33,10 @@ class VariableOptions:
     ) -> "EnvironmentSpec":
         """Return the specification of an environment; read the dotenv files now.
 
-        :param is_run: names that change how programs run must be allowed.
-        :raises UsageError: a file is not a dotenv file. Names the lines.
+        :param is_run: whether names that change how programs run must be allowed.
+        :raises UsageError: a file is not a dotenv file. The message lists the lines.
         """
-        # It loads what opens items, which `--help` does not need.
+        # Loads the code that opens items, which `--help` does not need.
         from vaultr.client.run.environment import EnvironmentSpec  # noqa: PLC0415 - late, see above
 
         contents = tuple((str(file), _read_dotenv(file)) for file in files)
@@ -86,7 +86,7 @@ def variable_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _read_dotenv(file: Path) -> Mapping[str, str]:
-    # Few commands need the parser of dotenv files.
+    # Few commands need the dotenv parser.
     from vaultr.client.imports import dotenv  # noqa: PLC0415 - late, see above
     from vaultr.client.imports.problems import ImportProblems  # noqa: PLC0415 - late, see above
 

@@ -1,4 +1,4 @@
-"""Exit codes and environment variables of the `vaultr` command, for the help and for docs."""
+"""Exit codes and environment variables of the `vaultr` command, for help and docs."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""Reads a file for the import command, and shows what it becomes and what stays out."""
+"""Read a file for the import command, and show what is imported and what is not."""
 
 import contextlib
 import signal
@@ -27,7 +27,7 @@ _PIECE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FileOptions:
-    """What the user said about the file."""
+    """The user's options for the file."""
 
     form: str | None
     title: str | None
@@ -68,7 +68,7 @@ _FILE_OPTIONS = (
 
 
 def file_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare the options about the file, and pass them on as ``file_options``."""
+    """Declare the options for the file, and pass their values as ``file_options``."""
 
     @wraps(function)
     def gathered(
@@ -89,11 +89,11 @@ def file_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read(options: GlobalOptions, file: Path, file_options: FileOptions) -> "Reading":
-    """Read the file by the importer of its format.
+    """Read the file with the importer of its format.
 
-    :raises ImportProblems: something is wrong with it.
+    :raises ImportProblems: the file has problems.
     """
-    # The importers would slow every other command down.
+    # Importing these modules would slow every other command down.
     from vaultr.client.imports import csv_file, formats, reading  # noqa: PLC0415 - late, see above
 
     if str(file) == "-":
@@ -122,10 +122,10 @@ def read(options: GlobalOptions, file: Path, file_options: FileOptions) -> "Read
 
 
 def _content_of(file: Path, most: int) -> bytes:
-    """Return a file's content, of at most ``most`` bytes and one more."""
+    """Return a file's content, but at most ``most`` bytes plus one."""
     data = bytearray()
     with file.open("rb") as source:
-        # Piece by piece: reading `most` bytes takes as much memory, however small the file is.
+        # In chunks: reading `most` bytes together takes that much memory, even for a small file.
         while len(data) <= most and (piece := source.read(min(_PIECE_BYTES, most + 1 - len(data)))):
             data += piece
     return bytes(data)
@@ -167,8 +167,8 @@ def _file_password(descriptor: int | None) -> str:
 def progress() -> Iterator[Callable[[int, int], None]]:
     """Yield a function that shows progress on a terminal, and stops between two batches.
 
-    A first Ctrl-C lets the current batch end, so that it is known what was stored. A second one
-    stops immediately.
+    The first Ctrl-C lets the current batch finish, so that it is known what was stored. The second
+    one stops immediately.
     """
     stopping = False
 
@@ -193,7 +193,7 @@ def progress() -> Iterator[Callable[[int, int], None]]:
 
 
 def show_dry_run(options: GlobalOptions, reading: "Reading") -> None:
-    """Show which entries become which items, which fields go where, and what stays out."""
+    """Show which entries become which items, where fields are stored, and what is not imported."""
     drafts, report = reading.drafts, reading.report
     types = dict(Counter(draft.type for draft in drafts))
     if options.json:
@@ -254,11 +254,11 @@ def say_set(done: str, title: str, variables: int) -> None:
 
 
 def counted(types: Mapping[str, int]) -> str:
-    """Write how many items there are, and of which types."""
+    """Format the number of items, and their types."""
     parts = ", ".join(f"{number} {name}" for name, number in types.items())
     return f"{output.items(sum(types.values()))}{f' ({parts})' if parts else ''}"
 
 
 def entries(count: int) -> str:
-    """Write how many entries there were."""
+    """Format the number of entries."""
     return f"{count} {'entry was' if count == 1 else 'entries were'}"

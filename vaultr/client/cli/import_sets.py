@@ -1,4 +1,4 @@
-"""Imports a dotenv file into an environment set that exists: shows names, asks, and updates it."""
+"""Import a dotenv file into an existing environment set: show names, ask, and update it."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """What a dotenv file changes in a set: new values, and names by what becomes of them."""
+    """The difference between a dotenv file and a set: new values, and names by their fate."""
 
     new: dict[str, str]
     names: dict[str, list[str]]
@@ -31,12 +31,12 @@ def put_into(
 ) -> None:
     """Set the variables of a dotenv file in the set called ``name``, and list their names.
 
-    :raises UsageError: the file is no dotenv file.
-    :raises VaultrError: no such set exists, or several.
+    :raises UsageError: the file is not a dotenv file.
+    :raises VaultrError: no such set exists, or several do.
     """
     if [draft.type for draft in drafts] != ["env_set"]:
         raise UsageError("--into needs a dotenv file.")
-    # It loads what opens items, which --help does not need.
+    # Loads the code that opens items, which --help does not need.
     from vaultr.client.run.environment import find_set  # noqa: PLC0415 - late, see above
 
     item = find_set(vaultr, vaultr.resolver(), name, vault)
@@ -52,11 +52,11 @@ def update_namesake(
     *,
     yes: bool,
 ) -> bool:
-    """Update the environment set that has the title of a dotenv file, after confirmation.
+    """Update the environment set with the title of a dotenv file, after confirmation.
 
-    :return: whether there is such a set; if not, nothing was done.
-    :raises UsageError: there is no terminal to ask on, and no ``--yes``.
-    :raises VaultrError: the user says no, or several sets have the title.
+    :return: whether such a set exists; if not, nothing was done.
+    :raises UsageError: there is neither a terminal nor ``--yes``.
+    :raises VaultrError: the user declines, or several sets have the title.
     """
     if [draft.type for draft in drafts] != ["env_set"] or "source" in drafts[0].detail:
         return False
@@ -113,7 +113,7 @@ def _update(
                 vault=str(item.vault_id),
             )
         except KeyboardInterrupt:
-            # It loads what opens items, which --help does not need.
+            # Loads the code that opens items, which --help does not need.
             from vaultr.client.items.import_runs import ImportInterrupted  # noqa: PLC0415 - late, see above
 
             raise ImportInterrupted(

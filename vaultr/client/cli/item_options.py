@@ -11,7 +11,7 @@ from vaultr.client.cli.completers import field_names
 from vaultr.client.errors import UsageError
 from vaultr.client.items.schemas import Part
 
-# How a browser compares a URL with a page; the names are those of imports from Bitwarden.
+# How a browser compares a URL with a page; the names are those of Bitwarden imports.
 URL_MATCHES: Final = ("domain", "host", "starts_with", "exact", "regex", "never")
 
 
@@ -74,10 +74,10 @@ _OPTIONS: Final = (
 class ItemOptions:
     """Values of the options that set fields.
 
-    :ivar overview: the fields that are not secret, without those that no option sets.
+    :ivar overview: the non-secret fields that an option sets.
     :ivar fields: custom fields by name, as ``--field NAME=VALUE`` sets them.
-    :ivar secret_fields: names of custom fields whose value is asked for.
-    :ivar secrets: names of secret fields and variables whose value is asked for.
+    :ivar secret_fields: names of custom fields whose values to ask for.
+    :ivar secrets: names of secret fields and variables whose values to ask for.
     :ivar stdin_field: the secret field or variable to read from standard input.
     """
 
@@ -160,7 +160,7 @@ def _parse_fields(assignments: tuple[str, ...]) -> dict[str, str]:
 
 
 def with_custom_fields(stored: Any, texts: dict[str, str], secrets: dict[str, str]) -> list[Any]:
-    """Return the custom fields of an item after setting some, in their order, new ones last.
+    """Return an item's custom fields after setting some; the order stays, new ones are last.
 
     :param stored: the stored list of custom fields, or something else if the item has none.
     """

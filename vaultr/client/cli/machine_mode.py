@@ -1,4 +1,4 @@
-"""The token of a machine: where a command finds it, and what a machine can do with it."""
+"""The token of a machine: where commands find it, and which commands a machine can run."""
 
 import os
 import sys
@@ -14,13 +14,13 @@ TOKEN_VARIABLE: Final = "VAULTR_TOKEN"  # nosec B105 # the name of the variable
 FILE_VARIABLE: Final = "VAULTR_TOKEN_FILE"
 _READS: Final = ("run", "read", "inject", "export", "list", "show", "code", "sync")
 _WRITES: Final = ("add", "edit", "rm", "restore", "import")
-# The gateway is only for machines; its tokens for callers need no server.
+# The gateway is only for machines; creating tokens for its callers needs no server.
 COMMANDS: Final = frozenset((*_READS, *_WRITES, "gateway"))
 _MAX_TOKEN_BYTES: Final = 4096
 
 
 class TokenInArguments(UsageError):
-    """A machine token in the arguments, where other users of the computer can read it."""
+    """A machine token is in the arguments, where other users of the computer can read it."""
 
     advice = "Replace it: vaultr machines token NAME"
 
@@ -31,9 +31,9 @@ def is_set() -> bool:
 
 
 def token() -> str | None:
-    """Return the machine token from its variable or file; None without one.
+    """Return the machine token from its variable or file; None if neither is set.
 
-    :raises UsageError: both are set, or the token is empty. The message never contains it.
+    :raises UsageError: both are set, or the token is empty. The message never contains the token.
     :raises VaultrError: the file cannot be read.
     """
     text, file = os.environ.get(TOKEN_VARIABLE), os.environ.get(FILE_VARIABLE)
@@ -82,12 +82,12 @@ def check_command(context: click.Context) -> None:
 def check_arguments(arguments: Sequence[str] | None) -> None:
     """Check that no argument contains a machine token.
 
-    :raises TokenInArguments: one does; the message does not repeat it.
+    :raises TokenInArguments: an argument does; the message does not contain it.
     """
     words = sys.argv[1:] if arguments is None else arguments
     if not any("vmt_" in word for word in words):
         return
-    # cryptography takes long to import, and tokens are seldom in arguments.
+    # cryptography is slow to import, and tokens are rarely in arguments.
     from vaultr.client.crypto.machine_keys import holds_token  # noqa: PLC0415 - heavy, see above
 
     if any(map(holds_token, words)):

@@ -86,7 +86,7 @@ _add("This device", status.status, doctor.doctor, completion.completion)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     if isinstance(sys.stdout, TextIOWrapper):
-        # A locale that lacks a character must not fail a command whose work is done.
+        # A locale without a character must not make a command fail whose work is done.
         sys.stdout.reconfigure(errors="backslashreplace")
     if completion.VARIABLE in os.environ and completion.complete(vaultr):
         return 0
@@ -146,11 +146,11 @@ def _print_usage_error(options: GlobalOptions, error: click.ClickException) -> i
     context = error.ctx if isinstance(error, click.exceptions.NoArgsIsHelpError) else None
     missing = None if context is None else missing_word(context)
     if options.json:
-        # The message of an error that needs help is the whole help.
+        # If an error needs the help, its message is the whole help.
         message = "Missing arguments." if needs_help else error.format_message()
         _print_error(options, missing or message, exit_code=error.exit_code)
         return error.exit_code
-    # A file name in the message may have been chosen by somebody else.
+    # Somebody else may have chosen a file name in the message.
     text = io.StringIO()
     error.show(file=text)
     print_note(text.getvalue().rstrip("\n"))

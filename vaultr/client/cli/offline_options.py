@@ -1,4 +1,4 @@
-"""Options of commands that read: use the copy on this device, and how old it may be."""
+"""Options of reading commands: whether to use the copy on this device, and its maximum age."""
 
 import re
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def _store_may_use_copy(context: click.Context, parameter: click.Parameter, valu
 
 
 def copy_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare ``--offline`` and ``--max-age``; suggest ``--offline`` where the server is away."""
+    """Declare ``--offline`` and ``--max-age``; suggest ``--offline`` if no server responds."""
 
     @wraps(function)
     def with_advice(*args: Any, offline: bool, **kwargs: Any) -> Any:
@@ -76,13 +76,13 @@ def copy_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def uses_copy(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> bool:
-    """Decide whether to read the copy on this device; print its age if ``--offline`` demands it.
+    """Decide whether to read the copy on this device; with ``--offline``, print its age.
 
     :raises TooOld: only the copy may be read, and it is older than ``max_age``.
     """
     if not offline and max_age is None:
         return False
-    # It comes with the SDK, which is loaded by now.
+    # This module is part of the SDK, which is already loaded.
     from vaultr.client.storage import freshness  # noqa: PLC0415 - heavy, see above
 
     age = vaultr.age
@@ -101,11 +101,11 @@ def uses_copy(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> 
 
 
 def with_fallback(vaultr: "Vaultr", max_age: timedelta | None, action: Callable[[bool], T]) -> T:
-    """Call ``action``; if the server is away, call it again with the copy, and print its age.
+    """Call ``action``; if the server is unreachable, call it with the copy, and print its age.
 
-    :param max_age: how old the copy may be; None for no fallback.
+    :param max_age: maximum age of the copy; None for no fallback.
     :param action: reads from the server, or from the copy if its argument is True.
-    :raises ServerUnreachable: there is no copy that is young enough.
+    :raises ServerUnreachable: no copy is recent enough.
     """
     try:
         return action(False)
@@ -115,7 +115,7 @@ def with_fallback(vaultr: "Vaultr", max_age: timedelta | None, action: Callable[
             if max_age is not None:
                 error.add_note("There is no copy that is young enough for --fallback-max-age.")
             raise
-    # It comes with the SDK, which is loaded by now.
+    # This module is part of the SDK, which is already loaded.
     from vaultr.client.storage import freshness  # noqa: PLC0415 - heavy, see above
 
     print_note(

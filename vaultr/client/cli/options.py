@@ -60,10 +60,11 @@ _GLOBAL_OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 class GlobalOptions:
     """Values of the options that every command accepts.
 
-    :ivar may_use_copy: ``--offline`` or ``--max-age`` allows reading the copy on this device.
-    :ivar offline: nothing may be sent to the server.
-    :ivar password: the master password, cached so that a command asks once; a file descriptor
-        can be read only once.
+    :ivar may_use_copy: whether ``--offline`` or ``--max-age`` allows reading the copy on this
+        device.
+    :ivar offline: whether the server must not be contacted.
+    :ivar password: the master password, cached so that a command asks once; a file descriptor can
+        be read only once.
     """
 
     url: str | None = None
@@ -127,7 +128,7 @@ def _store_option(context: click.Context, parameter: click.Parameter, value: Any
 
 
 class _CommandWithGlobalOptions(click.Command):
-    """Accept the global options, list them separately, and end the help with examples."""
+    """A command that accepts the global options, lists them separately, and has examples."""
 
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
         kwargs.setdefault("context_settings", {}).setdefault("help_option_names", ["-h", "--help"])
@@ -181,7 +182,7 @@ class Command(_CommandWithGlobalOptions):
 class Group(_CommandWithGlobalOptions, click.Group):
     """A group that lists its commands in the order in which they were added.
 
-    :param other_names: names that other tools use, and the command of this group for each.
+    :param other_names: names in other tools, with the command of this group for each.
     """
 
     command_class = Command

@@ -54,7 +54,7 @@ def print_line(text: str) -> None:
 
 
 def print_styled_line(text: str) -> None:
-    """Print one line whose parts went through :func:`printable` before they got their style."""
+    """Print one line whose parts were passed through :func:`printable` before styling."""
     click.echo(text)
 
 
@@ -98,7 +98,7 @@ def printable(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    # Whatever a caller forgot: a file name or a title must not control the terminal.
+    # A second defence: a file name or a title must not control the terminal.
     return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
@@ -124,7 +124,7 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def print_fields(pairs: Sequence[tuple[str, str]], *, multiline: bool = False) -> None:
     """Print names and texts in two columns.
 
-    :param multiline: print a text of several lines on several lines, not on one with escapes.
+    :param multiline: print a multi-line text on several lines, not on one line with escapes.
     """
     width = max(_columns(printable(name)) for name, _ in pairs)
     for name, text in pairs:

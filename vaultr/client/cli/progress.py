@@ -1,4 +1,4 @@
-"""Progress of long commands, on stderr; one line that is overwritten on a terminal."""
+"""Progress of long commands on stderr, as one line that is overwritten on a terminal."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Read what must not be an argument: from prompts, file descriptors or standard input."""
+"""Read values that must not be arguments, from prompts, file descriptors or standard input."""
 
 import contextlib
 import os
@@ -35,7 +35,8 @@ def read_descriptor(number: int, option: str) -> str:
 
     Remove one trailing newline.
 
-    :raises UsageError: it is not open, too long, empty or not UTF-8. Names only the option.
+    :raises UsageError: it is not open, too long, empty or not UTF-8. The message contains only the
+        option.
     """
     memory_protection.guard()
     try:
@@ -56,13 +57,13 @@ def read_descriptor(number: int, option: str) -> str:
 
 
 def close_secret_descriptors(options: GlobalOptions) -> None:
-    """Close the file descriptors that carry secrets, read or not, so that no program gets them."""
+    """Close the file descriptors that carry secrets, so that no program inherits them."""
     for number in options.secret_fds:
         if number == 0:
             with open(os.devnull, "rb") as nothing:
                 os.dup2(nothing.fileno(), 0)
         else:
-            with contextlib.suppress(OSError):  # closed after it was read
+            with contextlib.suppress(OSError):  # already closed after reading
                 os.close(number)
 
 
@@ -100,7 +101,7 @@ def _check_input_is_free(options: GlobalOptions) -> None:
 
 @contextlib.contextmanager
 def echo_off(descriptor: int = 0) -> Iterator[None]:
-    """Hide what is typed on a terminal; keep input that was pasted before the prompt."""
+    """Hide typed text on a terminal; keep input that was pasted before the prompt."""
     if not os.isatty(descriptor):
         yield
         return
@@ -116,14 +117,14 @@ def echo_off(descriptor: int = 0) -> Iterator[None]:
 
 
 def can_ask() -> bool:
-    """Check whether there is a terminal to ask on."""
+    """Check whether there is a terminal for questions."""
     with contextlib.suppress(OSError), open("/dev/tty", "rb+", buffering=0):
         return True
     return sys.stdin.isatty()
 
 
 def drop_pending_input() -> None:
-    """Drop what was typed but not read, so that it does not reach the shell."""
+    """Discard typed but unread input, so that it does not reach the shell."""
     with (
         contextlib.suppress(OSError, termios.error),
         open("/dev/tty", "rb", buffering=0) as terminal,
@@ -132,7 +133,7 @@ def drop_pending_input() -> None:
 
 
 def ask_hidden(prompt: str, *, twice: bool = False, empty: bool = False) -> str:
-    """Ask on the terminal without showing what is typed.
+    """Ask on the terminal without showing typed text.
 
     :param twice: ask for the value twice, until both entries are the same.
     :param empty: accept an empty entry.
@@ -154,7 +155,7 @@ def ask_hidden(prompt: str, *, twice: bool = False, empty: bool = False) -> str:
 def password(options: GlobalOptions) -> str:
     """Return the master password, from its file descriptor or a prompt; ask once per command.
 
-    :raises UsageError: there is neither.
+    :raises UsageError: there is neither a descriptor nor a terminal.
     """
     if options.password is None:
         if options.password_fd is not None:
@@ -171,7 +172,7 @@ def password(options: GlobalOptions) -> str:
 def password_or_locked(options: GlobalOptions) -> str:
     """Return the master password as :func:`password` does.
 
-    :raises Locked: there is no way to get it, which for a script is the same as a locked device.
+    :raises Locked: there is no way to get it; for a script this means that the device is locked.
     """
     if options.password is None and options.password_fd is None and not can_ask():
         raise Locked("This device is locked. Run `vaultr unlock`, or use --password-fd.")
@@ -179,7 +180,7 @@ def password_or_locked(options: GlobalOptions) -> str:
 
 
 def password_again(options: GlobalOptions) -> str:
-    """Return the master password as :func:`password` does, also on an unlocked device.
+    """Return the master password as :func:`password` does, even on an unlocked device.
 
     :raises UsageError: there is no way to get it, and unlocking would not help.
     """
@@ -199,12 +200,12 @@ def new_password(
     A weak password is reported after the first entry, and asked for again.
 
     :param address: the email address of the account, which must not be in the password.
-    :param breach_file: a list of breached passwords, which the password must not be in.
-    :raises UsageError: there is neither.
+    :param breach_file: a list of breached passwords, which must not contain the password.
+    :raises UsageError: there is neither a descriptor nor a terminal.
     :raises WeakPassword: the password from the file descriptor is too weak.
     """
     if breach_file is not None:
-        check_breach_file(breach_file)  # before anybody types a password in vain
+        check_breach_file(breach_file)  # before the user types a password for nothing
     if number is not None:
         entry = read_descriptor(number, option)
         _check_new(entry, address, breach_file)
@@ -227,7 +228,7 @@ def new_password(
 def check_breach_file(path: Path) -> None:
     """Check that a file is a list of breached passwords.
 
-    :raises BreachFileInvalid: it is not.
+    :raises BreachFileInvalid: it is not such a list.
     """
     from vaultr.client.password_health.breach_file import BreachFile  # noqa: PLC0415 - seldom needed
 
@@ -286,7 +287,7 @@ def until_valid(
     hint: str,
     invalid: Callable[[VaultrError], bool] = lambda error: True,
 ) -> T:
-    """Call ``entry``, which asks for something, until it returns; fail after three errors.
+    """Call ``entry``, which asks for something, until it succeeds; fail after three errors.
 
     :param hint: what to print after the error, before asking again.
     :param invalid: return whether an error means that the entry was wrong.
@@ -303,7 +304,7 @@ def until_valid(
 
 def _read_secret_key(prompt: str) -> str:
     """Read a secret key or an emergency kit, which may be pasted in several lines."""
-    # cryptography takes long to import; here it is loaded already.
+    # cryptography is slow to import; here it is already loaded.
     from vaultr.client.account.emergency_kit import is_begun_kit  # noqa: PLC0415 - heavy, see above
 
     with open("/dev/tty", "rb+", buffering=0) as terminal, echo_off(terminal.fileno()):
@@ -324,7 +325,7 @@ def parse_secret_key(text: str) -> "dict[str, bytes | Kit]":
     :return: ``secret_key`` or ``kit``, as arguments of a login.
     :raises VaultrError: it is neither. The message does not contain the text.
     """
-    # cryptography takes long to import, and only this command needs it here.
+    # cryptography is slow to import, and only this command needs it here.
     from vaultr.client.account.emergency_kit import looks_like_kit, read_kit  # noqa: PLC0415 - heavy, see above
     from vaultr.client.crypto.keys import secret_key_bytes  # noqa: PLC0415 - heavy, see above
 
@@ -362,10 +363,10 @@ def _parse_address(text: str) -> str:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask for confirmation, unless ``yes`` confirms already.
+    """Ask for confirmation, unless ``yes`` is set.
 
-    :raises UsageError: there is no terminal to ask on.
-    :raises VaultrError: the reader says no.
+    :raises UsageError: there is no terminal.
+    :raises VaultrError: the user declines.
     """
     if yes:
         return

@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 @contextmanager
 def locked_sdk(options: GlobalOptions) -> Iterator["Vaultr"]:
-    """Open the SDK without asking for a password; close it at the end, and print its notices."""
-    # httpx2 and cryptography take longer to import than `--help` may take altogether.
+    """Open the SDK without asking for a password; at the end close it and print its notices."""
+    # Importing httpx2 and cryptography takes longer than `--help` may take in total.
     from vaultr.client.storage.memory_folder import remove_leftovers  # noqa: PLC0415 - late, see above
     from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - heavy, see above
 
@@ -43,7 +43,7 @@ def locked_sdk(options: GlobalOptions) -> Iterator["Vaultr"]:
 
 @contextmanager
 def _machine_sdk(options: GlobalOptions, token: str) -> Iterator["Vaultr"]:
-    """Open the SDK for a machine; close it at the end, and print its notices."""
+    """Open the SDK for a machine; at the end close it and print its notices."""
     from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - heavy, see above
 
     memory_protection.guard()
@@ -66,10 +66,10 @@ def unlocked_sdk(
 ) -> Iterator["Vaultr"]:
     """Open the SDK with its keys: from the agent, the master password, or a machine's token.
 
-    Enter this before a command asks for anything else.
+    Use it before a command asks for anything else.
 
-    :param without_server: the command also works on a device that is logged out.
-    :param forget_first: end the agent before anything else; the command ends the session.
+    :param without_server: whether the command also works on a logged-out device.
+    :param forget_first: end the agent first, because the command ends the session.
     :raises Locked: no agent holds the keys, and the password cannot be asked for.
     :raises SessionEnded: the command needs the server, and this device is logged out.
     :raises UsageError: this device belongs to no account, or not to the account in ``--email``.
@@ -84,7 +84,7 @@ def unlocked_sdk(
             vaultr.forget_elsewhere()
         if not vaultr.unlocked:
             if not (without_server or options.may_use_copy):
-                vaultr.check_session()  # before anybody types a password in vain
+                vaultr.check_session()  # before the user types a password for nothing
             unlock(options, vaultr)
         yield vaultr
 
@@ -100,7 +100,7 @@ def unlock(
     keep: bool = False,
     lifetime: "Lifetime | None" = None,
 ) -> None:
-    """Unlock with the master password; if it is typed wrong, ask again, up to three times.
+    """Unlock with the master password; if a typed one is wrong, ask again, up to three times.
 
     :param keep: let the agent hold the keys for the next commands.
     :param lifetime: how long it holds them.
@@ -120,12 +120,12 @@ def retry_wrong_password(
     *,
     rejected: type[VaultrError] | None = None,
 ) -> T:
-    """Call ``action``, which asks for the master password, again if it was typed wrong.
+    """Call ``action``, which asks for the master password; repeat it if a typed one is wrong.
 
     :param rejected: another error that means a wrong password.
     :raises WrongPassword: it was wrong three times, or it came from a file descriptor.
     """
-    # It comes with the SDK, which is loaded by now.
+    # This module is part of the SDK, which is already loaded.
     from vaultr.client.vaultr_client import WrongPassword  # noqa: PLC0415 - heavy, see above
 
     wrong = (WrongPassword,) if rejected is None else (WrongPassword, rejected)

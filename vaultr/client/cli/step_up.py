@@ -17,9 +17,9 @@ T = TypeVar("T")
 def step_up(options: GlobalOptions, vaultr: "Vaultr") -> None:
     """Prove the master password to the server, and the second factor if the account has one.
 
-    Ask for the password unless this command has it already.
+    Ask for the password, unless this command already has it.
 
-    :raises UsageError: there is no terminal to ask on, and no file descriptor was named.
+    :raises UsageError: there is neither a terminal nor a file descriptor.
     """
 
     def attempt() -> None:
@@ -30,7 +30,7 @@ def step_up(options: GlobalOptions, vaultr: "Vaultr") -> None:
 
 
 def with_second_factor(options: GlobalOptions, action: Callable[..., T]) -> T:
-    """Call ``action``, and call it again with a second factor if the server requires one.
+    """Call ``action``; if the server requires a second factor, call it again with one.
 
     :raises SecondFactorRequired: there is neither a file descriptor nor a terminal.
     """
@@ -41,7 +41,7 @@ def with_second_factor(options: GlobalOptions, action: Callable[..., T]) -> T:
             raise
     if options.totp_fd is not None:
         return action(**prompts.second_factor(options))
-    # The server asks for a second factor only after the password, so that one is right.
+    # The server asks for a second factor only after the password, so the password is right.
     return prompts.until_valid(
         lambda: action(**prompts.second_factor(options)),
         hint="Type a new code.",

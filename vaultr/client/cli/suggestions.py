@@ -25,14 +25,14 @@ _COMMANDS: Final = {
     "vaults": ("vault",),
     "machines": ("machine",),
 }
-# The names that other tools use, and the command of vaultr for each.
+# Names in other tools, with the command of vaultr for each.
 OTHER_NAMES: Final = MappingProxyType(
     {other: command for command, others in _COMMANDS.items() for other in others}
 )
 
 
 def check_command_name(name: str, context: click.Context) -> None:
-    """Raise an error that suggests our command when ``name`` is one of another tool.
+    """Raise an error that suggests our command if ``name`` is a command of another tool.
 
     :raises click.UsageError: ``name`` is a command of another tool.
     """
@@ -43,7 +43,7 @@ def check_command_name(name: str, context: click.Context) -> None:
 
 
 def missing_word(context: click.Context) -> str | None:
-    """Return which argument or subcommand is missing; None if the command needs none."""
+    """Return which argument or subcommand is missing; None if none is."""
     if context.parent is None:
         return None
     if isinstance(context.command, click.Group):

@@ -21,17 +21,17 @@ out_option = click.option(
 
 @dataclass(slots=True)
 class TokenPlace:
-    """Where a new token goes: to a file, or to the terminal."""
+    """Where to write a new token: a file, or the terminal."""
 
     file: Path | None
     token: str | None = None
 
     def to_json(self) -> dict[str, str | None]:
-        """Return the token, or the file that has it."""
+        """Return the token, or the name of its file."""
         return {"token": self.token} if self.file is None else {"token_file": str(self.file)}
 
     def show(self, name: str, advice: str) -> None:
-        """Print the token with advice, or the name of the file that has it."""
+        """Print the token with advice, or the name of its file."""
         if self.file is not None:
             output.print_note(f"The token is in {output.printable(str(self.file))}.")
             return
@@ -43,9 +43,9 @@ class TokenPlace:
 
 @contextlib.contextmanager
 def token_place(file: Path | None) -> Iterator[TokenPlace]:
-    """Check the place of a new token before anything is done, and write the token at the end.
+    """Check the place for a new token before creating it, and write the token at the end.
 
-    :raises UsageError: there is neither a file nor a terminal that shows the token.
+    :raises UsageError: there is neither a file nor a terminal for the token.
     :raises VaultrError: the file exists; it is never overwritten.
     """
     if file is None and not output.is_terminal():
@@ -57,11 +57,11 @@ def token_place(file: Path | None) -> Iterator[TokenPlace]:
         try:
             yield place
         except BaseException:
-            if place.token is not None:  # it works already, and nobody could show it again
+            if place.token is not None:  # the token already works, and nobody could show it again
                 output.print_line(place.token)
             raise
         return
-    # The client's folder comes with it, and with that the ciphers.
+    # This import also loads the client's folder and the ciphers.
     from vaultr.client.storage.secret_files import FileExists, save  # noqa: PLC0415 - heavy, see above
 
     try:
@@ -70,7 +70,7 @@ def token_place(file: Path | None) -> Iterator[TokenPlace]:
         raise VaultrError(f"{error} Name a new file: --out FILE") from None
     try:
         yield place
-    finally:  # a token that was created works already, whatever failed after that
+    finally:  # a created token already works, whatever failed after that
         try:
             if place.token is not None:
                 save(file, f"{place.token}\n".encode(), force=True)

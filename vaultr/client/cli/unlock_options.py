@@ -27,7 +27,7 @@ class _Limited(Duration):
 
 
 def lifetime_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare ``--for`` and ``--until-logout``, and pass them on as ``lifetime``."""
+    """Declare ``--for`` and ``--until-logout``, and pass their values as ``lifetime``."""
 
     @wraps(function)
     def gathered(*args: Any, duration: timedelta | None, until_logout: bool, **kwargs: Any) -> Any:

@@ -1,7 +1,8 @@
-"""Verifies an archive of an account with the account's keys, and opens what is in it.
+"""Verify an account's archive with the account's keys, and open its content.
 
-The server wrote the archive, so it is checked like the server's responses: the log of each vault
-from its first entry to its head, through the head in the profile, and all contents against it.
+The server wrote the archive, so it is verified like the server's responses: the log of each vault
+from its first entry to its head, including the head in the profile, and all contents against the
+log.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,7 +40,7 @@ _NEEDED: Final = ("account", "key_set")
 
 @dataclass(frozen=True, slots=True)
 class ArchivedAccount:
-    """The account in an archive: what its keys are derived from, and its sealed keys."""
+    """The account in an archive: the inputs of its key derivation, and its sealed keys."""
 
     derivation: Derivation
     key_set: KeySet
@@ -63,9 +64,9 @@ class ArchivedAccount:
             ) from None
 
     def check_identity(self, wrap: bytes) -> None:
-        """Check that the identity keys open.
+        """Check that the identity keys can be opened.
 
-        :raises SealBroken: one does not, or is not the other half of its public key.
+        :raises SealBroken: one of them cannot be opened, or does not match its public key.
         """
         for kind, (public, sealed) in self.key_set.identity.items():
             open_identity(wrap, self.derivation.account_id, kind, public, sealed)
@@ -73,7 +74,7 @@ class ArchivedAccount:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedArchive:
-    """What is known of a verified archive.
+    """The result of verifying an archive.
 
     :ivar vaults: the verified state of each vault, by id.
     """
@@ -95,7 +96,7 @@ class ArchivedVersion:
 
 
 def read_account(file: BinaryIO) -> ArchivedAccount:
-    """Read the account of an archive, unverified, so that its keys can be asked for."""
+    """Read the account of an archive, unverified, in order to ask for its keys."""
     file.seek(0)
     found: dict[str, Json] = {}
     for record in records(file):
@@ -119,11 +120,11 @@ def _account(found: Mapping[str, Json]) -> ArchivedAccount:
 
 
 def verify(file: BinaryIO, wrap: bytes, *, newest: Profile | None = None) -> VerifiedArchive:
-    """Verify a whole archive; its contents are not kept in memory.
+    """Verify a whole archive; do not keep its contents in memory.
 
     :param wrap: the key that opens the account's other keys.
-    :param newest: the newest profile that is known; by default, the one in the archive.
-    :raises ArchiveInvalid: it is malformed, or something in it does not fit the logs of its vaults.
+    :param newest: the newest known profile; by default, the one in the archive.
+    :raises ArchiveInvalid: it is malformed, or some content does not match the logs of its vaults.
     """
     file.seek(0)
     found: dict[str, Json] = {}
@@ -156,7 +157,7 @@ def verify(file: BinaryIO, wrap: bytes, *, newest: Profile | None = None) -> Ver
 
 
 class _LineErrors:
-    """Turns a failed check into an error that names the line of the archive."""
+    """Converts a failed check to an error with the line of the archive."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -185,9 +186,10 @@ def _check_complete(profile: Profile, vaults: Mapping[UUID, object]) -> None:
 def opened(
     file: BinaryIO, archive: VerifiedArchive
 ) -> Iterator[tuple[ArchivedVault, str, "Item | ArchivedVersion"]]:
-    """Yield the items and earlier versions of a verified archive, each with its vault and its name.
+    """Yield the items and versions of a verified archive, each with its vault and the vault's name.
 
-    :raises ArchiveInvalid: the file has changed since it was verified, or something does not open.
+    :raises ArchiveInvalid: the file has changed since it was verified, or some content cannot be
+        opened.
     """
     file.seek(0)
     vault, name = None, ""

@@ -1,4 +1,4 @@
-"""Reads the archive of an account line by line: one record a line, none longer than its limit.
+"""Read an account's archive line by line: one record per line, each within a size limit.
 
 docs/vaultr-archive.schema.json describes the document as a whole.
 """
@@ -28,7 +28,7 @@ class RecordInvalid(IntegrityError):
 
 
 class ArchiveInvalid(VaultrError):
-    """The archive cannot be trusted, so nothing of it was used."""
+    """The archive cannot be trusted, so none of it was used."""
 
     exit_code = 1
     advice = "Nothing was imported or written. Use the unchanged file."
@@ -36,7 +36,7 @@ class ArchiveInvalid(VaultrError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record; ``end`` comes after the last entry of a vault, without a value."""
+    """One record; ``end`` follows the last entry of a vault and has no value."""
 
     kind: Kind
     value: Json = field(repr=False)
@@ -44,7 +44,7 @@ class Record:
 
 
 def is_archive(start: bytes) -> bool:
-    """Check whether a file that starts with these bytes is an archive, of whatever version."""
+    """Check whether a file that starts with these bytes is an archive, of any version."""
     return start.startswith(START)
 
 
@@ -66,7 +66,7 @@ class _Lines:
             mebibytes = RECORD_BYTES // 1024 // 1024
             raise self.invalid(f"is longer than {mebibytes} MiB")
         if not line.endswith(b"\n"):
-            # The last line of the document may lack its end.
+            # The last line of the document may have no line end.
             if line != b"]}":
                 raise ArchiveInvalid(
                     f"The archive ends in the middle (line {self.number}): it was cut off."
@@ -79,14 +79,14 @@ class _Lines:
         return ArchiveInvalid(f"Line {self.number} of the archive {what}.")
 
     def expect(self, *expected: bytes) -> bytes:
-        """Return the next line, which must be one of these."""
+        """Return the next line, which must be one of ``expected``."""
         line = self.next()
         if line not in expected:
             raise self.invalid("is of another kind than the format requires here")
         return line
 
     def parsed(self, data: bytes) -> Json:
-        """Parse a record in the current line."""
+        """Parse the record in the current line."""
         try:
             return read_object(data)
         except ValueError:
@@ -94,9 +94,9 @@ class _Lines:
 
 
 def records(file: BinaryIO) -> Iterator[Record]:
-    """Yield the records of an archive in their order.
+    """Yield the records of an archive in order.
 
-    :raises ArchiveInvalid: it is of another version, cut off, malformed, or too long.
+    :raises ArchiveInvalid: it has another version, or is truncated, malformed or too long.
     """
     lines = _Lines(file)
     if lines.next() != _FIRST:

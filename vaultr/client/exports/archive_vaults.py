@@ -1,4 +1,4 @@
-"""Checks one vault of an archive, record by record, against its log."""
+"""Check one vault of an archive, record by record, against its log."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class ArchivedVault:
     contents: Mapping[tuple[UUID, int], bytes] = field(repr=False)
 
     def name(self, vault: Json) -> str:
-        """Open the vault's name in its record."""
+        """Open the vault's name."""
         made, what = self.overview, f"the name of vault {self.vault_id}"
         bound = aad.vault_overview(self.vault_id, made.revision, made.generation)
         key = vk_of(self.keys, made.generation, self.vault_id)
@@ -43,7 +43,7 @@ class ArchivedVault:
 
 
 class VaultCheck:
-    """Takes the records of one vault in their order, and keeps hashes only."""
+    """Takes the records of one vault in order, and stores only hashes."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class VaultCheck:
         self._versions: dict[tuple[UUID, int], bytes] = {}
         self._confirmed: set[tuple[UUID, int]] = set()
         self._last: SignedEntry | None = None
-        # Before a rename, the overview is not in the log; the sum covers it at the end.
+        # Until a rename, the log does not contain the overview; the sum covers it at the end.
         first = VaultState(vault_id, 0, self._here.head, FIRST_GENERATION, overview, 0, {})
         self._replay = Replay(first)
 
@@ -73,7 +73,8 @@ class VaultCheck:
     def begin(cls, value: Json, keyring: VaultKeyring, profile: Profile) -> "VaultCheck":
         """Begin with the record of the vault itself.
 
-        :raises IntegrityError: keys are missing or do not open, or it is older than the profile.
+        :raises IntegrityError: keys are missing or cannot be opened, or the vault is older than the
+            profile.
         """
         fields = Fields(value, "vault", RecordInvalid)
         vault_id, generation = fields.uuid("id"), fields.count("generation", least=1)
@@ -94,7 +95,7 @@ class VaultCheck:
     def take(self, record: Record) -> None:
         """Take an item, a version or an entry.
 
-        :raises IntegrityError: it is malformed, doubled, or does not continue the log.
+        :raises IntegrityError: it is malformed, duplicated, or does not continue the log.
         """
         fields = Fields(record.value, record.kind, RecordInvalid)
         if record.kind == "item":
@@ -133,7 +134,7 @@ class VaultCheck:
     def finished(self) -> ArchivedVault:
         """Check the vault as a whole, after its last entry.
 
-        :raises IntegrityError: the items are not exactly those that the log vouches for.
+        :raises IntegrityError: the items are not exactly those of the log.
         """
         if self._here != self._claimed:
             raise ChainBroken(
@@ -157,7 +158,7 @@ class VaultCheck:
             check_vouch(self._last, total, self._keys, held=None)
         vault = ArchivedVault(self.vault_id, self._keys, self._overview, self._contents())
         if self._last is None:
-            vault.name(self._value)  # nothing vouches for it, so it must open
+            vault.name(self._value)  # the log does not cover it, so it must be possible to open it
         return vault
 
     def _contents(self) -> dict[tuple[UUID, int], bytes]:

@@ -1,4 +1,4 @@
-"""Writes items as the JSON that Bitwarden imports."""
+"""Write items as the JSON that Bitwarden imports."""
 
 import json
 from collections.abc import Mapping
@@ -74,7 +74,7 @@ _LOGIN: Final = frozenset({"username", "urls", "url_match", "password", "totp", 
 
 
 def document(contents: Contents) -> Document:
-    """Write the plain export; what Bitwarden has no place for becomes a custom field."""
+    """Write the plain export; values without a place in Bitwarden become custom fields."""
     folders: dict[str, str] = {}
     items = [_item(vault, item, folders) for vault, item in contents.items]
     whole = {
@@ -128,7 +128,7 @@ def _item(vault: str, item: Item, folders: dict[str, str]) -> dict[str, Any]:
 
 
 def _own_part(item: Item) -> tuple[dict[str, Any], frozenset[str]]:
-    """Return the object of the item's type, and the names of the values that it holds."""
+    """Return the object for the item's type, and the names of the values in it."""
     values = {**item.overview, **(item.detail or {})}
     if item.type == "login":
         return {"login": _login(item)}, _LOGIN

@@ -1,4 +1,4 @@
-"""Writes items as a CSV table that spreadsheets and other managers read."""
+"""Write items as a CSV table for spreadsheets and other managers."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ _HEADER: Final = (
     *("vault", "type", "title", "username", "password", "url", "totp", "notes"),
     *("folder", "tags", "favourite", "archived", "expires_on", "fields"),
 )
-# What a spreadsheet would compute. Source: OWASP, "CSV injection".
+# Values that a spreadsheet would compute. Source: OWASP, "CSV injection".
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _TAKEN: Final = frozenset(
     {"title", "username", "password", "urls", "totp", "notes", "folder", "tags"}
@@ -21,7 +21,7 @@ _TAKEN: Final = frozenset(
 
 
 def document(contents: Contents) -> Document:
-    """Write one row for each item; values without a column stand as lines in ``fields``."""
+    """Write one row for each item; values without a column become lines in ``fields``."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
     writer.writerow(_HEADER)

@@ -1,4 +1,4 @@
-"""The formats of whole vaults, for leaving: documents of all items, and what they cannot hold."""
+"""The formats for whole vaults: documents of all items, and what the formats cannot hold."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is exported: items with their details, by the vaults they are in."""
+    """What is exported: items with their details, by vault."""
 
     vaults: Sequence[tuple[str, str, Sequence[Item]]] = field(repr=False)  # id, name, items
 
@@ -29,7 +29,7 @@ class Contents:
 class Document:
     """A written export.
 
-    :ivar notices: what the user should know about the file, and is no error.
+    :ivar notices: messages for the user about the file that are not errors.
     """
 
     text: str = field(repr=False)
@@ -37,7 +37,7 @@ class Document:
 
 
 def json_value(contents: Contents, now: datetime) -> dict[str, Any]:
-    """Return Vaultr's own format as JSON values, which :mod:`vaultr.client.imports` reads again."""
+    """Return Vaultr's own format as JSON values, which :mod:`vaultr.client.imports` can read."""
     return {
         "vaultr_export": VERSION,
         "exported_at": _time(now),
@@ -71,9 +71,9 @@ FORMATS: Final = ("json", *_MODULES)
 
 
 def writer_of(form: str) -> Callable[[Contents], Document]:
-    """Return what writes a document in one of ``FORMATS`` but json; its module loads only now.
+    """Return the writer for one of ``FORMATS`` except json; load its module only now.
 
-    :raises NotExpressible: when called, where the format cannot hold an item.
+    :raises NotExpressible: raised by the writer if the format cannot hold an item.
     """
     module = import_module(f"vaultr.client.exports.{_MODULES[form]}")
     function: Callable[[Contents], Document] = module.document

@@ -1,4 +1,4 @@
-"""The formats of environment sets; values that a format cannot express are rejected."""
+"""The formats for environment sets. Values that a format cannot express are rejected."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from vaultr.client.exports import shell_quoting
 
 Variables = Mapping[str, str]
 
-# Source: bufio.MaxScanTokenSize, up to which docker and podman read a line of an --env-file.
+# Source: bufio.MaxScanTokenSize, the longest line of an --env-file for docker and podman.
 _DOCKER_LINE_BYTES: Final = 64 * 1024
 # Source: Kubernetes, MaxSecretSize, and the rule for the names of objects and of keys.
 _SECRET_BYTES: Final = 1024 * 1024
@@ -25,7 +25,7 @@ _NAMESPACE_CHARACTERS: Final = 63
 
 
 class NotExpressible(VaultrError):
-    """The format cannot express a value; the message names it and says why."""
+    """The format cannot express a value. The message names it and the reason."""
 
     exit_code = 1
 
@@ -34,7 +34,7 @@ class NotExpressible(VaultrError):
 class Place:
     """The name of a Kubernetes Secret.
 
-    :ivar namespace: None leaves the choice to `kubectl apply`.
+    :ivar namespace: None to let `kubectl apply` choose.
     """
 
     name: str | None = None
@@ -44,8 +44,8 @@ class Place:
 def dotenv(variables: Variables) -> str:
     """Write ``NAME=value`` lines that a shell reads unchanged when it sources them.
 
-    ``vaultr import`` reads them unchanged, too. Other readers of dotenv disagree about backslashes
-    and ``$``.
+    ``vaultr import`` reads them unchanged too. Other dotenv parsers disagree about backslashes and
+    ``$``.
     """
     return "".join(f"{name}={shell_quoting.dotenv(value)}\n" for name, value in variables.items())
 
@@ -58,12 +58,12 @@ def shell(variables: Variables) -> str:
 
 
 def as_json(variables: Variables) -> str:
-    """Write one JSON object of names and texts."""
+    """Write one JSON object of names and strings."""
     return json.dumps(dict(variables), ensure_ascii=False, indent=2) + "\n"
 
 
 def yaml(variables: Variables) -> str:
-    """Write one YAML mapping of names and texts, the same to readers of YAML 1.1 and 1.2."""
+    """Write one YAML mapping of names and strings, with the same meaning in YAML 1.1 and 1.2."""
     lines = (
         f"{shell_quoting.yaml_key(n)}: {shell_quoting.yaml(v)}\n" for n, v in variables.items()
     )
@@ -71,7 +71,7 @@ def yaml(variables: Variables) -> str:
 
 
 def docker(variables: Variables) -> str:
-    """Write the lines that ``docker run --env-file`` takes: unquoted, one for each value.
+    """Write lines for ``docker run --env-file``: unquoted, one for each value.
 
     :raises NotExpressible: a value has more than one line, or is too long for one.
     """
@@ -86,9 +86,9 @@ def docker(variables: Variables) -> str:
 
 
 def kubernetes(variables: Variables, place: Place) -> str:
-    """Write a Secret in YAML, its values in base64, for ``kubectl apply -f -``.
+    """Write a Secret in YAML, with values in base64, for ``kubectl apply -f -``.
 
-    :raises NotExpressible: a name that Kubernetes rejects, or more than a Secret holds.
+    :raises NotExpressible: Kubernetes rejects a name, or the values exceed the size of a Secret.
     """
     name = place.name or ""
     faults = [

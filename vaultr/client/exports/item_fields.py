@@ -1,4 +1,4 @@
-"""The values of an item that a foreign format has no place for, as named texts."""
+"""The values of an item that have no place in another format, as named texts."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -8,7 +8,7 @@ from vaultr.client.vaultr_client import Item
 
 
 class Named(NamedTuple):
-    """One value with its name; hidden where another manager should hide it."""
+    """One value with its name; hidden if other managers should hide it."""
 
     name: str
     value: str
@@ -22,7 +22,7 @@ def custom_fields(item: Item) -> Iterator[dict[str, Any]]:
 
 
 def remaining(item: Item, taken: Collection[str]) -> Iterator[Named]:
-    """Return all values but those whose names are in ``taken``, custom fields and source."""
+    """Return all values except custom fields, source, and the names in ``taken``."""
     for name, value in item.overview.items():
         if name not in taken and value not in (None, "", [], {}, False):
             yield Named(name, _text(value), hidden=False)
@@ -36,13 +36,13 @@ def remaining(item: Item, taken: Collection[str]) -> Iterator[Named]:
 
 
 def text_in(part: dict[str, Any] | None, name: str) -> str:
-    """Return a text of an overview or a detail; empty where it has none."""
+    """Return a string field of an overview or a detail; empty if it is missing."""
     value = (part or {}).get(name)
     return value if isinstance(value, str) else ""
 
 
 def texts_in(part: dict[str, Any] | None, name: str) -> list[str]:
-    """Return a list of texts of an overview or a detail."""
+    """Return a list of strings of an overview or a detail."""
     value = (part or {}).get(name)
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 

@@ -1,4 +1,4 @@
-"""Writes items as the XML that KeePass and KeePassXC import."""
+"""Write items as the XML that KeePass and KeePassXC import."""
 
 import base64
 import re
@@ -13,7 +13,7 @@ from vaultr.client.exports.formats import NotExpressible
 from vaultr.client.exports.item_fields import custom_fields, remaining, text_in, texts_in
 from vaultr.client.vaultr_client import Item
 
-# XML 1.0, production 2: what no document can contain.
+# XML 1.0, production 2: characters that no document can contain.
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _GROUPS: Final = UUID("7b0c9d36-0f3f-4e5e-9d3b-5d1f5a7f7c11")
 _TAKEN: Final = frozenset(
@@ -23,7 +23,7 @@ _PERIOD_SECONDS: Final = 30
 
 
 class _Group:
-    """One folder with what is in it."""
+    """One folder with its content."""
 
     def __init__(self, name: str, path: str) -> None:
         self.name = name
@@ -41,7 +41,8 @@ class _Group:
 def document(contents: Contents) -> Document:
     """Write the document; a vault and its folders become groups.
 
-    :raises NotExpressible: an item has a control character, which XML cannot hold; names it.
+    :raises NotExpressible: an item has a control character, which XML cannot express; the message
+        names the item.
     """
     top = _Group("Vaultr", "")
     for vault, item in contents.items:
@@ -96,7 +97,7 @@ def _strings(item: Item) -> Iterator[tuple[str, str, bool]]:
         extra.append((name, value, each.get("kind") == "hidden"))
     extra += list(remaining(item, _TAKEN))
     for name, value, hidden in extra:
-        # In KeePass a name is used once in an entry, and is not empty.
+        # In KeePass, names are unique within an entry, and not empty.
         single, number = name or "field", 2
         while single in used:
             single, number = f"{name or 'field'} {number}", number + 1
@@ -122,7 +123,7 @@ def _safe(text: str, item: Item | None) -> str:
             f"KeePass XML cannot express {where}: it has a control character."
             " Remove it, or export as json."
         )
-    # A reader of XML turns a bare carriage return into a newline.
+    # XML parsers convert a bare carriage return to a newline.
     return escape(text, {"\r": "&#13;"})
 
 

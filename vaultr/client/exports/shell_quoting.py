@@ -1,27 +1,27 @@
-"""Quotes one value so that a shell or a YAML parser reads it unchanged."""
+"""Quote one value so that a shell or a YAML parser reads it unchanged."""
 
 import re
 from typing import Final
 
-# What no shell and no reader of dotenv takes for anything but itself.
+# Characters that have no special meaning in any shell or dotenv parser.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:@%+,-]+", re.ASCII)
-# What needs an escape between double quotes of a shell: POSIX.1-2024 XCU 2.2.3.
+# Characters that need an escape between double quotes in a shell: POSIX.1-2024 XCU 2.2.3.
 _SPECIAL: Final = re.compile(r'[$`"\\]')
-# YAML 1.2, production 1 (c-printable), less what JSON escapes anyway, less line ends of YAML 1.1.
+# YAML 1.2, production 1 (c-printable), except what JSON escapes anyway and line ends of YAML 1.1.
 _UNPRINTABLE: Final = re.compile(
     r'["\\\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]'
 )
-# Plain, YAML 1.1 takes these for a truth value or for nothing.
+# Unquoted, YAML 1.1 reads these as a boolean or null.
 _YAML_WORDS: Final = frozenset({"y", "n", "yes", "no", "true", "false", "on", "off", "null"})
 _SHORT: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 
 
 def dotenv(value: str) -> str:
-    """Quote for a dotenv file, in the form that most readers agree on.
+    """Quote for a dotenv file, in the form that most parsers agree on.
 
-    Single quotes keep everything as it is. A value with a single quote gets double quotes where
-    nothing in it needs an escape; otherwise it is quoted as for sh, which other readers reject
-    rather than misread.
+    Single quotes keep everything unchanged. A value with a single quote gets double quotes if it
+    needs no escapes. Otherwise it is quoted as for sh, which other parsers reject instead of
+    misreading it.
     """
     if _PLAIN.fullmatch(value):
         return value
@@ -31,7 +31,7 @@ def dotenv(value: str) -> str:
 
 
 def shell(value: str) -> str:
-    """Quote for a shell: between single quotes, a single quote as ``'\\''``."""
+    """Quote for a shell: single quotes around the value, ``'\''`` for a single quote in it."""
     if _PLAIN.fullmatch(value):
         return value
     return "'" + value.replace("'", "'\\''") + "'"

@@ -29,7 +29,7 @@ READY: Final = "vaultr_gateway_ready"
 DATA_AGE: Final = "vaultr_gateway_data_age_seconds"
 TOKEN_EXPIRES: Final = "vaultr_gateway_token_expires_days"  # nosec B105 - the name of a metric
 RESPONSES: Final = "vaultr_gateway_responses_total"
-# The kind and the meaning of each metric.
+# Type and help text of each metric.
 METRICS: Final = {
     READY: ("gauge", "Whether the data may be served: 1 or 0"),
     DATA_AGE: ("gauge", "Time since the last verified sync"),
@@ -61,7 +61,7 @@ class Rejected(Exception):
 
 
 class Gateway:
-    """Answers requests from the copies of a machine; it never logs a request."""
+    """Answers requests from the copies of a machine, and never logs a request."""
 
     def __init__(self, source: Source, callers: Callers) -> None:
         self._source = source
@@ -90,7 +90,7 @@ class Gateway:
         try:
             if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
                 raise Rejected(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are allowed")
-            # The raw path: a / in a name is %2F, which PATH_INFO does not show.
+            # The raw path, because PATH_INFO decodes %2F, a / in a name.
             sent = environ.get("REQUEST_URI") or environ["PATH_INFO"]
             path = sent.partition("?")[0]
             if path in _PROBES:
@@ -115,7 +115,7 @@ class Gateway:
             reference, is_bare = _wanted(path, query)
         except UsageError as error:
             raise Rejected(HTTPStatus.BAD_REQUEST, str(error)) from None
-        # Before the item is looked for: a caller learns nothing about what it may not read.
+        # Before the item is searched: a caller learns nothing about items that it may not read.
         if not caller.may_read(reference):
             raise Rejected(HTTPStatus.FORBIDDEN, "this caller may not read this reference")
         try:
@@ -127,7 +127,8 @@ class Gateway:
         except ItemNotFound:
             raise Rejected(HTTPStatus.NOT_FOUND, "the item no longer exists") from None
         except VaultNotFound:
-            # Its owner may have taken the vault away; that does not mean that the item is gone.
+            # The owner may have removed access to the vault; that does not mean that the item is
+            # gone.
             raise self._in_doubt("this machine has no access to such a vault") from None
         except Ambiguous:
             raise Rejected(HTTPStatus.CONFLICT, "several items match: name one by its id") from None
@@ -206,7 +207,7 @@ def _wanted(path: str, query: str) -> tuple[Reference, bool]:
         if len(keys) != 1 or len(properties) > 1 or given.keys() - {"key", "property"}:
             raise UsageError(_SECRET_USE)
         item = Reference.parse(SCHEME + keys[0], whole=True)
-        # External Secrets Operator sends an empty property where none is set.
+        # External Secrets Operator sends an empty property if none is set.
         name = properties[0] if properties and properties[0] else None
         return Reference(item.vault, item.item, name), False
     if not path.startswith("/v1/") or query:

@@ -1,6 +1,6 @@
-"""Who may ask the gateway for what: names, hashed tokens, and the references of each caller.
+"""The gateway's callers: names, hashed tokens, and the references that each may read.
 
-The file has no secret: a token of 32 random bytes cannot be guessed from its hash.
+The file contains no secrets: a token of 32 random bytes cannot be guessed from its hash.
 """
 
 import functools
@@ -42,16 +42,16 @@ class Caller:
     allow: tuple[str, ...]
 
     def may_read(self, reference: Reference) -> bool:
-        """Check whether one of the patterns covers a reference, part by part.
+        """Check whether a pattern of the caller covers a reference, part by part.
 
-        A pattern without a field, or with ``*`` as its last part, covers all that is below. A
-        whole item needs a pattern that covers all its fields.
+        A pattern without a field, or with ``*`` as its last part, covers everything below. To read
+        a whole item, a pattern must cover all its fields.
         """
         wanted = (reference.vault, reference.item, reference.field)
         return any(_covers(_pattern(each), wanted) for each in self.allow)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the file has it."""
+        """Return it in the form of the file."""
         return {"name": self.name, "token_sha256": self.token_sha256, "allow": [*self.allow]}
 
 
@@ -64,7 +64,7 @@ def _covers(pattern: Sequence[str], wanted: Sequence[str | None]) -> bool:
     return True
 
 
-@functools.cache  # every request asks for the same few
+@functools.cache  # every request uses the same few
 def _pattern(text: str) -> tuple[str, ...]:
     """Return the parts of a pattern such as ``vaultr://prod/*``.
 
@@ -81,7 +81,7 @@ def _pattern(text: str) -> tuple[str, ...]:
 
 
 class Callers:
-    """The callers in a file, which is read again when it changes."""
+    """The callers in a file, which is read again after each change."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -105,7 +105,7 @@ class Callers:
     def find(self, token: str) -> Caller | None:
         """Return the caller with this token; None if no caller has it."""
         found, match = hash_of(token), None
-        for each in self.listed():  # all of them, so that the time tells nothing
+        for each in self.listed():  # compare with all of them, so that the time reveals nothing
             if hmac.compare_digest(each.token_sha256, found):
                 match = each
         return match
@@ -144,12 +144,12 @@ def _allowed(fields: Fields) -> tuple[str, ...]:
 
 
 def hash_of(token: str) -> str:
-    """Return the hash of a token as the file has it."""
+    """Return the hash of a token, as stored in the file."""
     return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 def add_caller(path: Path, name: str, allow: Sequence[str]) -> str:
-    """Add a caller to the file, which is created if it does not exist; replace one of this name.
+    """Add a caller to the file, or replace the one of this name; create the file if necessary.
 
     :return: the caller's token, which is not stored anywhere.
     :raises UsageError: the name or a reference is invalid; nothing was written.

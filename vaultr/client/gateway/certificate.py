@@ -10,7 +10,7 @@ from vaultr.client.errors import VaultrError
 class Certificate:
     """A certificate and its private key in two PEM files.
 
-    :raises VaultrError: the files cannot be read, or the key does not fit the certificate.
+    :raises VaultrError: the files cannot be read, or the key does not match the certificate.
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
@@ -21,7 +21,7 @@ class Certificate:
     def renew(self, use: Callable[[ssl.SSLContext], None]) -> bool:
         """Call ``use`` with a new context if the files have changed; return whether they have.
 
-        Connections that are open keep the earlier certificate.
+        Open connections keep the previous certificate.
 
         :raises VaultrError: the new files cannot be used. The next call reads them again.
         """

@@ -1,4 +1,4 @@
-"""Runs the gateway: a WSGI server with TLS, and a thread that keeps the copies up to date."""
+"""Run the gateway: a WSGI server with TLS, and a thread that keeps the copies up to date."""
 
 import contextlib
 import ipaddress
@@ -23,7 +23,7 @@ _THREADS: Final = 8
 _IDLE_SECONDS: Final = 10
 _HEADER_BYTES: Final = 16 * 1024
 _NO_BODY_BYTES: Final = 1024
-# How often a poll also asks which vaults the machine may open, and when it expires.
+# How often to check also which vaults the machine may open, and when it expires.
 _LIST_EVERY: Final = 20
 
 
@@ -31,7 +31,8 @@ _LIST_EVERY: Final = 20
 class Listen:
     """Where the gateway listens, and its certificate; None for plain HTTP.
 
-    :raises UsageError: plain HTTP anywhere but on loopback, or half a certificate.
+    :raises UsageError: plain HTTP on an address other than loopback, or only one of certificate and
+        key.
     """
 
     host: str
@@ -52,7 +53,7 @@ class Listen:
     def parse(cls, text: str, certificate: Path | None, key: Path | None) -> "Listen":
         """Return the address in ``HOST:PORT``.
 
-        :raises UsageError: it is not an address and a port, or see the class.
+        :raises UsageError: it is not an address and a port; or see the class.
         """
         host, colon, port = text.rpartition(":")
         if not colon or not host or not port.isdecimal() or int(port) >= 1 << 16:
@@ -61,7 +62,7 @@ class Listen:
 
 
 def is_loopback(host: str) -> bool:
-    """Check whether only programs on this computer reach an address."""
+    """Check whether only programs on this computer can reach an address."""
     if host == "localhost":
         return True
     try:
@@ -80,8 +81,8 @@ def serve(
 ) -> None:
     """Serve until the process gets SIGTERM or SIGINT.
 
-    :param every_seconds: how often the server is asked for what is new.
-    :param started: called when the address is in use by this process.
+    :param every_seconds: how often to fetch changes from the server.
+    :param started: called when this process listens on the address.
     :raises VaultrError: the address cannot be used, or the certificate cannot be read.
     """
     certificate = None

@@ -1,6 +1,6 @@
-"""The items that the gateway serves: sealed copies that it keeps up to date with a machine's token.
+"""The items that the gateway serves, from sealed copies that it keeps up to date.
 
-A plaintext lives no longer than the response that it is read for.
+Plaintext is kept in memory only until the response is sent.
 """
 
 import threading
@@ -27,7 +27,7 @@ from vaultr.client.vaults.machine_vaults import MachineKeyring
 from vaultr.client.vaults.name_matching import as_id
 from vaultr.client.vaults.reader import Item, Reader
 
-# A sync that began this shortly before a request, or later, proves that an item is gone.
+# If a sync began at most this long before a request, it proves that an item is gone.
 _JUST_NOW_SECONDS: Final = 1.0
 _AWAY: Final = (ServerUnreachable, Unavailable, RateLimited)
 
@@ -36,12 +36,12 @@ T = TypeVar("T")
 
 
 class InDoubt(VaultrError):
-    """The data is too old, or the server does not confirm it."""
+    """The data is too old, or not confirmed by the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class _LastSync:
-    """The last verified sync: when it began and ended; ``problem`` is why nothing may be served."""
+    """The last verified sync: its start and end; ``problem`` says why nothing may be served."""
 
     began: float | None = None
     at: float | None = None
@@ -51,7 +51,7 @@ class _LastSync:
 class Source:
     """Reads items from the copies of one machine.
 
-    :param max_age_seconds: how old the copies may be.
+    :param max_age_seconds: maximum age of the copies.
     :param notify: called with a message when the state of the copies changes.
     """
 
@@ -73,7 +73,7 @@ class Source:
         self._tried: float | None = None
         opened = session.require_unlocked()
         self._vaults = opened.vaults
-        # Not the keyring of the syncs, which run at the same time in another thread.
+        # Not the keyring of the syncs, which run in another thread.
         keyring = MachineKeyring(session.token)
         self._reader: Reader = self._vaults.reader_with(keyring)
         self._titles = TitleIndex(self._reader)
@@ -90,15 +90,15 @@ class Source:
         return self._vaults.expires_at
 
     def sync(self, *, list_again: bool = False) -> None:
-        """Bring the copies up to date, and note the time, or why they may not be served.
+        """Update the copies, and store the time, or why they may not be served.
 
-        While the server is away, the copies may be served until they are too old.
+        While the server is unreachable, the copies may be served until they are too old.
         """
         with self._syncing:
             self._sync(list_again=list_again)
 
     def _sync_since(self, asked: float) -> None:
-        """Bring the copies up to date, unless another thread tried to since ``asked``."""
+        """Update the copies, unless another thread has tried to since ``asked``."""
         with self._syncing:
             if self._tried is None or self._tried < asked:
                 self._sync(list_again=False)
@@ -113,7 +113,7 @@ class Source:
                 self._is_away = True
                 self.notify(f"The server is unreachable: {error}")
             return
-        except (VaultrError, OSError) as error:  # such as a full disk below the copies
+        except (VaultrError, OSError) as error:  # such as a full disk
             self._last = _LastSync(last.began, last.at, str(error) or type(error).__name__)
             if self._last.problem != last.problem:
                 self.notify(f"Nothing is served until a sync succeeds: {error}")
@@ -155,7 +155,7 @@ class Source:
         try:
             return read()
         except (ItemNotFound, SealBroken):
-            # It may be newer than the copies, or a sync may have replaced them just now.
+            # It may be newer than the copies, or a sync may have just replaced them.
             if not self._is_confirmed(asked):
                 self._sync_since(asked)
         self.check()
@@ -164,7 +164,7 @@ class Source:
         return read()
 
     def _is_confirmed(self, asked: float) -> bool:
-        """Check whether a verified sync shows what the server has at the time of a request."""
+        """Check whether a verified sync shows the server's state at the time of a request."""
         began = self._last.began
         return began is not None and began >= asked - _JUST_NOW_SECONDS
 
@@ -178,7 +178,7 @@ class Source:
 
 
 def values_of(item: Item) -> dict[str, str]:
-    """Return the values of an item by the names that ``show --field`` accepts."""
+    """Return the values of an item, by the names that ``show --field`` accepts."""
     detail = item.detail or {}
     variables = detail.get("variables")
     if item.type == "env_set" and isinstance(variables, dict):

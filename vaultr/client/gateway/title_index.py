@@ -1,4 +1,4 @@
-"""Finds items by title without opening all of a vault; it stores keyed hashes, and no title."""
+"""Find items by title without opening all items of a vault; stores keyed hashes, no titles."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _KEY_BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class _Titles:
-    """The active items of a vault at one place of its log, by the hash of their titles."""
+    """The active items of a vault at one waypoint, by the hash of their titles."""
 
     at: Waypoint
     items: Mapping[bytes, Sequence[UUID]]
@@ -26,7 +26,7 @@ class _Titles:
 class TitleIndex:
     """Remembers which items have which title, until the vault changes.
 
-    The key of the hashes is random and stays in this process. Threads may share an index.
+    The key of the hashes is random and never leaves this process. Threads can share an index.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -35,7 +35,7 @@ class TitleIndex:
         self._vaults: dict[UUID, _Titles] = {}
 
     def find(self, vault: CachedVault, title: str) -> list[Item]:
-        """Return the active items that a title means: those with it, or else in other case."""
+        """Return the active items with a title; if there are none, those that differ in case."""
         known = self._vaults.get(vault.id)
         if known is None or known.at != vault.waypoint:
             known = self._vaults[vault.id] = self._titles(vault)

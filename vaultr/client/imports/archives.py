@@ -1,4 +1,4 @@
-"""Reads zip archives that may be hostile: bounded in size, ratio and number of members."""
+"""Read zip archives that may be hostile: limits for size, ratio and number of members."""
 
 import io
 import zlib
@@ -8,7 +8,7 @@ from vaultr.client.imports.problems import reject
 
 UNPACKED_BYTES: Final = 256 * 1024 * 1024
 _RATIO_MOST: Final = 100
-# Below this size any ratio is harmless: a short text of one letter packs a thousandfold.
+# Below this size any ratio is harmless: repetitive text can be compressed a thousandfold.
 _SMALL_BYTES: Final = 1024 * 1024
 _MEMBERS_MOST: Final = 100_000
 _ENCRYPTED: Final = 1
@@ -21,11 +21,12 @@ _BOMB: Final = (
 class Archive:
     """An open zip archive whose names have been checked.
 
-    :raises ImportProblems: it is cut off, or has a name twice, or a name that leaves its folder.
+    :raises ImportProblems: it is truncated, or has a duplicate name, or a name that leads out of
+        its folder.
     """
 
     def __init__(self, data: bytes) -> None:
-        # zipfile brings the compressors along, which most formats do not need.
+        # zipfile imports the compressors, which most formats do not need.
         import zipfile  # noqa: PLC0415 - heavy, see above
 
         self._size = len(data)
@@ -46,9 +47,9 @@ class Archive:
             reject("This zip archive has a file with an absolute path or with '..' in it.")
 
     def read(self, name: str) -> bytes:
-        """Unpack one member, up to the bounds.
+        """Unpack one member, within the limits.
 
-        :raises ImportProblems: it is damaged, encrypted, or unpacks to too much.
+        :raises ImportProblems: it is damaged, encrypted, or too large when unpacked.
         """
         info = self._zip.getinfo(name)
         if info.flag_bits & _ENCRYPTED:
@@ -69,10 +70,10 @@ class Archive:
 
 
 def gunzip(data: bytes) -> bytes:
-    """Unpack gzip data, up to the same bounds.
+    """Unpack gzip data, within the same limits.
 
     :raises ValueError: it is damaged.
-    :raises ImportProblems: it unpacks to too much.
+    :raises ImportProblems: it is too large when unpacked.
     """
     most = min(UNPACKED_BYTES, max(_SMALL_BYTES, _RATIO_MOST * len(data)))
     unpacker = zlib.decompressobj(wbits=31)

@@ -1,4 +1,4 @@
-"""Reads Bitwarden's JSON and zip exports, plain or protected by a password, as drafts."""
+"""Read Bitwarden's JSON and zip exports, plain or password-protected, as drafts."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -30,10 +30,10 @@ _HOLLOW: Final = (
 
 
 def read_file(file: ImportFile) -> Reading:
-    """Read a whole export, or nothing of it.
+    """Read a whole export, or fail without reading any of it.
 
-    :raises ImportProblems: with every entry that is wrong; or with what is wrong with the file as a
-        whole: another format, cut off, a wrong password, no entries.
+    :raises ImportProblems: lists every invalid entry, or the problem of the file as a whole:
+        another format, truncated, a wrong password, no entries.
     """
     check_whole(file.data)
     names: list[str] = []
@@ -81,7 +81,7 @@ def _opened(document: dict[str, Any], ask_password: AskPassword) -> dict[str, An
         items = document.get("items")
         hollow = isinstance(items, list) and bool(items) and not any(map(_has_name, items))
         reject(_RESTRICTED + (_HOLLOW if hollow else ""))
-    # cryptography and argon2 take long to import, and few files need them.
+    # cryptography and argon2 are slow to import, and few files need them.
     from vaultr.client.imports import bitwarden_encrypted  # noqa: PLC0415 - heavy, see above
 
     plain = json_object(bitwarden_encrypted.open_document(document, ask_password), _AGAIN)
@@ -95,7 +95,7 @@ def _has_name(item: object) -> bool:
 
 
 def _names(folders: object, kind: str, problems: list[Problem]) -> dict[str, str]:
-    """Return the names of folders, or of an organisation's collections, by their ids."""
+    """Return the names of folders, or of an organisation's collections, by id."""
     names: dict[str, str] = {}
     for number, each in enumerate(folders if isinstance(folders, list) else [], start=1):
         members = Members(each, "")

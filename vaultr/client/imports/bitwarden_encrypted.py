@@ -1,4 +1,4 @@
-"""Opens the password-protected form of a Bitwarden export."""
+"""Open password-protected Bitwarden exports."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ from vaultr.client.crypto import primitives
 from vaultr.client.imports.problems import reject
 from vaultr.protocol.kdf import ALGORITHM, Kdf
 
-# The file names its own cost, and a hostile one may ask for years or terabytes.
+# The file sets its own KDF cost, and a hostile file could require years or terabytes.
 _ITERATIONS: Final = (5_000, 2_000_000)
 _MEMORY_MIB: Final = (16, 1_024)
 _PASSES: Final = (1, 16)
@@ -32,8 +32,8 @@ class _NotAuthentic(Exception):
 def open_document(document: dict[str, Any], ask_password: Callable[[], str]) -> bytes:
     """Return the plain export that ``document`` protects.
 
-    :param ask_password: called once, after the parameters were found to be within bounds.
-    :raises ImportProblems: a part is missing, a cost out of bounds, or the password wrong.
+    :param ask_password: called once, after the parameters passed their check.
+    :raises ImportProblems: a part is missing, a cost is out of bounds, or the password is wrong.
     """
     salt = document.get("salt")
     if not isinstance(salt, str) or not salt.isascii() or not salt:

@@ -1,4 +1,4 @@
-"""Turns an entry of a Bitwarden export into a draft; what has no field here is kept as source."""
+"""Convert an entry of a Bitwarden export to a draft; values without a field are kept as source."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -8,7 +8,7 @@ from vaultr.client.imports.json_members import Members
 from vaultr.client.imports.reading import LeftOut, Report
 from vaultr.client.items.schemas import Draft, Part
 
-# Numbers and names of members: what version 2026.9.0 of Bitwarden's command line writes.
+# Numbers and member names as written by version 2026.9.0 of Bitwarden's command line.
 _TYPES: Final = {
     1: ("login", "login"),
     2: ("secure note", "note"),
@@ -60,7 +60,7 @@ _PASSKEY: Final = {
     "discoverable": "discoverable",
     "creationDate": "created_at",
 }
-# How Bitwarden calls what we call otherwise, for the report.
+# Bitwarden's names for fields that have other names here, for the report.
 _THEIRS: Final = {
     **{ours: theirs for part in (_CARD, _IDENTITY) for theirs, ours in part.items()},
     "title": "name",
@@ -80,9 +80,9 @@ _LOST: Final = "[object Object]"
 
 
 def read_entry(entry: Members, folders: Mapping[str, str], report: Report) -> Draft | None:
-    """Read one entry; with anything in ``entry.faults`` afterwards the draft must not be used.
+    """Read one entry. If ``entry.faults`` is not empty afterwards, do not use the draft.
 
-    An entry of a type that this version does not know becomes a note with its values as fields.
+    An entry of an unknown type becomes a note with its values as fields.
 
     :param folders: names of folders and collections by id.
     """
@@ -123,7 +123,7 @@ def _report(report: Report, kind: str, draft: Draft, left_out: list[str]) -> Non
 
 
 def _keep_unknown(entry: Members, detail: Part) -> None:
-    """Keep the texts of the entry's own object as custom fields; any of them may be secret."""
+    """Keep the texts in the entry's own object as custom fields; any of them may be secret."""
     fields = [
         {"name": name, "kind": "hidden", "value": value}
         for own in entry.take_objects()
@@ -190,7 +190,7 @@ _READERS: Final = {"card": _card, "identity": _identity, "ssh_key": _ssh_key}
 
 
 def _passkey(credential: Members) -> dict[str, Any] | None:
-    """Return a passkey; None for one that lacks what a login with it needs."""
+    """Return a passkey; None if it lacks what a login needs."""
     passkey: dict[str, Any] = {}
     for theirs, ours in _PASSKEY.items():
         value = credential.text_or_flag(theirs)
@@ -237,5 +237,5 @@ def _source(entry: Members, more: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set(part: Part, **values: Any) -> None:
-    """Store the values that are not empty, in this order."""
+    """Store the non-empty values, in this order."""
     part.update({name: value for name, value in values.items() if value})

@@ -1,4 +1,4 @@
-"""Reads the CSV files of other managers and browsers, and any other by a map of its columns."""
+"""Read CSV files of other managers and browsers, and any other CSV by a map of its columns."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ _BITWARDEN: Final = (
     "This is a Bitwarden CSV file, which lacks cards, identities, keys and password history."
     " Export again as JSON (Tools, Export vault, file format .json) and import that file."
 )
-# Our fields that --map can fill, and where each goes.
+# Our fields that --map can fill, and where each is stored.
 PLACES: Final[Mapping[str, str]] = {
     "title": "overview.title",
     "username": "overview.username",
@@ -34,14 +34,14 @@ PLACES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """A CSV file: its header, and its rows with the line in which each begins."""
+    """A CSV file: its header, and its rows with the line where each begins."""
 
     header: list[str]
     rows: Callable[[], Iterator[tuple[int, list[str]]]]
 
 
 def recognise(text: str) -> str | None:
-    """Return the name of the format whose header the file has; None if it has no known one."""
+    """Return the format that the file's header belongs to; None if it is unknown."""
     header = _parsed(text, strict=False).header
     names = [name.strip().lower() for name in header]
     if names[:4] == ["folder", "favorite", "type", "name"] or names[:1] == ["collections"]:
@@ -50,9 +50,9 @@ def recognise(text: str) -> str | None:
 
 
 def read_file(file: ImportFile) -> Reading:
-    """Read a CSV file: by the map of its columns where one was given, else by its header.
+    """Read a CSV file by the map of its columns, or else by its header.
 
-    :raises ImportProblems: with every line that is wrong.
+    :raises ImportProblems: lists every invalid line.
     """
     text = text_of(file.data)
     parsed = _parsed(text, strict=True)
@@ -96,7 +96,7 @@ def _parsed(text: str, *, strict: bool) -> _Parsed:
     delimiter = max(_DELIMITERS, key=first.count)
 
     def rows() -> Iterator[tuple[int, list[str]]]:
-        # The reader's own field limit of 128 KiB holds: no item takes more.
+        # The reader's own field limit of 128 KiB is enough: no item accepts more.
         source = io.StringIO(text, newline="")
         reader = csv.reader(source, delimiter=delimiter, strict=strict)
         line = 1
@@ -131,7 +131,7 @@ def _check_header(header: Sequence[str]) -> None:
 
 
 def _mapped(header: Sequence[str], columns: Mapping[str, str]) -> Table:
-    """Return a table that reads the columns as the user named them; the rest become fields."""
+    """Return a table that reads the columns as mapped by the user; other columns become fields."""
     names = {name.strip().lower(): name.strip() for name in header}
     missing = [column for column in columns.values() if column.strip().lower() not in names]
     if missing:

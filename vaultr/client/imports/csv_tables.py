@@ -1,4 +1,4 @@
-"""The CSV tables of other managers: their columns, and what becomes of each row."""
+"""The CSV tables of other managers: their columns, and how each row is read."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -38,7 +38,7 @@ _PSONO: Final = {
 
 
 class Row:
-    """One row; values are taken column by column, and what is left becomes custom fields."""
+    """One row. Values are taken column by column, and the rest becomes custom fields."""
 
     def __init__(self, cells: dict[str, str]) -> None:
         self._cells = cells
@@ -53,7 +53,7 @@ class Row:
         self._taken.add(column)
 
     def any(self, columns: Iterable[str]) -> bool:
-        """Return whether one of the columns has a value; none of them is taken."""
+        """Return whether one of the columns has a value, without taking any."""
         return any(self._cells.get(column) for column in columns)
 
     def entry(self, report: Report, kind: str, type: str) -> Entry:
@@ -61,7 +61,7 @@ class Row:
         return Entry(report, kind, type)
 
     def put(self, entry: Entry, column: str, place: str) -> None:
-        """Store one column where it belongs."""
+        """Store one column in its place."""
         value = self[column]
         if place == "urls":
             entry.url(column, value)
@@ -77,12 +77,12 @@ class Row:
             entry.put(column, place, value)
 
     def put_all(self, entry: Entry, places: Mapping[str, str]) -> None:
-        """Store several columns, each where it belongs."""
+        """Store several columns in their places."""
         for column, place in places.items():
             self.put(entry, column, place)
 
     def finished(self, entry: Entry, manager: str, names: Mapping[str, str] | None = None) -> Draft:
-        """Return the draft; columns that were not taken become custom fields."""
+        """Return the draft; the remaining columns become custom fields."""
         for column, value in self._cells.items():
             if column not in self._taken:
                 entry.field((names or {}).get(column, column), value)
@@ -101,7 +101,7 @@ class Table:
     exact: bool = False
 
     def fits(self, names: Iterable[str]) -> bool:
-        """Return whether a header, in lower case, is of this table."""
+        """Return whether a header, in lower case, belongs to this table."""
         header = frozenset(names)
         return header == self.columns if self.exact else self.columns <= header
 
@@ -132,7 +132,7 @@ def _lastpass(row: Row, report: Report) -> Draft:
 
 
 def _lastpass_note(entry: Entry, extra: str) -> None:
-    """Read the ``Name:value`` lines of a typed note; its own notes come last, over lines."""
+    """Read the ``Name:value`` lines of a typed note; its own notes come last."""
     lines = extra.splitlines()[1:]
     for number, line in enumerate(lines):
         name, colon, value = line.partition(":")
@@ -174,13 +174,13 @@ def _safari(row: Row, report: Report) -> Draft:
 def _keepassxc_as(manager: str) -> Callable[[Row, Report], Draft]:
     def read(row: Row, report: Report) -> Draft:
         entry = row.entry(report, "entry", "login")
-        # KeePassXC puts the name of the root group in front of every path.
+        # KeePassXC prepends the name of the root group to every path.
         group = row["group"]
         folder = group.partition("/")[2]
         entry.put("group", "overview.folder", folder or ("" if group == "Root" else group))
         row.put_all(entry, {"title": "overview.title", **_LOGIN, "notes": "notes"})
         row.put(entry, "totp", "detail.totp")
-        row.skip("icon")  # the number of a picture
+        row.skip("icon")  # the number of an icon
         entry.source["created_at"] = row["created"]
         entry.source["updated_at"] = row["last modified"]
         return row.finished(entry, manager)

@@ -1,4 +1,4 @@
-"""Reads a dotenv file as one environment set, and rejects lines that are ambiguous."""
+"""Read a dotenv file as one environment set, and reject ambiguous lines."""
 
 import re
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ _SINGLE: Final = re.compile(r"'([^']*)'")
 _DOUBLE: Final = re.compile(r'"((?:[^"\\]|\\[\s\S])*)"')
 _WORD: Final = re.compile(r"(?:\\[\s\S]|[^\s'\"\\])+")
 _ESCAPE: Final = re.compile(r"\\([\s\S])")
-# Of all other characters the backslash stays, as in sh. A newline after one joins two lines.
+# Before any other character the backslash stays, as in sh. Before a newline it joins two lines.
 _MEANINGS: Final = dict(zip('nrt\\"$`\n', ["\n", "\r", "\t", "\\", '"', "$", "`", ""], strict=True))
 
 
 class _Odd(Exception):
-    """A line cannot be read; the message says why, and has no value of the line."""
+    """A line cannot be parsed; the message says why, without values."""
 
 
 class _Unclosed(_Odd):
@@ -36,7 +36,7 @@ def read(data: bytes, *, title: str) -> list[Draft]:
     contain a dollar sign. In double quotes ``\\n``, ``\\r`` and ``\\t`` are control characters, as
     in other readers of dotenv. Quoted values may span lines.
 
-    :raises ImportProblems: with every line that is wrong, such as a name that was set already.
+    :raises ImportProblems: lists every invalid line, such as one that sets a name again.
     """
     text = text_of(data)
     if text.count("\r\n") == text.count("\n"):
@@ -64,7 +64,7 @@ def read(data: bytes, *, title: str) -> list[Draft]:
 
 
 def read_file(file: ImportFile) -> Reading:
-    """Read a dotenv file as one environment set with the title of the file."""
+    """Read a dotenv file as one environment set with the file's title."""
     drafts, report = read(file.data, title=file.title), Report()
     report.kinds["dotenv file", "env_set"] += 1
     count = len(drafts[0].detail["variables"])
@@ -82,7 +82,7 @@ def _draft(title: str, variables: dict[str, str]) -> Draft:
 
 
 def _assignments(text: str) -> Iterator[tuple[int, tuple[str, str] | _Odd]]:
-    """Yield the assignments of the file; an error stands for a line that cannot be read."""
+    """Yield the assignments of the file, or an error for a line that cannot be parsed."""
     position, line = 0, 1
     while position < len(text):
         begin = position
@@ -120,7 +120,7 @@ def _unquoted(text: str, position: int) -> tuple[str, int]:
 
 
 def _quoted(text: str, position: int, name: str) -> tuple[str, int]:
-    """Read adjacent pieces as one value, as sh joins ``'it'\\''s'``."""
+    """Read adjacent parts as one value; sh joins ``'it'\''s'`` in the same way."""
     value = ""
     while position < len(text) and text[position] not in " \t\r\n":
         pattern = {"'": _SINGLE, '"': _DOUBLE}.get(text[position], _WORD)

@@ -1,4 +1,4 @@
-"""Builds one draft from the values of a foreign entry, and reports where each value went."""
+"""Build one draft from the values of a foreign entry, and report where each value is stored."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from vaultr.client.imports.reading import LeftOut, Report
 from vaultr.client.items.schemas import Draft, Part
 
-# Where the password of a login goes.
+# The place of a login's password.
 LOGIN_KEY: Final = "detail.password"
 CUSTOM: Final = "custom field"
 NOT_STORED: Final = "attachments are not stored"
@@ -17,7 +17,7 @@ _OFFSET: Final = len("+00:00")
 
 
 class Entry:
-    """One entry of another manager's file, on its way to a draft.
+    """One entry of another manager's file while it is converted to a draft.
 
     Empty values are ignored. A second value for one place becomes a custom field, so that no
     value is lost.
@@ -50,7 +50,7 @@ class Entry:
         self._moved.append((theirs, name))
 
     def note(self, theirs: str, text: str | None) -> None:
-        """Add a text to the notes, below what is there already."""
+        """Append a text to the notes."""
         if text:
             before = self.detail.get("notes")
             self.detail["notes"] = f"{before}\n{text}" if before else text
@@ -79,19 +79,19 @@ class Entry:
         self._moved.append((CUSTOM, "fields"))
 
     def past(self, password: str | None, until: str | None) -> None:
-        """Add an earlier password."""
+        """Add a previous password."""
         if password:
             used = {"used_until": until} if until else {}
             self.detail.setdefault("history", []).append({"password": password, **used})
             self._moved.append(("password history", "history"))
 
     def attachment(self, name: str) -> None:
-        """Report an attachment; its name is kept in the item, its content is not."""
+        """Report an attachment; the item keeps its name, but not its content."""
         self.source.setdefault("attachments", []).append(name)
         self.leave_out(f"attachment {name}", NOT_STORED)
 
     def leave_out(self, what: str, reason: str) -> None:
-        """Report something of this entry that is not imported."""
+        """Report a part of this entry that is not imported."""
         self._left_out.append((what, reason))
 
     def drop(self, reason: str) -> None:
@@ -99,9 +99,9 @@ class Entry:
         self._report.left_out.append(LeftOut(self._title(), self.kind, reason))
 
     def draft(self, manager: str, **source: Any) -> Draft:
-        """Return the draft, and add to the report what became of the values.
+        """Return the draft, and report where the values are stored.
 
-        :param source: what we have no field for, such as ``id`` and ``created_at``.
+        :param source: values without a field here, such as ``id`` and ``created_at``.
         """
         self.overview["title"] = self._title()
         self._report.kinds[self.kind, self.type] += 1
@@ -122,7 +122,7 @@ class Entry:
 
 
 def title_without_name(overview: Part) -> str:
-    """Return a title for an entry that has none: its host, its user name, or a fixed word."""
+    """Return a title for an entry without one: its host, its user name, or a fixed word."""
     try:
         host = urlsplit(overview.get("urls", [""])[0]).hostname
     except (ValueError, IndexError):
@@ -131,7 +131,7 @@ def title_without_name(overview: Part) -> str:
 
 
 def time_of(seconds: object) -> str | None:
-    """Return a moment, given in seconds since 1970, as text; None if it is not one."""
+    """Format a time in seconds since 1970 as text; return None if it is invalid."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
         return None
     try:
@@ -141,7 +141,7 @@ def time_of(seconds: object) -> str | None:
 
 
 def time_of_milliseconds(text: str) -> str | None:
-    """Return a moment, given as decimal milliseconds since 1970, as text; None if it is not one."""
+    """Format a time in milliseconds since 1970, as a decimal text; return None if it is invalid."""
     return time_of(int(text) / _MILLISECONDS) if text.isascii() and text.isdecimal() else None
 
 

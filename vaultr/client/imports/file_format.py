@@ -1,4 +1,4 @@
-"""Checks a file as a whole: its size, its encoding, and whether it is the JSON it should be."""
+"""Check a file as a whole: its size, its encoding, and whether it is the expected JSON."""
 
 import json
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 from vaultr.client.imports.problems import reject
 from vaultr.client.strict_json import read_object
 
-# A whole file is read into memory: 2,000 entries of Bitwarden are about 2 MiB.
+# A whole file is read into memory: 2,000 entries of Bitwarden take about 2 MiB.
 FILE_BYTES: Final = 64 * 1024 * 1024
 ZIP: Final = b"PK\x03\x04"
 _EMPTY_ZIP: Final = b"PK\x05\x06"
@@ -15,7 +15,7 @@ _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 def check_whole(data: bytes) -> None:
-    """Check what holds for a file of any format.
+    """Check the size of a file of any format.
 
     :raises ImportProblems: it is empty, or too large.
     """
@@ -45,15 +45,15 @@ def text_of(data: bytes) -> str:
 
 
 def start_of(data: bytes) -> bytes:
-    """Return the data from its first character on, without a byte order mark and white space."""
+    """Return the data from its first character on, without byte order mark and white space."""
     return data.removeprefix(b"\xef\xbb\xbf").lstrip()
 
 
 def json_object(data: bytes, advice: str) -> dict[str, Any]:
-    """Return the one JSON object that the file holds.
+    """Return the JSON object in the file.
 
-    :param advice: what to do where the file is no JSON.
-    :raises ImportProblems: it is something else; says where.
+    :param advice: what to do if the file is not JSON.
+    :raises ImportProblems: it is something else; the message has the position.
     """
     text = text_of(data)
     if not start_of(data).startswith((b"{", b"[")):

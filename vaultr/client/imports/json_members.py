@@ -1,15 +1,15 @@
-"""Takes the members of a foreign JSON object one by one, and keeps what was not taken."""
+"""Take the members of a foreign JSON object one by one, and keep the others."""
 
 from typing import Any
 
 
 class Members:
-    """One object of another program's file. Absent and null are the same, and so is empty text.
+    """One object of another program's file. Absent, null and an empty text are equal.
 
-    :ivar faults: what is wrong so far, here and in objects within; names, never values.
+    :ivar faults: the errors so far, here and in nested objects; names, never values.
     """
 
-    __slots__ = ("_left", "_where", "faults")  # a large file has a million of them
+    __slots__ = ("_left", "_where", "faults")  # a large file has a million of these objects
 
     def __init__(self, value: object, where: str, faults: list[str] | None = None) -> None:
         self.faults: list[str] = [] if faults is None else faults
@@ -23,12 +23,12 @@ class Members:
             self.odd("", "must be an object")
 
     def odd(self, name: str, what: str) -> None:
-        """Note that something is wrong with the member ``name``."""
+        """Record that the member ``name`` is invalid."""
         path = ".".join(part for part in (self._where, name) if part)
         self.faults.append(f"{path} {what}" if path else what)
 
     def text(self, name: str) -> str | None:
-        """Take a text; a number counts as one."""
+        """Take a text; numbers are converted."""
         value = self._left.pop(name, None)
         if isinstance(value, str):
             return value or None
@@ -39,14 +39,14 @@ class Members:
         return None
 
     def text_or_flag(self, name: str) -> str | None:
-        """Take a text; true and false count as the texts "true" and "false"."""
+        """Take a text; true and false become the texts "true" and "false"."""
         value = self._left.get(name)
         if isinstance(value, bool):
             self._left[name] = "true" if value else "false"
         return self.text(name)
 
     def number(self, name: str) -> int | float:
-        """Take a number; 0 where none is."""
+        """Take a number; 0 if it is missing."""
         value = self._left.pop(name, 0)
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.odd(name, "must be a number")
@@ -54,14 +54,14 @@ class Members:
         return value
 
     def flag(self, name: str) -> bool:
-        """Take true or false; 0 and 1 count as these."""
+        """Take true or false; 0 and 1 are accepted."""
         value = self._left.pop(name, False)
         if value not in (0, 1):
             self.odd(name, "must be true or false")
         return value in (1,)
 
     def whole_number(self, name: str) -> int | None:
-        """Take a whole number; a missing one is a fault."""
+        """Take a whole number; a missing one is an error."""
         value = self._left.pop(name, None)
         if type(value) is not int:
             self.odd(name, "is missing" if value is None else "must be a whole number")
@@ -74,7 +74,7 @@ class Members:
         return [self._left.pop(name) for name in names]
 
     def choice(self, name: str, choices: dict[int, str]) -> str | None:
-        """Take a number that stands for one of ``choices``."""
+        """Take a number that means one of ``choices``."""
         value = self._left.pop(name, None)
         if value is None:
             return None
@@ -100,7 +100,7 @@ class Members:
         return value
 
     def object(self, name: str) -> dict[str, Any]:
-        """Take an object as it is; empty where none is."""
+        """Take an object unchanged; empty if it is missing."""
         value = self._left.pop(name, {})
         if not isinstance(value, dict):
             self.odd(name, "must be an object")
@@ -108,7 +108,7 @@ class Members:
         return value
 
     def within(self, name: str) -> "Members":
-        """Take an object; a missing one is a fault."""
+        """Take an object; a missing one is an error."""
         return Members(self._left.pop(name, None), self._path(name), self.faults)
 
     def all_within(self, name: str) -> "list[Members]":
@@ -127,7 +127,7 @@ class Members:
         self._left.pop(name, None)
 
     def rest(self) -> dict[str, Any]:
-        """Return what was not taken and is not empty."""
+        """Return the members that were not taken and are not empty."""
         return {name: value for name, value in self._left.items() if value not in ("", [], {})}
 
     def __contains__(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Opens a KeePass database (KDBX 3.1 and 4): checks it, decrypts it, and returns its XML."""
+"""Open a KeePass database (KDBX 3.1 and 4): check it, decrypt it, and return its XML."""
 
 import hashlib
 import hmac
@@ -32,15 +32,15 @@ Keystream = Callable[[bytes], bytes]
 
 
 class _CutOff(Exception):
-    """The data ends before what the format wants there."""
+    """The data ends too early for the format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """An opened database: its XML, and what opens the protected values in it.
+    """An opened database: its XML, and the cipher for the protected values in it.
 
-    :ivar header_hash: the SHA-256 of a header that nothing authenticates but the XML, which repeats
-        it; None where the database has authenticated it already.
+    :ivar header_hash: the SHA-256 of a header that only the XML authenticates, by repeating it;
+        None if the database has already authenticated the header.
     """
 
     xml: bytes
@@ -51,9 +51,9 @@ class Database:
 def open_database(data: bytes, ask_password: Callable[[], str], key_file: bytes | None) -> Database:
     """Decrypt a database.
 
-    :param ask_password: called once, after the cost of its derivation was found to be in bounds.
-    :raises ImportProblems: it is damaged, of an unknown version or cipher, too costly to open, or
-        the password or key file is wrong.
+    :param ask_password: called once, after the KDF parameters passed their check.
+    :raises ImportProblems: it is damaged, has an unknown version or cipher, or is too costly to
+        open, or the password or key file is wrong.
     """
     try:
         return _open(data, ask_password, key_file)
@@ -190,7 +190,7 @@ def _open_3(
         raise _CutOff
     try:
         plain = cipher(hashlib.sha256(fields[_SEED] + transformed).digest(), body)
-    except ValueError:  # the padding: with the wrong key nearly always
+    except ValueError:  # the padding, which is nearly always invalid with the wrong key
         reject(_WRONG + hint)
     if not hmac.compare_digest(plain[:_SEED_BYTES], start):
         reject(_WRONG + hint)

@@ -1,4 +1,4 @@
-"""Derives the key of a KeePass database from its password and key file, within bounds."""
+"""Derive the key of a KeePass database from its password and key file, within cost limits."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ _AES_KDF: Final = (
 )
 _ARGON2D: Final = bytes.fromhex("ef636ddf8c29444b91f7a9a403e30a0c")
 _ARGON2ID: Final = bytes.fromhex("9e298b1956db4773b23dfc3ec6f0a1e6")
-# As long as the client's own costliest derivation takes on the same machine, about 10 s.
+# As long as the most expensive derivation of this client takes on the same machine, about 10 s.
 _ROUNDS_MOST: Final = 400_000_000
 _ARGON2_VERSIONS: Final = (0x10, 0x13)
 _INTEGERS: Final = {0x04: "<I", 0x05: "<Q", 0x0C: "<i", 0x0D: "<q"}
@@ -36,7 +36,7 @@ _COSTLY: Final = (
 
 
 def composite(password: str, key_file: bytes | None) -> bytes:
-    """Return the composite key; an empty password beside a key file is none."""
+    """Return the composite key; with a key file, an empty password means no password."""
     parts = b""
     if password or key_file is None:
         parts += hashlib.sha256(password.encode()).digest()
@@ -72,9 +72,9 @@ def _xml_key(root: Element) -> bytes:
 
 
 def parameters(data: bytes) -> dict[str, Value]:
-    """Read the variant dictionary that holds the parameters of the derivation.
+    """Read the variant dictionary with the parameters of the derivation.
 
-    :raises struct.error: it was cut off.
+    :raises struct.error: it is truncated.
     :raises ValueError: it has no end, or a name that is not UTF-8.
     """
     found: dict[str, Value] = {}
@@ -96,9 +96,9 @@ def parameters(data: bytes) -> dict[str, Value]:
 
 
 def derivation(values: Mapping[str, Value]) -> Callable[[bytes], bytes]:
-    """Return the derivation that a database of version 4 names.
+    """Return the derivation of a database of version 4.
 
-    :raises ImportProblems: it is unknown, or costs more than the client allows itself.
+    :raises ImportProblems: it is unknown, or exceeds the client's cost limit.
     """
     kind = values.get("$UUID")
     if kind in _AES_KDF:
@@ -120,9 +120,9 @@ def derivation(values: Mapping[str, Value]) -> Callable[[bytes], bytes]:
 
 
 def aes_derivation(seed: bytes, rounds: int) -> Callable[[bytes], bytes]:
-    """Return the derivation by repeated AES, which version 3.1 has.
+    """Return the derivation of version 3.1, which repeats AES.
 
-    :raises ImportProblems: it costs more than the client allows itself.
+    :raises ImportProblems: it exceeds the client's cost limit.
     """
     if len(seed) != _KEY_BYTES:
         reject("This KeePass database has invalid key derivation parameters.")

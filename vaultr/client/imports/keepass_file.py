@@ -1,4 +1,4 @@
-"""Reads a KeePass database as drafts of items."""
+"""Read a KeePass database as drafts of items."""
 
 import base64
 from xml.etree.ElementTree import Element  # nosec B405 - only its type
@@ -10,9 +10,9 @@ from vaultr.client.imports.reading import ImportFile, Reading
 
 
 def read_file(file: ImportFile) -> Reading:
-    """Decrypt a database and read what is in it.
+    """Decrypt a database and read its entries.
 
-    :raises ImportProblems: it cannot be opened, or an entry is wrong.
+    :raises ImportProblems: it cannot be opened, or an entry is invalid.
     """
     check_whole(file.data)
     database = kdbx.open_database(file.data, file.ask_password, file.key_file)
@@ -24,9 +24,9 @@ def read_file(file: ImportFile) -> Reading:
 
 
 def _check_header(root: Element, header_hash: bytes | None) -> None:
-    """Check the header of version 3.1, which has the key of the protected values.
+    """Check the header of version 3.1, which contains the key of the protected values.
 
-    :raises ImportProblems: the document names another header; some programs leave it out.
+    :raises ImportProblems: the document has the hash of another header; some programs leave it out.
     """
     named = root.findtext("Meta/HeaderHash")
     if header_hash is None or not named:

@@ -1,4 +1,4 @@
-"""One-time codes of a KeePass entry: KeePass and its plug-ins spread them over several fields."""
+"""One-time codes of a KeePass entry: KeePass and its plug-ins use different sets of fields."""
 
 import base64
 import re
@@ -18,7 +18,7 @@ _OPTIONS: Final = {
     "TimeOtp-Algorithm": "algorithm",
 }
 _ALGORITHMS: Final = re.compile(r"HMAC-(SHA)-(1|256|512)")
-# The fields of the plug-in KeeOtp, in the form of a query within the field "otp".
+# The fields of the plug-in KeeOtp, written as a query in the field "otp".
 _KEE_OTP: Final = {"key": "secret", "step": "period", "size": "digits", "otpHashMode": "algorithm"}
 
 
@@ -36,9 +36,9 @@ _SECRETS: Final[Mapping[str, Callable[[str], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """The secret of an entry's codes, as an item stores it.
+    """The secret of an entry's codes, in the form that an item stores.
 
-    :ivar name: the field that has the secret.
+    :ivar name: the field with the secret.
     :ivar fields: all fields that ``value`` contains.
     """
 
@@ -48,7 +48,7 @@ class Seed:
 
 
 def seed_of(values: Mapping[str, str]) -> Seed | None:
-    """Return the secret of an entry's codes, or None if it has none that can be read.
+    """Return the secret of an entry's codes; None if it is missing or cannot be read.
 
     :param values: the fields of the entry by name.
     """

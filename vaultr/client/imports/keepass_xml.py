@@ -1,4 +1,4 @@
-"""Reads the XML of KeePass, plain or from inside a database, as drafts of items."""
+"""Read the XML of KeePass, plain or from a database, as drafts of items."""
 
 import base64
 import binascii
@@ -35,16 +35,16 @@ _YEAR_ONE: Final = datetime(1, 1, 1, tzinfo=UTC)
 def read_file(file: ImportFile) -> Reading:
     """Read a plain XML export.
 
-    :raises ImportProblems: it is not one, or an entry is wrong.
+    :raises ImportProblems: it is not such an export, or an entry is invalid.
     """
     check_whole(file.data)
     return read_document(xml_document.parse(file.data, None))
 
 
 def read_document(root: Element) -> Reading:
-    """Read a document whose protected values are open.
+    """Read a document whose protected values are decrypted.
 
-    :raises ImportProblems: it is not one of KeePass, or an entry is wrong.
+    :raises ImportProblems: it is not from KeePass, or an entry is invalid.
     """
     top = root.find("Root/Group")
     if root.tag != "KeePassFile" or top is None:
@@ -60,7 +60,7 @@ def read_document(root: Element) -> Reading:
 
 
 def _entries(top: Element, bin_id: str | None) -> Iterator[tuple[Element, str, bool]]:
-    """Return all entries with their folder, and whether they are in the recycle bin."""
+    """Return all entries with their folders, and whether they are in the recycle bin."""
     left: list[tuple[Element, str, bool]] = [(top, "", False)]
     while left:
         group, folder, in_trash = left.pop()
@@ -162,7 +162,7 @@ def _time(times: Element | None, name: str) -> str | None:
     if not text:
         return None
     try:
-        # Databases of version 4 have seconds since year 1 in place of a date.
+        # Databases of version 4 have seconds since year 1 instead of a date.
         seconds = int.from_bytes(base64.b64decode(text, validate=True), "little", signed=True)
         moment = _YEAR_ONE + timedelta(seconds=seconds)
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""Reads Kubernetes Secrets in YAML as environment sets."""
+"""Read Kubernetes Secrets in YAML as environment sets."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ _DEPTH_MOST: Final = 50
 def read_file(file: ImportFile) -> Reading:
     """Read one Secret, several documents, or a List of them.
 
-    :raises ImportProblems: it is no YAML, or a Secret is wrong.
+    :raises ImportProblems: it is not YAML, or a Secret is invalid.
     """
     report, drafts, problems = Report(), [], []
     found = [each for document in _documents(text_of(file.data)) for each in _objects(document)]
@@ -45,7 +45,7 @@ def _documents(text: str) -> list[Any]:
     try:
         depth = 0
         for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
-            # An alias repeats what its anchor has: some lines could become gigabytes.
+            # An alias repeats the content of its anchor: a few lines could become gigabytes.
             if isinstance(event, yaml.AliasEvent):
                 reject("This YAML has aliases, which no Secret needs. It was not read.")
             depth += isinstance(event, yaml.CollectionStartEvent)
@@ -102,7 +102,7 @@ def _values(secret: Members, entry: Entry) -> dict[str, str]:
             values[str(name)] = data.decode()
         except UnicodeDecodeError:
             entry.leave_out(str(name), "it is binary, and items hold text")
-    # As the server does: where both have a name, this one counts.
+    # Like the server: if both have a name, this one counts.
     for name, text in secret.object("stringData").items():
         values[str(name)] = str(text)
     return values

@@ -1,4 +1,4 @@
-"""Reads a 1Password archive (1PUX) as drafts of items."""
+"""Read a 1Password archive (1PUX) as drafts of items."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -69,14 +69,14 @@ _ADDRESS: Final = {
 _HIDDEN: Final = frozenset({"concealed", "totp", "creditCardNumber", "sshKey"})
 _MODES: Final = {"default": "domain", "host": "host", "never": "never"}
 _HUNDRED: Final = 100
-# What 1Password computes from the rest of an overview.
+# Values that 1Password computes from the rest of an overview.
 _COMPUTED: Final = frozenset({"subtitle", "ps", "pbe", "pgrng", "icons", "watchtowerExclusions"})
 
 
 def read_file(file: ImportFile) -> Reading:
-    """Read a whole archive, or its ``export.data`` alone.
+    """Read a whole archive, or only its ``export.data``.
 
-    :raises ImportProblems: with every entry that is wrong.
+    :raises ImportProblems: lists every invalid entry.
     """
     check_whole(file.data)
     data = file.data
@@ -105,7 +105,7 @@ def _items(accounts: list[Any], faults: list[str]) -> Iterator[tuple[Members, st
         for vault in Members(account, "account", faults).all_within("vaults"):
             name = vault.within("attrs").text("name") if "attrs" in vault else None
             for item in vault.values("items"):
-                # Early versions wrapped every item once more.
+                # Early versions wrapped every item in another object.
                 inner = item.get("item") if isinstance(item, dict) and "item" in item else item
                 yield Members(inner, ""), name
 

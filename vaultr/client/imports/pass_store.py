@@ -1,4 +1,4 @@
-"""Reads a ``pass`` store, a folder of files that gpg decrypts, as drafts of items."""
+"""Read a ``pass`` store, a folder of files encrypted with gpg, as drafts of items."""
 
 import os
 import re
@@ -16,13 +16,13 @@ _LINE: Final = re.compile(r"([^\s:][^:\n]{0,63}):[ \t]+(.*)")
 _USERNAMES: Final = frozenset({"user", "username", "login", "email", "e-mail"})
 _URLS: Final = frozenset({"url", "website", "site", "link"})
 _ENTRY_BYTES: Final = 1024 * 1024
-_SECONDS_MOST: Final = 300  # somebody may have to type the passphrase
+_SECONDS_MOST: Final = 300  # the user may have to type the passphrase
 
 
 def read_file(file: ImportFile) -> Reading:
     """Decrypt every entry with gpg, whose agent asks for the passphrase, and read it.
 
-    :raises ImportProblems: the folder is no store, or an entry does not decrypt.
+    :raises ImportProblems: the folder is not a store, or an entry cannot be decrypted.
     """
     folder = file.path
     if folder is None or not folder.is_dir():
@@ -45,7 +45,7 @@ def _files(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in sorted(names):
             path = Path(place, name)
-            # A link could lead out of the store, or in a circle.
+            # A link could lead out of the store, or form a loop.
             if path.suffix == ".gpg" and not path.is_symlink():
                 found += 1
                 if found > ENTRIES_MOST:
@@ -56,7 +56,7 @@ def _files(folder: Path) -> Iterator[Path]:
 def _decrypted(path: Path) -> str:
     """Return the text of one entry.
 
-    :raises ValueError: it does not decrypt, or is no text.
+    :raises ValueError: it cannot be decrypted, or is not text.
     """
     command = ["gpg", "--quiet", "--batch", "--decrypt", "--", os.fspath(path.absolute())]
     try:

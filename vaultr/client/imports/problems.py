@@ -1,4 +1,4 @@
-"""Problems of a file that is to be imported, by entry or line, without any value of it."""
+"""Problems of a file to import, by entry or line, without values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Problem:
 
 
 class ImportProblems(VaultrError):
-    """The file cannot be imported; nothing of it was."""
+    """The file cannot be imported; none of it was."""
 
     exit_code = 1
 
@@ -29,7 +29,7 @@ class ImportProblems(VaultrError):
 
 
 def reject(message: str) -> NoReturn:
-    """Reject a file as a whole; the message says what it is and what to do next.
+    """Reject a file as a whole; the message says what the file is and what to do next.
 
     :raises ImportProblems: always, with this one problem.
     """

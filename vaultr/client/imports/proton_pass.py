@@ -1,4 +1,4 @@
-"""Reads an export of Proton Pass, JSON or zip, as drafts of items."""
+"""Read an export of Proton Pass, JSON or zip, as drafts of items."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -59,7 +59,7 @@ _PASSKEY: Final = {
 def read_file(file: ImportFile) -> Reading:
     """Read a whole export.
 
-    :raises ImportProblems: with every entry that is wrong.
+    :raises ImportProblems: lists every invalid entry.
     """
     check_whole(file.data)
     document = json_object(_json_of(file.data), _AGAIN)
@@ -184,11 +184,11 @@ def _ssh_key(entry: Entry, key: Members) -> None:
 
 
 def _other(entry: Entry, content: Members) -> None:
-    """Leave everything to the custom fields."""
+    """Store everything as custom fields."""
 
 
 def _rest(entry: Entry, content: Members) -> None:
-    """Keep what has no place of its own as custom fields; all of it may be secret."""
+    """Store values without a place as custom fields; any of them may be secret."""
     for name, value in content.rest().items():
         if isinstance(value, str | int | bool):
             entry.field(name, value, hidden=True)

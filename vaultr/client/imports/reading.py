@@ -1,4 +1,4 @@
-"""What an importer gets and returns: a file, drafts of items, and a report of what became what."""
+"""Input and output of an importer: a file, drafts of items, and a report."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,12 +21,12 @@ def _no_password() -> str:
 class ImportFile:
     """A file to import, with the options that some formats need.
 
-    :ivar title: title of the environment set that the file becomes.
-    :ivar path: where the file is; a ``pass`` store is a folder and has no ``data``.
-    :ivar ask_password: returns the file's password; called only where the file has one, and only
-        after its derivation parameters were found to be within bounds.
+    :ivar title: title of the environment set to create from the file.
+    :ivar path: path of the file; a ``pass`` store is a folder and has no ``data``.
+    :ivar ask_password: returns the file's password; called only if the file has one, and only after
+        its KDF parameters passed their check.
     :ivar key_file: content of a KeePass key file.
-    :ivar columns: column of a CSV file for each of our fields.
+    :ivar columns: column of a CSV file for each field of an item.
     """
 
     data: bytes = field(repr=False)
@@ -39,7 +39,7 @@ class ImportFile:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """One thing that is not imported: in which entry, what it is, and why."""
+    """One thing that is not imported: its entry, what it is, and why."""
 
     entry: str
     what: str
@@ -48,7 +48,7 @@ class LeftOut:
 
 @dataclass(slots=True)
 class Report:
-    """What became what: counts of entries and fields, and a list of what is not imported.
+    """The result in numbers: counts of entries and fields, and a list of what was not imported.
 
     :ivar kinds: entries by (the other manager's kind, our type).
     :ivar fields: values by (the other manager's kind, its field, our field).
@@ -84,9 +84,9 @@ class Reading:
 
 
 def checked(drafts: Sequence[Draft], report: Report, problems: Iterable[Problem] = ()) -> Reading:
-    """Return the reading, after every draft was checked against the schema of its type.
+    """Return the reading, after checking every draft against the schema of its type.
 
-    :raises ImportProblems: with everything that is wrong, an entry a line.
+    :raises ImportProblems: lists every problem, one entry per line.
     """
     found = list(problems)
     if len(drafts) > ENTRIES_MOST:

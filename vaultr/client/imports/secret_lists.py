@@ -1,4 +1,4 @@
-"""Reads the JSON of Doppler, Infisical and Bitwarden Secrets Manager as environment sets."""
+"""Read the JSON of Doppler, Infisical and Bitwarden Secrets Manager as environment sets."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,9 +16,9 @@ _SECRET: Final = "secret"
 
 
 def read_file(file: ImportFile) -> Reading:
-    """Read a list or an object of secrets, whichever of the three wrote it.
+    """Read a list or an object of secrets from any of the three.
 
-    :raises ImportProblems: with every secret that is wrong.
+    :raises ImportProblems: lists every invalid secret.
     """
     text = text_of(file.data)
     if text.lstrip().startswith("["):
@@ -30,7 +30,7 @@ def read_file(file: ImportFile) -> Reading:
 
 
 def _list_of(data: bytes) -> list[Any]:
-    # The reader takes one object, in which the list is a member; the checks are the same.
+    # The parser takes one object, so the list becomes a member of one; the checks are the same.
     whole = json_object(b'{"secrets":' + text_of(data).encode() + b"}", _ADVICE)
     found = whole["secrets"]
     return found if isinstance(found, list) else []
@@ -39,7 +39,7 @@ def _list_of(data: bytes) -> list[Any]:
 def _doppler(document: dict[str, Any], title: str) -> Reading:
     values: dict[str, Any] = {}
     for name, value in document.items():
-        # With names alone, or with each value in an object beside its note.
+        # With names only, or with each value in an object beside its note.
         values[name] = value.get("computed") if isinstance(value, dict) else value
     project, config = values.pop("DOPPLER_PROJECT", None), values.pop("DOPPLER_CONFIG", None)
     environment = values.pop("DOPPLER_ENVIRONMENT", None)
@@ -64,7 +64,7 @@ def _infisical(secrets: list[Any], title: str) -> Reading:
         comment = members.text("comment")
         problems += [Problem(f"secret {number}", fault) for fault in members.faults]
         if any(name == known for known, _ in pairs):
-            # A personal value overrides a shared one, and both are listed.
+            # A personal value overrides a shared one; both are listed.
             entry.leave_out(f"second value of {name}", "a set has one value for a name")
             continue
         pairs.append((name, value))
@@ -130,7 +130,7 @@ def _api_key(
 
 
 def _fill(entry: Entry, pairs: Iterable[tuple[str, Any]], report: Report) -> None:
-    """Put values into a set; a name that no variable can have becomes a custom field."""
+    """Put values into a set; names that are invalid for variables become custom fields."""
     variables: dict[str, str] = {}
     for name, value in pairs:
         text = value if isinstance(value, str) else "" if value is None else json.dumps(value)

@@ -1,4 +1,4 @@
-"""Reads Vaultr's own export, plain or sealed with a password."""
+"""Read Vaultr's own export, plain or sealed with a password."""
 
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ _VERSION: Final = 1
 def read_file(file: ImportFile) -> Reading:
     """Read a whole export.
 
-    :raises ImportProblems: it is of a newer version, the password is wrong, or an item is wrong.
+    :raises ImportProblems: it has a newer version, the password is wrong, or an item is invalid.
     """
     document = json_object(file.data, _ADVICE)
     if "vaultr_sealed_export" in document:

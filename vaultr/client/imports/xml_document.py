@@ -1,4 +1,4 @@
-"""Reads an XML document that may be hostile: no DTD, no entities, bounded depth and size."""
+"""Read an XML document that may be hostile: no DTD, no entities, limited depth and size."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ _ELEMENTS_MOST: Final = 4_000_000
 
 
 class _Builder:
-    """Builds the tree, and opens protected values in the order of the document."""
+    """Builds the tree, and decrypts protected values in document order."""
 
     def __init__(self, unprotect: Callable[[bytes], bytes] | None) -> None:
         self._tree = TreeBuilder()
@@ -59,8 +59,8 @@ class _Builder:
 def parse(data: bytes, unprotect: Callable[[bytes], bytes] | None = None) -> Element:
     """Return the root element.
 
-    :param unprotect: opens the values that are marked as protected, one after another.
-    :raises ImportProblems: it is not well formed, has a DTD or an entity, or is too deep.
+    :param unprotect: decrypts the protected values, one after another.
+    :raises ImportProblems: it is not well-formed, has a DTD or an entity, or is nested too deeply.
     """
     builder = _Builder(unprotect)
     parser = expat.ParserCreate()

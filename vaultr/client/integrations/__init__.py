@@ -1,1 +1,1 @@
-"""Serve other programs that need secrets: git, Docker, SSH and shells."""
+"""Provide secrets to other programs: git, Docker, SSH and shells."""

@@ -1,4 +1,4 @@
-"""Finds, stores and trashes the logins that credential helpers work with."""
+"""Find, store and trash the logins for credential helpers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Item, Vaultr
 
 _PORTS: Final = {"http": 80, "https": 443, "ssh": 22, "smtp": 25, "imap": 143}
-# Characters that would begin another line, or another value, in what a helper answers.
+# Characters that would start another line, or another value, in a helper's output.
 _FORBIDDEN: Final = frozenset("\n\r\0")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a credential is used: a scheme, a host with its port, and a path."""
+    """Where a credential is used: scheme, host with port, and path."""
 
     scheme: str
     host: str
@@ -25,7 +25,7 @@ class Place:
 
     @classmethod
     def of(cls, url: str) -> "Place | None":
-        """Return the place that an address names; None if it names no host."""
+        """Return the place of a URL; None if the URL has no host."""
         try:
             parts = urlsplit(url if "://" in url else f"https://{url}")
             port = parts.port
@@ -43,7 +43,7 @@ class Place:
         return f"{self.scheme}://{self.host}" + (f"/{self.path}" if self.path else "")
 
     def is_within(self, other: "Place") -> bool:
-        """Return whether this place is at or below the other one."""
+        """Return whether this place equals or is below the other one."""
         if (self.scheme, self.host) != (other.scheme, other.host):
             return False
         return not other.path or f"{self.path}/".startswith(f"{other.path}/")
@@ -52,7 +52,7 @@ class Place:
 def check_value(name: str, value: str) -> str:
     """Return a value that fits on one line.
 
-    :raises UsageError: it does not; names it, and never repeats it.
+    :raises UsageError: it does not; the message contains its name, never the value.
     """
     if not _FORBIDDEN.isdisjoint(value):
         raise UsageError(f"The {name} has a line break or NUL, which no credential may have.")
@@ -62,7 +62,7 @@ def check_value(name: str, value: str) -> str:
 def find_logins(
     vaultr: "Vaultr", place: Place, username: str | None, *, offline: bool = False
 ) -> "list[Item]":
-    """Return the logins for a place without their details, those of the longest path first."""
+    """Return the logins for a place without their details, longest path first."""
     found = []
     for item in vaultr.each_item(type="login", offline=offline):
         if username is not None and item.overview.get("username") != username:
@@ -81,7 +81,7 @@ def _places(item: "Item") -> list[Place]:
 
 
 def store_login(vaultr: "Vaultr", place: Place, username: str, password: str, tag: str) -> None:
-    """Store a credential: over the login that has it already, else as a new one with ``tag``."""
+    """Store a credential in the login that has it, or else in a new one with ``tag``."""
     for found in find_logins(vaultr, place, username):
         item = vaultr.item(str(found.id), vault=str(found.vault_id), offline=True)
         if (item.detail or {}).get("password") != password:
@@ -99,9 +99,10 @@ def store_login(vaultr: "Vaultr", place: Place, username: str, password: str, ta
 def erase_login(
     vaultr: "Vaultr", place: Place, username: str | None, password: str | None, tag: str
 ) -> "list[Item]":
-    """Move to the trash what a helper has stored for a place; return the logins that stay.
+    """Trash the logins that a helper has stored for a place; return the logins that stay.
 
-    A login that a person made stays: a server that rejects a password once must not cost it.
+    A login created by a person stays: it must not be lost because a server rejects the password
+    once.
     """
     kept = []
     for found in find_logins(vaultr, place, username):

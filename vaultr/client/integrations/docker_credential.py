@@ -1,4 +1,4 @@
-"""Answers the credential helper protocol of Docker and Podman from the logins of the vault."""
+"""Implement the credential helper protocol of Docker and Podman with the logins in the vault."""
 
 import json
 from typing import TYPE_CHECKING, Final
@@ -22,7 +22,7 @@ REQUEST_BYTES: Final = 64 * 1024
 
 
 class CredentialsNotFound(Exception):
-    """No login for this registry is there."""
+    """No login for this registry exists."""
 
 
 def _place(server: str) -> Place:
@@ -35,7 +35,7 @@ def _place(server: str) -> Place:
 def get(vaultr: "Vaultr", server: str) -> str:
     """Return the credential of a registry as JSON.
 
-    :raises CredentialsNotFound: no login for it is there.
+    :raises CredentialsNotFound: no login for it exists.
     """
     place = _place(server)
     for found in find_logins(vaultr, place, None):
@@ -62,7 +62,7 @@ def store(vaultr: "Vaultr", request: str) -> None:
 def erase(vaultr: "Vaultr", server: str) -> None:
     """Trash the credential of a registry, if this helper stored it.
 
-    :raises CredentialsNotFound: no login for it is there.
+    :raises CredentialsNotFound: no login for it exists.
     """
     place = _place(server)
     if not find_logins(vaultr, place, None):
@@ -71,7 +71,7 @@ def erase(vaultr: "Vaultr", server: str) -> None:
 
 
 def listed(vaultr: "Vaultr") -> str:
-    """Return the registries that this helper has stored credentials for, as JSON."""
+    """Return the registries for which this helper has stored credentials, as JSON."""
     found: dict[str, str] = {}
     for item in vaultr.each_item(type="login"):
         if TAG in (item.overview.get("tags") or []):

@@ -1,4 +1,4 @@
-"""Answers git's credential helper protocol from the logins of the vault."""
+"""Implement git's credential helper protocol with the logins in the vault."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -21,9 +21,9 @@ REQUEST_BYTES: Final = 64 * 1024
 
 
 def parse_request(text: str) -> dict[str, str]:
-    """Read ``key=value`` lines up to an empty one, as git-credential(1) describes them.
+    """Read ``key=value`` lines up to an empty line; see git-credential(1).
 
-    :raises UsageError: a line is no such, or a value has a line break or NUL.
+    :raises UsageError: a line has another form, or a value has a line break or NUL.
     """
     request: dict[str, str] = {}
     for line in text.split("\n"):
@@ -56,7 +56,7 @@ def _parts(url: str) -> dict[str, str]:
 
 
 def place_of(request: Mapping[str, str]) -> Place:
-    """Return the place that a request names.
+    """Return the place in a request.
 
     :raises UsageError: it names no protocol or host.
     """
@@ -70,7 +70,7 @@ def place_of(request: Mapping[str, str]) -> Place:
 
 
 def get(vaultr: "Vaultr", request: Mapping[str, str], *, offline: bool = False) -> str:
-    """Return what git reads: user name and password of the best login, or nothing."""
+    """Return git's input: user name and password of the best login, or nothing."""
     place, username = place_of(request), request.get("username")
     for found in find_logins(vaultr, place, username, offline=offline):
         item = vaultr.item(str(found.id), vault=str(found.vault_id), offline=True)
@@ -84,13 +84,13 @@ def get(vaultr: "Vaultr", request: Mapping[str, str], *, offline: bool = False) 
 
 
 def store(vaultr: "Vaultr", request: Mapping[str, str]) -> None:
-    """Store what worked."""
+    """Store a credential that worked."""
     username, password = request.get("username"), request.get("password")
     if username and password:
         store_login(vaultr, place_of(request), username, password, TAG)
 
 
 def erase(vaultr: "Vaultr", request: Mapping[str, str]) -> "list[Item]":
-    """Trash what was rejected, if this helper stored it; return the logins that stay."""
+    """Trash a rejected credential, if this helper stored it; return the logins that stay."""
     username, password = request.get("username"), request.get("password")
     return erase_login(vaultr, place_of(request), username, password, TAG)

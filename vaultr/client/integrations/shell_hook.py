@@ -1,4 +1,4 @@
-"""Loads the environment sets that a `.vaultr` file names, in shells that enter its folder."""
+"""Load the environment sets in a `.vaultr` file, in shells that enter its folder."""
 
 import hashlib
 import hmac
@@ -17,7 +17,7 @@ _FILE_BYTES: Final = 64 * 1024
 _ALLOWED: Final = "allowed"
 _SET: Final = re.compile(r"vaultr://[^/\s]+/[^/\s]+")
 
-# The shell looks for the file by itself, so that a prompt elsewhere starts no process.
+# The shell itself looks for the file, so that a prompt elsewhere starts no process.
 _POSIX: Final = """\
 _vaultr_hook() {
   local folder=$PWD found=
@@ -67,7 +67,7 @@ _INSTALL: Final[Mapping[str, str]] = {
 
 
 def script(shell: str) -> str:
-    """Return the code that a shell's start-up file evaluates."""
+    """Return the code for a shell's start-up file."""
     if shell == "fish":
         return _FISH
     return _POSIX.replace("@SHELL@", shell) + _INSTALL[shell]
@@ -76,7 +76,7 @@ def script(shell: str) -> str:
 def sets_in(content: bytes) -> list[str]:
     """Return the references in a `.vaultr` file.
 
-    :raises UsageError: a line is no reference to an environment set; names the line.
+    :raises UsageError: a line is not a reference to an environment set; the message has its number.
     """
     if len(content) > _FILE_BYTES:
         raise UsageError(f"The file is larger than {_FILE_BYTES // 1024} KiB.")
@@ -95,17 +95,17 @@ def sets_in(content: bytes) -> list[str]:
 
 
 class AllowedFiles:
-    """Which files the user has allowed, each bound to its path and its content."""
+    """The files that the user has allowed, each with its path and content."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
 
     def allow(self, file: Path, content: bytes) -> None:
-        """Allow a file as it is now."""
+        """Allow a file with its current content."""
         self._folder.write_signed(self._name(file), _digest(file, content))
 
     def deny(self, file: Path) -> bool:
-        """Forget that a file was allowed; return whether it was."""
+        """Revoke the permission for a file; return whether there was one."""
         was = self._folder.read(self._name(file)) is not None
         self._folder.remove(self._name(file))
         return was

@@ -1,4 +1,4 @@
-"""Serves SSH keys over the agent protocol; a private key never leaves this process."""
+"""Serve SSH keys over the agent protocol; a private key never leaves this process."""
 
 import contextlib
 import hmac
@@ -34,7 +34,7 @@ class SocketInUse(VaultrError):
 
 
 class _Malformed(Exception):
-    """A message ends before its fields do."""
+    """A message ends before its last field."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,8 @@ class Identity:
 class SshAgent:
     """The keys, and what clients may do with them.
 
-    :param confirm: asked before each use of a key, with its comment; None uses them freely.
+    :param confirm: called with the comment before each use of a key; None to use keys without
+        asking.
     :param lifetime: seconds until the keys are forgotten; None keeps them.
     """
 
@@ -68,7 +69,7 @@ class SshAgent:
         self._mutex = threading.Lock()
 
     def respond(self, message: bytes) -> bytes:
-        """Return the response to one message; anything unknown or malformed is a failure."""
+        """Return the response to one message; an unknown or malformed message is a failure."""
         try:
             with self._mutex:
                 return self._respond(message)
@@ -216,7 +217,7 @@ def _serve_client(agent: SshAgent, connection: socket.socket) -> None:
 
 
 def _message(connection: socket.socket) -> bytes | None:
-    """Return the next message; None at the end, or where it is cut or too long."""
+    """Return the next message; None at the end, or if it is truncated or too long."""
     head = _exactly(connection, _LENGTH.size)
     if head is None:
         return None

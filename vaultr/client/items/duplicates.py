@@ -1,4 +1,4 @@
-"""Checks which drafts a vault has already, so that adding them again duplicates nothing."""
+"""Check which drafts a vault already has, so that importing them again creates no duplicates."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from vaultr.client.vaults.reader import Item, Reader
 
 
 class Presence(StrEnum):
-    """Whether a vault has a draft, or another content with its type, title and user name."""
+    """Whether a vault has a draft, or other content with the same type, title and user name."""
 
     NEW = "new"
     SAME = "same"
@@ -46,9 +46,9 @@ def _contents(reader: Reader, vault: CachedVault, items: Iterable[Item]) -> Iter
         try:
             yield _content(item.overview, reader.detail(vault, item.id))
         except SealBroken:
-            continue  # an item that does not open cannot be the draft
+            continue  # an item that cannot be opened cannot equal the draft
 
 
 def _content(overview: dict[str, Any], detail: dict[str, Any]) -> str:
-    # As JSON, where true differs from 1; the order of names does not matter.
+    # As JSON, where true differs from 1 and the order of names does not matter.
     return json.dumps([overview, detail], sort_keys=True)

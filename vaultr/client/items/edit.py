@@ -1,4 +1,4 @@
-"""Adds and edits items; an edit never overwrites changes that its user has not seen."""
+"""Add and edit items; an edit never overwrites changes that its user has not seen."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -22,8 +22,8 @@ Part = dict[str, Any]
 class Editor:
     """Adds and edits items of one unlocked account.
 
-    :param history: returns what opens earlier versions; most commands never need it.
-    :param notify: called with messages for the user that are no errors.
+    :param history: returns the reader of earlier versions; most commands never need it.
+    :param notify: called with messages for the user that are not errors.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class Editor:
     def add_many(
         self, vault_id: UUID, drafts: Sequence[Draft], progress: Progress | None
     ) -> list[Item]:
-        """Add items in batches; all are checked before the first is sent.
+        """Add items in batches; check all before sending the first.
 
-        A note on an error between batches says how many were added.
+        If an error occurs between batches, its note says how many items were added.
         """
         sizes = [check(each.type, each.overview, each.detail) for each in drafts]
         wishes = [Put(uuid4(), each.type, each.overview, each.detail) for each in drafts]
@@ -80,15 +80,15 @@ class Editor:
         revision: int | None,
         before: Item | None,
     ) -> Item:
-        """Change fields of an item as its user saw it, merged with changes by others.
+        """Change fields of an item as its user saw it; merge with changes by others.
 
-        Other fields stay, and other names within ``variables``; None removes a field.
+        Other fields, and other names within ``variables``, stay; None removes a field.
 
         :param item: the current item, with its detail.
         :param revision: the revision that the user saw; None for that of ``item``.
-        :param before: the item as this device had it before it asked the server.
-        :raises EditConflict: others changed the same fields, which it names; nothing was written.
-            Or the item was removed, or the revision that the user saw is not available.
+        :param before: the item as this device had it before it contacted the server.
+        :raises EditConflict: others changed the same fields, which the error names; or the item was
+            removed, or the revision that the user saw is not available. Nothing was written.
         """
         edited = {"overview": overview or {}, "detail": detail or {}}
         base = self._base(vault, item, revision, before)
@@ -115,7 +115,7 @@ class Editor:
     def _base(
         self, vault: CachedVault, item: Item, revision: int | None, before: Item | None
     ) -> Item | None:
-        """Return the item as its user saw it; None if that is not known."""
+        """Return the item as its user saw it; None if that is unknown."""
         if revision is None or item.content_revision <= revision <= item.revision:
             return item
         if before is not None and before.content_revision <= revision <= before.revision:

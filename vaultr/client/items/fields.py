@@ -1,4 +1,4 @@
-"""Finds a field of an item by the name that a user types, and formats it as text."""
+"""Find a field of an item by the name that a user types, and format it as text."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ class FieldNotFound(VaultrError):
 def value_of(item: "Item", name: str) -> Any:
     """Return a field: ``password``, ``overview.title``, a variable, or a custom field's name.
 
-    If no name matches exactly, one that differs only in case does.
+    If no name matches exactly, use one that differs only in case.
 
     :param item: with its detail; otherwise only its overview is searched.
     :raises FieldNotFound: it has no such field; the message lists its fields.
@@ -59,7 +59,7 @@ def names_of(item: "Item") -> Iterator[str]:
 
 
 def field_not_found(item: "Item", name: str) -> FieldNotFound:
-    """Return the error for a name that no field has; it suggests similar ones, or lists all."""
+    """Return the error for an unknown field name; suggest similar names, or list all."""
     names = list(dict.fromkeys(names_of(item)))
     return FieldNotFound(f"This item has no field {name}.{_hint(name, names)}")
 
@@ -80,7 +80,7 @@ def _called(item: "Item", name: str) -> Any:
         name = rest
     else:
         places = [item.overview, detail, detail.get("variables", {})]
-    # Another client may have written a field in another form: then it is not found.
+    # Another client may have written a field in another form; then it is not found.
     for place in places:
         if not isinstance(place, dict):
             continue

@@ -1,4 +1,4 @@
-"""Generates passwords and passphrases; all that match a rule are equally likely."""
+"""Generate passwords and passphrases; all that match a rule are equally likely."""
 
 import math
 import secrets
@@ -13,7 +13,7 @@ from vaultr.client.errors import UsageError
 LENGTHS: Final = range(4, 1025)
 WORDS: Final = range(3, 33)
 SYMBOLS: Final = "!#$%&*+-./:;<=>?@^_~"
-# Letters and digits that are confused when they are read aloud or copied by hand.
+# Letters and digits that are easily confused when they are read aloud or copied by hand.
 _ALIKE: Final = frozenset("0O1lI|5S2Z8B")
 _WORDS_FILE: Final = "words.txt"
 
@@ -59,8 +59,8 @@ class PasswordRule:
 def password(rule: PasswordRule) -> str:
     """Return a random password.
 
-    Whole passwords are generated until one has a character of each kind. So all that match are
-    equally likely; reserving a position for each kind would make some more likely than others.
+    Whole passwords are generated until one has a character of each kind, so all matching passwords
+    are equally likely. Reserving a position for each kind would make some more likely than others.
     """
     kinds = rule.kinds()
     letters = "".join(kinds)
@@ -114,7 +114,7 @@ class PhraseRule:
 
 
 def passphrase(rule: PhraseRule) -> str:
-    """Return a random passphrase; each word is drawn from a list of 7,772."""
+    """Return a random passphrase, with words from a list of 7,772."""
     rule = rule.checked()
     words = [secrets.choice(word_list()) for _ in range(rule.words)]
     if rule.capitals:

@@ -37,7 +37,7 @@ class Version:
 
     :ivar revision: the revision of the put that wrote it.
     :ivar is_current: whether it is the item's current content.
-    :ivar parts: overview and detail as the bytes that were sealed; empty in a list.
+    :ivar parts: overview and detail as the bytes that were sealed; empty in lists.
     """
 
     item_id: UUID
@@ -90,7 +90,7 @@ class History:
     def version(self, vault: CachedVault, item_id: UUID, revision: int) -> Version:
         """Open one version.
 
-        :raises NoSuchVersion: the server does not keep this revision.
+        :raises NoSuchVersion: the server does not have this revision.
         :raises IntegrityError: it does not match its entry.
         """
         return self._with_newest(vault, lambda newest: self._one(newest, item_id, revision))
@@ -98,14 +98,14 @@ class History:
     def as_of(self, vault: CachedVault, item_id: UUID, revision: int) -> Version | None:
         """Open the version that was current at a revision of the vault.
 
-        :return: None if the server does not keep it, or hides it.
+        :return: None if the server does not have it, or withholds it.
         """
         kept = (each.revision for each in self.versions(vault, item_id))
         newest = max((n for n in kept if n <= revision), default=None)
         if newest is None:
             return None
         if newest < revision:
-            # The server may hide a newer version that was current then.
+            # The server may withhold a newer version that was current then.
             past = read_log_excerpt(self._vaults.syncer, vault, newest)
             if past.has_put(item_id, after=newest, through=revision):
                 return None
@@ -115,7 +115,7 @@ class History:
             return None
 
     def _with_newest(self, vault: CachedVault, read: Callable[[CachedVault], T]) -> T:
-        """Read; if the server has a newer version, sync and read again."""
+        """Read versions; if the server has a newer version, sync and read again."""
         try:
             return read(vault)
         except _Newer:
@@ -156,11 +156,11 @@ class History:
         return version
 
     def _check_logged(self, vault: CachedVault, item_id: UUID, heads: Mapping[int, bytes]) -> None:
-        """Check that versions are in the log; the entry alone proves nothing.
+        """Check that versions are in the log; an entry alone proves nothing.
 
-        The entry of a put that the server rejected is signed, too.
+        A put that the server rejected also has a signed entry.
 
-        :param heads: the head that each version's entry results in.
+        :param heads: the head after each version's entry.
         """
         current = vault.state.items[item_id].content_revision  # verified with the whole set
         older = {n: head for n, head in heads.items() if n != current}
@@ -175,7 +175,7 @@ class History:
 
 
 class _Newer(StateMismatch):
-    """A version is newer than this device's copy: an edit since the last sync, or a false one."""
+    """A version is newer than this device's copy: edited after the last sync, or forged."""
 
 
 def _path(vault: CachedVault, item_id: UUID) -> str:
@@ -187,7 +187,7 @@ def _verified(
 ) -> tuple[Version, bytes]:
     """Check one version against its entry and this device's copy, then open it.
 
-    :return: the version, and the head that its entry results in.
+    :return: the version, and the head after its entry.
     """
     revision, kind = fields.count("revision", least=1), fields.text("type", most=32)
     generation = fields.count("generation", least=1)
@@ -220,7 +220,7 @@ def _verified(
 def _check_entry(ground: OpenVault, item_id: UUID, json: Json, expected: tuple[int, int]) -> bytes:
     """Check that the entry is a put of this item and revision, by one of the owner's devices.
 
-    :return: the head that it results in; this does not prove that the log has the entry.
+    :return: the head after it; this does not prove that the entry is in the log.
     """
     vault_id = ground.state.vault_id
     signed = read_entry(vault_id, Fields(json, "version.entry", AnswerInvalid))

@@ -1,4 +1,4 @@
-"""Marks what an import adds, recognises it when a newer file comes, and finds it for an undo."""
+"""Mark imported items, and find them again for a newer file or an undo."""
 
 import json
 import secrets
@@ -16,7 +16,7 @@ from vaultr.client.vaults.reader import Item, Reader
 from vaultr.protocol.sizes import ITEMS_PER_VAULT, MIB, VAULT_BYTES
 
 _RUN_BYTES: Final = 6
-# What this module adds to an item's source; it is no content of the other manager.
+# Members that this module adds to an item's source; they are not content of the other manager.
 _MARKS: Final = frozenset({"run", "imported_at", "digest"})
 _OWN: Final = "vaultr"
 
@@ -37,7 +37,7 @@ class ImportInterrupted(VaultrError):
 class Match:
     """What a vault has for one draft.
 
-    :ivar item: the item with the same source id; None where content alone was compared.
+    :ivar item: the item with the same source id; None if only content was compared.
     """
 
     presence: Presence
@@ -46,7 +46,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class ImportRun:
-    """One run of the import command: what it added, and what of that was changed since."""
+    """One run of the import command: what it added, and what was changed since."""
 
     id: str
     manager: str
@@ -61,7 +61,7 @@ def new_run_id() -> str:
 
 
 def marked(draft: Draft, run: str, now: datetime) -> Draft:
-    """Return the draft with the run's id, its time, and a digest of the content in its source."""
+    """Return the draft with the run's id, its time, and a digest of its content in its source."""
     source = draft.detail.get("source", {})
     marks = {
         "run": run,
@@ -74,9 +74,9 @@ def marked(draft: Draft, run: str, now: datetime) -> Draft:
 def matches(reader: Reader, vault: CachedVault, drafts: Sequence[Draft]) -> list[Match]:
     """Compare drafts with the active items of a vault.
 
-    With a source id, the item with the same one is compared: it is the same where its content
-    equals the draft's, or where the file has nothing newer than when the item was imported.
-    Without one, identical content of a namesake decides.
+    A draft with a source id is compared with the item of the same source id. They match if their
+    content is equal, or if the file has nothing newer since the item was imported. A draft without
+    one is compared with the content of items that have the same title.
     """
     items = list(_opened(reader, [vault], ("active",)))
     by_source = {key: item for item in items for key in _keys(item)}
@@ -101,13 +101,13 @@ def _match(
     if any(_same(draft, item) for item in namesakes):
         return Match(Presence.SAME)
     if key is not None:
-        # Another entry of that manager, whatever else is called alike.
+        # Another entry of that manager, even if the names are the same.
         return Match(Presence.NEW)
     return Match(Presence.CHANGED if namesakes else Presence.NEW)
 
 
 def replacement(draft: Draft, item: Item) -> tuple[Part, Part]:
-    """Return the changes that make an item what the draft is; its marks of the first run stay."""
+    """Return the changes that turn an item into the draft; keep its marks of the first run."""
     marks = {name: value for name, value in _source(item.detail).items() if name in _MARKS}
     source = {**draft.detail.get("source", {}), **marks}
     if marks:
@@ -161,7 +161,7 @@ def import_runs(reader: Reader, vaults: Iterable[CachedVault]) -> list[ImportRun
 def _opened(
     reader: Reader, vaults: Iterable[CachedVault], states: tuple[Any, ...]
 ) -> Iterator[Item]:
-    """Open the items with their details; one that does not open matches nothing."""
+    """Open the items with their details; an item that cannot be opened matches nothing."""
     for vault in vaults:
         for item in reader.items([vault], states):
             try:
@@ -191,7 +191,7 @@ def _keys(item: Item) -> Iterator[tuple[str, str, str]]:
     key = _source_key(item.type, item.detail)
     if key is not None:
         yield key
-    # Our own export names items without a source by their id.
+    # Our own export uses the id of items without a source.
     yield item.type, _OWN, str(item.id)
 
 
@@ -204,7 +204,7 @@ def _same(draft: Draft, item: Item) -> bool:
 def _content(overview: Part, detail: Part, *, with_source: bool = True) -> str:
     source = {name: each for name, each in _source(detail).items() if name not in _MARKS}
     plain = {name: each for name, each in detail.items() if name != "source"}
-    # As JSON, in which true is not 1; the order of names means nothing.
+    # As JSON, where true differs from 1 and the order of names does not matter.
     return json.dumps([overview, plain, source if with_source else {}], sort_keys=True)
 
 

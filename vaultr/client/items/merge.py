@@ -1,4 +1,4 @@
-"""Merges an edit with changes by others, field by field."""
+"""Merge an edit with changes by others, field by field."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 Part = dict[str, Any]
 _ABSENT: Final = object()
-# Objects whose members are fields: changing one variable must not remove the others.
+# Objects whose members count as fields: changing one variable must not remove the others.
 NAMED: Final = frozenset({"variables"})
 
 
@@ -14,7 +14,7 @@ NAMED: Final = frozenset({"variables"})
 class Merge:
     """An edit merged into the current item.
 
-    :ivar value: the part with the edit; conflicting fields have their current values.
+    :ivar value: the merged part; conflicting fields have their current values.
     :ivar clashing: the fields that both sides changed differently, as ``detail.password``.
     """
 

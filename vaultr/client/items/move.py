@@ -1,8 +1,8 @@
-"""Moves and copies items to another vault, without losing one and without silent duplicates.
+"""Move and copy items to another vault, without loss and without silent duplicates.
 
-An item is written to the other vault first, and moved to the trash of its own vault only after that
-write was verified. Its new id is derived from the old one, so that a repeated move, on any device,
-finds what is already done. An unfinished move is recorded on this device.
+An item is first written to the other vault, and moved to the trash only after that write was
+verified. Its new id is derived from the old one, so that a repeated move, on any device, finds the
+items that are already moved. An unfinished move is recorded on this device.
 """
 
 import contextlib
@@ -72,9 +72,9 @@ class Mover:
         return [Moved(ids[each], target_id, each) for each in items]
 
     def move(self, source_id: UUID, items: Sequence[UUID], target_id: UUID) -> list[Moved]:
-        """Move active items to another vault; in their own vault they go to the trash.
+        """Move active items to another vault; the originals go to the trash.
 
-        :raises InBoth: others kept editing some of them, which are in both vaults now.
+        :raises InBoth: others kept editing some items, which are now in both vaults.
         """
         return self._move(source_id, self._target_ids(source_id, items, target_id), target_id)
 
@@ -101,7 +101,7 @@ class Mover:
     def _target_ids(
         self, source_id: UUID, items: Sequence[UUID], target_id: UUID
     ) -> dict[UUID, UUID]:
-        """Return the id that each item gets in the other vault, or has there already."""
+        """Return the id that each item has or will get in the other vault."""
         source, target = self._reader.vault(source_id), self._reader.vault(target_id)
         ground = self._reader.open_vault(source)
         contents = {each: (source.state.items[each].type, ground.opened(each)) for each in items}
@@ -130,7 +130,7 @@ class Mover:
         source_id, ids, target_id = found
         held = {vault.id for vault in self._reader.vaults()}
         if not {source_id, target_id} <= held:
-            self._store.forget_move()  # one of the vaults was deleted since
+            self._store.forget_move()  # one of the vaults has been deleted
             return []
         return self._move(source_id, ids, target_id)
 
@@ -155,10 +155,10 @@ class Mover:
     def _copied(
         self, source_id: UUID, items: Sequence[UUID], target_id: UUID, ids: dict[UUID, UUID]
     ) -> dict[UUID, int]:
-        """Write the current contents to the other vault, unless they are there already.
+        """Write the current contents to the other vault, unless they are already there.
 
         :param ids: the new id of each item; an id that cannot be used is replaced here.
-        :return: the content revision of each item that is in the other vault now, byte for byte.
+        :return: the content revision of each item whose exact content is now in the other vault.
         """
         source, target = self._reader.vault(source_id), self._reader.vault(target_id)
         sources, puts = self._reader.open_vault(source), []
@@ -224,7 +224,7 @@ class Mover:
         raise InBoth(f"Item {item_id} cannot be moved: it was moved to this vault too often.")
 
     def _ids(self, source_id: UUID, item_id: UUID, target_id: UUID) -> Iterator[UUID]:
-        """Yield the ids that the item may get; only the account's keys show the connection."""
+        """Yield the possible new ids of an item; only the account's keys show how they relate."""
         for number in range(_IDS_MOST):
             bound = lp(_LABEL, source_id, item_id, target_id, number)
             yield UUID(bytes=hmac_sha256(self._key, bound)[:16], version=4)

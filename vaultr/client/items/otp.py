@@ -21,7 +21,7 @@ _HASHES: Final[Mapping[str, totp.Hash]] = {
     "SHA256": "sha256",
     "SHA512": "sha512",
 }
-_DIGITS: Final = range(6, 11)  # RFC 4226 section 5.3 asks for 6 at least; 31 bits give 10 at most
+_DIGITS: Final = range(6, 11)  # RFC 4226 section 5.3 requires at least 6; 31 bits yield at most 10
 _PERIODS: Final = range(1, 3601)
 _SECRET_BYTES: Final = range(1, 1025)
 # Steam Guard writes codes without letters and digits that look alike.
@@ -30,12 +30,12 @@ _STEAM_LENGTH: Final = 5
 
 
 class NoCode(VaultrError):
-    """The field does not hold a secret for one-time codes."""
+    """The field does not contain a secret for one-time codes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Totp:
-    """A secret for one-time codes, with the way to write them.
+    """A secret for one-time codes, and how to format them.
 
     :ivar period: seconds for which a code is valid.
     :ivar letters: the characters of a code; None for decimal digits.
@@ -78,7 +78,7 @@ class Totp:
         return cls(_key(query.get("secret", "")), hash_name, digits, period)
 
     def at(self, seconds: float) -> str:
-        """Return the code of a moment, in seconds since 1970."""
+        """Return the code at a time, in seconds since 1970."""
         counter = totp.step_of(seconds, self.period)
         if self.letters is None:
             return totp.code(self.key, counter, digits=self.digits, hash_name=self.hash_name)
@@ -89,7 +89,7 @@ class Totp:
         return code
 
     def left(self, seconds: float) -> int:
-        """Return for how many more seconds the code of a moment is valid: 1 to the period."""
+        """Return how many seconds the code at a time is still valid: 1 to the period."""
         return self.period - int(seconds) % self.period
 
 

@@ -25,7 +25,7 @@ Find = Callable[[str, str], "Item"]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Where to read one value.
+    """The place of one value.
 
     :ivar vault: an id or a unique name.
     :ivar item: an id or a unique title.
@@ -73,12 +73,12 @@ class Reference:
 
 
 def is_reference(text: str) -> bool:
-    """Check whether a value is meant as a reference, valid or not."""
+    """Check whether a value looks like a reference, valid or not."""
     return text.startswith(SCHEME)
 
 
 class Resolver:
-    """Reads the values of references; opens each item once.
+    """Reads the values of references; opens each item only once.
 
     :param find: finds an active item.
     """

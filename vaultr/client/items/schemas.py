@@ -1,4 +1,4 @@
-"""The fields of each item type, with checks whose messages name fields but no values."""
+"""The fields of each item type, with checks whose messages contain field names but no values."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ NO_VALUE: Final = re.compile("[\0\ud800-\udfff]")
 class ItemInvalid(VaultrError):
     """An item does not match the schema of its type.
 
-    :param faults: the fields, as ``overview.title``, and what is wrong; never a value.
+    :param faults: the fields, such as ``overview.title``, and what is wrong; never a value.
     """
 
     def __init__(self, faults: tuple[tuple[str, str], ...]) -> None:
@@ -50,7 +50,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The known fields of one type; unknown fields belong to newer clients and are kept."""
+    """The known fields of one type. Unknown fields belong to newer clients and are kept."""
 
     overview: Mapping[str, Check]
     detail: Mapping[str, Check]
@@ -96,7 +96,7 @@ def _text_by_name(where: str, value: object) -> Found:
 
 
 def _records(*required: str) -> Check:
-    """Return a check for a list of objects that have the strings ``required``."""
+    """Return a check for a list of objects with the strings ``required``."""
 
     def check(where: str, value: object) -> Found:
         if not isinstance(value, list):
@@ -175,7 +175,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
         ),
     }
 )
-# Never in an overview, whatever the type, because lists show overviews.
+# Never in an overview, because lists show overviews.
 SECRET_ANYWHERE: Final = frozenset(
     {"password", "totp", "notes", "key", "secret", "variables", "private_key", "passphrase"}
 )
@@ -237,7 +237,7 @@ def _part_faults(
 
 
 def _encoded(part: Part) -> bytes | None:
-    """Return a part as it is sealed; None if it is not JSON in Unicode."""
+    """Return a part as it will be sealed; None if it is not Unicode JSON."""
     try:
         return encode(part)
     except (TypeError, ValueError, RecursionError):
@@ -271,7 +271,7 @@ def _sealed_size(encoded: list[bytes | None]) -> int:
 
 
 def date_of(value: object) -> date | None:
-    """Return the day in a date or a time as text; None if it is neither."""
+    """Return the day of a date or time given as text; None if it is neither."""
     if not isinstance(value, str):
         return None
     try:
@@ -283,7 +283,7 @@ def date_of(value: object) -> date | None:
 def with_expiry(overview: Part, detail: Part, named_fields: dict[str, Any] | None = None) -> Part:
     """Return the overview with the expiry date of ``expires_at`` in the detail.
 
-    :param named_fields: the fields of the overview that the user named, which win.
+    :param named_fields: the fields of the overview that the user set, which take precedence.
     """
     named = overview if named_fields is None else named_fields
     day = date_of(detail.get("expires_at"))

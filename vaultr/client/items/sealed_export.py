@@ -1,4 +1,4 @@
-"""Seals an export file with its own password, and opens one."""
+"""Seal an export file with its own password, and open it."""
 
 import base64
 import secrets
@@ -38,8 +38,8 @@ def seal_file(plain: bytes, password: str) -> dict[str, Any]:
 def open_file(document: Mapping[str, Any], ask_password: Callable[[], str]) -> bytes:
     """Return the plain export.
 
-    :param ask_password: called once, after the file's parameters were found to be within bounds.
-    :raises NotOpened: it is damaged or of a newer version, or the password is wrong.
+    :param ask_password: called once, after the file's KDF parameters passed their check.
+    :raises NotOpened: it is damaged, has a newer version, or the password is wrong.
     """
     if document.get("vaultr_sealed_export") != _VERSION:
         raise NotOpened("This sealed export is of a newer version. Update Vaultr, then try again.")

@@ -1,4 +1,4 @@
-"""Reads a site's rule for passwords, such as 'length 12-20; upper; digit; symbols !#$'."""
+"""Parse a site's password rule, such as 'length 12-20; upper; digit; symbols !#$'."""
 
 import re
 from typing import Final
@@ -14,11 +14,11 @@ _HELP: Final = "A rule is like 'length 12-20; upper; digit; symbols !#$'."
 
 
 def parse(text: str) -> PasswordRule:
-    """Return the rule for the longest password that the site takes, up to 64 characters.
+    """Return the rule for the longest password that the site accepts, up to 64 characters.
 
-    Kinds that the rule names are in every password. With none named, all four are.
+    Every password has the kinds that the rule names; if it names none, all four.
 
-    :raises UsageError: a part is unknown; says which.
+    :raises UsageError: a part is unknown; the message says which.
     """
     if len(text) > _RULE_CHARACTERS:
         raise UsageError(f"A rule has at most {_RULE_CHARACTERS} characters.")
@@ -40,7 +40,7 @@ def parse(text: str) -> PasswordRule:
         digits=every or "digit" in kinds,
         symbols=SYMBOLS if every else kinds.get("symbols") or _symbols(kinds),
     )
-    rule.kinds()  # raises where no password fits
+    rule.kinds()  # raises an error if no password matches
     return rule
 
 

@@ -1,4 +1,4 @@
-"""Trashes, restores and removes items, in as few writes as possible."""
+"""Trash, restore and remove items, in as few writes as possible."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -19,11 +19,11 @@ _RESTORED_MOST: Final = CHANGES_PER_BATCH // 2
 
 
 def move_all(reader: Reader, writer: Writer, op: Op, found: Sequence[Found]) -> list[Item]:
-    """Apply ``op`` to items: to all that fit one write, or to none.
+    """Apply ``op`` to items: to all that fit in one write, or to none.
 
-    A note on an error after the first of several writes says how many items were changed.
+    If a later write fails, the error's note says how many items were changed.
 
-    :return: the items in their order, as they are now, or as they were if they are removed.
+    :return: the items in order, with their new state, or their last state if they are removed.
     :raises EditConflict: an item has changed since its user saw it.
     """
     items = {item.id: (vault, item) for vault, item in found}

@@ -1,4 +1,4 @@
-"""Templates: replaces each ``{{ vaultr://vault/item/field }}`` in a text by its value."""
+"""Templates: replace each ``{{ vaultr://vault/item/field }}`` in a text with its value."""
 
 import re
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from typing import Final
 from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.items.references import SCHEME, Reference
 
-# In braces, a reference may have spaces. Without braces, it has the characters of a URL (RFC 3986,
-# section 2) and letters of any script. It does not end with a punctuation mark, which more likely
-# ends the sentence around it.
+# In braces, a reference may contain spaces. Without braces, it has the characters of a URL (RFC
+# 3986, section 2) and letters of any script. It does not end with a punctuation mark, which more
+# likely ends the sentence around it.
 _ENCLOSED: Final = re.compile(r"\{\{[ \t]*(vaultr://[^{}\n]*?)[ \t]*\}\}")
 _BARE: Final = re.compile(r"vaultr://[\w.~%/@:?=&+-]*[\w~%/=&+-]")
 _EITHER: Final = re.compile(f"{_ENCLOSED.pattern}|({_BARE.pattern})")
@@ -18,7 +18,7 @@ _EITHER: Final = re.compile(f"{_ENCLOSED.pattern}|({_BARE.pattern})")
 def filled(template: str, value: Callable[[Reference], str]) -> str:
     """Return ``template`` with every reference replaced by its value.
 
-    Values are inserted as they are; references in them are not replaced.
+    Values are inserted unchanged; references in them are not replaced.
 
     :raises UsageError: a reference is invalid; the message has its line.
     """

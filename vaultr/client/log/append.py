@@ -1,4 +1,4 @@
-"""Prepares writes to a vault: the entries to send, and the state that they lead to."""
+"""Prepare writes to a vault: the entries to send, and the resulting state."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ from vaultr.protocol.entries import (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change to a vault. The i-th of a batch becomes revision ``state.n + 1 + i``.
+    """One change to a vault. The i-th change of a batch becomes revision ``state.n + 1 + i``.
 
     Sealed parts must be bound to that revision and to the vault's current generation.
     """
@@ -65,7 +65,7 @@ class Change:
 
     @classmethod
     def repair(cls) -> "Change":
-        """Change nothing, and vouch for the current set."""
+        """Change nothing, and commit to the current set."""
         return cls(Op.REPAIR)
 
     @classmethod
@@ -81,7 +81,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One prepared write: its signed entry, and the item that it leads to."""
+    """One prepared write: its signed entry, and the resulting item."""
 
     signed: SignedEntry
     held: Held | None
@@ -106,7 +106,7 @@ class Write:
         return self.signed.to_json()
 
     def item_json(self) -> dict[str, Any]:
-        """Return the members that the response to a write of one item must have."""
+        """Return the members that the response to a write of one item must contain."""
         expected: dict[str, Any] = {"id": str(self.item_id), "revision": self.revision}
         if self.held is None:
             return expected | {"state": "removed"}
@@ -121,7 +121,7 @@ class Write:
 class Batch:
     """Prepared writes in order, and the state after all of them.
 
-    Do not use ``state`` before the response was checked.
+    Do not use ``state`` until the response is checked.
     """
 
     writes: tuple[Write, ...]
@@ -143,10 +143,10 @@ def prepare(
 ) -> Batch:
     """Prepare writes on top of ``state``, without sending them or changing ``state``.
 
-    :param unvouched: items of ``state`` that no entry may vouch for until a change puts them.
+    :param unvouched: items of ``state`` that no entry may commit to until a change puts them.
 
-    :raises Refused: the server would reject a change: its item does not exist, is in the trash, or
-        is not in the trash.
+    :raises Refused: the server would reject a change, because its item does not exist or is in the
+        wrong state.
     """
     draft = _Draft(state, keys, author_id, unvouched)
     writes = tuple(draft.write(change) for change in changes)
@@ -154,7 +154,7 @@ def prepare(
 
 
 class _Draft:
-    """The state during a batch: one copy of the items for all its changes."""
+    """The state during a batch: one copy of the items for all changes."""
 
     def __init__(
         self, state: VaultState, keys: Keys, author_id: UUID, unvouched: Collection[UUID]

@@ -1,4 +1,4 @@
-"""Follows a vault's log entry by entry, and checks every link, MAC and rule of the protocol."""
+"""Follow a vault's log entry by entry, and check every link, MAC and rule of the protocol."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -25,9 +25,9 @@ def check_mac(signed: SignedEntry, keys: Keys) -> None:
 
 
 def check_vouch(last: SignedEntry, total: int, keys: Keys, held: Waypoint | None) -> None:
-    """Check that the last entry vouches for the sum of the resulting set.
+    """Check that the last entry commits to the sum of the resulting set.
 
-    :raises StateMismatch: it vouches for a different set.
+    :raises StateMismatch: it commits to a different set.
     """
     entry = last.entry
     lk = lk_of(keys, entry.generation, entry.vault_id)
@@ -43,7 +43,7 @@ def check_vouch(last: SignedEntry, total: int, keys: Keys, held: Waypoint | None
 def follow(
     start: Waypoint, entries: Iterable[SignedEntry], keys: Keys, landmarks: Iterable[Waypoint]
 ) -> Waypoint:
-    """Follow the chain from ``start`` to its end, through all ``landmarks`` on the way.
+    """Follow the chain from ``start`` to its end, through all ``landmarks`` in between.
 
     Landmarks beyond the end are not checked.
 
@@ -110,7 +110,7 @@ def _broken(entry: Entry, what: str, here: Waypoint) -> ChainBroken:
 
 @dataclass(frozen=True, slots=True)
 class LoggedItem:
-    """One item according to the log; the state is None if it was removed.
+    """One item according to the log; its state is None if it was removed.
 
     :ivar generation: the generation of the keys under which its last put was sealed.
     """
@@ -123,12 +123,12 @@ class LoggedItem:
 
     @classmethod
     def of(cls, held: Held) -> "LoggedItem":
-        """Return a held item as the log must show it."""
+        """Return a held item in the form that the log must show."""
         return cls(held.revision, held.content_revision, held.content, held.state, held.generation)
 
 
 class Replay:
-    """Replays entries on top of a state, and so computes what each changed item must be.
+    """Replays entries on a state, and so computes the required state of each changed item.
 
     :ivar touched: the items that the entries change, and no others.
     :ivar overview: what the vault's overview must be.

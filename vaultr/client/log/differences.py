@@ -1,4 +1,4 @@
-"""Lists how two sets of items of one vault differ."""
+"""List how two sets of items of one vault differ."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ class VaultSet(Protocol):
 
     @property
     def waypoint(self) -> Waypoint:
-        """The set's place in the vault's history."""
+        """The position of the set in the vault's history."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference; without an item id it concerns the vault itself."""
+    """One difference. Without an item id it is about the vault itself."""
 
     item_id: UUID | None
     how: str
@@ -42,7 +42,7 @@ class Difference:
 
 
 def explain(held: VaultSet, shown: VaultSet) -> list[Difference]:
-    """List how the server's set differs from the held one, the vault itself first."""
+    """List how the server's set differs from the held one, starting with the vault itself."""
     differences = [Difference(None, how) for how in _of_vault(held, shown)]
     for item_id in sorted(held.items.keys() | shown.items.keys()):
         ours, theirs = held.items.get(item_id), shown.items.get(item_id)

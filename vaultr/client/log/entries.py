@@ -17,7 +17,7 @@ ItemState = Literal["active", "trash"]
 
 @dataclass(frozen=True, slots=True)
 class Waypoint:
-    """A place in a vault's history: revision, head and generation of the keys."""
+    """A position in a vault's history: revision, head and generation of the keys."""
 
     n: int
     head: bytes
@@ -28,7 +28,7 @@ class Waypoint:
 
 
 def shown_place(n: int, head: bytes) -> str:
-    """Return a revision and its head as messages show them."""
+    """Return a revision and its head in the form for messages."""
     return f"revision {n} ({short_head(head)})"
 
 
@@ -40,7 +40,7 @@ def short_head(head: bytes) -> str:
 def tag(
     lk: bytes, item_id: UUID | None, content_revision: int, content: bytes, state: ItemState
 ) -> int:
-    """Return what one item adds to the sum; ``None`` stands for the vault's overview."""
+    """Return the term that one item adds to the sum; ``None`` means the vault's overview."""
     key = item_id or NO_ITEM
     part = lp("vaultr/v1/state-item", key.bytes, content_revision, content, state)
     return int.from_bytes(hmac_sha256(lk, part))
@@ -69,11 +69,11 @@ class SignedEntry:
 
     @property
     def waypoint(self) -> Waypoint:
-        """The place in the history that this entry leads to."""
+        """The position in the history after this entry."""
         return Waypoint(self.entry.n, self.head, self.entry.generation)
 
     def to_json(self) -> dict[str, object]:
-        """Return the members that a write sends; the server adds the rest from the request."""
+        """Return the members that a write sends; the server derives the others from the request."""
         return {
             "n": self.entry.n,
             "prev": b64(self.entry.prev),

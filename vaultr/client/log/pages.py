@@ -1,4 +1,4 @@
-"""Reads the pages of a sync into one set, and checks only their form."""
+"""Read the pages of a sync into one set, and check only their format."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ from vaultr.protocol.sizes import ITEM_TYPE, SYNC_LIMIT_MOST, VAULT_BYTES
 # Limits for a server that never ends: ten million revisions, or four times a vault's quota.
 PAGES_MOST: Final = 10_000
 SEALED_BYTES_MOST: Final = 4 * VAULT_BYTES
-# Approximate memory of a row or an entry, without its sealed parts.
+# Approximate memory of a row or an entry, without sealed parts.
 _RECORD_BYTES: Final = 1024
-# Only these members of a row stay in memory: other members are not counted in the volume.
+# Only these members of a row stay in memory; others do not count for the volume.
 _ROW_MEMBERS: Final = (
     *("id", "type", "revision", "content_revision", "generation", "state"),
     *("overview", "detail", "created_at", "updated_at"),
@@ -35,12 +35,12 @@ class Row:
 
 @dataclass(slots=True)
 class Shown:
-    """What a server shows of one vault, unverified.
+    """A vault as the server shows it, unverified.
 
     :ivar since: the revision that the sync started from; 0 for the full set.
     :ivar wraps: the sealed keys of the vault by generation.
     :ivar volume: the approximate memory of the rows and entries of all pages, in bytes.
-    :ivar vault: the vault as the last page showed it.
+    :ivar vault: the vault in the last page.
     """
 
     vault_id: UUID
@@ -72,8 +72,8 @@ class Shown:
 def gather(vault_id: UUID, pages: Iterable[Json], *, since: int) -> Shown:
     """Combine the pages of one sync from ``since`` (0: the full set).
 
-    ``pages`` may fetch lazily: each page is checked before the next one is taken. The next page of
-    a delta has ``since=through``, of a full set ``after=through``.
+    ``pages`` can be lazy: each page is checked before the next one is fetched. The next page of a
+    delta has ``since=through``, that of a full set ``after=through``.
 
     :raises IntegrityError: a page is malformed, repeats an id, has a gap or ends early, or the
         pages have no end.
@@ -145,11 +145,11 @@ def read_wraps(vault: Fields, vault_id: UUID) -> dict[int, bytes]:
 
 
 def check_wraps(wraps: Mapping[int, object], generation: int, vault_id: UUID) -> None:
-    """Check that a vault comes with the wraps of all its generations, and of no others.
+    """Check that a vault has the wraps of all its generations, and no others.
 
-    :raises StateMismatch: one is missing, or there is one of a generation that has not begun.
+    :raises StateMismatch: one is missing, or one is for a generation that has not begun.
     """
-    # Without a list of all generations: their number is only the server's claim.
+    # Do not build a list of all generations: their number is only the server's claim.
     if max(wraps, default=0) > generation:
         what = "it returned newer ones than any of your devices made"
     elif len(wraps) < generation:
@@ -168,7 +168,8 @@ def _take_entries(shown: Shown, page: Fields, before: int) -> None:
     listed = list(page.objects("entries"))
     if len(listed) > SYNC_LIMIT_MOST:
         raise _invalid("it has more log entries than were requested", shown.vault_id)
-    # Compare lengths first: a list built from `through` would be as large as the server likes.
+    # Compare lengths first: a list built from `through` could have any length that the server
+    # sends.
     gap = len(listed) != (shown.through - before if shown.since else 0)
     entries = [] if gap else [read_entry(shown.vault_id, fields) for fields in listed]
     if gap or any(each.entry.n != n for n, each in enumerate(entries, start=before + 1)):

@@ -1,4 +1,4 @@
-"""Checks the response to a write: it must match what the client computed."""
+"""Check the response to a write: it must match what the client computed."""
 
 from vaultr.client.errors import AnswerInvalid, StateMismatch
 from vaultr.client.log.append import Batch
@@ -42,7 +42,7 @@ def check_vault(batch: Batch, answer: Json) -> None:
 
 
 def check_made(state: VaultState, answer: Json) -> None:
-    """Check the vault in the response to its creation; raises like :func:`check_vault`."""
+    """Check the vault in the response to its creation. Raises errors like :func:`check_vault`."""
     fields = Fields(answer, "answer", AnswerInvalid)
     if fields.uuid("id") != state.vault_id:
         raise _mismatch(state, "it confirms another vault", answer)

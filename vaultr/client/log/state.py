@@ -1,4 +1,4 @@
-"""The verified state of one vault, the sum that the log vouches for, and what to sync next."""
+"""The verified state of one vault, the sum that the log commits to, and what to sync next."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ FIRST_GENERATION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One verified item: what the log says about it, and the hash of its sealed parts."""
+    """One verified item: its data in the log, and the hash of its sealed parts."""
 
     revision: int
     content_revision: int
@@ -37,11 +37,11 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class VaultState:
-    """A verified state of one vault; every change makes a new one.
+    """A verified state of one vault. It is immutable: every change creates a new one.
 
     :ivar total: the sum of the tags of all items and the overview, under the keys of
         ``generation``; never sent.
-    :ivar passed: the last head of the profile that the chain was seen to pass through.
+    :ivar passed: the last head of the profile that is known to be on the chain.
     """
 
     vault_id: UUID
@@ -55,7 +55,7 @@ class VaultState:
 
     @property
     def waypoint(self) -> Waypoint:
-        """This state's place in the vault's history."""
+        """The position of this state in the vault's history."""
         return Waypoint(self.n, self.head, self.generation)
 
     def to_json(self) -> dict[str, Any]:
@@ -144,8 +144,8 @@ def new_vault(vault_id: UUID, overview: bytes, keys: VaultKeys) -> VaultState:
 class SyncPlan:
     """The next sync request: the full set, or a delta from ``since``.
 
-    :ivar conditional: whether a 304 is acceptable. It is not until the chain has passed through the
-        profile's head.
+    :ivar conditional: whether a 304 is acceptable. It is not, until the chain has passed through
+        the profile's head.
     """
 
     full: bool
@@ -174,12 +174,12 @@ def plan_sync(state: VaultState | None, known: Waypoint | None) -> SyncPlan:
 
 
 def item_tag(lk: bytes, item_id: UUID, held: Held) -> int:
-    """Return what one item adds to the sum."""
+    """Return the term that one item adds to the sum."""
     return tag(lk, item_id, held.content_revision, held.content, held.state)
 
 
 def overview_tag(lk: bytes, overview: Overview) -> int:
-    """Return what the vault's own overview adds to the sum."""
+    """Return the term that the vault's own overview adds to the sum."""
     return tag(lk, None, overview.revision, overview.content, "active")
 
 

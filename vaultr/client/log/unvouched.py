@@ -1,7 +1,7 @@
-"""Takes a full set of items although its last entry does not vouch for it.
+"""Take a full set of items although its last entry does not commit to it.
 
-Only for a set that the owner accepts by hand. The last entry must still be signed by the owner's
-keys: it is what the vault's whole log is checked against.
+Use it only for a set that the owner has accepted. The last entry must still be signed with the
+owner's keys, because the vault's whole log is checked against it.
 """
 
 from vaultr.client.crypto.keys import Keys, lk_of
@@ -13,9 +13,9 @@ from vaultr.client.log.verify import Synced, check_claims, synced, take_full
 
 
 def take(shown: Shown, keys: Keys) -> tuple[Synced, bool]:
-    """Take a full set as a new device would.
+    """Take a full set, as a new device would.
 
-    :return: the set, and whether its last entry vouches for it.
+    :return: the set, and whether its last entry commits to it.
     :raises IntegrityError: the response contradicts itself, or its last entry is not signed.
     """
     try:

@@ -1,4 +1,4 @@
-"""Verifies what a server shows of a vault: returns the new state, or raises an error."""
+"""Verify a vault in the server's response: return the new state, or raise an error."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,10 +40,10 @@ class Synced:
 def take_full(shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
     """Verify the full set, for a device that has no head of the vault.
 
-    This proves the set as a whole against the last entry. It does not prove that the entry is the
-    newest: that is proven when :func:`plan_sync` returns a conditional plan for the new state.
+    This verifies the set as a whole against the last entry. It does not prove that the entry is the
+    newest one; that is proven when :func:`plan_sync` returns a conditional plan for the new state.
 
-    :raises IntegrityError: the last entry does not vouch for the set, or the set is older than the
+    :raises IntegrityError: the last entry does not commit to the set, or the set is older than the
         profile's head.
     """
     known = known if known and known.n > 0 else None
@@ -76,7 +76,7 @@ def take_full(shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
 
 
 def take_delta(state: VaultState, shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
-    """Verify a delta on top of ``state``: one chain through its head and the profile's head.
+    """Verify a delta after ``state``: one chain through its head and the profile's head.
 
     :raises IntegrityError: the chain, an item or the sum does not match the log, or the server
         shows an older state than ``state`` or the profile.
@@ -127,17 +127,14 @@ def check_claims(shown: Shown, keys: Keys) -> None:
     if max(used) > shown.generation:
         raise _mismatch(shown, "an item is encrypted with newer keys than the vault has", None)
     check_wraps(shown.wraps, shown.generation, shown.vault_id)
-    if missing := used - keys.keys():  # the caller opened other wraps
+    if missing := used - keys.keys():  # the caller has opened the other wraps
         raise _mismatch(shown, f"version {min(missing)} of its keys is missing", None)
     if shown.overview.revision > shown.n:
         raise _mismatch(shown, "its name is newer than the vault", None)
 
 
 def _check_untouched(shown: Shown, keys: Keys) -> None:
-    """Check a vault without entries: nothing vouches for it, so its overview must open.
-
-    It has no items, because a page at revision 0 cannot show one.
-    """
+    """Check a vault without entries: no entry commits to its overview, so it must open."""
     made = Waypoint(0, first_head(shown.vault_id), FIRST_GENERATION)
     if shown.waypoint != made:
         raise ChainBroken(

@@ -1,4 +1,4 @@
-"""Looks a hash up in a file of breached passwords, which is too large to be read."""
+"""Look up a hash in a file of breached passwords, which is too large to read."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from typing import Final
 
 from vaultr.client.errors import VaultrError
 
-# As the downloader of Have I Been Pwned writes it: sorted, one hash and its count a line.
+# As written by the downloader of Have I Been Pwned: sorted, one hash and its count per line.
 _LINE: Final = re.compile(rb"([0-9A-Fa-f]{40})(?::(\d{1,12}))?\s*")
 _LINE_BYTES: Final = 64
 
@@ -21,14 +21,14 @@ class BreachFileInvalid(VaultrError):
 
 
 def digest_of(password: str) -> bytes:
-    """Return the hash that lists of breached passwords have."""
+    """Return a password's hash, as in lists of breached passwords."""
     return hashlib.sha1(password.encode(errors="surrogatepass"), usedforsecurity=False).digest()
 
 
 class BreachFile:
-    """A sorted file of SHA-1 hashes in hex, each with a count behind a colon.
+    """A sorted file of SHA-1 hashes in hex, each followed by a colon and a count.
 
-    :raises BreachFileInvalid: its first line is no such.
+    :raises BreachFileInvalid: its first line has another form.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +71,7 @@ class BreachFile:
         return 0
 
     def _line_start(self, position: int) -> int:
-        """Return where the line begins that has this byte."""
+        """Return where the line with this byte begins."""
         begin = max(0, position - _LINE_BYTES)
         self._file.seek(begin)
         before = self._file.read(position - begin)
@@ -79,7 +79,7 @@ class BreachFile:
         return begin + newline + 1 if newline >= 0 or begin == 0 else begin
 
     def _line_at(self, start: int) -> tuple[int, bytes, int]:
-        """Return where the next line begins, the hash in this one, and its count."""
+        """Return where the next line begins, and the hash and count in this one."""
         self._file.seek(start)
         line = self._file.readline(_LINE_BYTES)
         found = _LINE.fullmatch(line)

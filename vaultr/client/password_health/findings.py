@@ -1,4 +1,4 @@
-"""Checks all items and lists what is wrong with their passwords, by title and never by value."""
+"""Check the passwords of all items, and list problems by title, never by value."""
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,12 +14,12 @@ from vaultr.client.password_health.breach_file import digest_of
 from vaultr.client.vaultr_client import Item
 
 KINDS: Final = ("reused", "weak", "old", "expiring", "no-second-factor", "breached")
-_WEAK_BELOW: Final = 3  # of 0 to 4; 3 withstands 10 to the power of 8 guesses offline, slow hash
+_WEAK_BELOW: Final = 3  # of 0 to 4; 3 withstands 10^8 guesses, offline with a slow hash
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong with one item."""
+    """One problem of one item."""
 
     kind: str
     item: Item
@@ -28,7 +28,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What counts as old and as expiring, seen from ``today``."""
+    """Limits for old and expiring passwords, relative to ``today``."""
 
     today: date
     old: timedelta
@@ -58,7 +58,7 @@ def findings(
 
 
 def _score(password: str) -> int:
-    """Return the strength of a password; 3 if it is surely strong, since more changes nothing."""
+    """Return the strength of a password; 3 for a surely strong one, as more changes nothing."""
     return _WEAK_BELOW if is_surely_strong(password) else password_strength(password).score
 
 
@@ -95,7 +95,7 @@ def _old(passwords: Sequence[tuple[Item, str]], limits: Limits) -> Iterator[Find
 
 
 def _changed_on(item: Item) -> date:
-    """Return when the password was last changed: by its history, else by the item's own dates."""
+    """Return when the password was last changed: by its history, or else by the item's dates."""
     history = (item.detail or {}).get("history")
     source = (item.detail or {}).get("source")
     texts = [
@@ -107,13 +107,13 @@ def _changed_on(item: Item) -> date:
     if known:
         return max(known)
     imported = date_of(source.get("updated_at")) if isinstance(source, dict) else None
-    # An import is no change of the password.
+    # An import does not change the password.
     is_untouched = isinstance(source, dict) and item.created_at == item.updated_at
     return imported if imported is not None and is_untouched else item.updated_at.date()
 
 
 def expires_on(item: Item) -> date | None:
-    """Return the day on which an item expires: of its overview, or of an API key's detail."""
+    """Return the day on which an item expires: from its overview, or an API key's detail."""
     day = date_of(item.overview.get("expires_on"))
     return day if day is not None else date_of((item.detail or {}).get("expires_at"))
 
@@ -134,7 +134,7 @@ def _without_factor(passwords: Sequence[tuple[Item, str]]) -> Iterator[Finding]:
 
 
 def breaches(items: Iterable[Item], breached: Callable[[bytes], int]) -> Iterator[tuple[Item, int]]:
-    """Yield the items whose password was seen in breaches, and how often.
+    """Yield the items whose password was seen in breaches, with its count.
 
     :param breached: returns how often a SHA-1 hash was seen.
     """

@@ -1,8 +1,8 @@
-"""Accepts, by hand, a server state that does not continue this device's history.
+"""Accept, by the owner's decision, a server state that does not continue this device's history.
 
-For a server that was restored from an older backup, or lost its newest writes. The device's copy is
-set aside before it is replaced. Items that the server lost, or has in an older state, are written
-again, so that nothing is lost that one of the owner's devices still has.
+Use it for a server that was restored from an older backup, or lost its newest writes. The device's
+copy is set aside before it is replaced. Items that the server lost, or has in an older state, are
+written again, so that nothing is lost that one of the owner's devices still has.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ class Accepted:
     """One vault whose state was accepted.
 
     :ivar again: the items that were written again.
-    :ivar repaired: whether this client appended a repair entry to vouch for the set.
+    :ivar repaired: whether this client appended a repair entry that commits to the set.
     :ivar keys_lost: whether the vault is under older keys than before, and must be rotated.
     """
 
@@ -99,13 +99,13 @@ class Acceptor:
         return bool(self._store.aside.ids())
 
     def accept(self) -> list[Accepted]:
-        """Accept the server's state of every vault, and write again what it lacks.
+        """Accept the server's state of every vault, and write the items again that it lacks.
 
         :raises NotShown: the state differs from the one that was listed; nothing was changed.
-        :raises StepUpRequired: a repair or the rotation of keys that others may know needs the
-            password again. Then what this device holds is kept aside, and :meth:`finish` resumes.
-        :raises NotAccepted: the set has content that no device wrote, and this device cannot
-            replace it; nothing was changed.
+        :raises StepUpRequired: a repair, or rotating keys that others may know, needs the password
+            again. Then this device's copies stay set aside, and :meth:`finish` resumes.
+        :raises NotAccepted: the set has content that no device wrote and this device cannot
+            replace; nothing was changed.
         """
         with self._store.folder.locked():
             profile = self._account.shown_profile()
@@ -134,7 +134,7 @@ class Acceptor:
         held = {vault.id for vault in self._vaults.reader.vaults()}
         aside = {*self._store.aside.ids()}
         for vault_id in sorted(held):
-            # First, so that what is newer is not sealed under keys that others may know.
+            # First, so that newer content is not sealed under keys that others may know.
             rotating = self._begin_due_rotation(vault_id)
             again = self._replayer.write(vault_id) if vault_id in aside else []
             self._store.aside.forget(vault_id)
@@ -171,11 +171,12 @@ class Acceptor:
         return True
 
     def _rotate(self, vault_id: UUID) -> None:
-        """Move everything else to the new keys.
+        """Move all other items to the new keys.
 
-        Not before the aside items are written again: a moved item would look newer than they are.
+        Call it after the set-aside items are written again: a moved item would look newer than they
+        are.
         """
-        # The new keys are in use, even if items stay behind that nobody can open.
+        # The new keys are in use, even if items remain that nobody can open.
         with contextlib.suppress(CannotMove):
             self._rotator.rotate(vault_id, restart=False, progress=None)
 
@@ -188,10 +189,10 @@ class Acceptor:
         return seen
 
     def _take(self, listed: Json, seen: Snapshot) -> _AcceptedSet:
-        """Verify one set as a new device would, and have an entry vouch for it if none does."""
+        """Verify one set as a new device would; if no entry commits to it, add one that does."""
         vault_id = _id(listed)
         shown = self._vaults.syncer.show_all(vault_id)
-        # Only the listed state was shown to the owner; another one may also be vouched for.
+        # Only the listed state was shown to the owner; an entry may also commit to another state.
         if (shown.n, b64(shown.head)) != (listed["revision"], listed["head"]):
             raise _not_shown()
         account = self._account
@@ -239,7 +240,7 @@ class Acceptor:
         return None
 
     def _write_altered(self, found: Unvouched, altered: Sequence[UUID]) -> VaultState:
-        """Write the altered items as this device holds them, and return the state after it."""
+        """Write the altered items again from this device's copy, and return the resulting state."""
         theirs = found.shown
         if self._has_replaced_keys(theirs.vault):
             raise NotAccepted(
@@ -257,7 +258,7 @@ class Acceptor:
         return theirs.state
 
     def _has_replaced_keys(self, vault: CachedVault) -> bool:
-        """Check whether a vault shows keys that were replaced, or must be."""
+        """Check whether a vault shows keys that were or must be replaced."""
         held, generation = self._held(vault.id), vault.state.generation
         known, profile = self._account.profile.head_of(vault.id), self._account.profile
         newest = max(
@@ -269,7 +270,7 @@ class Acceptor:
         return self._store.aside.load(vault_id) or self._store.cache.load(vault_id)
 
     def _set_aside(self, deleted: set[UUID]) -> None:
-        """Set the cached vaults aside; copies that were set aside before are older, and stay."""
+        """Set the cached vaults aside; copies that were set aside earlier are older, and stay."""
         cache, aside = self._store.cache, self._store.aside
         for vault_id in {*cache.ids()} - {*aside.ids()} - deleted:
             vault = cache.load(vault_id)
@@ -278,7 +279,7 @@ class Acceptor:
                 aside.save(replace(vault, volume=1), details)
 
     def _due(self, taken: Mapping[UUID, _AcceptedSet]) -> dict[UUID, int]:
-        """Return the vaults whose keys had been replaced, or must be: rotate them again."""
+        """Return the vaults whose keys were or must be replaced, and are rotated again."""
         generations = {each: one.vault.state.generation for each, one in taken.items()}
         return {
             each: generations[each]
@@ -303,7 +304,7 @@ class Acceptor:
         lost: set[UUID],
         due: Mapping[UUID, int],
     ) -> None:
-        """Write the accepted heads into the profile, over the older one of the server."""
+        """Write the accepted heads to the profile, replacing the server's older one."""
         wanted = shown.of_vaults(places.keys() | deleted)
         for vault_id, waypoint in places.items():
             wanted = wanted.with_place(vault_id, waypoint)

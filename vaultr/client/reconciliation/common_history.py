@@ -1,4 +1,4 @@
-"""Compares this device's history of a vault with the history that a server shows.
+"""Compare this device's history of a vault with the history that a server shows.
 
 After a server was restored from a backup, both histories have the same beginning and may have
 diverged since. The hashes in the server's log link every entry to its head, so the server cannot
@@ -31,7 +31,7 @@ _STATE_AFTER: Final[Mapping[Op, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class CommonHistory:
-    """A server's log from some revision on, with the entries that the owner's keys signed.
+    """A server's log from some revision on, with the entries signed with the owner's keys.
 
     :ivar heads: the head after each entry, and before the first.
     :ivar shared_to: the last revision that both histories are known to share, or 0.
@@ -44,17 +44,17 @@ class CommonHistory:
     diverges_at: int
 
     def knows_content(self, item_id: UUID, held: Held) -> bool:
-        """Check whether the server's history has the put of the held content."""
+        """Check whether the server's history contains the put of the held content."""
         return held.content_revision <= self.shared_to or self._has_put(item_id, held)
 
     def knows_state(self, item_id: UUID, held: Held) -> bool:
-        """Check whether the server's history has the entry of the held state."""
+        """Check whether the server's history contains the entry of the held state."""
         return held.revision <= self.shared_to or self._has_state(item_id, held)
 
     def denies(self, item_id: UUID, shown: Held) -> bool:
         """Check whether the log contradicts the content or state that the server shows.
 
-        Only possible for a set that no entry vouches for.
+        This is possible only for a set that no entry commits to.
         """
         put, moved = shown.content_revision in self.entries, shown.revision in self.entries
         return (put and not self._has_put(item_id, shown)) or (
@@ -90,11 +90,11 @@ class CommonHistory:
                 yield held.revision
 
     def gives(self, item_id: UUID, shown: Held) -> bool:
-        """Check whether signed entries gave an item this content and this state."""
+        """Check whether signed entries led to this content and state of an item."""
         return self._has_put(item_id, shown) and self._has_state(item_id, shown)
 
     def gives_name(self, shown: Overview) -> bool:
-        """Check whether a signed entry gave the vault this name, or it is the first one."""
+        """Check whether a signed entry set this name of the vault, or it is the first name."""
         entry = self.entries.get(shown.revision)
         return shown.revision == 0 or (
             entry is not None and (entry.op, entry.content) == (Op.RENAME, shown.content)
@@ -110,7 +110,7 @@ class CommonHistory:
         return any((entry.op, entry.item_id) == wanted for entry in self.entries.values())
 
     def is_shared(self, n: int) -> bool:
-        """Check whether revision ``n`` of the server is also in the device's history."""
+        """Check whether the server's revision ``n`` is also in the device's history."""
         return n < self.diverges_at
 
 
@@ -136,7 +136,7 @@ def read_common_history(
     found = _read(ours, last, keys, since(max(1, min(near) - 1)).entries if near else [last])
     if found.shared_to:
         return found
-    # No common head is known: only the items' own revisions can be compared.
+    # No common head is known, so only the items' own revisions can be compared.
     signed = since(1).entries if end > 1 else [last]
     one = _first_put(ours, first) if end > 1 else None
     if one is not None and signed and one.head == signed[0].entry.prev:
@@ -152,7 +152,7 @@ def read_whole_log(
     since: Callable[[int], Shown],
     first: Callable[[UUID], SignedEntry | None],
 ) -> CommonHistory:
-    """Read the whole log of the server; ``vault`` is its set. See :func:`read_common_history`."""
+    """Read the server's whole log; ``vault`` is its set. See :func:`read_common_history`."""
     if last.entry.n == 1:
         return _read(vault, last, keys, [last])
     signed: Sequence[SignedEntry] = since(1).entries

@@ -1,4 +1,4 @@
-"""Lists how the server's vaults differ from this device's copies, and changes nothing."""
+"""List how the server's vaults differ from this device's copies, without changing anything."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class Explainer:
         self._before: Snapshot | None = None
 
     def explain(self) -> list[Difference]:
-        """List the differences, and store a snapshot of what may be accepted afterwards."""
+        """List the differences, and store a snapshot that can be accepted afterwards."""
         store = self._account.store
         with store.folder.locked():
             profile = self._account.shown_profile()
@@ -62,7 +62,7 @@ class Explainer:
         return found
 
     def was_listed(self) -> bool:
-        """Check whether the last list shows the same state as the list before it."""
+        """Check whether the last two lists show the same state."""
         stored = self._account.store.seen()
         return stored is not None and self._before == Snapshot.from_json(stored)
 
@@ -102,11 +102,11 @@ class Explainer:
     def _not_opening(
         self, held: CachedVault | None, shown: Shown
     ) -> Iterator[differences.Difference]:
-        """Yield the items whose content on the server differs and does not open."""
+        """Yield the items whose content on the server differs and cannot be opened."""
         account, ours = self._account, {} if held is None else held.state.items
         try:
             keys = open_wraps(account.wrap_key, account.account_id, shown.vault_id, shown.wraps)
-        except IntegrityError:  # the vault's own difference says so already
+        except IntegrityError:  # the vault's own difference already says so
             return
         rows = {each: row for each, row in shown.rows.items() if ours.get(each) != row.held}
         for item_id, row in rows.items():

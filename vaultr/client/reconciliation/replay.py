@@ -1,4 +1,4 @@
-"""Writes set-aside items again, on top of a server state that the owner accepted."""
+"""Write set-aside items again, after the server state that the owner accepted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,7 +41,7 @@ class Replayer:
         self._vault_writer = vault_writer
 
     def write(self, vault_id: UUID) -> list[Replayed]:
-        """Write again what the server lacks of one vault, and drop the copies that were set aside.
+        """Write again what the server lacks of one vault, and delete the set-aside copies.
 
         :raises IntegrityError: the server does not show the accepted state.
         """
@@ -60,7 +60,7 @@ class Replayer:
                     self._write_batch(vault_id, batch)
                     done += batch
                 break
-            except EditConflict:  # another device wrote meanwhile: compare again
+            except EditConflict:  # another device has written: compare again
                 if not left:
                     raise
         return done
@@ -118,7 +118,7 @@ def _but(values: Mapping[UUID, T], gone: set[UUID]) -> dict[UUID, T]:
 
 
 def _batches(again: Sequence[Replayed]) -> list[list[Replayed]]:
-    """Split into batches that fit one request; the changes of one item stay together."""
+    """Split into batches that fit in one request; keep the changes of one item together."""
     batches: list[list[Replayed]] = []
     changes = size = 0
     for each in again:

@@ -1,4 +1,4 @@
-"""Decides which items of a device's copy to write again on top of an accepted state."""
+"""Decide which items of a device's copy to write again after accepting a state."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Comparison:
 
     :param ours: the device's copy, with its own keys.
     :param theirs: the accepted state.
-    :param removed: the ids that the server says were removed.
+    :param removed: the ids of items that were removed according to the server.
     """
 
     def __init__(
@@ -61,12 +61,12 @@ class Comparison:
         entry = self._history.entries.get(ours.revision)
         is_theirs = entry is not None and (entry.op, entry.content) == (Op.RENAME, ours.content)
         if is_theirs or ours.revision <= self._history.shared_to:
-            # The server knows our name: a later one stays, an earlier one is overwritten.
+            # The server knows our name: a later name stays, an earlier one is overwritten.
             return theirs.revision <= ours.revision
-        return theirs.revision < self._history.diverges_at  # otherwise renamed there since
+        return theirs.revision < self._history.diverges_at  # otherwise it was renamed there later
 
     def _of(self, item_id: UUID, held: Held, there: Held | None) -> Replayed | None:
-        # A set that no entry vouches for may be older than the log.
+        # A set that no entry commits to may be older than the log.
         behind = self._is_behind(item_id, held, there)
         same = there is not None and (there.content_revision, there.content) == (
             held.content_revision,
@@ -81,12 +81,12 @@ class Comparison:
     def _is_behind(self, item_id: UUID, held: Held, there: Held | None) -> bool:
         if there is None:
             return not self._history.removed(item_id)
-        # If no entry vouches for the set, its revisions are only the server's claim.
+        # If no entry commits to the set, its revisions are only the server's claim.
         older = min(there.revision - held.revision, there.content_revision - held.content_revision)
         return older < 0 or self._history.denies(item_id, there)
 
     def _moved(self, item_id: UUID, held: Held, there: Held | None) -> Replayed | None:
-        """Trash or restore an item again that has the same content on both sides."""
+        """Trash or restore an item again whose content is the same on both sides."""
         if there is None or there.state == held.state:
             return None
         op = Op.TRASH if held.state == "trash" else Op.RESTORE
@@ -109,7 +109,7 @@ class Comparison:
     def _opened_there(self, item_id: UUID, there: Held) -> Content | None:
         try:
             return there.type, self._theirs.opened(item_id)
-        except SealBroken:  # only possible if no entry vouched for it
+        except SealBroken:  # only possible if no entry committed to it
             return None
 
     def _content(self, item_id: UUID, held: Held) -> Content:
@@ -118,13 +118,13 @@ class Comparison:
     def _put(
         self, item_id: UUID, held: Held, there: Held | None, why: str, *, of: UUID | None = None
     ) -> Replayed:
-        """Write the held content over the server's, in the state that it has on this device."""
+        """Write the held content over the server's, with the state that it has on this device."""
         content = self._content(of or item_id, held)
         planned = self._over(item_id, there, [content], trashed=held.state == "trash")
         return Replayed(of or item_id, why, planned, _size(content))
 
     def _both(self, item_id: UUID, held: Held, there: Held, theirs: Content) -> Replayed:
-        """Keep both: the held content becomes a version, the server's stays the newest."""
+        """Keep both: the held content becomes a version, the server's content stays current."""
         ours = self._content(item_id, held)
         trashed = there.state == "trash"
         planned = self._over(item_id, there, [ours, theirs], trashed=trashed)

@@ -1,4 +1,4 @@
-"""A snapshot of the server state whose differences were listed: only it may be accepted."""
+"""A snapshot of the server state whose differences were listed; only that state may be accepted."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from vaultr.protocol.entries import HASH_BYTES
 class Snapshot:
     """The profile and the head of each vault, as the server showed them.
 
-    :ivar sets: the digest of each listed set. The head does not cover a set that no entry vouches
-        for.
+    :ivar sets: the digest of each listed set. The head does not cover a set that no entry commits
+        to.
     """
 
     profile: str
@@ -46,7 +46,7 @@ class Snapshot:
 
 
 def snapshot(profile: Profile, listed: Iterable[Json], sets: Mapping[UUID, str]) -> Snapshot:
-    """Return a snapshot of what a server shows.
+    """Return a snapshot of the server's state.
 
     :param sets: the digests of the listed sets.
     """

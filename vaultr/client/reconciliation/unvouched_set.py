@@ -1,9 +1,8 @@
-"""Makes an accepted set that no entry vouches for into one that an entry vouches for.
+"""Convert an accepted set that no entry commits to into one that an entry commits to.
 
-A repair entry vouches for a set as it is, so it must not be appended while the set has a content or
-a state that no signed entry gave: every other device would then believe the server. Such items are
-written again first, as this device holds them, and the entries of that write leave them out until
-then.
+A repair entry commits to a set unchanged. If the set has content or states that do not come from a
+signed entry, every other device would then trust them. So such items are first written again from
+this device's copy, and the entries of that write leave them out until then.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ _BYTES_MOST: Final = 8 * 1024 * 1024
 
 
 class NotAccepted(StateMismatch):
-    """A state that this client never accepts, not even by hand."""
+    """A state that this client never accepts, even if the owner asks for it."""
 
     advice = (
         "Nothing was accepted or changed, and this device's copy can still be read with --offline. "
@@ -33,11 +32,11 @@ class NotAccepted(StateMismatch):
 
 @dataclass(frozen=True, slots=True)
 class Unvouched:
-    """One accepted set that no entry vouches for.
+    """One accepted set that no entry commits to.
 
     :ivar shown: the server's set, with its keys.
-    :ivar ours: what this device holds of the vault; None if it holds nothing.
-    :ivar history: the whole log of the server, as far as the owner's keys signed it.
+    :ivar ours: this device's copy of the vault; None if it has none.
+    :ivar history: the server's whole log, as far as it is signed with the owner's keys.
     """
 
     shown: OpenVault
@@ -45,11 +44,7 @@ class Unvouched:
     history: CommonHistory = field(repr=False)
 
     def altered(self) -> list[UUID]:
-        """Return the items that no signed entry gave in this form, for this device to write again.
-
-        :raises NotAccepted: this device has no newest content of one of them, or the vault's name
-            is one that no signed entry gave.
-        """
+        """Return the items whose form comes from no signed entry; this device writes them again."""
         self._check_name()
         held = self._held()
         altered = [
@@ -89,7 +84,7 @@ class Unvouched:
         return True
 
     def _is_newest_here(self, item_id: UUID, held: Held | None) -> bool:
-        """Check that no signed entry changed the item after this device's revision of it."""
+        """Check that no signed entry changed the item after this device's revision."""
         if held is None or self.history.last_change(item_id) > held.revision:
             return False
         try:
@@ -98,7 +93,7 @@ class Unvouched:
             return False
 
     def batches(self, altered: Sequence[UUID]) -> Iterator[list[UUID]]:
-        """Yield the altered items in groups that fit one request."""
+        """Yield the altered items in groups that fit in one request."""
         batch, size = list[UUID](), 0
         for item_id in altered:
             if batch and (3 * len(batch) >= _CHANGES_MOST or size > _BYTES_MOST):
@@ -113,7 +108,7 @@ class Unvouched:
         return 0 if self.ours is None else sum(map(len, self.ours.opened(item_id))) * 2
 
     def changes(self, items: Sequence[UUID], n: int) -> list[Change]:
-        """Return the changes that write items as this device holds them; ``n`` is the first's."""
+        """Return the changes that write items from this device's copy; ``n`` is the first one's."""
         changes: list[Change] = []
         if self.ours is None:
             return changes

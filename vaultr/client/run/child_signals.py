@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-# Signals that are forwarded to a child, and the one that reports its end.
+# Signals that are forwarded to a child, and the signal for its end.
 FORWARDED: Final = frozenset(
     {
         *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGWINCH),
@@ -17,7 +17,7 @@ FORWARDED: Final = frozenset(
     }
 )
 CAUGHT: Final = FORWARDED | {signal.SIGCHLD}
-# A terminal sends these to its whole foreground process group, so a child gets them too.
+# A terminal sends these to its whole foreground process group, so a child receives them too.
 _TERMINAL_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH})
 # Source: signalfd(2), struct signalfd_siginfo and its flags; SI_KERNEL of sigaction(2).
 _INFO_BYTES: Final = 128
@@ -28,16 +28,16 @@ _SI_KERNEL: Final = 0x80
 
 @dataclass(frozen=True, slots=True)
 class ReceivedSignal:
-    """A signal; ``from_terminal`` if the whole foreground process group got it."""
+    """A signal; ``from_terminal`` if the whole foreground process group received it."""
 
     number: int
     from_terminal: bool
 
 
 class SignalQueue:
-    """Queue the signals of this process until it is closed.
+    """Queues the signals of this process until it is closed.
 
-    :ivar fd: a file descriptor that is readable when a signal has come.
+    :ivar fd: a file descriptor that is readable when a signal has arrived.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class SignalQueue:
         return reading
 
     def read(self) -> Iterator[ReceivedSignal]:
-        """Yield the signals that came since the last call."""
+        """Yield the signals that arrived since the last call."""
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self.fd, _INFO_BYTES if sys.platform == "linux" else 64):
                 yield from self._parse(data)

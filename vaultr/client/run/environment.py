@@ -22,16 +22,17 @@ _PREFIX: Final = re.compile(VARIABLE_NAME.pattern)
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentSpec:
-    """What an environment consists of.
+    """The sources of an environment.
 
     :ivar sets: environment sets, each by title, by id or as ``vaultr://vault/set``.
     :ivar files: name and content of dotenv files; a value may be a reference.
-    :ivar vault: the vault of sets that name none; None for all vaults.
+    :ivar vault: the vault of sets without a vault; None for all vaults.
     :ivar only: patterns (``*``, ``?``) of the variable names to use; empty for all.
     :ivar prefix: prefix of each variable name.
-    :ivar last_wins: if two sources define one variable, take the last; otherwise it is an error.
-    :ivar allow: names from sets that are allowed although they change how programs run; None to
-        allow all.
+    :ivar last_wins: if two sources define one variable, use the last one instead of raising an
+        error.
+    :ivar allow: names that are allowed in sets although they change how programs run; None to allow
+        all.
     """
 
     sets: tuple[str, ...]
@@ -47,7 +48,7 @@ class EnvironmentSpec:
 class ResolvedEnvironment:
     """The variables of a specification.
 
-    :ivar secrets: the values that come from a vault, not from the text of a file.
+    :ivar secrets: the values from vaults, not from the text of a file.
     :ivar titles: titles of the sets.
     """
 
@@ -59,12 +60,12 @@ class ResolvedEnvironment:
 def resolve_environment(
     vaultr: "Vaultr", spec: EnvironmentSpec, *, offline: bool
 ) -> ResolvedEnvironment:
-    """Return all variables: those of the sets in order, then those of the files in order.
+    """Return all variables: first those of the sets, then those of the files, each in order.
 
     :param offline: read the cache; otherwise contact the server once.
     :raises UsageError: two sources define one variable; a pattern matches nothing.
     :raises VaultrError: a set or a value does not exist, or cannot be in an environment.
-    :raises RiskyNames: a set has names that change how programs run, which are not allowed.
+    :raises RiskyNames: a set has names that change how programs run and are not allowed.
     """
     if spec.prefix and not _PREFIX.fullmatch(spec.prefix):
         raise UsageError(
@@ -92,7 +93,7 @@ def resolve_environment(
 
 
 def resolve_references(values: Mapping[str, str], resolver: Resolver) -> dict[str, str]:
-    """Return the values with references replaced; other texts stay.
+    """Return the values with references replaced; other texts stay unchanged.
 
     :raises VaultrError: a value does not exist, or cannot be in an environment.
     """
@@ -122,8 +123,8 @@ def _resolve_value(name: str, text: str, resolver: Resolver) -> str:
 def find_set(vaultr: "Vaultr", resolver: Resolver, name: str, vault: str | None) -> "Item":
     """Return an environment set, by title, by id or as ``vaultr://vault/set``, with its variables.
 
-    :param vault: the vault to search if ``name`` names none; None for all vaults.
-    :raises VaultrError: there is no such set, or there are several.
+    :param vault: the vault to search if ``name`` contains none; None for all vaults.
+    :raises VaultrError: no such set exists, or several do.
     """
     if is_reference(name):
         item = resolver.item(Reference.parse(name, whole=True))
@@ -140,7 +141,7 @@ def _read_set(
     item = find_set(vaultr, resolver, name, vault)
     variables = (item.detail or {}).get("variables", {})
     check = SCHEMAS["env_set"].detail["variables"]
-    # Another client may have written it, and an environment accepts less than JSON does.
+    # Another client may have written it, and an environment accepts less than JSON.
     if problems := [f"{where} {what}" for where, what in check(item.title, variables)]:
         raise VaultrError(f"This set cannot be an environment: {'; '.join(problems)}.")
     return item.title, dict(variables)
@@ -157,7 +158,7 @@ def _find(vaultr: "Vaultr", sets: "list[Item]", name: str) -> "Item":
     if len(found) > 1:
         names = {str(each.id): each.name for each in vaultr.vaults(offline=True)}
         vaults = [names[str(item.vault_id)] for item in found]
-        # The vault makes the name unique only if each set is in another one.
+        # The vault makes the name unique only if each set is in a different one.
         unique = len(set(vaults)) == len(vaults)
         advice = f", or vaultr://VAULT/{name}" if unique else ""
         raise which(

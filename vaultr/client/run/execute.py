@@ -9,12 +9,13 @@ from typing import Final, NoReturn
 from vaultr.client.background import memory_protection
 from vaultr.client.errors import UsageError, VaultrError
 
-# Variables of this client that a child may see. Any other VAULTR_ variable may hold a secret.
+# Variables of this client that a child may inherit. Any other VAULTR_ variable may contain a
+# secret.
 _HARMLESS_VARIABLES: Final = frozenset(
     {b"VAULTR_URL", b"VAULTR_DIR", b"VAULTR_AGENT", b"VAULTR_ENV", b"VAULTR_HOME"}
 )
 _TOKEN_VARIABLES: Final = frozenset({b"VAULTR_TOKEN", b"VAULTR_TOKEN_FILE"})
-# Variables that most programs need, and that hold no secrets.
+# Variables that most programs need, and that contain no secrets.
 _BASIC_VARIABLES: Final = frozenset(
     (
         b"PATH HOME USER LOGNAME SHELL PWD TERM COLORTERM NO_COLOR LANG LANGUAGE TZ TMPDIR"
@@ -43,7 +44,7 @@ def merge_sets(
 
     :param sets: the name of each set and its variables, in order.
     :param last_wins: a later set may override an earlier one.
-    :raises UsageError: two sets define one variable. Names the variable and both sets.
+    :raises UsageError: two sets define one variable. The message names the variable and both sets.
     """
     variables: dict[str, str] = {}
     owner: dict[str, str] = {}
@@ -73,7 +74,7 @@ def build_environment(
     Variables of this client that may be secret are left out.
 
     :param clean: inherit only basic variables, such as PATH, HOME and LANG.
-    :param pass_token: inherit also the token of a machine, or the name of its file.
+    :param pass_token: also inherit the token of a machine, or the name of its file.
     """
     kept = {
         name: value
@@ -81,7 +82,7 @@ def build_environment(
         if (name in _BASIC_VARIABLES or name.startswith(b"LC_") if clean else _is_harmless(name))
         or (pass_token and name in _TOKEN_VARIABLES)
     }
-    # Names can come from the environment, where they need not be UTF-8.
+    # Names can come from the environment, where they may not be UTF-8.
     return kept | {os.fsencode(name): value.encode() for name, value in variables.items()}
 
 
@@ -90,7 +91,7 @@ def _is_harmless(name: bytes) -> bool:
 
 
 def check_command(command: Sequence[str]) -> None:
-    """Check the form of a command.
+    """Check that a command is well-formed.
 
     :raises CommandNotFound: it has no name.
     :raises UsageError: it contains a NUL character.
@@ -102,9 +103,9 @@ def check_command(command: Sequence[str]) -> None:
 
 
 def replace_process(command: Sequence[str], environ: Mapping[bytes, bytes]) -> NoReturn:
-    """Replace this process by ``command``, which then owns signals, terminal and exit code.
+    """Replace this process by ``command``, which takes over signals, terminal and exit code.
 
-    Forget keys before this. The system closes Python's open files.
+    Forget keys before calling this. The system closes Python's open files.
 
     :raises CommandNotFound, CommandNotStarted: this process was not replaced.
     """
@@ -116,7 +117,7 @@ def replace_process(command: Sequence[str], environ: Mapping[bytes, bytes]) -> N
 
 
 def execute(command: Sequence[str], environ: Mapping[bytes, bytes]) -> NoReturn:
-    """Replace this process by ``command``, whose form was checked.
+    """Replace this process by ``command``, which must be well-formed.
 
     :raises OSError: it cannot be executed.
     """
@@ -128,6 +129,6 @@ def execute(command: Sequence[str], environ: Mapping[bytes, bytes]) -> NoReturn:
 
 
 def start_error(name: str, number: int) -> CommandNotFound | CommandNotStarted:
-    """Return the error for a command that was not executed, by its errno."""
+    """Return the error, by its errno, for a command that was not executed."""
     kind = CommandNotFound if number in _NOT_FOUND_ERRORS else CommandNotStarted
     return kind(f"{name}: {os.strerror(number)}")

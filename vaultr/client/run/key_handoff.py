@@ -1,4 +1,4 @@
-"""Hand an unlocked account to a child process of this client, which asks for no password."""
+"""Pass an unlocked account to a child process of this client, so that it needs no password."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def export_access(vaultr: "Vaultr") -> Json:
-    """Return what :func:`open_access` needs. It contains the account key, or a machine's token.
+    """Return the input for :func:`open_access`. It contains the account key, or a machine's token.
 
-    Send it only by a pipe.
+    Send it only through a pipe.
 
     :raises Locked: the keys are not in memory.
     """
@@ -44,7 +44,7 @@ def _path(path: Path | None) -> str | None:
 def was_locked_since(vaultr: "Vaultr", exported: Mapping[str, Any]) -> bool:
     """Check whether the user has locked this device since the access was exported.
 
-    A machine is never locked; the server rejects it once its token was replaced or deleted.
+    A machine is never locked; the server rejects it after its token was replaced or deleted.
     """
     return last_lock_of(vaultr) != exported.get("locked")
 
@@ -57,11 +57,11 @@ def last_lock_of(vaultr: "Vaultr") -> str | None:
 
 
 def open_access(exported: Json) -> "Vaultr":
-    """Open the account without contacting the agent, or the machine's vaults.
+    """Open the account without contacting the agent, or open the machine's vaults.
 
-    :raises Locked: this device belongs to another account by now.
+    :raises Locked: this device now belongs to another account.
     """
-    # The SDK's public class is on a higher layer than this module.
+    # The SDK's public class is in a higher layer than this module.
     from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - late, see above
 
     ca_file = Path(exported["ca_file"]) if exported["ca_file"] else None

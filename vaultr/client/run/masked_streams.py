@@ -26,7 +26,7 @@ class _Route:
 
 @dataclass(slots=True)
 class MaskedStreams:
-    """The streams of one child: a pseudo-terminal if this process is on a terminal, or pipes.
+    """The streams of a child: a pseudo-terminal if this process is on a terminal, or else pipes.
 
     :ivar sources: the file descriptors to read, until :meth:`forward_output` returns False.
     """
@@ -57,7 +57,7 @@ class MaskedStreams:
         """Make them stdin, stdout and stderr; called in the child, between fork and exec."""
         if self.on_terminal:
             os.setsid()
-            # Opening it makes it the controlling terminal, also where the ioctl does not.
+            # Opening it makes it the controlling terminal, even where the ioctl does not.
             name = os.ttyname(self._child_ends[0])
             os.close(os.open(name, os.O_RDWR))
             with contextlib.suppress(OSError, AttributeError):
@@ -66,7 +66,7 @@ class MaskedStreams:
             os.dup2(descriptor, number)
 
     def start(self) -> None:
-        """Close the child's ends in this process, and pass on each key as it is typed."""
+        """Close the child's ends in this process, and put the terminal into raw mode."""
         for descriptor in set(self._child_ends.values()):
             os.close(descriptor)
         if self.on_terminal:
@@ -74,11 +74,11 @@ class MaskedStreams:
             tty.setraw(0, termios.TCSANOW)
 
     def forward_output(self, descriptor: int) -> bool:
-        """Write what the child wrote; return False if that stream has ended."""
+        """Forward the child's output; return False when the stream has ended."""
         route = self.sources[descriptor]
         try:
             data = os.read(descriptor, _CHUNK_BYTES)
-        except OSError:  # how Linux reports that the other end of a terminal is closed
+        except OSError:  # on Linux this means that the other end of the terminal is closed
             data = b""
         masked = route.stream.feed(data) if data else route.stream.end()
         if not _write_all(route.target, masked) or not data:
@@ -87,16 +87,16 @@ class MaskedStreams:
         return True
 
     def accepts_input(self) -> bool:
-        """Check whether the child can receive what is typed."""
+        """Check whether the child can receive keyboard input."""
         return self._master in self.sources
 
     def forward_input(self) -> bool:
-        """Pass on what was typed; return False if no more will come."""
+        """Forward keyboard input; return False when no more will come."""
         data = os.read(0, _CHUNK_BYTES)
         return bool(data) and _write_all(self._master, data)
 
     def resize(self) -> None:
-        """Set the size of the child's terminal to that of ours."""
+        """Set the size of the child's terminal to that of our own."""
         with contextlib.suppress(OSError):
             size = fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(_WINDOW_BYTES))
             fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
@@ -124,6 +124,6 @@ def _write_all(target: int, data: bytes) -> bool:
                 left = left[os.write(target, left) :]
             except BlockingIOError:  # another program made our terminal non-blocking
                 select.select([], [target], [])
-    except OSError:  # nobody reads it any more; the child notices at its next write
+    except OSError:  # nobody reads the output any more; the child notices that at its next write
         return False
     return True

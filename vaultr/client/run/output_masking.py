@@ -1,4 +1,4 @@
-"""Mask secrets in a stream of bytes, independent of how it is cut into chunks."""
+"""Mask secrets in a stream of bytes, however it is split into chunks."""
 
 import re
 from bisect import bisect_left
@@ -8,18 +8,18 @@ from typing import Final
 MASK: Final = b"********"
 # A shorter value ("1", "on") would mask half of the output and protect nothing.
 MIN_BYTES: Final = 4
-# Each line of a multi-line value is masked by itself too, if it is long enough.
+# Each line of a multi-line value is also masked on its own, if it is long enough.
 _MIN_LINE_BYTES: Final = 8
 
 
 class Mask:
-    """The values to mask, also with the line ends that a terminal makes of theirs."""
+    """The values to mask, also with the line ends that a terminal converts them to."""
 
     def __init__(self, values: Iterable[str]) -> None:
         forms: set[bytes] = set()
         for value in values:
             raw = value.encode(errors="surrogatepass")
-            # Programs print a value without its final newline, as $(…) in a shell does.
+            # Programs print a value without its final newline, like $(…) in a shell.
             forms |= {raw, raw.strip()}
             forms.add(raw.replace(b"\n", b"\r\n"))
             if b"\n" in raw:
@@ -53,7 +53,7 @@ class Mask:
         return ranges
 
     def partial_start(self, data: bytes) -> int:
-        """Return where a secret may have started that is still incomplete; the length if none."""
+        """Return where an incomplete secret may begin; the length if none may."""
         if self._any is None:
             return len(data)
         for match in self._first.finditer(data, max(0, len(data) - self._longest + 1)):
@@ -63,13 +63,13 @@ class Mask:
 
     def _is_prefix(self, tail: bytes) -> bool:
         index = bisect_left(self._forms, tail)
-        # A complete secret is not enough: a longer one may start with it.
+        # A complete secret is not enough, because a longer one may start with it.
         index += index < len(self._forms) and self._forms[index] == tail
         return index < len(self._forms) and self._forms[index].startswith(tail)
 
 
 class MaskedStream:
-    """One stream; it buffers only what may be the start of a secret."""
+    """One stream. It buffers only what may be the beginning of a secret."""
 
     def __init__(self, mask: Mask) -> None:
         self._mask = mask

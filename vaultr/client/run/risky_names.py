@@ -1,8 +1,8 @@
 """Names of variables that change how programs are found, loaded or run.
 
-Anybody who can write an environment set (another device, a machine, later a member) could run
-code on this computer with such a variable. So they are rejected in sets, unless the user allows
-each name.
+Anyone who can write an environment set (another device, a machine, later a member) could use such a
+variable to run code on this computer. So these names are rejected in sets, unless the user allows
+each one.
 """
 
 from collections.abc import Collection, Iterable
@@ -13,11 +13,11 @@ from vaultr.client.errors import VaultrError
 # Grouped by what reads them. Sources: ld.so(8), dyld(1), bash(1), zsh, the manuals of each runtime
 # and of git, and the variables that sudo(8) removes from an environment by default.
 _LINES: Final = (
-    # the shell, and how every program finds others
+    # the shell, and how programs find other programs
     "PATH IFS ENV BASH_ENV BASHOPTS SHELLOPTS PROMPT_COMMAND PS0 PS1 PS2 PS4 CDPATH",
     "GLOBIGNORE",
     "FPATH ZDOTDIR NULLCMD READNULLCMD SHELL HOME INPUTRC FCEDIT",
-    # programs that others start
+    # programs that other programs start
     "EDITOR VISUAL PAGER MANPAGER LESSOPEN LESSCLOSE BROWSER TERMINFO TERMINFO_DIRS TERMCAP",
     "LESS LESSKEY LESSKEYIN LESSKEY_CONTENT LESSKEYIN_SYSTEM MORE",
     # Python
@@ -60,7 +60,7 @@ class RiskyNames(VaultrError):
 
 def is_risky(name: str) -> bool:
     """Check whether a variable changes how programs are found, loaded or run."""
-    upper = name.upper()  # npm reads its settings in any case, and Windows every name
+    upper = name.upper()  # npm ignores the case of its settings, and Windows that of every name
     return upper in _NAMES or upper.startswith(_PREFIXES)
 
 

@@ -1,6 +1,6 @@
-"""Run a command as a child: pass on output and signals, and restart it on changes.
+"""Run a command as a child: forward output and signals, and restart it on changes.
 
-A command that needs neither masking nor restarts replaces this process instead: see
+A command that needs neither masking nor restarts replaces this process instead; see
 :mod:`vaultr.client.run.execute`.
 """
 
@@ -44,7 +44,7 @@ class Changes(Protocol):
         ...
 
     def next(self) -> ChildEnvironment | None:
-        """Read what has come; return a new environment if there is one."""
+        """Read the messages; return a new environment if there is one."""
         ...
 
 
@@ -173,7 +173,8 @@ class Supervisor:
             if received.number == signal.SIGWINCH and child.streams is not None:
                 child.streams.resize()
             own_terminal = child.streams is not None and child.streams.on_terminal
-            # A child in the same foreground got what our terminal sent already.
+            # A child in the same foreground process group has already received signals from the
+            # terminal.
             if own_terminal or not received.from_terminal:
                 child.send(received.number)
             if received.number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
@@ -203,7 +204,7 @@ def _run_child(
     streams: MaskedStreams | None,
     writing: int,
 ) -> None:
-    """Execute the command in the forked child; after an error, exit and never return."""
+    """Execute the command in the forked child; after an error, exit without returning."""
     number = errno.ENOEXEC
     try:
         if streams is not None:
@@ -219,7 +220,7 @@ def _run_child(
 
 
 def exit_like(code: int) -> int:
-    """End by the same signal as the child; if it ended without one, return its exit code."""
+    """End by the same signal as the child; if it ended normally, return its exit code."""
     if code >= 0:
         return code
     with contextlib.suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Keep a file up to date with a template: for programs that read their secrets from files."""
+"""Keep a file up to date with a template, for programs that read secrets from files."""
 
 import os
 import stat
@@ -28,9 +28,9 @@ from vaultr.client.storage.secret_files import save
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Vaultr
 
-# While the server is unreachable, the interval doubles up to this.
+# While the server is unreachable, the interval doubles up to this value.
 _MAX_INTERVAL_SECONDS: Final = 120.0
-# How soon the watch notices that the user locked the device.
+# How quickly the watch notices that the user locked the device.
 _LOCK_POLL_SECONDS: Final = 1.0
 # How long the command may take to end when the watch is stopped.
 _TERMINATION_SECONDS: Final = 10.0
@@ -39,9 +39,9 @@ _AWAY: Final = (ServerUnreachable, Unavailable, RateLimited)
 
 @dataclass(frozen=True, slots=True)
 class WatchedFile:
-    """A file that is written from a template.
+    """A file to write from a template.
 
-    :ivar template: the text with references, which is read once.
+    :ivar template: the text with references; read only once.
     :ivar path: the file to write, with mode 0600.
     :ivar command: the shell command to run after each write; None for none.
     """
@@ -52,9 +52,9 @@ class WatchedFile:
 
 
 class TemplateWatch:
-    """Write a file again when a value of its template changes, and run a command after that.
+    """Writes a file again when a value in its template changes, and then runs a command.
 
-    :param every_seconds: how often the server is asked.
+    :param every_seconds: how often to ask the server.
     :param notify: prints a message for the user.
     """
 
@@ -77,16 +77,17 @@ class TemplateWatch:
         self._is_stopped = False
 
     def stop(self, _number: int, _frame: FrameType | None) -> None:
-        """Handle SIGTERM: end the watch, and the command that it runs."""
+        """Handle SIGTERM: end the watch and its running command."""
         self._is_stopped = True
-        # A command that is half started could not be ended any more.
+        # While the command is being started, it cannot be ended.
         if not self._is_starting_command:
             raise SystemExit(0)
 
     def run(self) -> None:
         """Write the file, and watch until the process is stopped.
 
-        While the server is away, an item is missing or the disk is full, the file stays as it is.
+        While the server is unreachable, an item is missing or the disk is full, the file stays
+        unchanged.
 
         :raises Locked: the user locked this device.
         :raises VaultrError: the first write failed, the server rejected the session, or a response
@@ -103,7 +104,7 @@ class TemplateWatch:
             pause = max(pause, self._every_seconds)
 
     def _update(self) -> bool:
-        """Write the file if it has to change; return whether the server is away."""
+        """Write the file if it has changed; return whether the server is unreachable."""
         try:
             content = self._content()
             if content != self._written:
@@ -125,7 +126,7 @@ class TemplateWatch:
         return text.encode(errors="backslashreplace")
 
     def _is_current(self, content: bytes) -> bool:
-        """Check whether the file is private and has this content already."""
+        """Check whether the file is private and already has this content."""
         path = self._file.path
         try:
             found = path.lstat()

@@ -1,7 +1,7 @@
 """Watch the variables of a running command for changes.
 
 The watcher is a separate process, started as ``python -P -m vaultr.client.run.watcher``, so that
-the process that passes on output and signals never waits for a server and holds no key.
+the process that forwards output and signals never waits for a server and holds no key.
 """
 
 import contextlib
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from vaultr.client.vaultr_client import Vaultr
 
-# While the server is unreachable, the interval doubles up to this.
+# While the server is unreachable, the interval doubles up to this value.
 _MAX_INTERVAL_SECONDS: Final = 120.0
-# How soon the watcher notices that the user locked the device.
+# How quickly the watcher notices that the user locked the device.
 _LOCK_POLL_SECONDS: Final = 1.0
 _MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 
@@ -62,10 +62,10 @@ def snapshot(resolved: ResolvedEnvironment, references: dict[str, str]) -> Snaps
 
 
 class Watcher:
-    """Start the watcher process, and read changes from it.
+    """Starts the watcher process, and reads changes from it.
 
     :param references: inherited references by variable name.
-    :param last: the snapshot that the command has now.
+    :param last: the snapshot with which the command runs now.
     :param build: builds an environment from a snapshot.
     :param notify: prints a message for the user.
     """
@@ -89,7 +89,7 @@ class Watcher:
             "last": last,
             "every_seconds": every_seconds,
         }
-        # -P: no module in the current folder can replace one of the library.
+        # -P: modules in the current folder cannot replace those of the library.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "vaultr.client.run.watcher"],
             stdin=subprocess.PIPE,
@@ -110,7 +110,7 @@ class Watcher:
         return None if out is None or out.closed else out.fileno()
 
     def next(self) -> ChildEnvironment | None:
-        """Read messages; return a new environment if one came."""
+        """Read messages; return a new environment if one arrived."""
         out, environment = self._process.stdout, None
         if out is None:
             return None
@@ -128,7 +128,7 @@ class Watcher:
         return environment
 
     def close(self) -> None:
-        """Close the pipes, so that the process stores the heads that it saw and exits."""
+        """Close the pipes, so that the process stores the heads that it has seen and exits."""
         for end in (self._process.stdin, self._process.stdout):
             if end is not None:
                 with contextlib.suppress(OSError):

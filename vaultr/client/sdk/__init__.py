@@ -1,1 +1,1 @@
-"""The objects of which the public SDK is composed."""
+"""The objects that make up the public SDK."""

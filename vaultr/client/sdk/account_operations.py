@@ -1,4 +1,4 @@
-"""The account for the user of the SDK: password, sessions, second factors, recovery, email."""
+"""Account operations of the SDK: password, sessions, second factors, recovery, email."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -30,7 +30,7 @@ from vaultr.protocol.encoding import b64
 
 
 class AccountOperations:
-    """Works on the account itself, as opposed to the vaults in it."""
+    """Works on the account itself, not on the vaults in it."""
 
     def __init__(self, device: DeviceSession) -> None:
         self._device = device
@@ -41,15 +41,15 @@ class AccountOperations:
         return self._device.require_unlocked().account.session
 
     def check_server(self) -> None:
-        """Check that a server is set; it is not contacted.
+        """Check that a server is set, without contacting it.
 
-        :raises UsageError: no server was named, and this folder does not know one.
-        :raises PinMismatch: this folder belongs to another server than the one that was named.
+        :raises UsageError: no server was passed or stored in this folder.
+        :raises PinMismatch: this folder belongs to a server other than the one passed.
         """
         self._device.server()
 
     def check_signup(self) -> None:
-        """Check that an account can be created in this folder, before anything is typed.
+        """Check that an account can be created in this folder, before the user types anything.
 
         :raises UsageError: the folder belongs to an account, or no server is set.
         """
@@ -57,7 +57,7 @@ class AccountOperations:
         self.check_server()
 
     def check_session(self) -> None:
-        """Check that this device is logged in, as far as it knows; the server is not contacted.
+        """Check that this device is logged in, as far as it knows, without contacting the server.
 
         :raises SessionEnded: it is logged out: log in again.
         """
@@ -67,14 +67,10 @@ class AccountOperations:
     def step_up(
         self, password: str, *, totp: str | None = None, recovery_code: str | None = None
     ) -> None:
-        """Prove the master password to the server, for actions that require it; unlocks, too.
-
-        :raises WrongPassword: the password does not open the account; nothing was sent.
-        :raises SecondFactorRequired: the account has a second factor, and none was passed.
-        """
+        """Prove the master password to the server, for actions that require it; also unlock."""
         transport = self._device.server()
         if self.change_is_pending:
-            self._device.unlock(password)  # asks the server whether the change was stored
+            self._device.unlock(password)  # asks the server whether it has stored the change
         unlocked = self._device.unlocked
         if unlocked is not None:
             unlocked.account.catch_up()  # another command may have changed the password since
@@ -93,7 +89,7 @@ class AccountOperations:
 
     @property
     def change_is_pending(self) -> bool:
-        """Whether a password change was sent, and it is not known if the server stored it."""
+        """Whether a password change was sent, and its outcome is unknown."""
         return pending_change.read(self._store.folder) is not None
 
     def change_password(
@@ -109,7 +105,7 @@ class AccountOperations:
         """Change the master password; all other sessions end.
 
         If the response is lost or this process is killed, exactly one of the two passwords opens
-        this device: the next command asks the server which one.
+        this device; the next command asks the server which one.
 
         :param new_key: replace the account key and every wrap under it, because others may know
             the old password or had one of the devices. The recovery key is deleted. Call
@@ -135,7 +131,7 @@ class AccountOperations:
     ) -> None:
         """Derive the keys of the same master password with today's KDF parameters.
 
-        All other sessions end, as after :meth:`change_password`.
+        All other sessions end, as with :meth:`change_password`.
 
         :raises UsageError: the account has today's parameters or higher ones.
         :raises WrongPassword: the password is wrong; nothing was sent.
@@ -180,7 +176,7 @@ class AccountOperations:
         return Kit(device.pins, secret_key)
 
     def resend(self) -> str:
-        """Resend the email of this device's latest signup; the earlier one becomes invalid.
+        """Resend the email for this device's latest signup; the previous email becomes invalid.
 
         :return: the email address.
         """
@@ -213,7 +209,7 @@ class AccountOperations:
     def _end_session(self, method: str, path: str) -> None:
         self._device.forget_elsewhere()
         session = self._session
-        # The lock keeps the tokens of a login at the same time: they must not be deleted.
+        # The lock protects the tokens of a parallel login, which must not be deleted.
         with self._store.folder.locked():
             session.send(method, path)
             session.forget()
@@ -271,11 +267,11 @@ class AccountOperations:
 
     @property
     def begun_recovery(self) -> tuple[str, str] | None:
-        """Email address and token of a recovery that was started in this folder."""
+        """Email address and token of the recovery started in this folder."""
         return recovery.begun(self._store)
 
     def start_recovery(self, email: str, token: str, key: RecoveryKey) -> Recovery:
-        """Start the waiting time of 24 hours; after it, the same call returns what completes it."""
+        """Start the wait of 24 hours; after it, the same call returns what completes it."""
         server = self._device.server()
         return recovery.start(self._store, server, email=email, token=token, key=key)
 
@@ -289,11 +285,11 @@ class AccountOperations:
 
     @property
     def recovery_ready_at(self) -> datetime | None:
-        """When the wait of the recovery of this folder ends; None before it was started."""
+        """When the waiting time of this folder's recovery ends; None before it has started."""
         return recovery.ready_at(self._store)
 
     def check_recovery(self, email: str) -> None:
-        """Check that the server can be reached, before anybody types a recovery key.
+        """Check that the server can be reached, before the user types a recovery key.
 
         :raises PinMismatch: this folder belongs to another account or server.
         """
@@ -302,7 +298,7 @@ class AccountOperations:
     def cancel_recovery(self, token: str | None = None) -> Cancelled:
         """End a recovery by its token or by this session; delete its recovery key if it was used.
 
-        :raises NotFound: by this session, and no recovery is running.
+        :raises NotFound: no recovery is running (by session).
         :raises TokenInvalid: the token is wrong, or its recovery has ended.
         """
         if token is not None:
@@ -323,7 +319,7 @@ class AccountOperations:
         return sessions_and_factors.read_protection(self._session.send("GET", "/auth/me"))
 
     def change_email(self, email: str) -> None:
-        """Request another email address; both addresses get an email that must be confirmed.
+        """Request another email address; both addresses receive an email to confirm.
 
         :raises StepUpRequired: call :meth:`step_up` first.
         """
@@ -334,11 +330,11 @@ class AccountOperations:
         self._device.server().send("POST", "/auth/email/confirm", {"token": token})
 
     def undo_email(self, token: str) -> None:
-        """Restore the old email address by the token that was sent to it; all sessions end."""
+        """Restore the old email address with the token sent to it; all sessions end."""
         self._device.server().send("POST", "/auth/email/undo", {"token": token})
 
     def delete_account(self) -> None:
-        """Delete the account with everything in it; this device keeps its sealed copy.
+        """Delete the account and everything in it; this device keeps its sealed copy.
 
         :raises StepUpRequired: call :meth:`step_up` first.
         """

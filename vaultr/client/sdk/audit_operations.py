@@ -1,4 +1,4 @@
-"""The user's checks of the server's audit log, for the user of the SDK."""
+"""Audit operations of the SDK: verify the server's audit log as its user."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from vaultr.client.vaults.log_prefix_proof import read_log_excerpt
 
 
 class AuditOperations:
-    """Lists, checks and exports the account's events in the audit log."""
+    """Lists, verifies and exports the account's events in the audit log."""
 
     def __init__(self, device: DeviceSession) -> None:
         self._device = device
@@ -23,10 +23,10 @@ class AuditOperations:
     def audit_events(
         self, *, action: str | None = None, since: str | None = None, until: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield the account's events, newest first, as the server lists them; nothing is checked.
+        """Yield the account's events, newest first, as listed by the server, without checks.
 
         :param action: a type or a family of types, such as ``auth``.
-        :param since: the first time (RFC 3339, UTC) to list; ``until`` the first not to list.
+        :param since: start (RFC 3339, UTC), inclusive; ``until`` is the end, exclusive.
         """
         session = self._device.require_unlocked().account.session
         chosen = {"action": action, "from": since, "to": until, "limit": "200"}
@@ -39,7 +39,7 @@ class AuditOperations:
             cursor = page["next_cursor"]
 
     def verify_audit(self) -> Report:
-        """Check what is new in the log since the pinned checkpoint, then pin the newest one.
+        """Verify the log after the pinned checkpoint, then pin the newest checkpoint.
 
         :raises AuditInvalid: a check failed.
         """
@@ -59,7 +59,7 @@ class AuditOperations:
         return report
 
     def accept_audit_key(self, fingerprint: str) -> Pinned:
-        """Pin a new signing key of the log by hand.
+        """Pin a new signing key of the log that the user accepted.
 
         :raises AuditInvalid: the server's newest checkpoint is not signed by this key.
         """
@@ -72,11 +72,11 @@ class AuditOperations:
         return accepted
 
     def export_audit(self) -> str:
-        """Fetch all events with their proofs as a bundle; `verify_bundle` checks it offline."""
+        """Fetch all events with their proofs as a bundle; `verify_bundle` verifies it offline."""
         return self._verifier(self._device.require_unlocked()).export()
 
     def verify_bundle(self, lines: Iterable[str]) -> Verified:
-        """Check a bundle under the pinned keys, if this device has any; asks no server.
+        """Verify a bundle offline, with the pinned keys if this device has any.
 
         :raises AuditInvalid: a line does not verify.
         """
@@ -108,7 +108,7 @@ class _Heads:
         self._fresh = False
 
     def __call__(self, vault_id: UUID, since: int) -> Mapping[int, bytes] | None:
-        if not self._fresh:  # after the events: so no write among them can be newer
+        if not self._fresh:  # fetched after the events, so that no event can be newer
             self._unlocked.refresh()
             self._fresh = True
         found = [each for each in self._unlocked.reader.vaults() if each.id == vault_id]

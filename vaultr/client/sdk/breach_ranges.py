@@ -1,4 +1,6 @@
-"""Asks the server for ranges of breached passwords: five hex digits of a hash, nothing else."""
+"""Request ranges of breached passwords from the server: it sees five hex digits of a hash, no
+more.
+"""
 
 import re
 from typing import Final
@@ -6,7 +8,7 @@ from typing import Final
 from vaultr.client.errors import AnswerInvalid, VaultrError
 from vaultr.client.sdk.device_session import DeviceSession
 
-# A range has the hashes that begin with these digits, as Have I Been Pwned groups them.
+# A range contains the hashes that begin with these digits, as grouped by Have I Been Pwned.
 _PREFIX_DIGITS: Final = 5
 # The other 35 digits of a SHA-1 hash, and how often it was seen. Padding has the count 0.
 _LINE: Final = re.compile(r"([0-9A-F]{35}):([0-9]{1,12})")
@@ -19,7 +21,7 @@ class BreachesUnavailable(VaultrError):
 
 
 class BreachRanges:
-    """Counts how often a password was seen in breaches, by the server's ranges."""
+    """Counts how often a password was seen in breaches, with the server's ranges."""
 
     def __init__(self, device: DeviceSession) -> None:
         self._device = device
@@ -28,7 +30,7 @@ class BreachRanges:
     def breach_count(self, digest: bytes) -> int:
         """Return how often a SHA-1 hash was seen in breaches; the server sees 20 bits of it.
 
-        Never call it for the master password, for which 20 bits would help a hostile server.
+        Never call it for the master password: even 20 bits would help a hostile server.
 
         :raises BreachesUnavailable: the server has no list at the moment.
         """

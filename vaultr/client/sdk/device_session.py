@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import httpx2
 
 
-# How long a request for the profile, and one that ends the session, may take after the keys went.
+# Time limits, after the keys were forgotten, for writing the profile and for ending the session.
 _LAST_SECONDS: Final = 5.0
 LOW_KDF: Final = (
     "Guessing this account's master password costs less than today's default. To raise the cost"
@@ -55,7 +55,7 @@ class DeviceSession:
     """A device that may have an account's keys in memory.
 
     :ivar store: the files of this device.
-    :ivar agent: the way to the agent; None if no agent may hold keys.
+    :ivar agent: the client of the agent; None if no agent may hold keys.
     :ivar unlocked: the vaults while the keys are in this process's memory.
     """
 
@@ -88,7 +88,7 @@ class DeviceSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the session at the end of a ``with`` block, whatever happened in it."""
+        """Close the session at the end of a ``with`` block, with or without an exception."""
         if isinstance(error, IntegrityError):
             self._name_vault(error)
         if error is None:
@@ -107,18 +107,18 @@ class DeviceSession:
             self.drop()
 
     def _name_vault(self, error: IntegrityError) -> None:
-        """Add the name that this device has for the vault of an error, whose message has its id."""
+        """Add this device's name of the vault to an error, whose message has only its id."""
         if self.unlocked is None or error.vault_id is None:
             return
         reader = self.unlocked.reader
-        # Without a copy there is no name, and one that is damaged too changes nothing.
+        # Without a copy there is no name, and a damaged copy must not hide the error.
         with contextlib.suppress(VaultrError):
             held = next((each for each in reader.vaults() if each.id == error.vault_id), None)
             if held is not None:
                 error.add_note(f"On this device, this vault is named {reader.vault_name(held)}.")
 
     def close(self) -> None:
-        """Forget the keys; write the profile first if a head moved.
+        """Forget the keys; before that, write the profile if a head has changed.
 
         While the agent holds the keys, the profile is written at most once a minute.
         """
@@ -128,7 +128,7 @@ class DeviceSession:
             self.drop()
 
     def drop(self) -> None:
-        """Forget the keys and close the connection; send nothing."""
+        """Forget the keys and close the connection without sending anything."""
         self.unlocked = None
         if self._transport is not None:
             self._transport.close()
@@ -142,7 +142,7 @@ class DeviceSession:
         return signup(self.store, self.server(), email, password, secret_key=secret_key)
 
     def verify(self, token: str) -> None:
-        """Confirm the email address of a signup by the token in the email."""
+        """Confirm the email address of a signup with the token from the email."""
         self.server().send("POST", "/auth/verify-email", {"token": token})
 
     def login(
@@ -158,13 +158,14 @@ class DeviceSession:
         totp: str | None = None,
         recovery_code: str | None = None,
     ) -> None:
-        """Log in on this device and unlock it; the session that it had before ends.
+        """Log in on this device and unlock it; its previous session ends.
 
         Other processes that use this folder continue with the new session.
 
         :param kit: the emergency kit; on a new device, instead of the secret key.
         :param has_secret_key: False on a new device if the account has no secret key.
-        :param changed: accept other KDF parameters once: the password was changed elsewhere.
+        :param changed: accept other KDF parameters once, because the password was changed
+            elsewhere.
         :raises SecretKeyNeeded: this device is new to the account; nothing was sent.
         :raises PinMismatch: the server sent other KDF parameters; the password was not used.
         """
@@ -192,10 +193,10 @@ class DeviceSession:
     ) -> None:
         """Open the account with the master password; no network is needed.
 
-        A device that signed up and has not logged in yet logs in.
+        A device that has signed up but not logged in yet logs in now.
 
-        :param keep: hand the keys to the agent, which holds them for other commands.
-        :param lifetime: how long the agent holds them; by default until 15 idle minutes.
+        :param keep: pass the keys to the agent, which holds them for other commands.
+        :param lifetime: how long the agent holds them; by default until it is idle for 15 minutes.
         :raises WrongPassword: the password does not open the account.
         """
         waiting = self.store.device().waiting
@@ -214,30 +215,31 @@ class DeviceSession:
             )
 
     def keep(self, lifetime: Lifetime | None = None) -> bool:
-        """Hand the keys to the agent, which holds them for other commands.
+        """Pass the keys to the agent, which holds them for other commands.
 
-        :param lifetime: how long; by default until 15 idle minutes, or the terminal is closed.
+        :param lifetime: how long; by default until it is idle for 15 minutes or the terminal is
+            closed.
         :return: whether the agent holds them now.
         """
         key = self.require_unlocked().account.account_key
         return self.agent is not None and self.agent.start(key, lifetime, ca_file=self.ca_file)
 
     def replace_key_in_agent(self) -> None:
-        """Replace the key of a running agent by the present one, with the same time limit."""
+        """Replace the key in a running agent by the current one, with the same time limit."""
         if self.agent is not None:
             key = self.require_unlocked().account.account_key
             self.agent.replace_key(key, ca_file=self.ca_file)
 
     @property
     def ca_file(self) -> Path | None:
-        """The CA file that was named now or, for the last time, before; None for the system's."""
+        """The CA file passed now or most recently; None for the system's authorities."""
         if self._ca_file is not None:
             return self._ca_file
         stored = self.store.device().ca_file
         return None if stored is None else Path(stored)
 
     def remember_ca_file(self) -> None:
-        """Store the CA file that was named, if the server has responded."""
+        """Store the CA file that was passed, if the server has responded."""
         responded = self._transport is not None and self._transport.date is not None
         if self._ca_file is None or not responded or self.store.device().origin is None:
             return
@@ -255,12 +257,12 @@ class DeviceSession:
 
     @property
     def age(self) -> timedelta | None:
-        """The time since the last sync; None if it is not known."""
+        """The time since the last sync; None if unknown."""
         outdated = self.unlocked is not None and self.unlocked.outdated_copies()
         return None if outdated else freshness.age(self.store.folder)
 
     def lock(self) -> None:
-        """Forget the keys in the agent, then write the profile if it is due, and forget them here.
+        """Forget the keys in the agent, write the profile if it is due, and forget the keys here.
 
         :raises ServerUnreachable, DiskFull: the profile could not be written; the keys are
             forgotten.
@@ -278,8 +280,8 @@ class DeviceSession:
     def forget_elsewhere(self) -> None:
         """End the agent; only this object still has the key, for its last requests.
 
-        Otherwise a silent server could keep the keys in memory. What is left to do takes at most 10
-        seconds from now on: half of them for the profile, and half for the end of the session.
+        Otherwise an unresponsive server could keep the keys in memory. The remaining requests take
+        at most 10 seconds: half for the profile, and half for ending the session.
         """
         if self.agent is not None and self._last_key is None:
             self._last_key = self.agent.account_key()
@@ -294,7 +296,7 @@ class DeviceSession:
             self.server().hurry(_LAST_SECONDS)
 
     def logout(self) -> None:
-        """End this device's session; its sealed copy of the vaults and its pins stay.
+        """End this device's session; keep its sealed copy of the vaults and its pins.
 
         :raises Locked: the session's tokens are sealed, and the keys are not in memory.
         """
@@ -307,7 +309,8 @@ class DeviceSession:
             # Even if the profile cannot be written, the session ends and the keys are forgotten.
             self.hurry()
             try:
-                with self.store.folder.locked():  # a login at the same time comes before or after
+                # a parallel login runs either before or after this
+                with self.store.folder.locked():
                     with contextlib.suppress(SessionEnded, Unauthenticated):
                         session.send("POST", "/auth/logout", again=True)
                     session.forget()
@@ -333,7 +336,7 @@ class DeviceSession:
         return unlocked
 
     def find_unlocked(self) -> UnlockedVaults | None:
-        """Return the unlocked vaults, with the agent's key if needed; None if it is locked."""
+        """Return the unlocked vaults, with the agent's key if needed; None if locked."""
         if self.unlocked is None and self.agent is not None:
             known = self.store.account()
             key = None if known is None else self._last_key or self.agent.account_key()
@@ -342,15 +345,15 @@ class DeviceSession:
         return self.unlocked
 
     def open_with_key(self, known: KnownAccount, key: bytes) -> UnlockedVaults | None:
-        """Open the account with its account key; None if the key is not this account's."""
+        """Open the account with its account key; return None if the key is for another account."""
         opened = unlock.open_with_key(self.store, self.server(), known, key)
         return None if opened is None else UnlockedVaults(opened)
 
     def server(self) -> Transport:
-        """Return the connection to the server; nothing is sent.
+        """Return the connection to the server, without sending anything.
 
-        :raises UsageError: no server was named, and this device does not know one.
-        :raises PinMismatch: this device belongs to another server than the one that was named.
+        :raises UsageError: no server was passed or stored on this device.
+        :raises PinMismatch: this device belongs to a server other than the one passed.
         """
         if self._transport is None:
             pins = self.store.device().pins
@@ -380,12 +383,12 @@ class DeviceSession:
         self._url = kit.pins.origin
 
     def write_profile(self, *, now: bool) -> None:
-        """Write the profile if heads may have moved; see :meth:`UnlockedVaults.write_profile`."""
+        """Write the profile if heads may have changed; see :meth:`UnlockedVaults.write_profile`."""
         if self.unlocked is not None and self.unlocked.profile_is_due:
             self.unlocked.write_profile(now=now)
 
     def forget_keys(self) -> None:
-        """Forget the keys in this process and in the agent; send nothing."""
+        """Forget the keys in this process and in the agent, without sending anything."""
         self.unlocked = self._last_key = None
         if self.agent is not None:
             self.agent.end()

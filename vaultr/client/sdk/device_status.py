@@ -1,4 +1,4 @@
-"""The state of a device at a glance: account, session, keys, copy, protection, pending changes."""
+"""The state of a device: account, session, keys, copy, protection, pending changes."""
 
 import hashlib
 import json
@@ -22,18 +22,19 @@ _KIT_FILE: Final = "kit.json"
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """What a device knows about itself, and what the server says about the account.
+    """What a device knows about itself, and what the server reports about the account.
 
     :ivar logged_in: whether this device has a session, as far as it knows.
     :ivar unlocked: whether the keys are in memory, here or in the agent.
     :ivar locks_in_seconds: how long the agent still holds the keys; None if it holds none, or holds
-        them until a logout.
+        them until logout.
     :ivar held: what the agent holds.
-    :ivar synced_at: when all vaults were last in sync; None if it is not known.
+    :ivar synced_at: when all vaults were last in sync; None if unknown.
     :ivar vaults: the vaults in the copy; None on a locked device.
-    :ivar protection: None if the server was not asked, or did not answer.
+    :ivar protection: None if the server was not asked, or did not respond.
     :ivar kit: state of the emergency kit that this device wrote.
-    :ivar pending: changes that an interrupted command left, with the command that continues.
+    :ivar pending: unfinished changes of interrupted commands, each with the command that continues
+        it.
     """
 
     server: str | None
@@ -51,7 +52,7 @@ class DeviceStatus:
 
 
 def device_status(device: DeviceSession, *, offline: bool) -> DeviceStatus:
-    """Return the state of a device; a locked device and ``offline`` contact no server."""
+    """Return the state of a device; do not contact the server if it is locked or ``offline``."""
     store = device.store
     known = store.device()
     unlocked = device.find_unlocked() if store.account() is not None else None
@@ -117,5 +118,5 @@ def _kit_state(device: DeviceSession, pins: Pins | None) -> str:
 
 
 def _fingerprint(pins: Pins) -> str:
-    # The kit holds the pins and the secret key; the pins change with every change of either.
+    # The kit contains the pins and the secret key; the pins change with every change of either.
     return hashlib.sha256(json.dumps(pins.to_json(), sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Imports for the user of the SDK: add drafts under the id of one run, and undo a run."""
+"""Import operations of the SDK: add drafts with the id of one run, and undo a run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,12 +24,12 @@ from vaultr.client.vaults.reader import Item
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did.
+    """The result of an import.
 
-    :ivar added: the new items; ``updated`` those that got the newer content.
-    :ivar same: how many entries the vault had already.
-    :ivar differing: items whose entry in the file has another content, which were left alone.
-    :ivar beside: how many new items have the type, title and user name of another one.
+    :ivar added: the new items; ``updated`` has the items with newer content.
+    :ivar same: number of entries that the vault already had.
+    :ivar differing: items whose entry in the file has other content; they were not changed.
+    :ivar beside: number of new items with the type, title and user name of another item.
     """
 
     run: str
@@ -57,10 +57,10 @@ class ImportOperations:
         earlier: Mapping[str, Sequence[Draft]] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> ImportReport:
-        """Add drafts that another manager's file was read into, under the id of one run.
+        """Add the drafts of another manager's file, with the id of one run.
 
         :param update: write the newer content of entries that were imported before.
-        :param again: add also what the vault has already.
+        :param again: also add drafts that the vault already has.
         :param earlier: earlier contents of entries, oldest first, by the entry's id in the file.
         :raises ImportExceedsQuota: the new items exceed the vault's quota; nothing was written.
         :raises ImportInterrupted: Ctrl-C; the message says what is in the vault.
@@ -100,7 +100,7 @@ class ImportOperations:
         earlier: Mapping[str, Sequence[Draft]],
         progress: Callable[[int, int], None] | None,
     ) -> None:
-        """Add drafts, those with earlier contents one by one; ``added`` gets the items."""
+        """Add drafts, one by one if they have earlier contents; append new items to ``added``."""
         alone = [each for each in drafts if not earlier.get(_entry_id(each))]
         vault = str(destination.id)
         added += self._items.add_many(alone, vault=vault, progress=progress)
@@ -115,7 +115,7 @@ class ImportOperations:
         return import_runs.matches(unlocked.reader, unlocked.destination(vault), drafts)
 
     def _interrupted(self, run: str, new: int, updated: int) -> ImportInterrupted:
-        """Return the error that says what an interrupted run has stored, as the server shows it."""
+        """Return the error that says what an interrupted run has stored on the server."""
         again = "To continue, run the same command again: it skips what is in the vault."
         try:
             stored = sum(
@@ -136,7 +136,7 @@ class ImportOperations:
         )
 
     def _updated(self, pair: tuple[Draft, Item]) -> Item:
-        """Write the content of the draft over the item that was compared with it."""
+        """Overwrite the matching item with the content of the draft."""
         draft, item = pair
         overview, detail = replacement(draft, item)
         return self._items.edit(
@@ -154,7 +154,7 @@ class ImportOperations:
         return import_runs.import_runs(unlocked.reader, unlocked.reader.vaults())
 
     def undo_import(self, run: str) -> ImportRun:
-        """Move to the trash what a run added and nobody has changed since.
+        """Move the items of a run to the trash, except those that were changed since.
 
         :return: the run before the undo; ``changed`` lists the items that stay.
         :raises ItemNotFound: no item of such a run exists.

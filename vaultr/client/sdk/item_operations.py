@@ -1,4 +1,4 @@
-"""Items for the user of the SDK: listed, read by reference, added, edited, trashed, restored."""
+"""Item operations of the SDK: list, read by reference, add, edit, trash, restore."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Literal
@@ -32,7 +32,7 @@ class ItemOperations:
         state: Literal["active", "trash", "any"] = "active",
         offline: bool = False,
     ) -> list[Item]:
-        """List items by their overviews; no detail is opened.
+        """List items by their overviews, without opening details.
 
         :param offline: use this device's copy; do not contact the server.
         """
@@ -46,7 +46,7 @@ class ItemOperations:
         state: Literal["active", "trash", "any"] = "active",
         offline: bool = False,
     ) -> Iterator[Item]:
-        """Yield the items that :meth:`items` lists; each is opened when it is its turn.
+        """Yield the items that :meth:`items` lists, opening each one only when it is reached.
 
         :raises Locked: the device was locked before all items were opened.
         """
@@ -64,9 +64,9 @@ class ItemOperations:
         state: Literal["active", "trash", "any"] = "active",
         offline: bool = False,
     ) -> Iterator[Item]:
-        """Yield items with their details; the server is asked once.
+        """Yield items with their details; contact the server once.
 
-        An item that does not open has no detail.
+        An item that cannot be opened has no detail.
 
         :raises Locked: the device was locked before all items were opened.
         """
@@ -97,7 +97,7 @@ class ItemOperations:
     ) -> Item:
         """Return one item, by its id or unique title, with its detail unless ``reveal`` is False.
 
-        An active item is preferred to one in the trash.
+        Active items take precedence over items in the trash.
         """
         unlocked = self._device.require_unlocked()
         unlocked.prepare(offline=offline)
@@ -105,9 +105,9 @@ class ItemOperations:
         return unlocked.reader.with_detail(home, item) if reveal else item
 
     def read(self, reference: str, *, offline: bool = False) -> str:
-        """Return the value that ``vaultr://vault/item/field`` names.
+        """Return the value of ``vaultr://vault/item/field``.
 
-        With ``?as=code`` at its end, return the one-time code that the field's secret gives now.
+        With ``?as=code`` at its end, return the current one-time code of the field's secret.
 
         :raises UsageError: the text is not a reference.
         :raises ItemNotFound: no such item exists, or it is in the trash.
@@ -116,7 +116,7 @@ class ItemOperations:
         return self.resolver(offline=offline).value(parsed)
 
     def resolver(self, *, offline: bool = False) -> Resolver:
-        """Return a reader for any number of references; the server is asked once, now."""
+        """Return a reader for any number of references; contact the server once, now."""
         unlocked = self._device.require_unlocked()
         unlocked.prepare(offline=offline)
 
@@ -153,7 +153,7 @@ class ItemOperations:
         return unlocked.editor.add_many(unlocked.destination(vault).id, drafts, progress)
 
     def presence(self, drafts: Sequence[Draft], *, vault: str | None = None) -> list[Presence]:
-        """Return for each draft whether the vault has it already, with the same content or not.
+        """Return for each draft whether the vault already has it, with the same content or not.
 
         Items are matched by type, title and username, so that an import need not add an item twice.
         """
@@ -170,12 +170,12 @@ class ItemOperations:
         revision: int | None = None,
         vault: str | None = None,
     ) -> Item:
-        """Change fields of an item: a value replaces a field, None removes it, others stay.
+        """Change fields of an item: a value replaces a field, None removes it, other fields stay.
 
-        Each name within ``variables`` of an environment set is its own field.
+        Each name within ``variables`` of an environment set counts as a field.
 
         :param revision: the revision that the user saw.
-        :raises EditConflict: others changed the same fields since; it names them.
+        :raises EditConflict: others have changed the same fields, which the error names.
         """
         unlocked = self._device.require_unlocked()
         unlocked.prepare(offline=False)
@@ -194,9 +194,9 @@ class ItemOperations:
         return self.trash_many([ref], vault=vault)[0]
 
     def trash_many(self, refs: Sequence[str], *, vault: str | None = None) -> list[Item]:
-        """Move items to the trash: all in one write, or none if one is not found.
+        """Move items to the trash: all in one write, or none if one of them does not exist.
 
-        Items of several vaults, or more than fit one batch, take several writes.
+        Items of several vaults, or more than fit in one batch, take several writes.
         """
         return self._change_state(Op.TRASH, refs, vault)
 
@@ -205,7 +205,7 @@ class ItemOperations:
         return self.restore_many([ref], vault=vault)[0]
 
     def restore_many(self, refs: Sequence[str], *, vault: str | None = None) -> list[Item]:
-        """Take items out of the trash; in one write, as :meth:`trash_many`."""
+        """Take items out of the trash, in one write like :meth:`trash_many`."""
         return self._change_state(Op.RESTORE, refs, vault)
 
     def bring_back(self, ref: str, revision: int, *, vault: str | None = None) -> Item:
@@ -235,7 +235,7 @@ class ItemOperations:
         self.remove_many([ref], vault=vault)
 
     def remove_many(self, refs: Sequence[str], *, vault: str | None = None) -> None:
-        """Delete items permanently; in one write, as :meth:`trash_many`."""
+        """Delete items permanently, in one write like :meth:`trash_many`."""
         self._change_state(Op.REMOVE, refs, vault)
 
     def _change_state(self, op: Op, refs: Sequence[str], vault: str | None) -> list[Item]:

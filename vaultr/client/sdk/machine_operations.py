@@ -1,4 +1,4 @@
-"""The owner's machines: listed, added, changed, given a new token, deleted."""
+"""Machine operations of the SDK: list, add, change, replace the token, delete."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ class NoSuchMachine(VaultrError):
 
 
 class MachineOperations:
-    """Manages the machines of one account; every change needs a step-up first."""
+    """Manages the machines of one account; every change requires a step-up."""
 
     def __init__(self, device: DeviceSession) -> None:
         self._device = device
@@ -68,13 +68,13 @@ class MachineOperations:
         expires_at: datetime,
         networks: Sequence[str] = (),
     ) -> tuple[Machine, str]:
-        """Create a machine that opens these vaults, by id or name.
+        """Create a machine that can open these vaults, named by id or name.
 
         :return: the machine, and its token, which is not stored anywhere.
         :raises StepUpRequired: call :meth:`step_up` first; nothing was created.
         """
         token = MachineToken.new()
-        # After a lost response, the server returns the first one again.
+        # After a lost response, the server returns the first response again.
         key = {"Idempotency-Key": str(uuid4())}
 
         def attempt(unlocked: UnlockedVaults) -> Machine:
@@ -97,16 +97,16 @@ class MachineOperations:
         expires_at: datetime | None = None,
         networks: Sequence[str] | None = None,
     ) -> Machine:
-        """Change a machine; None leaves a setting as it is. Its token stays valid.
+        """Change a machine; None leaves a setting unchanged. Its token stays valid.
 
-        All its wraps are renewed, so that they name the newest revision and head of each vault.
+        All its wraps are renewed, so that they contain the newest revision and head of each vault.
         """
 
         first = self.machine(ref)
         known = [first]
 
         def attempt(unlocked: UnlockedVaults) -> Machine:
-            # By id, since the name may change with the first attempt.
+            # By id, because the first attempt may have changed the name.
             before = known.pop() if known else self.machine(str(first.id))
             rights = before.vaults if vaults is None else self._by_id(unlocked, vaults)
             kek = before.kek(unlocked.account)
@@ -128,7 +128,7 @@ class MachineOperations:
 
         def attempt(unlocked: UnlockedVaults) -> Machine:
             before = self.machine(ref)
-            # One token for all attempts: the response to the first may have been lost.
+            # The same token in all attempts, because the response to the first may have been lost.
             token = tokens.setdefault(before.id, MachineToken.new(before.id))
             changed = _settings(before.name, before.expires_at, before.networks)
             changed |= _new_token(unlocked, token)
@@ -140,7 +140,7 @@ class MachineOperations:
     def remove_machine(self, ref: str) -> Machine:
         """Delete a machine, and return its last state.
 
-        It may have stored what it could read: rotate the keys of its vaults next.
+        It may have stored what it could read, so rotate the keys of its vaults next.
         """
         machine = self.machine(ref)
         session = self._device.require_unlocked().account.session
@@ -156,7 +156,7 @@ class MachineOperations:
             try:
                 return attempt(unlocked)
             except retried as error:
-                # Its subclasses, such as a quota that is reached, do not pass by themselves.
+                # Its subclasses, such as an exceeded quota, do not resolve themselves.
                 if not left or type(error) not in retried:
                     raise
         raise AssertionError("the last try returns or raises")
@@ -218,7 +218,7 @@ def _new_token(unlocked: UnlockedVaults, token: MachineToken) -> Json:
 
 
 def _checked(answer: Answer, machine_id: UUID, rights: Mapping[UUID, Rights]) -> Machine:
-    """Read the stored machine, and check that it is the one that was sent."""
+    """Read the stored machine, and check that it equals the one that was sent."""
     machine = Machine.read(fields_of(answer, "machine"))
     if machine.id != machine_id or machine.vaults != rights:
         raise AnswerInvalid("the server stored another machine than was sent")

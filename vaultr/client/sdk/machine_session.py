@@ -34,7 +34,7 @@ _FOLDER_VARIABLE: Final = "VAULTR_DIR"
 
 @dataclass(frozen=True, slots=True)
 class _MachineStore:
-    """Where a machine keeps its copies: in its own folder, or in memory."""
+    """The storage of a machine's copies: its own folder, or memory."""
 
     folder: LockedFolder
     cache: VaultCache
@@ -87,12 +87,12 @@ class OpenMachine:
         except VaultNotFound:
             if self.vaults.is_listed:
                 raise
-        # Its owner may have added the vault since the cache was made.
+        # The owner may have added the vault after the cache was created.
         self.refresh(list_again=True)
         return [self.reader.vault(ref)]
 
     def destination(self, ref: str | None) -> CachedVault:
-        """Return the vault that items are added to; with several, ``ref`` must name it."""
+        """Return the vault to add items to; if there are several, ``ref`` must name it."""
         if not self.reader.vaults():
             self.refresh()
         return self.chosen(ref)[0] if ref is not None else self.reader.vault(None)
@@ -106,7 +106,7 @@ class MachineSession:
     """A machine with its token; it needs no login.
 
     :ivar home: the folder in which each machine has its own folder; None without one.
-    :ivar folder: this machine's own folder; None if its copies stay in memory.
+    :ivar folder: this machine's own folder; None if its copies are in memory.
     :ivar unlocked: the vaults, until the session is closed.
     """
 
@@ -158,7 +158,7 @@ class MachineSession:
 
     @property
     def age(self) -> timedelta | None:
-        """The time since the last sync; None if it is not known, and without a folder."""
+        """The time since the last sync; None if unknown, or without a folder."""
         return None if self.folder is None else freshness.age(self.folder)
 
     def vaults(self, *, offline: bool = False) -> list[VaultInfo]:
@@ -168,7 +168,7 @@ class MachineSession:
         return sorted(map(opened.reader.info, opened.reader.vaults()), key=by_name)
 
     def sync(self) -> list[SyncReport]:
-        """Fetch and verify what is new, and ask which vaults the machine may open."""
+        """Fetch and verify changes, and ask which vaults the machine may open."""
         return self.require_unlocked().refresh(list_again=True)
 
     def close(self) -> None:
@@ -182,12 +182,12 @@ class MachineSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the session at the end of a ``with`` block, whatever happened in it."""
+        """Close the session at the end of a ``with`` block, with or without an exception."""
         self.close()
 
 
 def _own_folder(home: Path | None, token: MachineToken) -> Folder | None:
-    """Return the machine's own folder; None if there is no folder that it may write to."""
+    """Return the machine's own folder; None if there is no writable folder."""
     if home is None:
         return None
     own = home / MACHINES_FOLDER / str(token.machine_id)

@@ -1,4 +1,4 @@
-"""What reading and writing items needs of a device: an unlocked account's, or a machine's."""
+"""The interface of a device or machine whose vaults are open, for reading and writing items."""
 
 from typing import Protocol
 
@@ -44,7 +44,7 @@ class OpenVaults(Protocol):
         ...
 
     def prepare(self, *, offline: bool) -> None:
-        """Bring all vaults up to date, or with ``offline`` only read the copies."""
+        """Bring all vaults up to date; with ``offline``, only read the copies."""
         ...
 
     def chosen(self, ref: str | None) -> list[CachedVault]:
@@ -52,11 +52,11 @@ class OpenVaults(Protocol):
         ...
 
     def destination(self, ref: str | None) -> CachedVault:
-        """Return the vault that items are added to."""
+        """Return the vault to add items to."""
         ...
 
     def first_seen(self, vault: CachedVault, item: Item) -> Item | None:
-        """Open an item as this device held it before it first asked the server."""
+        """Open an item as this device held it before its first request to the server."""
         ...
 
 

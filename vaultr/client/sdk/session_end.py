@@ -1,4 +1,4 @@
-"""Explains why this device has no session, as far as a public route of the server shows it."""
+"""Explain why this device has no session, as far as a public route of the server shows it."""
 
 from enum import Enum, auto
 
@@ -31,7 +31,7 @@ def reason(device: DeviceSession) -> Reason | None:
 
 
 def explained(device: DeviceSession, error: SessionEnded) -> SessionEnded:
-    """Return the error that says that the password was changed elsewhere, or ``error`` itself."""
+    """Return the error about a password changed elsewhere, or ``error`` for other causes."""
     try:
         device.hurry()
         if reason(device) is not Reason.PASSWORD_CHANGED:

@@ -30,7 +30,7 @@ _ACCEPT_UNFINISHED: Final = (
 class UnlockedVaults:
     """The vaults of one account, from unlocking to locking.
 
-    :ivar profile_is_due: whether heads may have moved since the profile was last written.
+    :ivar profile_is_due: whether heads may have changed since the profile was last written.
     """
 
     def __init__(self, account: UnlockedAccount) -> None:
@@ -39,7 +39,7 @@ class UnlockedVaults:
         self.vaults = Vaults(account)
         self.reader = self.vaults.reader
         self.writer = Writer(account, self.vaults, partial(NewGenerations, account))
-        # The vaults before the first request: this is what the user may have seen.
+        # The vaults before the first request, which the user may have seen.
         self._first_seen: dict[object, CachedVault] = {}
 
     @cached_property
@@ -90,13 +90,13 @@ class UnlockedVaults:
         freshness.note(self.account.store.folder)
 
     def note_first_seen(self) -> None:
-        """Remember the vaults as they are before the server is asked."""
+        """Store the vaults in their state before the server is contacted."""
         for vault in self.reader.vaults():
             self._first_seen.setdefault(vault.id, vault)
         self.profile_is_due = True
 
     def prepare(self, *, offline: bool) -> None:
-        """Bring all vaults up to date, or with ``offline`` check only how old they are."""
+        """Bring all vaults up to date; with ``offline``, only check their age."""
         if offline:
             self.notify(self.outdated_copies())
         else:
@@ -122,7 +122,7 @@ class UnlockedVaults:
         return found
 
     def unfinished_work(self) -> Iterator[str]:
-        """List what was started and is not finished, each with the command that continues it."""
+        """List unfinished changes, each with the command that continues it."""
         if self.acceptor.begun():
             yield _ACCEPT_UNFINISHED
         unfinished_move = self.mover.unfinished()
@@ -140,35 +140,35 @@ class UnlockedVaults:
         return self.reader.vaults() if ref is None else [self.reader.vault(ref)]
 
     def destination(self, ref: str | None) -> CachedVault:
-        """Return the vault that items are added to; a new account gets its first one."""
+        """Return the vault to add items to; a new account gets its first one."""
         if not self.reader.vaults():
             self.vaults.sync_all()
         self.profile_is_due = True
         vaults = self.reader.vaults()
         if ref is None and len(vaults) > 1:
             names = [self.reader.vault_name(vault) for vault in vaults]
-            # A second vault must not change where items go when no vault is named.
+            # A second vault must not change where items are added by default.
             if names.count(FIRST_NAME) == 1:
                 return vaults[names.index(FIRST_NAME)]
         return self.reader.vault(ref)
 
     def first_seen(self, vault: CachedVault, item: Item) -> Item | None:
-        """Open an item as this device held it before it first asked the server."""
+        """Open an item as this device held it before its first request to the server."""
         seen = self._first_seen.get(vault.id)
         if seen is None or item.id not in seen.state.items or seen.volume != vault.volume:
             return None
         try:
             return self.editor.revealed(seen, item.id)
-        except SealBroken:  # nobody saw a content that did not open
+        except SealBroken:  # nobody saw content that could not be opened
             return None
 
     def write_profile(self, *, now: bool) -> None:
-        """Write the profile if a head moved.
+        """Write the profile if a head has changed.
 
         If another command has replaced the account key, the next command writes it instead.
 
-        :param now: also if this device wrote the profile less than a minute ago.
+        :param now: even if this device wrote the profile less than a minute ago.
         """
         with contextlib.suppress(Locked):
-            # A write that was put off for a minute is still due when the client is closed.
+            # A write that was postponed for a minute is still due when the client is closed.
             self.profile_is_due = not self.vaults.settle(now=now)

@@ -1,4 +1,4 @@
-"""Vaults for the user of the SDK: created, synced, moved between, rotated, reconciled."""
+"""Vault operations of the SDK: create, sync, move items, rotate keys, reconcile."""
 
 from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
@@ -20,7 +20,7 @@ from vaultr.client.vaults.vaults import SyncReport
 
 
 class VaultOperations:
-    """Works on the vaults of one account as a whole, and across them."""
+    """Works on whole vaults of one account, and moves items between them."""
 
     def __init__(self, device: DeviceSession) -> None:
         self._device = device
@@ -35,20 +35,20 @@ class VaultOperations:
         return sorted(map(unlocked.reader.info, unlocked.reader.vaults()), key=by_name)
 
     def create_vault(self, name: str) -> VaultInfo:
-        """Create a vault with keys of its own."""
+        """Create a vault with new keys."""
         unlocked = self._device.require_unlocked()
         unlocked.prepare(offline=False)
         return unlocked.reader.info(unlocked.vaults.create(name))
 
     def rename_vault(self, vault: str, name: str) -> VaultInfo:
-        """Rename a vault, which is named by its id or name."""
+        """Rename a vault, given by id or name."""
         unlocked = self._device.require_unlocked()
         unlocked.prepare(offline=False)
         vault_id = unlocked.reader.vault(vault).id
         return unlocked.reader.info(unlocked.vault_writer.rename(vault_id, name))
 
     def sync(self) -> list[SyncReport]:
-        """Fetch and verify what is new in all vaults, and write their heads into the profile.
+        """Fetch and verify the changes of all vaults, and write their heads to the profile.
 
         Items that have been in the trash for 30 days are deleted.
         """
@@ -58,12 +58,12 @@ class VaultOperations:
         return reports
 
     def download_archive(self, sink: Callable[[bytes], object]) -> None:
-        """Pass on everything that the server stores about the account, as one sealed archive.
+        """Download everything that the server stores about the account, as one sealed archive.
 
-        It is not verified: see :mod:`vaultr.client.exports.archive`.
+        It is not verified; see :mod:`vaultr.client.exports.archive`.
 
-        :param sink: called with each piece, in order.
-        :raises StepUpRequired: call :meth:`step_up` first; nothing was passed on.
+        :param sink: called with each chunk, in order.
+        :raises StepUpRequired: call :meth:`step_up` first; nothing was downloaded.
         :raises Conflict: another export of this account is running.
         """
         self._device.require_unlocked().account.session.download("/export", sink)
@@ -77,12 +77,12 @@ class VaultOperations:
         return self._device.require_unlocked().explainer.was_listed()
 
     def accept(self) -> list[Accepted]:
-        """Accept the server's state by hand, though it does not continue this device's copy.
+        """Accept the server's state although it does not continue this device's copy.
 
-        Use it for a server that was restored from an older backup. What this device has that is
-        newer, or that the server lost, is written again. Call :meth:`explain` just before.
+        Use it for a server that was restored from an older backup. Content that is newer on this
+        device, or that the server lost, is written again. Call :meth:`explain` just before.
 
-        :raises NotShown: the server shows something else than :meth:`explain` listed.
+        :raises NotShown: the server shows another state than :meth:`explain` listed.
         :raises StepUpRequired: call :meth:`step_up` first; nothing was changed on this device.
         """
         accepted = self._device.require_unlocked().acceptor.accept()
@@ -92,8 +92,8 @@ class VaultOperations:
     def accept_on(self) -> list[Accepted] | None:
         """Continue an interrupted :meth:`accept`.
 
-        :return: None if none was interrupted, or if the server's state has changed since: then
-            call :meth:`explain` and :meth:`accept`.
+        :return: None if no acceptance was interrupted, or if the server's state has changed since;
+            then call :meth:`explain` and :meth:`accept`.
         """
         accepted = self._continue_accepting(self._device.require_unlocked())
         self._device.write_profile(now=True)
@@ -110,7 +110,7 @@ class VaultOperations:
         return unlocked.acceptor.finish()
 
     def history(self, ref: str, *, vault: str | None = None) -> list[Version]:
-        """List the versions of an item, newest first; the first is the current one.
+        """List the versions of an item, newest first; the first one is current.
 
         The server keeps the last 50 of each item.
         """
@@ -136,23 +136,23 @@ class VaultOperations:
     def delete_vault(self, vault: str, *, confirm: str) -> VaultInfo:
         """Delete a vault with all its items, on the server and on every device.
 
-        :param confirm: the vault's name, so that none is deleted by mistake.
-        :raises StepUpRequired: call :meth:`step_up` first. No device opens the vault any more;
+        :param confirm: the vault's name, to prevent mistakes.
+        :raises StepUpRequired: call :meth:`step_up` first. No device opens the vault from now on;
             the same call with the vault's id continues.
         """
         unlocked = self._refreshed()
         return Deleter(unlocked.account, unlocked.vaults).delete(vault, confirm)
 
     def move(self, *items: str, to: str, vault: str | None = None) -> list[Item]:
-        """Move items, named by ids or titles, to another vault, where they get new ids.
+        """Move items, given by ids or titles, to another vault, where they get new ids.
 
-        In their own vault they go to the trash, with their versions. Each is written to the other
-        vault first: if it is interrupted, it may be in both, and the same call continues.
+        The originals go to the trash, with their versions. Each item is written to the other vault
+        first. If the move is interrupted, items may be in both vaults, and the same call continues.
         """
         return self._to_vault(items, to, vault, keep=False)
 
     def copy(self, *items: str, to: str, vault: str | None = None) -> list[Item]:
-        """Copy items, named by ids or titles, to another vault."""
+        """Copy items, given by ids or titles, to another vault."""
         return self._to_vault(items, to, vault, keep=True)
 
     def _to_vault(
@@ -160,7 +160,7 @@ class VaultOperations:
     ) -> list[Item]:
         unlocked = self._refreshed()
         target = unlocked.reader.vault(to)
-        # A title does not mean an item that is in the target already.
+        # A title does not refer to an item that is already in the target.
         sources = [each for each in unlocked.chosen(vault) if each.id != target.id]
         by_source: dict[UUID, dict[UUID, None]] = {}
         for home, item in unlocked.finder.find_all(refs, sources, ("active",)):
@@ -174,7 +174,7 @@ class VaultOperations:
         return self._items(unlocked, (one for each in moved for one in each))
 
     def resume_move(self) -> list[Item]:
-        """Continue a move that was interrupted on this device."""
+        """Continue the interrupted move of this device."""
         unlocked = self._refreshed()
         return self._items(unlocked, unlocked.mover.resume())
 
@@ -190,13 +190,13 @@ class VaultOperations:
         restart: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Rotated]:
-        """Replace the keys of one vault, or of all; a rotation in progress is continued.
+        """Replace the keys of one vault, or of all; continue a running rotation.
 
         If some vaults are due for a rotation, only those are rotated. An interrupted rotation is
         continued by the next call, on any device.
 
-        :param restart: begin another generation even if a rotation is in progress.
-        :param progress: called with the number of resealed items, and of all items.
+        :param restart: begin another generation even if a rotation is running.
+        :param progress: called with the numbers of resealed items and of all items.
         :raises StepUpRequired: call :meth:`step_up` first; nothing was changed.
         """
         unlocked = self._refreshed()
@@ -207,7 +207,7 @@ class VaultOperations:
         chosen = {each.id: each for each in unlocked.reader.vaults()}
         pending = [each for each, one in chosen.items() if rotator.is_pending(one)]
         if restart or not pending:
-            # All devices read this note, so that any of them can continue after an interruption.
+            # All devices read this, so that any of them can continue after an interruption.
             unlocked.vaults.note_keys_due(
                 {each: one.state.generation for each, one in chosen.items()}
             )

@@ -63,7 +63,7 @@ def signup(options: GlobalOptions, no_secret_key: bool, breach_file: Path | None
 
 
 def _secret_key_text(signup: "Signup") -> str | None:
-    # cryptography takes long to import; here it is loaded already.
+    # cryptography is slow to import; here it is already loaded.
     from vaultr.client.crypto.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
 
     return None if signup.secret_key is None else secret_key_text(signup.secret_key)
@@ -148,11 +148,11 @@ def login(
             "device_name": device_name,
             "changed": changed,
         }
-        if "kit" not in credentials:  # which names the server
+        if "kit" not in credentials:  # which contains the server
             vaultr.check_server()
         address = prompts.email(options, vaultr.email)
         _log_in(options, vaultr, address, credentials)
-        # A person need not type the password again; a script did not ask for an agent.
+        # A person need not type the password again, but a script did not ask for an agent.
         unlocked = options.password_fd is None and vaultr.keep(lifetime)
     if options.json:
         output.print_json({"email": address, "signed_in": True})
@@ -175,7 +175,7 @@ def _log_in(
     options: GlobalOptions, vaultr: "Vaultr", address: str, credentials: dict[str, Any]
 ) -> None:
     """Log in, and ask for a secret key or second factor if the login needs one."""
-    # httpx2 and cryptography come with it; here they are loaded already.
+    # This imports httpx2 and cryptography; here they are already loaded.
     from vaultr.client.account.credentials import SecretKeyNeeded  # noqa: PLC0415 - heavy, see above
 
     def attempt(**factor: Any) -> None:
@@ -256,7 +256,7 @@ def lock(options: GlobalOptions) -> None:
 @pass_options
 def logout(options: GlobalOptions, everywhere: bool) -> None:
     """End the session of this device and forget the keys."""
-    # The session's tokens are sealed on this device, so ending the session needs the keys.
+    # Ending the session needs the keys, because its tokens are sealed on this device.
     with unlocked_sdk(options, without_server=not everywhere, forget_first=True) as vaultr:
         if everywhere:
             step_up(options, vaultr)

@@ -74,9 +74,9 @@ def _read_document(
 
 
 def _check_combination(options: GlobalOptions, item: ItemOptions) -> None:
-    """Check that the options do not read one input twice.
+    """Check that no two options read the same input.
 
-    :raises UsageError: they do.
+    :raises UsageError: two options read the same input.
     """
     if options.json and (item.secrets or item.secret_fields or item.stdin_field or item.editor):
         raise UsageError(
@@ -90,7 +90,7 @@ def _check_combination(options: GlobalOptions, item: ItemOptions) -> None:
 
 @contextmanager
 def server_url_advice(options: GlobalOptions) -> Iterator[None]:
-    """Name ``--address`` in the error if somebody typed the URL of an item as ``--url``."""
+    """Suggest ``--address`` in the error if somebody passed an item's URL as ``--url``."""
     try:
         yield
     except PinMismatch as error:
@@ -203,7 +203,7 @@ def _edit_by_options(
         overview, detail = edit_input.prompt_for_changes(options, current)
     if not overview and not detail:
         raise VaultrError("Nothing was changed.")
-    # Name the revision that was read, so that an edit on another device is not lost.
+    # Pass the revision that was read, so that an edit on another device is not lost.
     return _save_edit(vaultr, current, overview, detail, current.revision)
 
 
@@ -223,7 +223,7 @@ def _save_edit(
             vault=str(current.vault_id),
         )
     except PreconditionFailed as error:
-        # The error names the fields that differ and the stored revision.
+        # The error contains the fields that differ and the stored revision.
         raise VaultrError(
             f"{error}\nReview it with: vaultr show {current.id} --json --reveal\n"
             "Then edit again; with --json, use the revision shown there."
@@ -234,7 +234,7 @@ def _save_edit(
 
 
 def warn_of_duplicate_title(vaultr: "Vaultr", item: "Item") -> None:
-    """Warn if another environment set has the same title, since run and export reject it then."""
+    """Warn if another environment set has the same title, because run and export then reject it."""
     if item.type != "env_set":
         return
     sets = vaultr.items(type="env_set", offline=True)
@@ -254,7 +254,7 @@ def warn_of_duplicate_title(vaultr: "Vaultr", item: "Item") -> None:
 
 
 def print_items(options: GlobalOptions, items: "Item | list[Item]", done: str) -> None:
-    """Print changed items: one as a JSON object or line, several as a JSON list or lines."""
+    """Print changed items: one as an object or line, several as a list or lines."""
     changed = items if isinstance(items, list) else [items]
     if options.json:
         documents = [output.item_json(item, reveal=False) for item in changed]

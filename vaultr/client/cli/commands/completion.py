@@ -41,13 +41,13 @@ def completion(options: GlobalOptions, shell: str) -> None:
 
 
 def complete(root: click.Group) -> bool:
-    """Print the candidates for a shell; return False if no shell asks for them."""
+    """Print the candidates for a shell; return False if no shell asked for them."""
     shell, _, instruction = os.environ.get(VARIABLE, "").partition("_")
     if shell not in SHELL_NAMES or instruction != "complete":
         return False
     from vaultr.client.cli.completion_scripts import SHELLS  # noqa: PLC0415 - only when a shell asks
 
-    # A shell asks at every Tab, and an error message would garble the command line.
+    # A shell runs this at every Tab, and an error message would garble the command line.
     with contextlib.suppress(VaultrError, OSError, ValueError, KeyError, IndexError):
         output.print_value(SHELLS[shell](root, {}, "vaultr", VARIABLE).complete())
     return True

@@ -87,7 +87,7 @@ def copy_text(
     """Copy a text to the clipboard, and print when it is cleared.
 
     :raises UsageError: the time is zero or too long.
-    :raises VaultrError: there is no clipboard, or the text cannot be copied.
+    :raises VaultrError: no clipboard is available, or the text cannot be copied.
     """
     if not text:
         raise VaultrError("The field is empty. Nothing was copied.")

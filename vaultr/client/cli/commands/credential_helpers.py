@@ -33,7 +33,7 @@ def git_credential(options: GlobalOptions, /, operation: str) -> None:
     from vaultr.client.integrations import git_credential as helper  # noqa: PLC0415 - would slow other commands
 
     if operation not in ("get", "store", "erase"):
-        return  # git may get other operations, and expects helpers to ignore them
+        return  # git may add operations, and expects helpers to ignore unknown ones
     request = helper.parse_request(_stdin(options, helper.REQUEST_BYTES))
     try:
         with unlocked_sdk(options) as vaultr:
@@ -65,7 +65,7 @@ def _stdin(options: GlobalOptions, most: int) -> str:
 def docker_main(arguments: Sequence[str] | None = None) -> int:
     """Run ``docker-credential-vaultr``; return its exit code.
 
-    Docker and Podman show what comes by standard output as the error.
+    Docker and Podman show standard output as the error message.
     """
     from vaultr.client.integrations import docker_credential as helper  # noqa: PLC0415 - would slow others
 

@@ -21,7 +21,7 @@ def doctor(options: GlobalOptions) -> None:
     session is checked only while this device is unlocked or logged out. Needs no password. Exits
     with 0 if nothing failed, otherwise with the exit code of the first failure.
     """
-    # It loads the whole SDK.
+    # This import loads the whole SDK.
     from vaultr.client.doctor.checkup import checkup  # noqa: PLC0415 - heavy, see above
 
     results = []

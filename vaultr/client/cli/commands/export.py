@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vaultr.client.exports.documents import Contents, Document
     from vaultr.client.vaultr_client import Vaultr
 
-# As vaultr.client.exports.documents has them, which loads what opens items.
+# The formats in vaultr.client.exports.documents, which is slow to import.
 _OF_ITEMS = ("json", "csv", "bitwarden", "keepass-xml")
 _LEAST_CHARACTERS = 15
 
@@ -107,7 +107,7 @@ def export(
         return
     _check_sets(options, names, form, name or namespace, seal=seal)
     form = form or ("json" if options.json else "dotenv")
-    # It loads what opens items, which --help does not need.
+    # Loads the code that opens items, which --help does not need.
     from vaultr.client.run.environment import resolve_environment  # noqa: PLC0415 - late, see above
 
     with unlocked_sdk(options) as vaultr:
@@ -146,7 +146,7 @@ def _check_sets(
 def _checked(
     named: str, form: str | None, file: Path | None, *, seal: bool, password_fd: int | None
 ) -> Path:
-    """Check the options of ``--all`` or ``--archive`` before anything is asked."""
+    """Check the options of ``--all`` or ``--archive`` before asking for anything."""
     if form not in _OF_ITEMS:
         raise UsageError(f"{named} needs --format {', '.join(_OF_ITEMS[:-1])} or {_OF_ITEMS[-1]}.")
     if file is None:
@@ -201,7 +201,7 @@ def _export_items(
 
 
 def _contents(vaultr: "Vaultr", vault: str | None) -> "tuple[Contents, list[str]]":
-    """Return what is exported, and the ids of items that do not open."""
+    """Return what to export, and the ids of items that cannot be opened."""
     from vaultr.client.exports.documents import Contents  # noqa: PLC0415 - would slow other commands
 
     found = list(vaultr.each_revealed(vault=vault))

@@ -88,7 +88,7 @@ def gateway(
         raise UsageError("The gateway needs a machine's token: VAULTR_TOKEN or VAULTR_TOKEN_FILE.")
     if callers is None:
         raise UsageError("Name the file of callers: --callers FILE. See vaultr gateway token.")
-    # They load what opens items and the web server, which --help does not need.
+    # Load the code that opens items and the web server, which --help does not need.
     from vaultr.client.gateway.app import Gateway  # noqa: PLC0415 - late, see above
     from vaultr.client.gateway.callers import Callers  # noqa: PLC0415 - late, see above
     from vaultr.client.gateway.server import Listen, serve  # noqa: PLC0415 - late, see above

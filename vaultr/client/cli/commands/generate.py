@@ -84,8 +84,8 @@ def generate(
 
 
 def _score(passwords: list[str]) -> dict[str, int]:
-    """Return the strength of the weakest, as a guesser sees it who does not know the rule."""
-    # zxcvbn reads its word lists, which no other option needs.
+    """Return the strength of the weakest one, for a guesser who does not know the rule."""
+    # zxcvbn loads its word lists, which no other option needs.
     from vaultr.client.account.password_policy import password_strength  # noqa: PLC0415 - would slow others
 
     return {"strength": min(password_strength(each).score for each in passwords)}

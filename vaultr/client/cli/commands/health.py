@@ -23,7 +23,7 @@ from vaultr.client.errors import UsageError
 if TYPE_CHECKING:
     from vaultr.client.password_health.findings import Finding
 
-# As vaultr.client.password_health.findings has them, which loads what opens items.
+# The kinds in vaultr.client.password_health.findings, which is slow to import.
 _KINDS = ("reused", "weak", "old", "expiring", "no-second-factor", "breached")
 _FAILED = 1
 

@@ -94,7 +94,7 @@ def import_file(
     if dry_run:
         _dry_run(options, file, file_options)
         return
-    with unlocked_sdk(options) as vaultr:  # before the file's password is asked for
+    with unlocked_sdk(options) as vaultr:  # before asking for the file's password
         reading = _read(options, file, file_options)
         if into is not None:
             put_into(options, vaultr, reading.drafts, into, vault)
@@ -109,7 +109,7 @@ def import_file(
 def _named(file: Path | None, vault: str | None, new_vault: str | None) -> Path:
     """Return the file to import.
 
-    :raises UsageError: none is named, or the options do not go together.
+    :raises UsageError: no file was passed, or the options cannot be combined.
     """
     if file is None:
         raise UsageError("Name the file to import, or use --list or --undo.")
@@ -127,8 +127,8 @@ def _is_archive(
 ) -> bool:
     """Check whether this is an archive.
 
-    :param others: the options of the command that only other files take.
-    :raises UsageError: an option does not go with this kind of file.
+    :param others: the options that apply only to other files.
+    :raises UsageError: an option does not apply to this kind of file.
     """
     found = archive_files.is_archive_file(file)
     if versions and not found:
@@ -175,7 +175,7 @@ def _store(
 def _read(options: GlobalOptions, file: Path, file_options: import_report.FileOptions) -> "Reading":
     """Read the file.
 
-    :raises VaultrError: something is wrong with it, which was listed on stderr.
+    :raises VaultrError: it has problems, which were listed on stderr.
     """
     try:
         return import_report.read(options, file, file_options)

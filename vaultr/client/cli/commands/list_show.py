@@ -26,7 +26,7 @@ def _by_title(item: "Item") -> tuple[str, str]:
     return item.title.casefold(), str(item.id)
 
 
-# Ties are sorted by title.
+# Items with the same key are sorted by title.
 _SORT_KEYS: Final[Mapping[str, Callable[["Item"], Any]]] = {
     "title": _by_title,
     "type": lambda item: item.type,
@@ -110,7 +110,7 @@ def _vault_names(vaultr: "Vaultr") -> dict[UUID, str]:
 
 
 def _print_list(items: "list[Item]", vaults: Mapping[UUID, str]) -> None:
-    """Print a table of items, with the vault of each if they are in several."""
+    """Print a table of items, with the vault of each if there are several vaults."""
     expiry = any("expires_on" in item.overview for item in items)
     more = [*(["EXPIRES"] if expiry else []), *(["VAULT"] if vaults else [])]
     head = ("TITLE", "TYPE", "USERNAME", "FOLDER", *more, "ID")
@@ -122,7 +122,7 @@ def _print_list(items: "list[Item]", vaults: Mapping[UUID, str]) -> None:
 def _passes(
     item: "Item", *, folder: str | None, tags: tuple[str, ...], favourite: bool, archived: bool
 ) -> bool:
-    """Check whether an item passes the filters of `list`; upper and lower case may differ."""
+    """Check whether an item matches the filters of `list`, ignoring case."""
     overview = item.overview
     if folder is not None:
         path, wanted = text_of(overview.get("folder", "")).casefold(), folder.casefold().strip("/")
@@ -137,7 +137,7 @@ def _passes(
 
 
 def _contains(vaultr: "Vaultr", item: "Item", words: Iterable[str]) -> bool:
-    """Check whether an item contains all words; open its detail only if the overview does not."""
+    """Check whether an item contains all words; open its detail only if necessary."""
     texts = [text_of(item.overview.get(name, "")) for name in _SEARCHED_FIELDS]
     missing = [word for word in words if word.casefold() not in "\n".join(texts).casefold()]
     if not missing or not item.opens:
@@ -207,7 +207,7 @@ def show(
         try:
             found = vaultr.item(item, vault=vault, offline=from_copy)
         except ItemNotFound:
-            # A script must not get the secret of an item that it did not name.
+            # A script must not get the secret of an item that it did not name exactly.
             similar = None if scripted else _choose_by_part(vaultr, item, vault)
             if similar is None:
                 raise
@@ -218,7 +218,7 @@ def show(
 
 
 def _choose_by_part(vaultr: "Vaultr", part: str, vault: str | None) -> "Item | None":
-    """Return the item whose title contains ``part``; ask if there are several; None without one."""
+    """Return the item whose title contains ``part``, or None; ask if there are several."""
     wanted = part.casefold().strip()
     items = vaultr.items(vault=vault, offline=True)
     found = sorted((each for each in items if wanted in each.title.casefold()), key=_by_title)
@@ -267,7 +267,7 @@ def _print_field(value: Any, *, as_json: bool) -> None:
     if as_json:
         output.print_json(value)
     else:
-        # Unescaped, also on a terminal: the user asked for exactly this value.
+        # Unescaped, even on a terminal: the user asked for exactly this value.
         output.print_value(value if isinstance(value, str) else text_of(value))
 
 
@@ -285,7 +285,7 @@ def _print_fields(item: "Item", vault_name: str | None, *, reveal: bool) -> None
 
 
 def _secret_texts(detail: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield name and text of secret fields, with the names that ``--field`` accepts."""
+    """Yield names and texts of secret fields, with the names that ``--field`` accepts."""
     for name, value in detail.items():
         if name == "fields" and isinstance(value, list):
             yield from _custom_field_texts(value)
@@ -295,7 +295,7 @@ def _secret_texts(detail: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _custom_field_texts(fields: list[Any]) -> Iterator[tuple[str, str]]:
-    """Yield name and value of custom fields; what has another form is shown by its position."""
+    """Yield names and values of custom fields; identify malformed ones by their position."""
     for number, field in enumerate(fields, start=1):
         if isinstance(field, dict) and isinstance(field.get("name"), str):
             yield field["name"], text_of(field.get("value", ""))

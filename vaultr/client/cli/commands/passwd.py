@@ -75,7 +75,8 @@ def passwd(
         check_account(options, vaultr.email)
         vaultr.check_session()
         prompts.password_again(options)
-        sdk_session.unlock(options, vaultr)  # reports a wrong password before the new one is typed
+        # report a wrong password before the user types the new one
+        sdk_session.unlock(options, vaultr)
         old = prompts.password(options)
         if others_know is None:
             others_know = _asked_whether_others_know()
@@ -120,7 +121,7 @@ def _raise_kdf_cost(options: GlobalOptions) -> None:
 
 
 def _print_change(options: GlobalOptions, change: "PasswordChanged") -> None:
-    # cryptography takes long to import; here it is loaded already.
+    # cryptography is slow to import; here it is already loaded.
     from vaultr.client.crypto.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
 
     key = None if change.secret_key is None else secret_key_text(change.secret_key)
@@ -141,7 +142,7 @@ def _print_change(options: GlobalOptions, change: "PasswordChanged") -> None:
 def rotate_all_vaults(vaultr: "Vaultr") -> None:
     """Rotate the keys of all vaults after the account key was replaced.
 
-    The profile stores that the rotation is due, so an interruption here loses nothing.
+    The profile records that the rotation is due, so nothing is lost if this is interrupted.
     """
     try:
         rotated = vaultr.rotate(restart=True)

@@ -173,7 +173,7 @@ def _watch(
 ) -> None:
     if not holds_references(template):
         raise UsageError("The template has no reference, so there is nothing to watch.")
-    # They load what opens items, which --help does not need.
+    # Load the code that opens items, which --help does not need.
     from vaultr.client.run.template_watch import TemplateWatch, WatchedFile  # noqa: PLC0415 - late, see above
 
     file = WatchedFile(template, out_file, shell_command)
@@ -194,7 +194,7 @@ def open_resolver(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None)
 
 def save_output(options: GlobalOptions, path: Path, text: str, *, force: bool) -> None:
     """Write a file that only its owner can read, and print its name."""
-    # The client's folder comes with it, and with that the ciphers.
+    # This import also loads the client's folder and the ciphers.
     from vaultr.client.storage.secret_files import save  # noqa: PLC0415 - heavy, see above
 
     save(path, text.encode(errors="backslashreplace"), force=force)

@@ -170,7 +170,7 @@ def recover(
 
 
 def _still_waits(vaultr: "Vaultr", address: str, token: str) -> datetime | None:
-    """Return when the wait ends if it was started here: the recovery key is useless until then."""
+    """Return when the wait ends if it was started here; until then the recovery key is useless."""
     ready_at = vaultr.recovery_ready_at
     if ready_at is None or vaultr.begun_recovery != (address, token):
         return None
@@ -222,7 +222,7 @@ def _cancelled_text(ended: "Cancelled") -> str:
 
 
 def _read_recovery_key(number: int | None) -> "RecoveryKey":
-    # cryptography takes long to import; here it is loaded already.
+    # cryptography is slow to import; here it is already loaded.
     from vaultr.client.crypto.recovery_key import RecoveryKey  # noqa: PLC0415 - heavy, see above
 
     def parse(text: str) -> RecoveryKey:
@@ -270,7 +270,7 @@ def _time(moment: datetime) -> str:
 def _complete(
     options: GlobalOptions, vaultr: "Vaultr", recovery: "Recovery", breach_file: Path | None
 ) -> None:
-    # cryptography takes long to import; here it is loaded already.
+    # cryptography is slow to import; here it is already loaded.
     from vaultr.client.crypto.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
 
     password = prompts.new_password(

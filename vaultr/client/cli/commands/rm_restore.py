@@ -48,7 +48,7 @@ def rm(
 def _remove(vaultr: "Vaultr", refs: tuple[str, ...], vault: str | None, *, yes: bool) -> None:
     first, *others = refs
     found = [vaultr.item(first, vault=vault, reveal=False)]
-    # The first look-up contacted the server; the others need not.
+    # The first look-up has contacted the server; the others need not.
     found += [vaultr.item(ref, vault=vault, reveal=False, offline=True) for ref in others]
     names = ", ".join(output.printable(output.display_name(item)) for item in found)
     for ref, item in zip(refs, found, strict=True):

@@ -39,7 +39,7 @@ def rotate(options: GlobalOptions, vault: str | None, restart: bool) -> None:
 
 
 def rotate_vault(options: GlobalOptions, vaultr: "Vaultr", vault: str) -> "list[Rotated]":
-    """Begin new keys of one vault, even while a rotation is running, and move its items."""
+    """Begin new keys of one vault, even if a rotation is running, and move its items."""
     return _rotate(options, vaultr, vault, restart=True)
 
 
@@ -50,7 +50,7 @@ def _rotate(
     try:
         return vaultr.rotate(vault, restart=restart, progress=progress)
     except StepUpRequired:
-        # A rotation that is running already continues without it.
+        # A running rotation continues without it.
         step_up(options, vaultr)
         return vaultr.rotate(vault, restart=restart, progress=progress)
 

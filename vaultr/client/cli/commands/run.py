@@ -119,7 +119,7 @@ def run(
             lambda copy: _EnvironmentBuilder(vaultr, spec, inherit, offline=from_copy or copy),
         )
         watcher = builder.watcher(vaultr, every_seconds=every) if watch else None
-    # The keys are forgotten here. If an agent holds them, the password descriptor is still unread;
+    # Here the keys are forgotten. If an agent holds them, the password descriptor is still unread;
     # and output must be flushed before the command replaces this process.
     prompts.close_secret_descriptors(options)
     sys.stdout.flush()
@@ -159,12 +159,12 @@ class _Inherited:
 
 
 class _EnvironmentBuilder:
-    """Build the environment of the command from a specification and inherited references."""
+    """Builds the environment of the command from a specification and inherited references."""
 
     def __init__(
         self, vaultr: "Vaultr", spec: "EnvironmentSpec", inherit: _Inherited, *, offline: bool
     ) -> None:
-        # It loads what opens items, which `--help` does not need.
+        # Loads the code that opens items, which `--help` does not need.
         from vaultr.client.run.environment import resolve_environment, resolve_references  # noqa: PLC0415 - late, see above
 
         self._spec, self._inherit = spec, inherit
@@ -183,7 +183,7 @@ class _EnvironmentBuilder:
         return self._build(self._snapshot())
 
     def watcher(self, vaultr: "Vaultr", *, every_seconds: float) -> "Watcher":
-        """Start watching for changes of the values."""
+        """Start watching the values for changes."""
         from vaultr.client.run.watcher import Watcher  # noqa: PLC0415 - only for --watch
 
         return Watcher(
@@ -218,7 +218,7 @@ class _EnvironmentBuilder:
 
 
 def _inherited_references() -> dict[str, str]:
-    """Return the variables of this process whose value is a reference."""
+    """Return the variables of this process whose values are references."""
     return {name: value for name, value in os.environ.items() if is_reference(value)}
 
 

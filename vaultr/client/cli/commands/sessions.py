@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
     from vaultr.client.vaultr_client import Vaultr
 
-# Cameras need dark on light, whatever the colours of the terminal are.
+# Cameras need dark on light, regardless of the terminal's colours.
 _DARK_ON_LIGHT: Final = "\x1b[38;5;16m\x1b[48;5;231m"
 _RESET_STYLE: Final = "\x1b[0m"
 _WRONG_CODE_STATUS: Final = 422
 _NOT_FOUND_STATUS: Final = 404
-_SHORT_ID: Final = 8  # characters of an id that a table shows, and that a command needs
+_SHORT_ID: Final = 8  # characters of an id that tables show and commands need
 _ID: Final = re.compile(r"[0-9a-f-]{8,36}", re.IGNORECASE)
 _LIST_ADVICE: Final = "To list your sessions: vaultr sessions list"
 
@@ -46,7 +46,7 @@ def list_sessions(options: GlobalOptions) -> None:
 
 def _session_row(session: "SessionInfo") -> tuple[str, ...]:
     device = f"(this one) {session.device}" if session.current else session.device
-    # The server notes the use of a session every few minutes; this one is in use now.
+    # The server updates the last use of a session every few minutes; this session is in use now.
     used = session.last_used_at.isoformat(sep=" ", timespec="minutes").replace("+00:00", "")
     used = "now" if session.current else used
     return (device, used, session.address, session.client, str(session.id)[:_SHORT_ID])
@@ -143,7 +143,7 @@ def add_factor(options: GlobalOptions) -> None:
 
 
 def _confirm(options: GlobalOptions, vaultr: "Vaultr") -> list[str]:
-    """Confirm the app by its code; after a wrong code, the scanned secret stays valid."""
+    """Confirm the app with its code; after a wrong code, the scanned secret stays valid."""
 
     def attempt() -> list[str]:
         return list(vaultr.confirm_totp(_read_code(options)))

@@ -87,7 +87,7 @@ def _default_socket() -> Path:
 
 
 def _identity(item: object) -> "Identity | None":
-    """Return the key of an item; None for one that cannot be used, which is named."""
+    """Return the key of an item; if it cannot be used, print why and return None."""
     from vaultr.client.crypto import primitives  # noqa: PLC0415 - would slow other commands
     from vaultr.client.integrations.ssh_agent import Identity  # noqa: PLC0415 - would slow other commands
 
@@ -103,7 +103,7 @@ def _identity(item: object) -> "Identity | None":
 
 
 def _confirmed(comment: str) -> bool:
-    """Ask by the program that SSH uses for this."""
+    """Ask with SSH's own program for such questions."""
     program = os.environ.get("SSH_ASKPASS") or "ssh-askpass"
     question = f"Allow use of key {output.printable(comment)}?"
     environment = {**os.environ, "SSH_ASKPASS_PROMPT": "confirm"}

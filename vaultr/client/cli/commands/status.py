@@ -67,7 +67,7 @@ def _keys_text(found: "DeviceStatus") -> str:
 def _age_text(moment: datetime | None) -> str:
     if moment is None:
         return "unknown"
-    # It comes with the SDK, which is loaded by now.
+    # This module is part of the SDK, which is already loaded.
     from vaultr.client.storage import freshness  # noqa: PLC0415 - heavy, see above
 
     return f"{freshness.age_text(datetime.now(UTC) - moment)} ago"

@@ -17,7 +17,7 @@ _DIFFERENCE_COLUMNS: Final = ("VAULT", "ITEM", "HOW THE SERVER DIFFERS")
 
 
 class NotVerified(IntegrityError):
-    """What the server shows does not continue what this device knows."""
+    """The server's data does not continue what this device knows."""
 
     advice = (
         "Nothing was changed, and this device's copy can still be read with --offline. Only if you"
@@ -139,7 +139,7 @@ def _accept(options: GlobalOptions, vaultr: "Vaultr", *, yes: bool) -> None:
 def _confirm(differences: "list[Difference]", *, yes: bool, was_listed: bool) -> None:
     """Print the differences and ask for confirmation.
 
-    A script need not confirm if an earlier command listed the same differences.
+    A script need not confirm if an earlier command has listed the same differences.
     """
     for each in differences:
         output.print_note("  ".join(output.printable(cell) for cell in _row(each) if cell))
