@@ -1,11 +1,14 @@
 """The private certificate authority of a server: named once, remembered with the account."""
 
+import ssl
+
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.client.devices import Device
 from tests.client.fake_server import FakeServer
 from tests.harness.tls_sites import Authority, serving
+from vaultr.client.transport.deadline_transport import _tls
 
 
 @pytest.fixture
@@ -53,3 +56,10 @@ def test_remembered_file_that_is_gone_can_be_replaced(secured, tmp_path):
     assert "Name another file: --ca-file" in message
     secured.done("verify", "token0", "--ca-file", str(moved), password=None)
     secured.done("login")
+
+
+def test_plain_http_trusts_no_authority():
+    context = _tls(None, plain=True)
+
+    assert context.cert_store_stats()["x509_ca"] == 0
+    assert context.verify_mode is ssl.CERT_REQUIRED

@@ -121,7 +121,7 @@ class Network(httpx2.BaseTransport):
 
     def __init__(self, *, ca_file: Path | None, deadline: Deadline, loopback_only: bool) -> None:
         self._pool = httpcore2.ConnectionPool(
-            ssl_context=_tls(ca_file),
+            ssl_context=_tls(ca_file, plain=loopback_only),
             max_connections=1,
             keepalive_expiry=KEEPALIVE_SECONDS,
             network_backend=_Backend(deadline, loopback_only=loopback_only),
@@ -162,11 +162,15 @@ class Network(httpx2.BaseTransport):
         self._pool.close()
 
 
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
+def _tls(ca_file: Path | None, *, plain: bool) -> ssl.SSLContext:
     """Trust the system's authorities, or only those of ``ca_file``; checks cannot be turned off.
 
+    :param plain: the server speaks plain http. Then trust nobody: reading the system's authorities
+        takes longer than most requests.
     :raises OSError: ``ca_file`` cannot be read or has no certificate.
     """
+    if ca_file is None and plain:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca_file is None:
         return httpx2.create_ssl_context(trust_env=False)
     return ssl.create_default_context(cafile=str(ca_file))
