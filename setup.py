@@ -1,4 +1,4 @@
-"""Adds to a wheel what the server needs and a checkout has beside the package."""
+"""Add to a wheel the files that the server needs and a checkout has outside of the package."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-# Where it is in a checkout, and what it is called inside of the package.
+# Paths in a checkout, and their names inside the package.
 ADDED = {
     "wsgi.py": "wsgi.py",
     "config/gunicorn.py": "gunicorn_config.py",
@@ -16,7 +16,7 @@ ADDED = {
 
 
 class BuildWithServer(build_py):
-    """Copy these files into the package; the image brings its own and leaves them out."""
+    """Copies these files into the package, except in the image, which has its own copies."""
 
     def run(self):
         """Build the package, then add the files."""

@@ -1,4 +1,4 @@
-"""The server as gunicorn and `flask` find it."""
+"""The WSGI app for gunicorn and `flask`."""
 
 import os
 

@@ -14,10 +14,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each load (3)")
-    parser.add_argument("--only", default="", help="cases whose name holds this")
-    parser.add_argument("--json", action="store_true", help="answer in JSON")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--cpu", action="store_true", help="by the servers' CPU time: on a machine with other work"
+        "--cpu", action="store_true", help="measure CPU time of the servers, on a busy machine"
     )
     options = parser.parse_args()
     if options.cpu:

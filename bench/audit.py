@@ -1,4 +1,4 @@
-"""`make bench`: the audit log, against plain inserts, bare reads and bare hashing.
+"""`make bench`: the audit log, compared with plain inserts, bare reads and bare hashing.
 
 Each case is a ratio from one round: 16 writers with audit against the same transaction with a plain
 insert, the sequencer against those writers, a proof against a bare read of one row, and
@@ -48,11 +48,13 @@ READ = (
 
 
 def main() -> None:
-    """Measure all cases, or be one of the processes that a case starts."""
+    """Measure all cases, or run as a process that a case starts."""
     parser = argparse.ArgumentParser(prog="python -m bench.audit", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (3)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each load (3)")
-    parser.add_argument("--events", type=int, default=1_000_000, help="in the tree (1,000,000)")
+    parser.add_argument(
+        "--events", type=int, default=1_000_000, help="number of events (1,000,000)"
+    )
     parser.add_argument("--part", nargs="*", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:
@@ -65,7 +67,7 @@ def main() -> None:
 
 
 class AuditBench:
-    """A log of many events, and a database that is written to."""
+    """A log of many events, and a database with writers."""
 
     def __init__(self, folder: Path, url: str, events: int, seconds: float) -> None:
         self._seconds = seconds
@@ -142,7 +144,7 @@ class AuditBench:
 
 
 def part(name: str, *arguments: str) -> None:
-    """Do one measurement in this process, and print the result as JSON."""
+    """Run one measurement in this process, and print the result as JSON."""
     app = create_app(Settings.from_environ(os.environ))
     with app.app_context():
         measured = {"write": write, "proof": proof, "verify": verify, "loop": loop}[name]
@@ -152,7 +154,7 @@ def part(name: str, *arguments: str) -> None:
 
 
 def write(app: Flask, kind: str, threads: str, seconds: str) -> float:
-    """Write in so many threads; return the transactions per second."""
+    """Write with this many threads; return the transactions per second."""
     done = [0] * int(threads)
     deadline = time.monotonic() + 0.5 + float(seconds)
 

@@ -1,7 +1,7 @@
-"""`make bench`: backups, against `pg_dump`, `pg_restore` and a loop that computes the same hashes.
+"""`make bench`: backups, compared with `pg_dump`, `pg_restore` and a loop with the same hashes.
 
 Each case is a ratio from one round, on one database with many items, versions and audit events.
-The check of the audit log after a restore is that of `bench.audit`.
+`bench.audit` measures the check of the audit log after a restore.
 """
 
 import argparse
@@ -44,11 +44,11 @@ Row = tuple[str, str, float]
 
 
 def main() -> None:
-    """Measure all cases, or be one of the processes that a case starts."""
+    """Measure all cases, or run as a process that a case starts."""
     parser = argparse.ArgumentParser(prog="python -m bench.backups", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds (3)")
-    parser.add_argument("--items", type=int, default=100_000, help="in one vault (100,000)")
-    parser.add_argument("--events", type=int, default=1_000_000, help="of audit (1,000,000)")
+    parser.add_argument("--items", type=int, default=100_000, help="items in one vault (100,000)")
+    parser.add_argument("--events", type=int, default=1_000_000, help="audit events (1,000,000)")
     parser.add_argument("--part", choices=("check", "loop"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:
@@ -124,7 +124,7 @@ class BackupBench:
         return (sys.executable, "-m", "flask", "--app", "wsgi", "backup", *words)
 
     def _timed(self, *command: str) -> tuple[float, float]:
-        """Run a command; return its seconds, and the most memory that it used, in MiB."""
+        """Run a command; return its seconds, and its maximum memory in MiB."""
         began, memory = time.monotonic(), 0.0
         process = subprocess.Popen(command, env=self._environ, stdout=subprocess.DEVNULL)
         while process.poll() is None:
@@ -142,9 +142,9 @@ class BackupBench:
 
 
 def most_memory(process_id: int) -> float:
-    """Return the most memory that a process has used so far, in MiB; 0 if it has ended.
+    """Return the maximum memory that a process has used so far, in MiB; 0 if it has ended.
 
-    ``ru_maxrss`` would not do: a child begins with the peak of its parent.
+    ``ru_maxrss`` is not suitable: a child starts with the peak of its parent.
     """
     with contextlib.suppress(OSError):
         found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{process_id}/status").read_text())
@@ -153,7 +153,7 @@ def most_memory(process_id: int) -> float:
 
 
 def part(measure: Callable[[Flask], None]) -> tuple[float, float]:
-    """Do one measurement; return the CPU seconds, and the memory of this process in MiB."""
+    """Run one measurement; return the CPU seconds, and the memory of this process in MiB."""
     app = create_app(Settings.from_environ(os.environ))
     with app.app_context():
         began = time.process_time()
@@ -178,7 +178,7 @@ def loop(_app: Flask) -> None:
 
 
 def _heads() -> Iterator[tuple[UUID, int, bytes, bytes]]:
-    """Yield vault, number, previous and own head of all entries, linked from the first one on."""
+    """Yield vault, number, previous and own head of all entries, in linked order."""
     driver = db.engine.raw_connection()
     last: dict[str, bytes] = {}
     with driver.cursor("entries") as cursor:
@@ -199,7 +199,7 @@ def _heads() -> Iterator[tuple[UUID, int, bytes, bytes]]:
 
 
 def link_entries() -> None:
-    """Make the log of each vault lead from entry to entry to its head."""
+    """Link the log of each vault from entry to entry up to its head."""
     linked = [(str(owner), n, prev, head) for owner, n, prev, head in _heads()]
     driver = db.engine.raw_connection()
     with driver.cursor() as cursor:

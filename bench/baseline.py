@@ -1,6 +1,6 @@
-"""The baseline: what the same database costs a bare view that speaks psycopg2 and checks nothing.
+"""The baseline: what a bare view with psycopg2 and without checks costs on the same database.
 
-Run by gunicorn with the workers, threads and worker class of the server beside it.
+gunicorn runs it with the same workers, threads and worker class as the server.
 """
 
 import base64
@@ -36,7 +36,7 @@ def _text(value):
 
 @app.get("/up")
 def up():
-    """Show that the baseline is up."""
+    """Report that the baseline is running."""
     return "up"
 
 
@@ -62,7 +62,7 @@ def row(vault_id, item_id):
 
 @app.get("/rows/<vault_id>")
 def rows(vault_id):
-    """Fetch so many rows after a revision, and send them as JSON."""
+    """Fetch this many rows after a revision, and send them as JSON."""
     with connection().cursor() as cursor:
         cursor.execute(
             "SELECT id, type, revision, overview, detail FROM items"
@@ -102,7 +102,7 @@ def overviews(vault_id):
 
 @app.put("/put/<vault_id>/<account_id>/<item_id>")
 def put(vault_id, account_id, item_id):
-    """Replace an item by the very statements that the server runs, audit included."""
+    """Replace an item with the same statements as the server, audit included."""
     values = {"vault_id": vault_id, "account": account_id, "item_id": item_id, **_drawn()}
     with _transaction() as cursor:
         cursor.execute(_LOCK, values)
@@ -116,7 +116,7 @@ def put(vault_id, account_id, item_id):
 
 @app.put("/insert/<vault_id>")
 def insert(vault_id):
-    """Insert one row of an item's size, and commit."""
+    """Insert one row of the size of an item, and commit."""
     with _transaction() as cursor:
         cursor.execute(
             "INSERT INTO facts (name, value) VALUES (%s, %s)",
@@ -133,12 +133,12 @@ def _transaction():
         cursor.execute("COMMIT")
 
 
-# Whether the session lives is asked by the same statement; a session that is not costs as much.
+# The same statement checks whether the session is alive; the result does not change its cost.
 _OWNER = access.of_kind("account", sessions.SESSION_IS_LIVE)
 _LOCK = locking.lock_script(_OWNER).driver_text
 _REPLACE = write_sql.REPLACE.driver_text
 _EVENT = audit_rows._POSTGRESQL
-_NO_DETAILS = {"detail": None, "detail_salt": None}  # of the event: AUDIT_DETAIL is off
+_NO_DETAILS = {"detail": None, "detail_salt": None}  # detail of the event: AUDIT_DETAIL is off
 
 
 def _drawn():

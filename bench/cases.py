@@ -1,4 +1,4 @@
-"""What is measured: each case gives a ratio to the baseline from one interleaved round."""
+"""The cases to measure. Each returns a ratio to the baseline, from one interleaved round."""
 
 import json
 import statistics
@@ -29,7 +29,7 @@ PUTS_A_ROUND = 40
 
 @dataclass
 class Case:
-    """One thing to measure: ``measure`` gives the ratio of one round, ``goal`` what is hoped."""
+    """One case: ``measure`` returns the ratio of one round, ``goal`` is the target."""
 
     name: str
     goal: str
@@ -37,7 +37,7 @@ class Case:
 
 
 class Bench:
-    """The world that all cases share."""
+    """The setup that all cases share."""
 
     def __init__(self, beside: Beside, seconds: float) -> None:
         self._beside = beside
@@ -46,7 +46,7 @@ class Bench:
         self._small = Vault.make(self._ann, items=100)
         self._full = Vault.make(self._ann, items=FULL_ITEMS)
         self._own = [Vault.make(self._ann, items=4) for _ in range(WRITERS)]
-        # The baseline writes to vaults of its own: it keeps no chain.
+        # The baseline writes to other vaults, because it keeps no chain.
         self._bare = [Vault.make(self._ann, items=1) for _ in range(WRITERS)]
         self._revisions = [{item: i + 1 for i, item in enumerate(v.items)} for v in self._own]
         self.memory = 0.0
@@ -109,7 +109,7 @@ class Bench:
         ]
 
     def prepare(self) -> None:
-        """Renew the token, which lives ten minutes."""
+        """Renew the token, which is valid for ten minutes."""
         self._ann.sign_in()
 
     def item_read(self) -> float:
@@ -150,11 +150,11 @@ class Bench:
         return self._put_rate() / self._baseline_puts("put")
 
     def put_against_insert(self) -> float:
-        """Compare replacing an item with one committed INSERT of as many bytes."""
+        """Compare replacing an item with one committed INSERT of the same size."""
         return self._put_rate() / self._baseline_puts("insert")
 
     def put_without_audit(self) -> float:
-        """Compare replacing an item with the same by a server that records no event of it."""
+        """Compare replacing an item with the same on a server that records no audit event."""
         return self._put_rate() / self._put_rate(port=self._beside.silent_port)
 
     def many_writers(self) -> float:
@@ -162,11 +162,11 @@ class Bench:
         return self._put_rate(vaults=WRITERS) / self._put_rate(vaults=1)
 
     def many_baseline_writers(self) -> float:
-        """Compare the same of the baseline: what the cores and the disk allow."""
+        """Measure the same with the baseline: this is what cores and disk allow."""
         return self._baseline_puts("put", vaults=WRITERS) / self._baseline_puts("put", vaults=1)
 
     def logins(self) -> float:
-        """Compare logins with what argon2id alone reaches on the same cores."""
+        """Compare logins with what argon2id alone achieves on the same cores."""
         data = json.dumps(self._ann.login()).encode()
         requested = request(
             "POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, data
@@ -188,7 +188,7 @@ class Bench:
         return self._machines.item_reads(self._reads())
 
     def reads_in_a_storm(self) -> float:
-        """Compare the p99 of reads while 16 connections sign in with that of reads alone."""
+        """Compare the p99 of reads while 16 connections log in with the p99 of reads alone."""
         return self._signing.reads_in_a_storm([[one] for one in self._reads()[0][:4]])
 
     @property
@@ -243,7 +243,7 @@ class Bench:
 
 
 def hashes_a_second(threads: int, seconds: float) -> float:
-    """Return how many verifiers ``threads`` threads compute in a second."""
+    """Return how many verifiers ``threads`` threads compute per second."""
     counts = [0] * threads
 
     def count(place: int) -> None:
@@ -264,7 +264,7 @@ def hashes_a_second(threads: int, seconds: float) -> float:
 
 def _insist(seen: load.Seen, status: int, at_least: int) -> None:
     if set(seen.statuses) != {status} or seen.statuses[status] < at_least:
-        raise RuntimeError(f"the answers were {seen.statuses}, not {status}")
+        raise RuntimeError(f"the responses were {seen.statuses}, not {status}")
 
 
 def median(values: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""Imports, password health and the small tools of the client, each beside what it builds on."""
+"""Imports, password health and small tools of the client, each compared with its foundation."""
 
 import contextlib
 import io
@@ -36,13 +36,13 @@ PROGRAM = (
     "-c",
     "import sys; from vaultr.client.cli import main; sys.exit(main())",
 )
-# Runs a command, then prints the most memory it took, in KiB.
+# Runs a command, then prints its maximum memory in KiB.
 MEASURED = (
     "import resource, subprocess, sys;"
     "code = subprocess.run(sys.argv[1:], close_fds=False).returncode;"
     "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
 )
-# Prints the time of reading the first file / that of json.loads of the second, each the best of 3.
+# Prints the ratio of reading the first file to json.loads of the second, each the best of 3.
 PARSING = """
 import json, sys, time
 from vaultr.client.imports import formats, onepassword
@@ -61,7 +61,7 @@ print(best(lambda: formats.recognise(data).read(ImportFile(data))) / loading)
 
 
 class ClientTools:
-    """The cases about the client; the owner signs up when the first of them runs."""
+    """Client cases. The owner signs up when the first one runs."""
 
     def __init__(self, beside: Beside) -> None:
         self._beside = beside
@@ -74,8 +74,8 @@ class ClientTools:
     def parse(self) -> float:
         """Compare reading 10,000 entries of 1PUX with ``json.loads`` of the same file.
 
-        In its own process, as the command reads it: the heap of the bench is larger, and the
-        garbage collector therefore runs less often.
+        It runs in a separate process, like the command: the heap of the bench is larger, so its
+        garbage collector would run less often.
         """
         document = one_pux_document(ENTRIES)
         (json_file := Path(self._folder.name) / "export.data").write_bytes(document)
@@ -84,7 +84,7 @@ class ClientTools:
         return float(subprocess.run(command, check=True, capture_output=True).stdout)
 
     def imports(self) -> float:
-        """Compare importing 10,000 entries with adding as many by the SDK in batches."""
+        """Compare importing 10,000 entries with adding the same number by the SDK in batches."""
         drafts = _drafts(ENTRIES)
         with self.device() as device:
             for name in ("added", "imported"):
@@ -97,7 +97,7 @@ class ClientTools:
         return imported / added
 
     def import_seconds(self) -> float:
-        """Return how long the command takes for 10,000 entries; its memory is kept."""
+        """Return how many seconds the command takes for 10,000 entries; store its memory."""
         file = Path(self._folder.name) / "export.1pux"
         file.write_bytes(one_pux(one_pux_document(ENTRIES)))
         began = time.perf_counter()
@@ -126,7 +126,7 @@ class ClientTools:
             )
 
     def signatures(self) -> float:
-        """Compare ``ssh-keygen -Y sign`` through our agent with the same through OpenSSH's."""
+        """Compare ``ssh-keygen -Y sign`` with our agent and with OpenSSH's agent."""
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
             key = Path(folder) / "key"
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key]
@@ -152,7 +152,7 @@ class ClientTools:
 
     @contextlib.contextmanager
     def device(self) -> Iterator[Vaultr]:
-        """Open the owner's device, which signs up when it is opened first."""
+        """Open the owner's device; sign up when it is first opened."""
         site = self._beside.site
         device = Vaultr(site.url, home=Path(self._folder.name) / "home", agent=False)
         if self._owner is None:
@@ -189,7 +189,7 @@ class ClientTools:
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Return how long something takes."""
+    """Return how many seconds a call takes."""
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
@@ -205,7 +205,7 @@ def one_pux(document: bytes) -> bytes:
 
 
 def one_pux_document(entries: int) -> bytes:
-    """Return the JSON of a 1PUX file with so many different logins."""
+    """Return the JSON of a 1PUX file with this many different logins."""
     vault = {"attrs": {"name": "Private"}, "items": [_login(n) for n in range(entries)]}
     account = {"attrs": {"accountName": "Ann"}, "vaults": [vault]}
     return json.dumps({"accounts": [account]}).encode()

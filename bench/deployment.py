@@ -1,7 +1,8 @@
-"""`make bench`: the web task of ECS against a pod of the chart, with the numbers of each.
+"""`make bench`: the ECS web task compared with a pod of the chart, with their own settings.
 
-Both run under their memory as a hard limit, where cgroups allow it, with their processes and
-threads. Rounds are interleaved; each starts both servers and reads items over eight connections.
+Both run with their numbers of processes and threads and, if cgroups allow it, with their memory as
+a hard limit. Rounds are interleaved; each one starts both servers and reads items over eight
+connections.
 """
 
 import argparse
@@ -90,7 +91,7 @@ def main() -> None:
         site.stop()
         for turn in range(options.rounds):
             print(f"round {turn + 1} …", file=sys.stderr)
-            # Every other round begins with the other one, so that neither profits from its place.
+            # Alternate which one begins, so that neither profits from its position.
             order = (task, pod) if turn % 2 else (pod, task)
             found = {id(one): measured(site, ann, vault, one, options.seconds) for one in order}
             (rate, ready), (other_rate, other_ready) = found[id(task)], found[id(pod)]

@@ -1,4 +1,4 @@
-"""What grows with a vault: the same request to one of 100 and to one of 100,000 items."""
+"""What grows with a vault: the same requests to a vault of 100 and to one of 100,000 items."""
 
 import json
 import secrets
@@ -20,7 +20,7 @@ PUTS_A_ROUND = 40
 
 
 def pair(beside: Beside, account: Account) -> tuple[Vault, Vault]:
-    """Make the two vaults, alike but for their number of items; both then change ten times."""
+    """Create the two vaults, which differ only in their number of items; change both ten times."""
     engine = sa.create_engine(
         sa.make_url(beside.database_url).set(drivername="postgresql+psycopg2")
     )
@@ -55,7 +55,7 @@ def _stuffed(engine: sa.Engine, account: Account, items: int) -> Vault:
 
 
 class Growth:
-    """Measures how much longer a request takes when the vault is a thousand times as large."""
+    """Measures how much longer a request takes in a vault that is a thousand times larger."""
 
     def __init__(self, beside: Beside, account: Account, seconds: float) -> None:
         self._port = beside.site.port

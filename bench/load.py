@@ -1,7 +1,7 @@
-"""A load: some connections that send one request after another, and what they saw.
+"""A load: connections that send one request after another, and their results.
 
-It runs in its own process. Each connection is opened again every so often: a kept connection
-stays with the worker that accepted it, so that few old ones would measure how they fell.
+It runs in a separate process. Connections are reopened regularly: an open connection stays with the
+worker that accepted it, so a few long-lived ones would measure how they happen to be distributed.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import psutil
 
 REQUESTS_A_CONNECTION = 40
-# Set: a load's seconds are those that the servers computed, whatever else the machine does.
+# If set, the seconds of a load are the servers' CPU seconds, whatever else the machine does.
 BY_CPU = threading.Event()
 
 Follow = Callable[[bytes], bytes]
@@ -24,7 +24,7 @@ Follow = Callable[[bytes], bytes]
 
 @dataclass
 class Seen:
-    """What a load saw: answers by status, and the seconds that each took."""
+    """The result of a load: responses by status, and their durations in seconds."""
 
     seconds: float = 0.0
     statuses: dict[int, int] = field(default_factory=dict)
@@ -51,7 +51,7 @@ def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") 
 
 
 class Connection:
-    """One kept connection, opened again after some requests."""
+    """One open connection, reopened after some requests."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -60,7 +60,7 @@ class Connection:
         self._buffer = b""
 
     def ask(self, data: bytes) -> tuple[int, bytes]:
-        """Send one request; give status and body."""
+        """Send one request; return status and body."""
         if self._socket is None or self._left == 0:
             self.close()
             self._socket = socket.create_connection(("127.0.0.1", self._port), 60)
@@ -114,10 +114,10 @@ def run(
     seconds: float | None,
     follow: Follow | None = None,
 ) -> Seen:
-    """Send each connection's ``requests``: round and round for ``seconds``, or (None) once.
+    """Run each connection's ``requests``: repeatedly for ``seconds``, or once if it is None.
 
-    :param follow: makes each further request of a connection from the answer before it; a
-        function of a module, since it goes to another process.
+    :param follow: creates each further request of a connection from the previous response; it must
+        be a function of a module, because it is sent to another process.
     """
     before = _cpu_seconds()
     with multiprocessing.get_context("fork").Pool(1) as pool:
@@ -128,11 +128,11 @@ def run(
 
 
 def _cpu_seconds() -> float:
-    """Sum what all servers have computed so far; the load's own process is not among them."""
+    """Sum the CPU seconds of all servers, without the load's own process."""
     total = 0.0
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            total += sum(process.cpu_times()[:4])  # its own, and of children that have ended
+            total += sum(process.cpu_times()[:4])  # own CPU time, and that of ended children
     return total
 
 
@@ -187,7 +187,7 @@ def beside(action: Callable[[], Seen], other: Callable[[], object]) -> Seen:
     """Run ``action`` while ``other`` continues in another thread."""
     thread = threading.Thread(target=other)
     thread.start()
-    time.sleep(0.5)  # until the other is under way
+    time.sleep(0.5)  # until the other one has started
     result = action()
     thread.join()
     return result

@@ -1,4 +1,4 @@
-"""Machines that read and poll, against the baseline and against a session."""
+"""Machines that read and poll, compared with the baseline and with a session."""
 
 import json
 import os
@@ -13,19 +13,20 @@ from vaultr.protocol.encoding import b64
 
 CONNECTIONS = 8
 MACHINES = 200
-# A worker reads each machine once an hour. After so many requests nearly all workers know it.
+# A worker reads each machine once an hour. After this many requests nearly all workers have cached
+# it.
 KNOWN_TO_ALL = 4
 
 
 class MachineAccess:
-    """The cases about machines, which all hold the keys of one vault."""
+    """Machine cases. All machines hold the keys of one vault."""
 
     def __init__(self, beside: Beside, vault: Vault, seconds: float) -> None:
         self._beside, self._vault, self._seconds = beside, vault, seconds
         self._headers: list[dict[str, str]] = []
 
     def polls(self, baseline_rate: Callable[[], float]) -> float:
-        """Compare 200 machines that poll, and find nothing new, with the baseline's read."""
+        """Compare 200 machines that poll and find nothing new with the baseline's read."""
         path = f"/api/v1/vaults/{self._vault.id}"
         requested = [request("GET", path, headers) for headers in self._machines()]
         answers = [self._answer(one) for one in requested * KNOWN_TO_ALL]
@@ -37,7 +38,7 @@ class MachineAccess:
         return seen.rate(304) / baseline_rate()
 
     def _answer(self, requested: bytes) -> bytes:
-        """Ask on a new connection, which any worker may accept."""
+        """Send a request on a new connection, which any worker may accept."""
         connection = Connection(self._beside.site.port)
         try:
             return connection.ask(requested)[1]
@@ -54,7 +55,7 @@ class MachineAccess:
         return by_machine.rate(200) / by_session.rate(200)
 
     def _machines(self) -> list[dict[str, str]]:
-        """Return the headers of all machines, which the first call creates."""
+        """Return the headers of all machines; the first call creates the machines."""
         while len(self._headers) < MACHINES:
             machine_id, key = str(uuid4()), b64(os.urandom(32))
             grant = {

@@ -1,4 +1,4 @@
-"""What a job and a cluster wait for: reads by a machine's token, the gateway, and whole exports."""
+"""What jobs and clusters wait for: reads with a machine's token, the gateway, whole exports."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ CONNECTIONS = 8
 EXPORTED, CONTENTS = 10_000, 6  # each item with five versions
 ITEMS_A_BATCH = 160
 SAMPLE_SECONDS = 0.1
-# A bare view on the WSGI server of the gateway, with as many threads.
+# A bare view on the gateway's WSGI server, with the same number of threads.
 BARE = """
 import json, sys
 from cheroot.wsgi import Server
@@ -44,7 +44,7 @@ Server(("127.0.0.1", int(sys.argv[1])), view, numthreads=8).safe_start()
 
 
 class MachineTools:
-    """The cases about the client's side of machines, for one owner and one machine."""
+    """Client cases about machines, with one owner and one machine."""
 
     def __init__(
         self, beside: Beside, tools: ClientTools, bare_read: bytes, load_seconds: float
@@ -99,7 +99,7 @@ class MachineTools:
     def export_mebibytes(self) -> float:
         """Return the memory of the command that stores an archive of 10,000 items.
 
-        The largest memory of a worker meanwhile is stored.
+        Also store the maximum memory of a worker during that time.
         """
         if not self._is_filled:
             self._fill()
@@ -123,7 +123,7 @@ class MachineTools:
 
     @property
     def _token(self) -> str:
-        """The token of the machine, which the first case creates with its vault."""
+        """The token of the machine. The first case creates the machine with its vault."""
         if not self._made:
             with self._tools.device() as owner:
                 owner.create_vault("jobs")
@@ -172,14 +172,14 @@ class MachineTools:
 
 
 def _typical(run: Callable[[], object]) -> float:
-    """Return the median of some calls, in seconds; the first one warms up."""
+    """Return the median of several calls in seconds, after one warm-up call."""
     run()
     return statistics.median(seconds(run) for _ in range(READS))
 
 
 @contextlib.contextmanager
 def _served(command: tuple[str, ...], port: int, own: Mapping[str, str]) -> Iterator[None]:
-    """Run a program until it answers on ``port``, and end it afterwards."""
+    """Run a program until it responds on ``port``, and end it afterwards."""
     environ = {"PATH": os.environ["PATH"], **own}
     process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
     try:

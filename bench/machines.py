@@ -1,4 +1,4 @@
-"""What the bench runs on: PostgreSQL that really writes, Redis, the server and the baseline."""
+"""The servers for the bench: PostgreSQL with real writes, Redis, the server and the baseline."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ PLENTY = "100000000/60"
 
 @dataclass
 class Beside:
-    """The server, itself without the audit of its writes, and the baseline, on one database."""
+    """The server, the server without audit of its writes, and the baseline, on one database."""
 
     site: Site
     silent_port: int
@@ -48,7 +48,7 @@ def beside() -> Iterator[Beside]:
 
 
 class SilentSite(Site):
-    """The server without the audit of its writes."""
+    """The server without audit of its writes."""
 
     program = "bench.silent:app"
 
@@ -67,7 +67,7 @@ def _silent(site: Site, database_url: str, redis_url: str) -> Iterator[int]:
 
 
 def unlimited() -> dict[str, str]:
-    """Limits are counted as ever, and never reached; two servers take each other's tokens."""
+    """Settings whose limits are counted but never reached; servers accept each other's tokens."""
     names = "LOGIN_ACCOUNT LOGIN_ADDRESS SIGNUP REFRESH MAIL WRITES READS ANONYMOUS CHANGES"
     limits = {f"LIMIT_{name}": PLENTY for name in names.split()}
     return {

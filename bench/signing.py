@@ -1,4 +1,4 @@
-"""Signing in and staying signed in, against the baseline and against argon2id alone."""
+"""Login and refresh, compared with the baseline and with argon2id alone."""
 
 import json
 from collections.abc import Callable
@@ -25,13 +25,13 @@ def refresh(token: str) -> bytes:
 
 
 class Signing:
-    """The cases about sessions; one account signs in as often as it likes."""
+    """Session cases. One account logs in as often as needed."""
 
     def __init__(self, beside: Beside, account: Account, seconds: float) -> None:
         self._beside, self._account, self._seconds = beside, account, seconds
 
     def refreshes(self, baseline_rate: Callable[[], float]) -> float:
-        """Compare refreshes, each with the token of the one before, with the baseline's read."""
+        """Compare refreshes, each with the token of the previous one, with the baseline's read."""
         body = self._account.login()
         tokens = [
             self._account.post("/api/v1/auth/login", body)["refresh_token"]
@@ -41,11 +41,11 @@ class Signing:
         port = self._beside.site.port
         seen = load.run(port, requested, seconds=self._seconds, follow=next_refresh)
         if set(seen.statuses) != {200}:
-            raise RuntimeError(f"the answers were {seen.statuses}, not 200")
+            raise RuntimeError(f"the responses were {seen.statuses}, not 200")
         return seen.rate(200) / baseline_rate()
 
     def reads_in_a_storm(self, reads: list[list[bytes]]) -> float:
-        """Compare the p99 of reads while others sign in with that of the same reads alone."""
+        """Compare the p99 of reads while others log in with the p99 of the same reads alone."""
         data = json.dumps(self._account.login()).encode()
         login = request("POST", "/api/v1/auth/login", _JSON, data)
         port = self._beside.site.port

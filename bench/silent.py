@@ -1,4 +1,4 @@
-"""The server as it is, but for the audit of single writes: what their events cost."""
+"""The server without the audit of single writes, to measure what their events cost."""
 
 from uuid import uuid4
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 
 def print_ratios(rows: Iterable[tuple[str, str, float]]) -> None:
-    """Print median, least and greatest value of each ratio.
+    """Print median, minimum and maximum of each ratio.
 
-    :param rows: name, goal and one value; a name comes once for each round.
+    :param rows: name, goal and one value; each round has one row for each name.
     """
     seen: dict[tuple[str, str], list[float]] = {}
     for name, goal, value in rows:

@@ -1,4 +1,4 @@
-"""An account, vaults and items to measure with, made over HTTP as any client would.
+"""An account, vaults and items for measurements, created over HTTP like any client's.
 
 The server cannot tell random bytes from sealed ones, so nothing is encrypted here.
 """
@@ -136,7 +136,7 @@ class Vault:
         }
 
     def replacing(self, item_id: UUID, revision: int) -> bytes:
-        """Return the request that replaces an item next."""
+        """Return the next request that replaces an item."""
         headers = {**self.account.headers(), "If-Match": f'"{revision}"'}
         path = f"/api/v1/vaults/{self.id}/items/{item_id}"
         return request("PUT", path, headers, json.dumps(self.put(item_id)).encode())

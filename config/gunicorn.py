@@ -1,4 +1,4 @@
-"""Gunicorn's configuration: values, and hooks of one line each into vaultr.gunicorn_hooks."""
+"""Gunicorn's configuration: values, and hooks that call vaultr.gunicorn_hooks."""
 
 import os
 
@@ -6,7 +6,8 @@ from vaultr.observability import multiprocess_dir
 from vaultr.settings.model import Settings
 
 _settings = Settings.from_environ(os.environ)
-multiprocess_dir.create(_settings)  # before metrics are created: their files are in this folder
+# before metrics are created, because their files are in this folder
+multiprocess_dir.create(_settings)
 
 from vaultr import gunicorn_hooks  # noqa: E402 - importing it creates metrics
 
@@ -19,7 +20,7 @@ timeout, graceful_timeout, keepalive = 30, 24, 5
 max_requests, max_requests_jitter = 100_000, 10_000
 control_socket_disable = True  # gunicorn 25.1 and newer open one in the home folder
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
-forwarded_allow_ips = ""  # only the app reads schemas, from TRUSTED_PROXIES hops
+forwarded_allow_ips = ""  # only the app reads the scheme, from TRUSTED_PROXIES
 secure_scheme_headers = {}
 forwarder_headers = ""
 accesslog = None  # the app writes one structured line for each request
@@ -28,7 +29,7 @@ logger_class = gunicorn_hooks.JsonLog
 
 
 def on_starting(_server):
-    """Exit with one sentence if the port is taken, where a person started the server."""
+    """Exit with a message if the port is in use, for servers started by hand."""
     gunicorn_hooks.check_port(_settings)
 
 
@@ -38,12 +39,12 @@ def when_ready(server):
 
 
 def pre_request(_worker, request):
-    """Allow the app to close the connection of a request whose body it does not read."""
+    """Let the app close the connection of a request whose body it does not read."""
     gunicorn_hooks.begin_request(request)
 
 
 def post_fork(_server, worker):
-    """Start what must not be shared with the master."""
+    """Start everything that must not be shared with the master."""
     gunicorn_hooks.take_turns(worker, _settings)
     gunicorn_hooks.after_fork(worker.app.wsgi(), _settings, is_first=worker.age == 1)
 
@@ -54,7 +55,7 @@ def worker_exit(_server, worker):
 
 
 def child_exit(_server, worker):
-    """Keep the metrics that a worker counted."""
+    """Keep the metrics of an ended worker."""
     gunicorn_hooks.worker_gone(worker.pid)
 
 

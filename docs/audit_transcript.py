@@ -1,9 +1,9 @@
 """Show that an operator with all rights to the database is caught: python docs/audit_transcript.py
 
-Makes a log in a temporary SQLite database, with a signer's state and an anchor file. Then it does
-to the database, one after the other, what its operator could do, and runs `flask audit verify`
-after each. The operator has AUDIT_KEY, but not CHECKPOINT_KEY and not the anchor. It needs
-`vaultr[server]`. docs/audit-transcript.md is what it printed once; identifiers differ each time.
+It creates a log in a temporary SQLite database, with a signer's state and an anchor file. Then it
+changes the database in each way that its operator could, and runs `flask audit verify` after each
+change. The operator has AUDIT_KEY, but not CHECKPOINT_KEY and not the anchor. It needs
+`vaultr[server]`. docs/audit-transcript.md is the output of one run; identifiers differ each time.
 """
 
 import json
@@ -106,7 +106,7 @@ class Log:
 
 
 def forge(log, *, relink):
-    """Turn the result of an event into `error`, with a valid MAC; link the later ones again."""
+    """Change the result of an event to `error`, with a valid MAC; link later events again."""
     event_id, writer, seq, head, _body, _index = log.writes()[1]
     key = keyring.current().audit.current
     for at, (number, old) in enumerate(
@@ -130,7 +130,7 @@ def forge(log, *, relink):
 
 
 def rebuild(log, *, signers=None):
-    """Build the tree again from the changed events; sign it with another key, if one is given."""
+    """Build the tree again from the changed events; sign it with another key, if one is passed."""
     rows = log.sql(
         "SELECT l.event_id, e.event_hash, e.sub FROM audit_leaf l JOIN audit_event e"
         " ON e.event_id = l.event_id ORDER BY l.idx"
@@ -223,7 +223,7 @@ ATTACKS = [
 
 
 def main():
-    """Print the transcript; exit 1 if an attack was missed."""
+    """Print the transcript; exit with 1 if an attack was missed."""
     with tempfile.TemporaryDirectory() as folder:
         log = Log(Path(folder))
         anchors = ("--anchors", str(log.anchor))

@@ -1,9 +1,9 @@
 """Verify a bundle of `vaultr audit export`, without Vaultr: python verify_audit_bundle.py FILE
 
-Needs Python 3.11 and the package `cryptography`. It checks for each event that its bytes lead to a
-leaf, the leaf to a root (RFC 9162), and the root to a signed checkpoint (C2SP); that the events of
-the account form one chain without a gap; and that each tree names the one before it. Compare the
-printed fingerprint of the key with one that you got from the operator.
+Needs Python 3.11 and the package `cryptography`. For each event, it checks that its bytes lead to a
+leaf, the leaf to a root (RFC 9162), and the root to a signed checkpoint (C2SP). It also checks that
+the account's events form one chain without a gap, and that each tree names the one before it.
+Compare the printed fingerprint of the key with the one that you got from the operator.
 """
 
 import base64
@@ -18,7 +18,7 @@ ZERO = bytes(32)
 
 
 def fail(reason):
-    """End with the reason."""
+    """Exit with a reason."""
     sys.exit(f"NOT VERIFIED: {reason}")
 
 
@@ -47,7 +47,7 @@ def read_key(text):
 
 
 def signed_by(note, key):
-    """Check whether a key has signed a note."""
+    """Check whether a key signed a note."""
     text, _, lines = note.rpartition("\n\n")
     name, key_id, public = key
     for line in lines.splitlines():
@@ -71,7 +71,7 @@ def read_checkpoint(note):
 
 
 def trusted_keys(head):
-    """Return the keys that sign, each named by the one before it."""
+    """Return the keys that sign, each introduced by the previous one."""
     keys = [read_key(text) for text in head["keys"]]
     trusted = keys[:1]
     for note in head["key_changes"]:
@@ -143,7 +143,7 @@ def main(path):
     with open(path, encoding="utf-8") as file:
         head, *lines = (json.loads(line) for line in file)
     if head["format"] != "vaultr-audit/1":
-        fail("the file is no bundle")
+        fail("the file is not a bundle")
     keys, finals, note = trusted_keys(head), [], ""
     seq, last, count, pruned = head["after"], ZERO, 0, 0
     for line in lines:

@@ -25,17 +25,17 @@ POLL_SECONDS = 0.2
 
 
 def skip_empty(_context, _revision, directives):
-    """Write no migration that changes nothing."""
+    """Do not write a migration that changes nothing."""
     if (
         getattr(context.config.cmd_opts, "autogenerate", False)
         and directives[0].upgrade_ops.is_empty()
     ):
         directives[:] = []
-        log.info("the models ask for no change")
+        log.info("the models require no change")
 
 
 def plain_types(kind, thing, _context):
-    """Render our column types as the plain types below them: a migration imports none of ours."""
+    """Render our column types as plain types, because migrations import none of ours."""
     if kind == "type" and isinstance(thing, Utc):
         return "sa.DateTime(timezone=True)"
     return False
@@ -50,7 +50,7 @@ def run_offline():
 
 
 def run_online():
-    """Run the migrations; of six pods that start together one runs them, and five wait."""
+    """Run the migrations. If six pods start together, one runs them and the others wait."""
     arguments = {
         "process_revision_directives": skip_empty,
         "render_item": plain_types,
@@ -62,8 +62,9 @@ def run_online():
             try:
                 run_on(connection, arguments)
             finally:
-                # Closed with all settings made here. If it were detached from its pool instead, it
-                # could not change to AUTOCOMMIT, in which an index blocks no writers.
+                # Closed, because this function changed its settings. If it were detached from its
+                # pool instead, it could not change to AUTOCOMMIT, in which building an index does
+                # not block writers.
                 connection.invalidate()
     except sa.exc.DBAPIError as error:
         if (why := hindrance(error)) is None:
@@ -90,7 +91,7 @@ def run_on(connection, arguments):
 
 
 def report(ctx, step, **_more):
-    """Log what the REPORTS of a migration find: queries that count rows, by message."""
+    """Run the REPORTS of a migration, queries that count rows, and log their messages."""
     if step.is_upgrade:
         for message, query in getattr(step.up_revision.module, "REPORTS", {}).items():
             if found := ctx.connection.execute(sa.text(query)).scalar():
@@ -108,12 +109,12 @@ def hindrance(error):
     if code == "55P03":
         return f"a table was locked for {LOCK_SECONDS} s by a long transaction: run this again"
     if isinstance(error, sa.exc.OperationalError) and code is None and error.statement is None:
-        return "the database does not answer, or not to this role: see `flask doctor`"
+        return "the database does not respond, or rejects this role: see `flask doctor`"
     return None
 
 
 def note_needs(connection):
-    """Store in the database which code works on it, for pods that do not know these migrations."""
+    """Store in the database which code works with it, for pods without these migrations."""
     [current] = context.get_context().get_current_heads() or [None]
     if current is None or not sa.inspect(connection).has_table("facts"):
         return
@@ -129,12 +130,12 @@ def note_needs(connection):
 
 
 def prepare_sqlite(connection):
-    """Prevent that dropping a table in batch mode deletes rows that refer to it.
+    """Keep SQLite from deleting referring rows when batch mode drops a table.
 
-    PRAGMA foreign_keys has no effect inside a transaction, so it bypasses SQLAlchemy, which begins
-    one. BEGIN IMMEDIATE makes other migrations wait. It is begun here, because alembic's own
-    transaction (transactional_ddl) commits after each migration, and lets another process in
-    between.
+    PRAGMA foreign_keys has no effect inside a transaction, so this bypasses SQLAlchemy, which would
+    begin one. BEGIN IMMEDIATE makes other migrations wait. The transaction begins here, because
+    alembic's own one (transactional_ddl) commits after each migration, which lets other processes
+    run in between.
     """
     driver = connection.connection.dbapi_connection
     driver.execute("PRAGMA foreign_keys=OFF")
@@ -147,8 +148,8 @@ def prepare_sqlite(connection):
 def wait_for_turn(connection):
     """Take the lock for migrations, then set the time limits of this one.
 
-    It is asked for again and again, because an index that is built concurrently waits for all
-    transactions that began before, so also for one that would wait for this lock.
+    Try repeatedly instead of waiting: building an index concurrently waits for all earlier
+    transactions, and so would wait for one that waits for this lock.
     """
     until = time.monotonic() + WAIT_FOR_OTHERS_SECONDS
     lock = sa.text("SELECT pg_try_advisory_lock(:key)")

@@ -1,4 +1,4 @@
-"""What all scripts of this folder share: clients of AWS, messages, and exit codes.
+"""Shared by all scripts of this folder: AWS clients, messages, and exit codes.
 
 Exit codes: 0 done, 1 failed after a change began, 2 rejected before any change, 130 interrupted.
 The scripts need boto3 (`pip install boto3`) and obey AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL,
@@ -31,7 +31,7 @@ ACTIONS = "docs/aws.md#what-the-scripts-may-do lists the actions that they need"
 
 
 class Rejected(Exception):
-    """The command would do harm, so nothing was changed: exit code 2."""
+    """The command would cause harm, so nothing was changed: exit code 2."""
 
 
 class Failed(Exception):
@@ -42,7 +42,7 @@ changed = False
 
 
 def changing():
-    """Note that the next call changes something, so that a later error is exit code 1."""
+    """Record that the next call changes something, so that a later error has exit code 1."""
     global changed
     changed = True
 
@@ -54,7 +54,7 @@ def changing():
 def seconds(name, default):
     """Return a number of seconds from the environment.
 
-    :raises Rejected: it is no number above 0.
+    :raises Rejected: it is not a number above 0.
     """
     try:
         found = float(os.environ.get(name, default))
@@ -110,7 +110,7 @@ def sentence(error):
     if isinstance(error, BotoCoreError) and "redential" in str(error):
         return f"{str(error).rstrip('.')}. Set AWS_PROFILE or run `aws sso login`"
     if isinstance(error, ResponseParserError):
-        return "the answer was not from AWS. Look for a proxy, and at AWS_ENDPOINT_URL"
+        return "the response was not from AWS. Look for a proxy, and at AWS_ENDPOINT_URL"
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}"
     return str(error).rstrip(".")
@@ -127,7 +127,7 @@ def _rejection(error):
 
 
 def code(error):
-    """Return the code of an error of AWS."""
+    """Return the code of an AWS error."""
     return error.response["Error"]["Code"]
 
 
@@ -138,7 +138,7 @@ def log(text):
 
 
 def until(what, done):
-    """Wait until ``done()`` returns something true, and return it.
+    """Wait until ``done()`` returns a true value, and return it.
 
     :raises Failed: it takes longer than WAIT_SECONDS.
     """
@@ -153,12 +153,12 @@ def until(what, done):
         time.sleep(seconds("POLL_SECONDS", 10))
 
 
-# --- what several scripts ask AWS ----------------------------------------------------------
+# --- queries that several scripts use --------------------------------------------------------
 
 
 @functools.cache
 def client(service):
-    """Return a client of a service of AWS."""
+    """Return a client of an AWS service."""
     settings = botocore.config.Config(
         retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=60
     )
@@ -169,17 +169,17 @@ def client(service):
 
 
 def restored(name):
-    """Return the name of the instance that a snapshot of an installation is restored to."""
+    """Return the name of the instance to which an installation's snapshot is restored."""
     return f"{name}-restore"
 
 
 def installation(instance):
-    """Return the prefix of all names of the installation that a database belongs to."""
+    """Return the name prefix of the installation that a database belongs to."""
     return instance.removesuffix("-restore")
 
 
 def check_name(option, name):
-    """Raise `Rejected` if a name cannot be the prefix or the database of an installation."""
+    """Raise `Rejected` if a name is not valid as the prefix or the database of an installation."""
     if not NAME.fullmatch(name):
         raise Rejected(f"{option} {name}: must be letters, digits and hyphens, as vaultr-prod")
 
@@ -198,7 +198,7 @@ def require_image(repository, tag):
 
 
 def stack(cloudformation, name):
-    """Return what AWS says about a stack, or None without such a stack."""
+    """Return AWS's description of a stack, or None if it does not exist."""
     try:
         return cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:
@@ -228,7 +228,7 @@ def snapshot(rds, name):
 
 
 def services(ecs, prefix):
-    """Return the services of an installation by name; none without a cluster."""
+    """Return the services of an installation by name; none if the cluster does not exist."""
     names = [f"{prefix}-{one}" for one in SERVICES]
     try:
         found = ecs.describe_services(cluster=prefix, services=names)["services"]
@@ -240,7 +240,7 @@ def services(ecs, prefix):
 
 
 def deployed(found):
-    """Return whether every service runs exactly one deployment, and it is complete.
+    """Return whether every service has exactly one, complete deployment.
 
     :raises Failed: a deployment failed.
     """
@@ -255,7 +255,7 @@ def deployed(found):
 
 
 def task_definition(ecs, name):
-    """Return a task definition: the newest one of a family, or the one of an ARN."""
+    """Return a task definition: the newest one of a family, or the one with an ARN."""
     return ecs.describe_task_definition(taskDefinition=name)["taskDefinition"]
 
 
@@ -272,7 +272,7 @@ URLS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL")
 def database_urls(prefix):
     """Return the secrets with URLs of the database, by name.
 
-    :raises Rejected: one is missing or no URL of PostgreSQL; the message has no value.
+    :raises Rejected: one is missing or is not a PostgreSQL URL; the message contains no value.
     """
     manager, found = client("secretsmanager"), {}
     for one in URLS:
@@ -287,14 +287,14 @@ def database_urls(prefix):
             ) from None
         if host_of(found[name]) is None:
             raise Rejected(
-                f"the secret {name} is no URL of a database. Put one there, such as"
+                f"the secret {name} is not the URL of a database. Put one there, such as"
                 " postgresql://USER:PASSWORD@ADDRESS:5432/vaultr, its password percent-encoded"
             )
     return found
 
 
 def host_of(url):
-    """Return the host of a URL of PostgreSQL, or None if it is no such URL."""
+    """Return the host in a PostgreSQL URL, or None if it is not such a URL."""
     try:
         parts = urlsplit(url)
         # Without a user, a password that is not percent-encoded may look like a port and a path.

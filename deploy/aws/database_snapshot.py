@@ -16,23 +16,23 @@ def now():
 def existing(rds, name):
     """Return a database instance.
 
-    :raises Rejected: there is none of this name.
+    :raises Rejected: no instance has this name.
     """
     found = account.instance(rds, name)
     if found is None:
-        raise Rejected(f"there is no database instance {name} in {rds.meta.region_name}")
+        raise Rejected(f"no such database instance: {name} in {rds.meta.region_name}")
     return found
 
 
 def snapshots(rds, name):
-    """List all snapshots of an instance, oldest first, whatever their names."""
+    """List all snapshots of an instance, oldest first."""
     pages = rds.get_paginator("describe_db_snapshots").paginate(DBInstanceIdentifier=name)
     found = [one for page in pages for one in page["DBSnapshots"]]
     return sorted(found, key=created)
 
 
 def created(snapshot):
-    """Return when a snapshot was created; AWS knows no time while it is being made."""
+    """Return when a snapshot was created; AWS has no time for it while it is being created."""
     return snapshot.get("SnapshotCreateTime") or now()
 
 
@@ -51,7 +51,7 @@ def create(instance, record, *, dry_run):
         making = [one for one in snapshots(rds, instance) if one["Status"] == IN_PROGRESS]
         if making:
             raise Rejected(
-                f"{making[0]['DBSnapshotIdentifier']} is still being made. Wait until it is"
+                f"{making[0]['DBSnapshotIdentifier']} is still being created. Wait until it is"
                 " available"
             )
         if found["DBInstanceStatus"] != AVAILABLE:
@@ -79,12 +79,12 @@ def begin(rds, instance, record, name):
 
 
 def part(record):
-    """Return the file that has the id until the snapshot is available."""
+    """Return the file with the id, which exists until the snapshot is available."""
     return record.with_name(f"{record.name}.part")
 
 
 def unfinished(rds, instance, record):
-    """Return the id of the snapshot that an interrupted command began, or None."""
+    """Return the id of the snapshot of an interrupted command, or None."""
     if record is None or not part(record).exists():
         return None
     found = account.snapshot(rds, part(record).read_text("utf-8").strip())

@@ -1,4 +1,4 @@
-"""The record of a release: the snapshot from before, and what ran before."""
+"""The record of a release: its snapshot, and what ran before it."""
 
 import contextlib
 import fcntl
@@ -13,10 +13,10 @@ from account import Rejected
 
 
 class Record:
-    """What a release stores so that the same command continues, and a rollback finds its way.
+    """What a release stores so that it can be continued or rolled back.
 
-    ``path`` has the id of the snapshot alone, for people and other scripts; ``path``.json has the
-    release that it belongs to, and the task definitions from before.
+    ``path`` contains only the id of the snapshot, for people and other scripts; ``path``.json has
+    the release and the previous task definitions.
     """
 
     def __init__(self, path):
@@ -37,12 +37,12 @@ class Record:
 
     @property
     def before(self):
-        """Return what ran before the release changed it, or None."""
+        """Return what ran before the release, or None."""
         return self.values.get("before")
 
     @property
     def begun(self):
-        """Return whether a release recorded what ran before, and no rollback ended it."""
+        """Return whether a release recorded what ran before it and was not rolled back."""
         return bool(self.before) and not self.values.get("rolled_back")
 
     @property
@@ -50,12 +50,12 @@ class Record:
         return self.path.read_text("utf-8").strip() if self.path.exists() else None
 
     def belongs(self, options):
-        """Check that the record is new, or of this release.
+        """Check that the record is new, or belongs to this release.
 
-        :raises Rejected: it is of another one.
+        :raises Rejected: it belongs to another release.
         """
         if not self.values and self.path.exists():
-            raise Rejected(f"{self.path} exists and is of no release. Choose another FILE")
+            raise Rejected(f"{self.path} exists and is not a release record. Choose another FILE")
         for name, value in self._identity(options).items():
             if self.values and self.values.get(name) != value:
                 raise Rejected(
@@ -78,12 +78,12 @@ class Record:
 
     @property
     def token(self):
-        """Return by what the release proves that the lock is its own; empty in old records."""
+        """Return the token that identifies the release's lock; empty in old records."""
         return self.values.get("token", "")
 
     @contextlib.contextmanager
     def used(self):
-        """Exclude other processes of this machine from the record.
+        """Lock the record against other processes of this machine.
 
         :raises Rejected: another one uses it.
         """
@@ -107,7 +107,7 @@ class Record:
         self._save({"before": before, "rolled_back": False})
 
     def end(self):
-        """Note that what ran before runs again; the same release would begin again."""
+        """Record that the previous version runs again; the same release would start over."""
         self._save({"rolled_back": True})
 
     def _save(self, values):

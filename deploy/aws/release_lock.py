@@ -1,4 +1,4 @@
-"""One release at a time: a parameter of Systems Manager that only one caller can create."""
+"""One release at a time: only one caller can create this Systems Manager parameter."""
 
 import contextlib
 import getpass
@@ -18,17 +18,17 @@ def name_of(prefix):
 
 @contextlib.contextmanager
 def locked(prefix, what, token):
-    """Hold the lock of an installation; a killed or interrupted command leaves it behind.
+    """Hold the lock of an installation; a killed or interrupted command leaves it in place.
 
     :param what: the release, for people who find the lock.
-    :param token: of the record, so that the same command can continue.
+    :param token: the record's token, so that the same command can continue.
     :raises Rejected: another release holds it.
     """
     take(prefix, what, token)
     try:
         yield
     except KeyboardInterrupt:
-        raise  # its changes are half done: only the same command or its rollback may continue
+        raise  # its changes are incomplete: only the same command or its rollback may continue
     except BaseException:
         free(prefix, token)
         raise
@@ -36,7 +36,7 @@ def locked(prefix, what, token):
 
 
 def take(prefix, what, token):
-    """Create the parameter, or find it created by this release.
+    """Create the parameter, or accept it if this release created it.
 
     :raises Rejected: another release created it.
     """
@@ -62,7 +62,7 @@ def _holder(what, token):
 
 
 def check(prefix, token):
-    """Return whether this release holds the lock; not if nobody does.
+    """Return whether this release holds the lock; False if nobody does.
 
     :raises Rejected: another release holds it.
     """
@@ -77,7 +77,7 @@ def check(prefix, token):
 
 
 def _read(prefix):
-    """Return who holds the lock, or None."""
+    """Return the holder of the lock, or None."""
     try:
         text = client("ssm").get_parameter(Name=name_of(prefix))["Parameter"]["Value"]
     except ClientError as error:
@@ -92,7 +92,7 @@ def _read(prefix):
 
 
 def free(prefix, token):
-    """Remove the lock, if this release holds it; an error is only printed."""
+    """Remove the lock if this release holds it; only print errors."""
     try:
         if (_read(prefix) or {}).get("token") == token:
             client("ssm").delete_parameter(Name=name_of(prefix))

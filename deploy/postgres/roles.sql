@@ -2,18 +2,18 @@
 -- sequences the audit log.
 --
 -- Run by a superuser, or by the master user of a managed server (CREATEROLE, owner of the database),
--- any number of times; also after a restore, which brings tables but no rights:
+-- any number of times, and after a restore, which restores tables but no rights:
 --   APP_PASSWORD_FILE=… OWNER_PASSWORD_FILE=… SEQUENCER_PASSWORD_FILE=… psql -v ON_ERROR_STOP=1 -d vaultr -f roles.sql
--- Passwords are read from files, so that none stands in a command line or a history.
+-- Passwords are read from files, so that none is on a command line or in a history.
 
 \set app_password `cat "$APP_PASSWORD_FILE"`
 \set owner_password `cat "$OWNER_PASSWORD_FILE"`
 -- Without SEQUENCER_PASSWORD_FILE the role of the sequencer is created, but cannot log in.
 \set sequencer_password `test -z "$SEQUENCER_PASSWORD_FILE" || cat "$SEQUENCER_PASSWORD_FILE"`
--- With SCRATCH_PASSWORD_FILE there is a role for `flask backup drill`: it creates databases of its own, and
--- connects to no other one of Vaultr.
+-- With SCRATCH_PASSWORD_FILE there is a role for `flask backup drill`: it creates scratch databases, and
+-- cannot connect to Vaultr's own.
 \set scratch_password `test -z "$SCRATCH_PASSWORD_FILE" || cat "$SCRATCH_PASSWORD_FILE"`
--- A file that is not there would be an empty password.
+-- A missing file would mean an empty password.
 SELECT 'DO $$ BEGIN RAISE EXCEPTION ''passwords have at least 20 characters''; END $$'
   WHERE least(length(:'app_password'), length(:'owner_password')) < 20
     OR length(:'sequencer_password') BETWEEN 1 AND 19 OR length(:'scratch_password') BETWEEN 1 AND 19 \gexec
@@ -33,21 +33,21 @@ SELECT 'CREATE ROLE vaultr_scratch LOGIN CREATEDB' WHERE :'scratch_password' <> 
   AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'vaultr_scratch') \gexec
 SELECT format('ALTER ROLE vaultr_scratch PASSWORD %L', :'scratch_password')
   WHERE :'scratch_password' <> '' \gexec
--- Only a superuser may say NOSUPERUSER, even of a role that is none: so only where it is needed.
+-- Only a superuser may write NOSUPERUSER, even if the role is not one, so write it only if needed.
 SELECT format('ALTER ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE', rolname) FROM pg_roles
   WHERE rolname IN ('vaultr_owner', 'vaultr_app', 'vaultr_sequencer') AND (rolsuper OR rolcreatedb OR rolcreaterole) \gexec
 
 REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
 GRANT CONNECT, TEMPORARY ON DATABASE :"DBNAME" TO vaultr_owner;
 GRANT CONNECT ON DATABASE :"DBNAME" TO vaultr_app, vaultr_sequencer;
--- The readiness check notices a full disk by a temporary table.
+-- The readiness check creates a temporary table to detect a full disk.
 GRANT TEMPORARY ON DATABASE :"DBNAME" TO vaultr_app;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO vaultr_owner;
 GRANT USAGE ON SCHEMA public TO vaultr_app, vaultr_sequencer;
 
--- Who is no superuser may act for the owner only as its member; having made it is not enough.
+-- Without superuser rights, only a member of the owner may act for it, even if it created the role.
 SELECT format('GRANT vaultr_owner TO %I', rolname) FROM pg_roles
   WHERE rolname = current_user AND NOT rolsuper \gexec
 

@@ -1,4 +1,4 @@
-"""The first tables: accounts and sessions, vaults and their logs, audit events, mails."""
+"""The first tables: accounts and sessions, vaults and their logs, audit events, emails."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def column(kind):
-    """Return a short way to write a column of one kind, mandatory by default."""
+    """Return a function that creates a column of one type, not null by default."""
 
     def write(name, *, nullable=False, comment=None):
         return sa.Column(name, kind, nullable=nullable, comment=comment)
@@ -33,7 +33,7 @@ def rule(name, text):
 
 
 def part_of(column, whole):
-    """Return a reference to the row with which this one is deleted."""
+    """Return a foreign key to a row; deleting that row also deletes this one."""
     return sa.ForeignKeyConstraint([column], [whole], ondelete="CASCADE")
 
 

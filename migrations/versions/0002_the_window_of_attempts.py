@@ -1,4 +1,4 @@
-"""Attempts are counted in the database, so that their limit is exact while Redis is away."""
+"""Count attempts in the database, so that their limit is exact even without Redis."""
 
 import sqlalchemy as sa
 from alembic import op

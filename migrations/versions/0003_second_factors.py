@@ -1,4 +1,4 @@
-"""Second factors, as a list, and the codes that stand in for one."""
+"""Second factors and recovery codes."""
 
 import sqlalchemy as sa
 from alembic import op

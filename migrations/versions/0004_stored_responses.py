@@ -1,4 +1,4 @@
-"""Responses stored for a day under the Idempotency-Key of their requests."""
+"""Store responses for a day, by the Idempotency-Key of their requests."""
 
 import sqlalchemy as sa
 from alembic import op

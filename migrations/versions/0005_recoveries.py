@@ -1,4 +1,4 @@
-"""Recoveries: tokens that were mailed to get back into an account, and when each was started."""
+"""Account recoveries: emailed tokens, and when each recovery started."""
 
 import sqlalchemy as sa
 from alembic import op

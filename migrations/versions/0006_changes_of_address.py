@@ -1,4 +1,4 @@
-"""Changes of a mail address: those that wait for consent, and those that may be undone."""
+"""Changes of email address: pending ones, and those that can be undone."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What an operator has switched off, for all processes to see."""
+"""Kill switches: features that an operator has switched off, visible to all processes."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""When an installation was last backed up, and restored for practice."""
+"""When an installation was last backed up, and when a restore was last tested."""
 
 import sqlalchemy as sa
 from alembic import op

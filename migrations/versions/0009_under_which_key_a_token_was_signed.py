@@ -1,4 +1,4 @@
-"""Which JWT key signed the access token that went out with a refresh token."""
+"""Store which JWT key signed the access token issued with a refresh token."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""When a mail was handed to a server whose answer is not known yet, and why one was given up."""
+"""Store when an email was handed over to a mail server, and why an attempt failed."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Refreshes are counted in their session's row: exactly, and while Redis is away."""
+"""Count refreshes in their session's row, exactly and without Redis."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,8 +21,8 @@ def upgrade():
             name, sa.BigInteger(), nullable=False, server_default="0", comment=comment
         )
         op.add_column("sessions", column)
-    # A refresh moves it, so an index of it lets no update stay on its page (HOT). Only the hourly
-    # purge ever looks for it.
+    # Each refresh changes this column, so an index on it would prevent HOT updates. Only the hourly
+    # purge searches for it.
     op.drop_index("ix_sessions_idle_until", "sessions")
 
 

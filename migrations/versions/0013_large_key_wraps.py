@@ -1,7 +1,7 @@
-"""Report sealed keys that are larger than a sealed key can be; nothing changes.
+"""Report sealed keys that exceed the maximum size of a sealed key; change nothing.
 
-Until now a vault's wrap was limited like an item. Larger wraps stay readable, and are gone after
-the account key is replaced (`vaultr passwd --others-know`, or a recovery).
+Until now a vault's wrap had the size limit of an item. Larger wraps stay readable. They disappear
+when the account key is replaced (`vaultr passwd --others-know`, or a recovery).
 """
 
 revision = "0013"
@@ -17,7 +17,7 @@ REPORTS = {
 
 
 def upgrade():
-    """Change nothing: the report is all."""
+    """Change nothing; only REPORTS are run."""
 
 
 def downgrade():

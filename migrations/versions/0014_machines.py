@@ -1,4 +1,4 @@
-"""Machines of an account, and what each may do with a vault."""
+"""Machines of an account, and their rights to vaults."""
 
 import sqlalchemy as sa
 from alembic import op

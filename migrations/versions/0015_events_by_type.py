@@ -15,7 +15,7 @@ def upgrade():
         op.create_index(NAME, "audit_event", ["sub", "typ", "t"], postgresql_concurrently=True)
         return
     with op.get_context().autocommit_block():
-        # A build that was interrupted leaves an index that is never used.
+        # An interrupted build leaves an invalid index, which PostgreSQL never uses.
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {NAME}")
         op.create_index(NAME, "audit_event", ["sub", "typ", "t"], postgresql_concurrently=True)
 

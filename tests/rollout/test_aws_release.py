@@ -208,7 +208,7 @@ def test_record_of_another_release_is_rejected(cloud, tmp_path):
 
     assert [one.returncode for one in done] == [2, 2, 2], tools.output_of(done[0])
     assert "is the record of 0.2.0 to ecs" in done[0].stderr
-    assert "is of no release" in done[1].stderr
+    assert "is not a release record" in done[1].stderr
     assert "is not the record of a release" in done[2].stderr
     assert (_running(cloud), _snapshots(cloud)) == before
 

@@ -22,7 +22,7 @@ NEWEST = "a-restore-test"
 
 @pytest.fixture(scope="module")
 def stored(cloud):
-    """An account whose database has several snapshots, and one that is still being made."""
+    """An account whose database has several snapshots, and one that is still being created."""
     for name in _names(cloud):
         cloud.call("rds", "delete_db_snapshot", DBSnapshotIdentifier=name)
     for name, created in SNAPSHOTS.items():
@@ -161,7 +161,7 @@ def test_secret_that_is_no_url_is_named_and_not_shown(stored, value):
         stored.call("secretsmanager", "put_secret_value", SecretId=name, SecretString=url)
 
     assert done.returncode == 2, tools.output_of(done)
-    assert f"the secret {name} is no URL of a database" in done.stderr
+    assert f"the secret {name} is not the URL of a database" in done.stderr
     assert "hunter2" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
@@ -192,7 +192,7 @@ def test_snapshot_in_the_making_is_neither_latest_nor_doubled(stored, tmp_path):
         stored.call("rds", "delete_db_snapshot", DBSnapshotIdentifier="half-done")
 
     assert [one.returncode for one in done] == [2, 2, 0]
-    assert "half-done is still being made" in done[0].stderr
+    assert "half-done is still being created" in done[0].stderr
     assert "half-done is creating" in done[1].stderr
     assert done[2].stdout.strip() != "half-done"
 

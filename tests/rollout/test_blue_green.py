@@ -155,7 +155,7 @@ def test_users_are_led_over_and_a_rollback_leads_them_back(cluster):
         (["switch", "green"], "no ready pod"),
         (["switch", "blue"], "already"),
         (["release", "blue", "--tag", "1"], "users are on blue"),
-        (["rollback"], "no switch is on record"),
+        (["rollback"], "no switch is recorded"),
         (["retire", "blue"], "users are on blue"),
     ],
 )
@@ -246,7 +246,7 @@ def test_reverted_switch_routes_no_request_to_failed_colour(cluster):
     cluster.change(on_switch="")
 
     assert cluster.state["annotations"] == before
-    assert "no switch is on record" in cluster.run("rollback").stderr
+    assert "no switch is recorded" in cluster.run("rollback").stderr
     assert cluster.run("release", "green", "--tag", "1.2.4").returncode == DONE
     assert cluster.run("switch", "green").returncode == DONE
 

@@ -35,7 +35,7 @@ def job_lock(job: str) -> Iterator[bool]:
 def _in_database(job: str) -> Iterator[bool]:
     """Hold an advisory lock in a transaction, which also works behind PgBouncer."""
     key = int.from_bytes(hashlib.sha256(f"vaultr/job/{job}".encode()).digest()[:8], signed=True)
-    with _closed_whatever_became_of_it(db.engine.connect()) as connection:
+    with _closing(db.engine.connect()) as connection:
         limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_SECONDS * 1000)}"
         connection.execute(sa.text(limit))
         lock = sa.text("SELECT pg_try_advisory_xact_lock(:key)")
@@ -45,7 +45,7 @@ def _in_database(job: str) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def _closed_whatever_became_of_it(connection: sa.Connection) -> Iterator[sa.Connection]:
+def _closing(connection: sa.Connection) -> Iterator[sa.Connection]:
     """Close the connection; if the database has already closed it, the lock has ended too."""
     try:
         yield connection

@@ -69,7 +69,7 @@ annotations:
 {{- define "vaultr.settings" -}}
 {{- $found := dict -}}
 {{- range $name, $value := .Values.settings }}
-{{- /* Numbers of YAML are floats here: 268435456 must not become 2.68435456e+08. */}}
+{{- /* YAML numbers are floats here: 268435456 must not become 2.68435456e+08. */}}
 {{- $text := ternary (int64 $value | toString) (toString $value) (kindIs "float64" $value) }}
 {{- if ne $text "" }}{{ $_ := set $found $name $text }}{{ end }}
 {{- end }}
@@ -101,7 +101,7 @@ annotations:
 {{- end -}}
 
 {{- define "vaultr.volumes" -}}
-{{- /* Migration and sequencer log in as roles of their own. */}}
+{{- /* Migration and sequencer use separate database roles. */}}
 {{- $key := .own.databaseUrlKey | default "DATABASE_URL" -}}
 - name: secrets
   secret:
@@ -272,7 +272,7 @@ volumes:
 
 {{/* The fields of a main container that do not depend on its kind; call vaultr.prepare first. */}}
 {{- define "vaultr.containerFields" -}}
-{{- /* A release without web pods has no ConfigMap, so what both colours share contains its settings. */}}
+{{- /* A release without web pods has no ConfigMap, so shared objects contain the settings. */}}
 {{- $configMap := and .longLived (not .withoutSecrets) (ne .component "sequencer") -}}
 image: {{ include "vaultr.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
