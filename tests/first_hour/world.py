@@ -10,6 +10,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from tests.harness import forked_programs
 from tests.harness.runtime_folder import RuntimeFolder
 from tests.harness.servers import free_port
 from vaultr.settings.loader import generate_keys
@@ -132,11 +133,10 @@ class Person:
             fds.append(pipe(secret_key))
             extra += ["--secret-key-fd", str(fds[-1])]
         try:
-            done = subprocess.run(
-                [BIN / "vaultr", words[0], *extra, *words[1:]],
-                input=stdin, capture_output=True, text=True, env=self.environ,
-                pass_fds=fds, timeout=180,
-            )  # fmt: skip
+            command = [BIN / "vaultr", words[0], *extra, *words[1:]]
+            done = forked_programs.run(
+                command, stdin=stdin or "", env=self.environ, pass_fds=fds, timeout=180
+            )
         finally:
             for fd in fds:
                 os.close(fd)

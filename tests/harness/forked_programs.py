@@ -45,6 +45,8 @@ def kind_of(words, environ, folder=None, *, code_of=None):
         return None
     if words[:2] == [sys.executable, "-c"]:
         return "vaultr" if "vaultr.client" in words[2] else code_of
+    if words[0] == f"{BIN}/vaultr":
+        return "vaultr"
     if Path(folder or ".").resolve() != ROOT:  # elsewhere another app would be found
         return None
     program = words[2] if words[:2] == [sys.executable, "-m"] else words[0].removeprefix(f"{BIN}/")
