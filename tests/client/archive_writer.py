@@ -1,4 +1,4 @@
-"""Writes the archive of a server in memory, line by line as a real server does."""
+"""Write a server's archive in memory, line by line like a real server."""
 
 import json
 

@@ -18,7 +18,7 @@ from vaultr.client.crypto import primitives
 
 @pytest.fixture(scope="module")
 def derived_at_once():
-    """Make no password take time, in a module about what happens between requests."""
+    """Make key derivation fast, in modules about what happens between requests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(primitives, "argon2id", quick)
         yield
@@ -31,10 +31,10 @@ def quick_world(derived_at_once, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first_world(request, pytestconfig, tmp_path_factory):
-    """The first of a module's owners; Argon2id has its full cost only with ``--long``.
+    """The first owner of a module; Argon2id has its full cost only with ``--long``.
 
-    Hundreds of tests would spend most of their time on it. The tests of key derivation, of
-    commands and of real servers always derive keys as people's devices do.
+    Hundreds of tests would spend most of their time on it. Tests of key derivation, commands and
+    real servers always derive keys at full cost.
     """
     if not pytestconfig.getoption("--long"):
         request.getfixturevalue("derived_at_once")
@@ -43,39 +43,39 @@ def first_world(request, pytestconfig, tmp_path_factory):
 
 @pytest.fixture
 def world(first_world, tmp_path):
-    """An owner with one signed-in device, at a server in memory."""
+    """An owner with one logged-in device, and a server in memory."""
     return first_world.copied(tmp_path)
 
 
 @pytest.fixture
 def worlds(quick_world, tmp_path):
-    """Give, each time it is called, one more owner as `world` is, whose passwords take no time."""
+    """``worlds()``: create another owner like `world`, with fast key derivation."""
     numbers = itertools.count()
     return lambda: quick_world.copied(tmp_path / f"world{next(numbers)}")
 
 
 @pytest.fixture
 def crossed(worlds, count):
-    """`crossed_at_steps` in such worlds, at every step where tests count in full."""
+    """`crossed_at_steps` in such worlds; with ``--long`` at every step."""
     return partial(crossed_at_steps, worlds, apart=count(3, many=1))
 
 
 @pytest.fixture
 def filled(world):
-    """An owner with some items, one of which was edited, one trashed."""
+    """An owner with some items; one was edited, one trashed."""
     return fill(world)
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """A real server, as `make run` starts it."""
+    """A real server, started like by `make run`."""
     with Site(tmp_path_factory.mktemp("site")) as site:
         yield site
 
 
 @pytest.fixture(scope="session")
 def account(site, tmp_path_factory):
-    """An owner at a first device; ``made`` is what signup answered."""
+    """An owner with a first device; ``made`` is the response to the signup."""
     device = Device(tmp_path_factory.mktemp("first") / "home", site.url)
     device.made = device.run_json("signup", "--email", device.email)
     device.done("verify", site.token(of=device.email), password=None)
@@ -88,7 +88,7 @@ def account(site, tmp_path_factory):
 def device(account):
     """The owner's first device, unlocked, so that not every command derives keys.
 
-    For each module again, since tests of others lock it.
+    It is unlocked again for each module, because other tests lock it.
     """
     unlocked = account.with_agent()
     unlocked.done("unlock")
@@ -98,7 +98,7 @@ def device(account):
 
 @pytest.fixture(scope="module")
 def own_device(request, site, tmp_path_factory):
-    """The unlocked device of an account that only one module of tests uses."""
+    """The unlocked device of an account that only one test module uses."""
     email = f"{request.module.__name__.rpartition('.')[2]}@example.org"
     unlocked = owner(site, tmp_path_factory.mktemp("own"), email).with_agent()
     unlocked.done("unlock")
@@ -123,6 +123,6 @@ def first_proxy(derived_at_once, tmp_path_factory):
 
 @pytest.fixture
 def proxy(first_proxy):
-    """An owner who types `vaultr`, and a server whose responses a test changes."""
+    """An owner who runs `vaultr`, and a server whose responses a test can change."""
     first_proxy.restore()
     return first_proxy

@@ -1,19 +1,19 @@
-"""A client that crashes at a chosen step: before or after a request, or around a write."""
+"""A client that crashes at a chosen step: before or after a request, or around a file write."""
 
 import pytest
 
 from vaultr.client.storage import private_folder as folder_module
 
-# The real ones, whatever a test puts in their place.
+# The real functions, even if a test replaces them.
 _STEPS = {name: getattr(folder_module, name) for name in ("write_new", "sync_folder")}
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: no handler of ours is meant to run after it."""
+    """Simulates SIGKILL: none of our handlers may catch it."""
 
 
 class Death:
-    """Kills at the ``at``-th step of whatever is done within."""
+    """Kills at the ``at``-th step of the block."""
 
     def __init__(self, server, at):
         self._patch = pytest.MonkeyPatch()

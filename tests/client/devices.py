@@ -17,11 +17,11 @@ PROGRAM = (
     "-c",
     "import sys; from vaultr.client.cli import main; sys.exit(main())",
 )
-NOBODY = "http://127.0.0.1:9"  # the port of discard: nobody listens there
+NOBODY = "http://127.0.0.1:9"  # the discard port, where nothing listens
 
 
 class Device:
-    """One home, and what is typed there."""
+    """One home folder, and the commands that run in it."""
 
     def __init__(self, home, url, email="ann@example.org", password=PASSWORD):
         self.home = home
@@ -29,7 +29,7 @@ class Device:
         self.email = email
         self.password = password
         self.program = PROGRAM
-        self.forks = True  # not where a test measures what the start of a command costs
+        self.forks = True  # except in tests that measure the start of a command
         self.environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
@@ -41,7 +41,7 @@ class Device:
         home.mkdir(mode=0o700, exist_ok=True)
 
     def with_agent(self):
-        """Return the same device, but with the unlock process that people have."""
+        """Return this device with an agent, which is the default for users."""
         other = copy.copy(self)
         other.environ = {**self.environ, "VAULTR_AGENT": "on"}
         return other
@@ -49,7 +49,7 @@ class Device:
     def types(self, *words, password=True, secret_key=None, stdin="", env=(), also=()):
         """Run the command to its end; return exit code, stdout and stderr as text.
 
-        :param also: more secrets, by the option that names their descriptor.
+        :param also: more secrets, by the option for their descriptor.
         """
         descriptors, words = [], list(words)
         cut = words.index("--") if "--" in words else len(words)
@@ -91,7 +91,7 @@ class Device:
 
 
 class Job(Device):
-    """A CI job: a token, no account; ``folder`` is where it may keep its sealed copies."""
+    """A CI job: a token, no account; ``folder`` is where it may store its sealed copies."""
 
     def __init__(self, home, url, token, *, folder=False):
         super().__init__(home, url)
@@ -105,7 +105,7 @@ class Job(Device):
 
 
 def pipe(secret):
-    """Return a descriptor from which ``secret`` and a newline can be read, once."""
+    """Return a descriptor from which ``secret`` and a newline can be read once."""
     reading, writing = os.pipe()
     os.write(writing, secret.encode() + b"\n")
     os.close(writing)
@@ -114,7 +114,7 @@ def pipe(secret):
 
 @contextlib.contextmanager
 def started(device, *words, program=PROGRAM):
-    """Run it beside the test, which ends it, also where it fails."""
+    """Run a command in the background until the block ends."""
     with forked_programs.start(
         [*program, *words],
         env=device.environ,

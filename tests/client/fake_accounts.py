@@ -11,9 +11,9 @@ WAIT = timedelta(hours=24)
 
 
 class FakeAccounts:
-    """An honest server; ``machines`` are the sealed keks of machines, by id.
+    """An honest server; ``machines`` are the machines' sealed keys, by id.
 
-    ``totp`` is the one code that is taken as a second factor, where there is one.
+    ``totp`` is the only code that is accepted as a second factor, if the account has one.
     """
 
     totp = None

@@ -99,5 +99,5 @@ class FakeKeeping(FakeVaults):
         return 200, self._view(vault)
 
     def entry_of(self, vault_id, n):
-        """Look at one entry, as a test does."""
+        """Return one entry of the log."""
         return self.vaults[str(uuid.UUID(str(vault_id)))]["entries"][n - 1]

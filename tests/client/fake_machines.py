@@ -9,10 +9,10 @@ EXPIRES = "2036-11-24T09:00:00Z"
 
 
 class FakeMachines:
-    """Needs ``machines``, the sealed keks by id, ``vaults`` and ``account``.
+    """A mix-in that needs ``machines``, the sealed keys by id, ``vaults`` and ``account``.
 
-    ``records`` has all else of each machine; ``sender`` is the machine that sends the present
-    request, or None for the owner.
+    ``records`` has the other values of each machine; ``sender`` is the machine that sent the
+    current request, or None for the owner.
     """
 
     def _own(self, machine_id):
@@ -87,7 +87,7 @@ class FakeMachines:
         return 200, {name: own[name] for name in names}
 
     def find_sender(self, request, path):
-        """Return the machine that sends a request, and check what it may do."""
+        """Find the machine that sent a request, and check its rights."""
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if not token.startswith("vma_"):
             return None
@@ -111,7 +111,7 @@ class FakeMachines:
         return next((each for each in listed if each["vault_id"] == vault_id), None)
 
     def _shown_to(self, vault_id, view):
-        """Return a vault as the sender of the present request may see it."""
+        """Return a vault as the sender of the current request may see it."""
         if self.sender is None:
             return view
         rights = self._rights(self.sender, vault_id)

@@ -1,4 +1,4 @@
-"""A fake server in memory for one account; a test can tamper with its responses."""
+"""A fake server in memory for one account; tests can tamper with its responses."""
 
 import copy
 import json
@@ -22,9 +22,9 @@ from vaultr.protocol.problems import STATUS_OF
 class FakeServer(FakeAccounts, FakeMachines, FakeKeeping):
     """Pass ``transport()`` to a client.
 
-    ``twist(method, path, status, body)`` may return another (status, body); ``lose`` holds
-    (method, ending of the path) whose next answer is lost after it was done. ``clock()`` is the
-    time that each answer tells.
+    ``twist(method, path, status, body)`` may return another (status, body); ``lose`` contains
+    (method, end of the path) of requests whose next response is lost after they were processed.
+    ``clock()`` is the time in each response.
     """
 
     def __init__(self):
@@ -32,7 +32,7 @@ class FakeServer(FakeAccounts, FakeMachines, FakeKeeping):
         self.waiting = {}
         self.vaults = {}
         self.sessions = {}
-        self.replaced = {}  # what a refresh answered, to be given again until it is used
+        self.replaced = {}  # the responses to refreshes, returned again until they are used
         self.machines = {}
         self.records = {}
         self.sender = None
@@ -46,7 +46,7 @@ class FakeServer(FakeAccounts, FakeMachines, FakeKeeping):
         return httpx2.MockTransport(self.handle)
 
     def wsgi(self, environ, start_response):
-        """Answer behind a real socket."""
+        """Respond behind a real socket."""
         size = int(environ.get("CONTENT_LENGTH") or 0)
         query = environ.get("QUERY_STRING")
         request = httpx2.Request(
@@ -146,7 +146,7 @@ class FakeServer(FakeAccounts, FakeMachines, FakeKeeping):
         }
 
     def access_token(self, session_id, account_id=None):
-        """Make a token of the form that a real server's have; nobody can check its signature."""
+        """Create a token in the format of a real server's; nobody can check its signature."""
         claims = {"sub": account_id or self.account["account_id"], "sid": session_id}
         parts = (json.dumps({"alg": "HS256"}).encode(), json.dumps(claims).encode())
         return ".".join([*map(b64, parts), secrets.token_hex(16)])

@@ -23,9 +23,9 @@ class ServiceError(Exception):
 
 
 class FakeVaults:
-    """Needs ``vaults``, by id, ``account`` and ``clock``.
+    """A mix-in that needs ``vaults``, by id, ``account`` and ``clock``.
 
-    ``page`` is the most revisions of a sync page.
+    ``page`` is the maximum number of revisions in a page of a sync.
     """
 
     page = 1000

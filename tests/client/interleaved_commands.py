@@ -17,7 +17,7 @@ STEPS_MOST = 200
 
 
 def quick(password, salt, kdf, length=32):
-    """Derive by Argon2id at its lowest cost; the cost that was asked for is part of the salt."""
+    """Derive with Argon2id at its lowest cost; the requested cost becomes part of the salt."""
     cheap_salt = hashlib.sha256(salt + repr(kdf).encode()).digest()
     return low_level.hash_secret_raw(
         password,
@@ -31,11 +31,11 @@ def quick(password, salt, kdf, length=32):
 
 
 class Crossing:
-    """At the ``at``-th step of the requests, another command begins, and gets ``seconds``.
+    """At the ``at``-th step of the requests, start another command, and give it ``seconds``.
 
-    It may have ended when the first continues, or wait for the folder's lock. Before and after each
-    request is a step, counted from :meth:`count` on; ``began`` tells whether there were so many.
-    Made before the devices whose requests it is to see.
+    When the first command continues, the other one has ended or waits for the folder's lock. Each
+    request has a step before and one after it, counted from :meth:`count` on; ``began`` says
+    whether the step was reached. Create this before the devices whose requests it counts.
     """
 
     def __init__(self, server, at, command, *, seconds=0.5):
@@ -68,7 +68,7 @@ class Crossing:
             self.begin()
 
     def begin(self):
-        """Begin the other command now."""
+        """Start the other command now."""
         self.began = True
         self._thread.start()
         self._thread.join(self._seconds)
@@ -80,7 +80,7 @@ class Crossing:
             self.failure = error
 
     def end(self):
-        """Wait for the other command, and tell why it failed; None if it did not."""
+        """Wait for the other command; return its error, or None."""
         assert self.began
         self._thread.join(20)
         assert not self._thread.is_alive()
@@ -88,10 +88,10 @@ class Crossing:
 
 
 def crossed_at_steps(worlds, first, second, check, *, apart, seconds=0.1):
-    """Start ``second`` at every ``apart``-th step of ``first``, each time in its own world.
+    """Start ``second`` at every ``apart``-th step of ``first``, each time in a new world.
 
-    ``first(world)`` gives the first command, ready to be called; ``second(world)`` is the other.
-    ``check(world, one, other)`` is given what each of both answered, or why it failed.
+    ``first(world)`` returns the first command, ready to be called; ``second(world)`` runs the
+    other. ``check(world, one, other)`` gets the result or the error of each.
     """
     for at in range(1, STEPS_MOST, apart):
         world = worlds()
@@ -129,9 +129,9 @@ def opens(world, name, password):
 
 
 def check_sound(world, password, *, wrong, secret_key=None, items=("Mail",), name="laptop"):
-    """Check that ``password`` alone opens device and account, and that all items are there.
+    """Check that only ``password`` opens device and account, and that all items exist.
 
-    A new device finds them too, and what the first one writes next.
+    A new device also finds them, and the first device's next write.
     """
     assert opens(world, name, password)
     for each in wrong:

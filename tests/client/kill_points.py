@@ -1,14 +1,14 @@
-"""Kill a client at a given request, before or after the server sees it."""
+"""Kill a client at a given request, before or after the server receives it."""
 
 import pytest
 
 
 class Killed(BaseException):
-    """Nothing of the client may catch it."""
+    """Simulates a kill; the client must not catch it."""
 
 
 class KillAt:
-    """Kills at the request of this number; without one it only counts."""
+    """Kills at the request with this number; without a number it only counts."""
 
     def __init__(self, server, number=None, *, done=False):
         self.count = 0
@@ -35,21 +35,21 @@ class KillAt:
 
 
 def requests_of(world, act):
-    """Count the requests that ``act(world)`` takes, which is undone by the caller."""
+    """Count the requests of ``act(world)``; the caller undoes its effects."""
     with KillAt(world.server) as counted:
         act(world)
     return counted.count
 
 
 def killed(world, act, number, *, done):
-    """Do ``act`` and be killed at a request."""
+    """Run ``act`` and kill it at a request."""
     with KillAt(world.server, number, done=done), pytest.raises(Killed):
         act(world)
     world.laptop.device.drop()
 
 
 def killed_at(world, act, method, ending):
-    """Do ``act`` and be killed once the first request to such a path was answered."""
+    """Run ``act`` and kill it after the first response for such a path."""
 
     def after(requested, path, status, body):
         if requested == method and path.endswith(ending):

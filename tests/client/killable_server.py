@@ -1,4 +1,4 @@
-"""A real server that is killed as by a power failure, and starts again."""
+"""A real server that can be killed, as by a power failure, and restarted."""
 
 import contextlib
 import signal
@@ -9,10 +9,10 @@ from tests.client.local_server import Site
 
 
 class KillableServer(Site):
-    """The server that `make run` starts."""
+    """The server of `make run`."""
 
     def kill(self):
-        """End the server and its workers, and start it again."""
+        """Kill the server and its workers, and start it again."""
         master = psutil.Process(self._process.pid)
         family = [*master.children(recursive=True), master]
         for process in family:

@@ -1,4 +1,4 @@
-"""The server that `make run` starts: gunicorn, SQLite, emails as files."""
+"""The server of `make run`: gunicorn, SQLite, emails as files."""
 
 import os
 import re
@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 180
 
 
 class Site:
-    """One server with its own home."""
+    """A server with its own home folder."""
 
     def __init__(self, home):
         port = free_port()
@@ -30,7 +30,7 @@ class Site:
             "VAULTR_HOME": str(home),
             "PORT": str(port),
             "DRAIN_SECONDS": "0",
-            # One device types hundreds of commands here within a minute or two.
+            # One device runs hundreds of commands here within a minute or two.
             "LIMIT_LOGIN_ACCOUNT": "1000/900",
             "LIMIT_LOGIN_ADDRESS": "1000/900",
             "LIMIT_REFRESH": "1000/60",
@@ -40,7 +40,7 @@ class Site:
         }
 
     def __enter__(self):
-        if not self.database.exists():  # a restarted server keeps what it had
+        if not self.database.exists():  # a restarted server keeps its data
             migrated_database.write_to(self.database.parent)
         serve = [BIN / "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]
         with self._log.open("wb") as log:
@@ -55,7 +55,7 @@ class Site:
         self._process.wait(PATIENCE_SECONDS)
 
     def wait_until_ready(self):
-        """Wait until the server is ready, as at its start, or again after a busy moment."""
+        """Wait until the server is ready, after its start or an overload."""
         until = time.monotonic() + PATIENCE_SECONDS
         while not self._is_ready():
             assert self._process.poll() is None, self._log.read_text()
@@ -70,7 +70,7 @@ class Site:
             return False
 
     def token(self, of=""):
-        """Return the token in the first mail, to ``of`` where one is named, once it is there."""
+        """Wait for the first email, to ``of`` if set, and return the token in it."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             for mail in sorted(self._mails.glob("*.eml")):

@@ -1,4 +1,4 @@
-"""A proxy to a real server that answers the end of a session as a test chooses."""
+"""A proxy to a real server; a test chooses its response to ending a session."""
 
 import contextlib
 import http.client
@@ -19,7 +19,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.between.ends.append(self.path.removeprefix(ENDS))
             if self.server.between.act is not None:
                 self.close_connection = True
-                with contextlib.suppress(OSError):  # the client does not wait forever
+                with contextlib.suppress(OSError):  # so that the client does not wait forever
                     self.server.between.act(self.connection)
                 return
         self._pass_on()
@@ -61,10 +61,10 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class Between:
-    """Stands before the server at ``url``.
+    """A proxy in front of the server at ``url``.
 
-    ``ends`` lists the sessions that were to end; ``act(connection)``, where there is one, answers
-    such a request in the server's place.
+    ``ends`` lists the sessions that clients asked to end; ``act(connection)``, if set, responds to
+    such a request instead of the server.
     """
 
     def __init__(self, url):
@@ -78,7 +78,7 @@ class Between:
         self._thread = threading.Thread(target=self._server.serve_forever)
 
     def netloc_of(self, path):
-        """Return the server that answers what is asked for at a path."""
+        """Return the server that handles a path."""
         return self.netloc
 
     def __enter__(self):

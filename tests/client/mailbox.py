@@ -12,9 +12,9 @@ BARE = r"^([A-Za-z0-9_-]{43})$"
 
 
 def mailed(site, to, pattern, *, least=1):
-    """Return what ``pattern`` finds in the mails to one address, the oldest first.
+    """Return the matches of ``pattern`` in the emails to one address, oldest first.
 
-    It waits until there are ``least`` of them.
+    Wait until there are at least ``least`` matches.
     """
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:

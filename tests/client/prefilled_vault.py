@@ -1,4 +1,4 @@
-"""A device of a fake server behind a real socket, with a vault that another client filled."""
+"""A device of a fake server behind a real socket, with a vault filled by another client."""
 
 import json
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from vaultr.client.log.append import Change
 
 
 class Odd:
-    """What another client of the owner's writes: any JSON, of any type, or what does not open."""
+    """Items as another client of the owner may write them: any JSON, any type, or unreadable."""
 
     def __init__(self, kind, overview, detail, *, opens=True):
         self.id, self.kind, self.opens = uuid4(), kind, opens
@@ -27,7 +27,7 @@ class Odd:
 
 @contextmanager
 def device_with(home, *odd):
-    """Yield a device with an unlock process, and its server, which holds the odd items."""
+    """Yield a device with an agent, and its server, which holds the odd items."""
     server = FakeServer()
     listening = Listening(server.wsgi)
     device = Device(home, listening.url).with_agent()

@@ -1,4 +1,4 @@
-"""A real server whose database is dumped, and restored from the dump later on."""
+"""A real server whose database is dumped, and later restored from the dump."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from tests.harness import server_programs, servers
 
 @contextlib.contextmanager
 def stopped(site):
-    """Do something while the server is down."""
+    """Run a block while the server is down."""
     site.__exit__(None, None, None)
     try:
         yield
@@ -20,7 +20,7 @@ def stopped(site):
 
 
 class SqliteDump:
-    """The file that `make run` keeps everything in, copied as SQLite itself copies it."""
+    """The database file of `make run`, copied by SQLite itself."""
 
     def __init__(self, site, folder):
         self._site, self._copy = site, folder / "backup.sqlite3"
@@ -38,7 +38,7 @@ class SqliteDump:
 
 
 class PostgresDump:
-    """What pg_dump writes of a PostgreSQL."""
+    """A dump of PostgreSQL by pg_dump."""
 
     def __init__(self, site, folder, url):
         self._site, self._file = site, folder / "backup.dump"
@@ -53,7 +53,7 @@ class PostgresDump:
             )
 
     def _run(self, program, *arguments):
-        # Those that made the server are as new as it is.
+        # Use the server's own programs, which have the same version.
         found = next(each for each in postgres_programs(self._file.parent) if has(each, program))
         subprocess.run(
             [found / program, *arguments], check=True, capture_output=True, env=os.environ

@@ -1,4 +1,4 @@
-"""A fake server that is restored from a backup, and the state its owner had before."""
+"""A fake server that is restored from a backup, and its owner's state before that."""
 
 import copy
 
@@ -30,12 +30,12 @@ def rewound(world):
 
 
 def secrets_of(device):
-    """Return what every active item holds."""
+    """Return the secrets of every active item."""
     return {item.title: device.item(str(item.id)).detail["password"] for item in device.items()}
 
 
 def saved(world):
-    """A backup, and what an owner did after it: edited, added, trashed, restored, renamed."""
+    """A backup, and the owner's later changes: edit, add, trash, restore, rename."""
     laptop = world.laptop
     for title in ("Mail", "Bank", "Door", "Lamp"):
         laptop.add("login", *mail(title, f"first {title}"))

@@ -6,7 +6,7 @@ TITLES = ["Bank", "Cloud", "Door", "Mail"]
 
 
 def fill(world):
-    """Return an owner with some items, one of which was edited, one trashed."""
+    """Return an owner with some items; one was edited, one trashed."""
     for title in TITLES:
         world.laptop.add("login", *mail(title, f"secret of {title}"))
     world.laptop.edit("Mail", detail={"password": "new"})
@@ -27,7 +27,7 @@ def vault_of(world):
 
 
 def check_all_is_there(device, *, generation):
-    """Every item opens, none is lost, none is there twice, all are under the newest keys."""
+    """Check that every item opens under the newest keys, and that none is lost or duplicated."""
     items = device.items(state="any")
     assert sorted(item.title for item in items) == TITLES
     for item in items:

@@ -6,7 +6,7 @@ from vaultr.protocol.encoding import b64, unb64
 
 
 def answering(world, method, ending, change):
-    """Change each answer of 2xx to one route."""
+    """Change each 2xx response to one route."""
 
     def tamper(requested, path, status, body):
         if requested == method and path.endswith(ending) and status < 300 and body is not None:

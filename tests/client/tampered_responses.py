@@ -8,7 +8,7 @@ from vaultr.client.errors import VaultrError
 from vaultr.protocol.encoding import b64, unb64
 
 GONE = object()
-# Every content that an item ever truly had; whatever a device shows must be one of these.
+# Every content that an item ever really had; a device must show only these.
 TRUTH = {
     "Mail": [{"password": "hunter2"}, {"password": "new"}],
     "Bank": [{"password": "hunter2"}, {"password": "newer"}],
@@ -19,7 +19,7 @@ ODD = (GONE, None, 0, -1, 1, 2, 1 << 53, 1 << 200, 1.5, True, "", "x", "\ud800",
 
 
 def places(value, path=()):
-    """Name every place in a JSON value, itself first."""
+    """Yield every path in a JSON value, starting with the value itself."""
     yield path
     if isinstance(value, dict):
         for name in value:
@@ -110,7 +110,7 @@ class Story:
         return True
 
     def check(self, *, done):
-        """Check that the device holds nothing false, and continues when the server is honest."""
+        """Check that the device holds no false data, and works again with an honest server."""
         device = self.device("laptop")
         for item in device.items(offline=True, state="any"):
             assert device.item(str(item.id), offline=True).detail in TRUTH[item.title]
@@ -125,7 +125,7 @@ class Story:
 
 
 def tampered_at(number, path, chance):
-    """Twist one place of the answer of this number, in a way that ``chance`` chooses."""
+    """Tamper with one value in the response with this number; ``chance`` chooses how."""
 
     def tamper(requested, method, where, status, body):
         if requested != number or body is None:

@@ -19,7 +19,7 @@ from vaultr.client.cli import main
 
 @dataclass
 class Ended:
-    """How a command ended, and what it printed."""
+    """How a command ended, and its output."""
 
     code: int
     out: str
@@ -29,8 +29,8 @@ class Ended:
 class Proxy:
     """An owner with two devices, and a server behind a real socket whose responses can be changed.
 
-    ``server.tamper`` changes responses; ``save()`` and ``restore()`` bring back the state of server
-    and devices between tests.
+    ``server.tamper`` changes responses; ``save()`` and ``restore()`` reset the state of server and
+    devices between tests.
     """
 
     kept_environ = ()
@@ -91,7 +91,7 @@ class Proxy:
         return vault
 
     def change(self, method, ending, attack):
-        """Make ``lie(body)`` change the body of each successful response to a route."""
+        """Let ``lie(body)`` change the body of each successful response to a route."""
 
         def tamper(requested, path, status, body):
             if requested == method and path.endswith(ending) and status < 300 and body is not None:
@@ -101,7 +101,7 @@ class Proxy:
         self.server.tamper = tamper
 
     def reject(self, method, ending, *, when=lambda: True):
-        """Reject each request to a route with 422, and do nothing of what it asks."""
+        """Reject each request to a route with 422, without processing it."""
         server, then = self.server, []
 
         def before(requested, path):
@@ -123,7 +123,7 @@ class Proxy:
 def typed(words, environ, secrets, stdin=""):
     """Run `vaultr` in this process; ``secrets`` are by the option for their descriptor.
 
-    A variable of ``environ`` that is None is not set.
+    Variables of ``environ`` that are None are unset.
     """
     words = list(words)
     descriptors = {option: pipe(secret) for option, secret in secrets.items() if secret}
@@ -151,5 +151,5 @@ def _ended(words):
 
 
 def secrets_of(device):
-    """Return the password of every active item by title."""
+    """Return the password of every active item, by title."""
     return {each.title: device.item(str(each.id)).detail["password"] for each in device.items()}

@@ -1,4 +1,4 @@
-"""A pseudo-terminal: reads the output, and types answers to prompts."""
+"""A pseudo-terminal: read the output, and type answers to prompts."""
 
 import os
 import select
@@ -17,7 +17,7 @@ class Terminal:
 
     def __init__(self, *words, environ, size=None):
         self.shown = ""
-        self._matched = 0  # where the last text that was waited for ends
+        self._matched = 0  # where the last awaited text ends
         self._terminal, theirs = os.openpty()
         if size is not None:
             termios.tcsetwinsize(theirs, size)
@@ -26,7 +26,7 @@ class Terminal:
         os.close(theirs)
 
     def answers(self, question, answer):
-        """Wait until ``question`` is asked, then type ``answer`` and a newline."""
+        """Wait for ``question``, then type ``answer`` and a newline."""
         self.waits_for(question)
         self.types(answer)
 
@@ -42,12 +42,12 @@ class Terminal:
         os.write(self._terminal, b"\x03")
 
     def until_it_reads(self):
-        """Wait until it sleeps: a signal in the instant before would wait for the next key."""
+        """Wait until the process sleeps: a signal just before would wait for the next key."""
         stat = Path(f"/proc/{self.child}/stat")
         until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S")
 
     def waits_for(self, text):
-        """Wait until ``text`` is shown, after what was waited for before."""
+        """Wait until ``text`` is shown after the last awaited text."""
         while (found := self.shown.find(text, self._matched)) < 0:
             piece = self._read()
             assert piece, f"{text!r} is not in {self.shown!r}"
@@ -55,7 +55,7 @@ class Terminal:
         self._matched = found + len(text)
 
     def ends(self):
-        """Read all that is left, and return the exit code."""
+        """Read the remaining output, and return the exit code."""
         while piece := self._read():
             self.shown += piece
         code = self._process.wait()
@@ -67,5 +67,5 @@ class Terminal:
         assert ready, self.shown
         try:
             return os.read(self._terminal, 65536).decode(errors="replace")
-        except OSError:  # Linux says so when the other end is closed
+        except OSError:  # Linux reports this when the other end is closed
             return ""

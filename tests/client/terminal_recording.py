@@ -20,7 +20,7 @@ Keys, tokens, codes, ids and times differ each time. Secrets typed at a prompt a
 
 
 class Recording:
-    """One device and all that was shown on its terminal."""
+    """One device, and everything that was shown on its terminal."""
 
     def __init__(self, device):
         self.device = device
@@ -28,24 +28,24 @@ class Recording:
         self._placeholders = {}
 
     def begins(self, heading, text):
-        """Begin a section."""
+        """Start a section."""
         self.says(f"## {heading}")
         self.says(text)
 
     def says(self, text):
-        """Begin a paragraph."""
+        """Start a paragraph."""
         self.parts.append(text + "\n")
 
     def hides(self, value, placeholder):
-        """Show a placeholder for a value that differs each time."""
+        """Show a placeholder for a value that differs in each run."""
         self._placeholders[value] = placeholder
 
     def shows_file(self, file):
-        """Show a file as `cat` does."""
+        """Show a file, like `cat`."""
         self.parts.append(f"```console\n$ cat {file}\n{file.read_text().rstrip()}\n```\n")
 
     def types(self, *words, answers=(), code=0, line=None, device=None):
-        """Type a command on a device and answer its questions; return what was shown."""
+        """Type a command on a device and answer its questions; return the output."""
         environ = (device or self.device).environ
         environ = {**environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
         terminal = Terminal(*words, environ=environ)
@@ -59,7 +59,7 @@ class Recording:
         return terminal.shown
 
     def page(self):
-        """Return the page: the same whenever the same was typed and shown."""
+        """Return the page, which is the same for the same input and output."""
         text = "\n".join(self.parts)
         for value, placeholder in self._placeholders.items():
             text = text.replace(value, placeholder)
@@ -73,7 +73,7 @@ class Recording:
         return text
 
 
-# Times, and what depends on the machine.
+# Times, and values that depend on the machine.
 _DIFFERING = (
     (re.compile(r"responds in \d+ ms"), "responds in 4 ms"),
     (re.compile(r"Valid for \d+ more seconds?"), "Valid for 17 more seconds"),

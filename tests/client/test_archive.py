@@ -1,4 +1,4 @@
-"""An archive of everything opens offline with its keys, and nothing else passes for one."""
+"""An archive of an account opens offline with its keys; a changed archive is rejected."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from vaultr.client.vaults.reader import Item
 
 @pytest.fixture
 def owner(world):
-    """Two vaults with items that were edited, trashed, removed and resealed."""
+    """Two vaults with edited, trashed, removed and resealed items."""
     laptop = world.laptop
     laptop.add("login", *mail("Mail", "first"))
     laptop.edit("Mail", detail={"password": "second"})
@@ -81,8 +81,8 @@ def test_archive_cut_anywhere_is_rejected(world, data, count):
 
 
 def test_archive_with_changed_byte_is_rejected(world, data, count):
-    """The audit events at its end and a vault's counts have proofs of their own, or none."""
-    # What the account key is derived from, and its seal, fail with the password: see above.
+    """The audit events at the end, and a vault's counts, have separate proofs or none."""
+    # Changes of the account key's derivation inputs and seal look like a wrong password: see above.
     places = range(data.index(b'"identity"'), data.index(b'"audit"'), count(211, many=7))
     changed = [data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] for at in places]
     unproven = ("created_at", "updated_at", "email", "size", "rotating", "auth")

@@ -1,4 +1,4 @@
-"""The user's check of the log, against the real server and its real sequencer, in process."""
+"""The user's verification of the log, with the real server and sequencer, in process."""
 
 import json
 from dataclasses import replace
@@ -34,7 +34,7 @@ VAULT = UUID(int=5)
 
 
 class Session:
-    """Sends requests to the app, and notes the checkpoints of headers, as the client's does."""
+    """Sends requests to the app, and stores checkpoints of headers like the client's session."""
 
     def __init__(self, client):
         self._client = client
@@ -58,7 +58,7 @@ class Session:
 
 @pytest.fixture
 def user(app, as_ann):
-    """A user whose log has some sequenced events."""
+    """A user whose log has sequenced events."""
     write(app, as_ann.account_id)
     verifier = Verifier(Session(as_ann), as_ann.account_id, {})
     return SimpleNamespace(app=app, account_id=as_ann.account_id, verifier=verifier)
@@ -172,7 +172,7 @@ def test_log_that_lacks_records_is_reported_as_damaged(user, monkeypatch, first_
 
 
 def test_write_that_the_vault_does_not_contain_is_found(user):
-    """The server has rolled the vault back, and its own log says so."""
+    """The server has rolled the vault back, and its own log shows that."""
     write(user.app, user.account_id, n=7)
 
     with pytest.raises(AuditInvalid, match="change 7 of vault"):
@@ -199,12 +199,12 @@ def test_bundle_cannot_claim_that_a_later_tree_was_pruned(user):
 
 
 def other_key(log):
-    """Return the public key of another log that has this name."""
+    """Return the public key of another log with the same name."""
     return SigningKey.of(log, NEW).public
 
 
 def with_keys(lines, keys, changes=()):
-    """Return a bundle whose first line names other keys."""
+    """Return a bundle whose first line has other keys."""
     head = {**json.loads(lines[0]), "keys": [str(key) for key in keys], "key_changes": [*changes]}
     return [json.dumps(head), *lines[1:]]
 

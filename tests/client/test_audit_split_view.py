@@ -1,4 +1,4 @@
-"""A server that shows two devices different audit logs, until they meet through the profile."""
+"""A server that shows two devices different audit logs, until they compare them in the profile."""
 
 import contextlib
 import json
@@ -23,12 +23,12 @@ DENIED_LOGINS = 12
 
 
 class Fork(Between):
-    """Sends what is about the audit log to another server, and hides the log of this one."""
+    """Sends requests about the audit log to another server, and hides this server's log."""
 
     forked = None
 
     def show(self, site):
-        """Show another server's log from now on, or this one's own with None."""
+        """From now on show another server's log, or with None this server's own."""
         self.forked = None if site is None else site.url.partition("//")[2]
         self.hidden_header = None if site is None else "X-Vaultr-Checkpoint"
 
@@ -37,14 +37,14 @@ class Fork(Between):
 
 
 def site_of(folder, split):
-    """Return a server that people reach through the proxy, so that its tokens are valid there."""
+    """Return a server that is reached through the proxy, so that its tokens are valid there."""
     site = Site(folder)
     site._environ["BASE_URL"] = split.url
     return site
 
 
 def notes(site):
-    """Read the signed notes of a server's checkpoints by size."""
+    """Read the signed notes of a server's checkpoints, by size."""
     with contextlib.closing(sqlite3.connect(site.database)) as database:
         return dict(database.execute("SELECT size, note FROM audit_checkpoint"))
 
@@ -54,7 +54,7 @@ def size_of(site):
 
 
 def deny_logins(site, count):
-    """Make a server record events, by logins that fail."""
+    """Make a server record events, by failed logins."""
     for number in range(count):
         data = json.dumps(factories.login(f"nobody{number}@example.org")).encode()
         headers = {"Content-Type": "application/json"}
@@ -74,7 +74,7 @@ def wait_until_larger(site, size):
 
 @pytest.fixture
 def devices(tmp_path):
-    """Two devices of an owner behind a proxy, and a server that continues on a copy of the log."""
+    """Two devices of an owner behind a proxy; a server that continues with a copy of the log."""
     (tmp_path / "real").mkdir()
     with contextlib.ExitStack() as stack:
         split = stack.enter_context(Fork(NOBODY))

@@ -22,7 +22,7 @@ def digest(password):
 
 @pytest.fixture
 def ranges(world, monkeypatch):
-    """A server that also answers ranges; ``found`` are the lines of the next answer."""
+    """A server that also returns ranges; ``found`` contains the lines of the next response."""
     found = []
     handle = world.server.handle
 
@@ -106,7 +106,7 @@ def test_wrong_breach_file_is_reported_before_the_password(tmp_path, device):
 
 @pytest.fixture(scope="module")
 def listing_site(tmp_path_factory):
-    """A server that has a file of breached passwords."""
+    """A server with a file of breached passwords."""
     folder = tmp_path_factory.mktemp("listing")
     lines = sorted(
         f"{digest(each).hex().upper()}:{n}" for n, each in enumerate(("hunter2", "x"), 7)

@@ -1,4 +1,4 @@
-"""What an owner types about sessions, second factor, address and the account's end."""
+"""Commands about sessions, second factors, email address and account deletion."""
 
 import json
 import time
@@ -12,9 +12,9 @@ from vaultr.client.items.otp import Totp
 
 
 def code_of(secret, *, steps):
-    """Return the app's code some steps from now; the server takes one step either way, once.
+    """Return the app's code some steps from now; the server accepts one step either way, once.
 
-    So a code of the next step is right before the step changes, and after it.
+    So a code of the next step is valid before and after the step changes.
     """
     return Totp.parse(secret).at(time.time() + 30 * steps)
 
@@ -98,7 +98,7 @@ def test_second_factor_is_set_up_required_and_removed(site, tmp_path):
 
 
 def test_a_script_sets_up_a_second_factor_by_two_answers(site, tmp_path):
-    """The secret is an answer before the code is read, so that a program can compute it."""
+    """The secret is printed before the code is read, so that a program can compute the code."""
     first = owner(site, tmp_path, "script@example.org")
 
     result = first.types("totp", "add", "--json", stdin="123456\n")

@@ -1,4 +1,4 @@
-"""`vaultr add` stays readable: few modules decide what it does."""
+"""`vaultr add` stays readable: it enters few modules."""
 
 import io
 import sys
@@ -14,9 +14,9 @@ from vaultr.client.cli.main import main
 MAX_MODULES = 40
 DOCUMENT = b'{"overview": {"title": "Mail"}, "detail": {"password": "hunter2"}}'
 
-# Not counted, as in the house rules: leaf modules, and what lies behind an interface that a reader
-# of `add` need not open. Each line names the interface and the modules behind it.
-LEAVES = {"errors", "strict_json", "transport.retry"}  # used by name, read alone
+# Not counted, as in the house rules: leaf modules, and modules behind an interface that a reader of
+# `add` need not open. Each line has the interface and the modules behind it.
+LEAVES = {"errors", "strict_json", "transport.retry"}  # used by name, readable alone
 BEHIND = {
     "crypto.seal": {"crypto.aad", "crypto.keys", "crypto.primitives"},
     "background.agent_client": {"background.memory_protection", "background.socket_peers"},
@@ -50,7 +50,7 @@ def unlocked_device(tmp_path):
 def test_add_enters_few_modules(unlocked_device, monkeypatch, capfd):
     for name, value in unlocked_device.environ.items():
         monkeypatch.setenv(name, value)
-    assert add(monkeypatch) == 0  # so that no import is counted below
+    assert add(monkeypatch) == 0  # so that imports are not counted below
 
     with entered_modules("vaultr.client") as entered:
         assert add(monkeypatch) == 0

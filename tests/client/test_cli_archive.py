@@ -1,4 +1,4 @@
-"""Archives on the command line: from a real server to a file, offline, and into another account."""
+"""Archives on the command line: store from a real server, open offline, import elsewhere."""
 
 import json
 import stat

@@ -1,4 +1,4 @@
-"""The audit commands at a real server, whose sequencer runs beside it."""
+"""The audit commands with a real server and its running sequencer."""
 
 import json
 import subprocess

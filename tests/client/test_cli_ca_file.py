@@ -1,4 +1,4 @@
-"""The private certificate authority of a server: named once, remembered with the account."""
+"""A server's private certificate authority: passed once, then stored with the account."""
 
 import ssl
 

@@ -1,4 +1,4 @@
-"""`vaultr canary` with a real server: planted, opened, searched by the operator, removed."""
+"""`vaultr canary` with a real server: plant, open, search as operator, remove."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ NOT_SIGNED_UP = "This file does not exist. First sign up, without TOKEN."
 
 @pytest.fixture(scope="module")
 def operator(site, tmp_path_factory):
-    """A device that has no account, and where the canary is planted."""
+    """A device without an account, which plants the canary."""
     device = Device(tmp_path_factory.mktemp("operator") / "home", site.url)
     device.file = device.home / "canary.json"
     device.temporary = device.home / "tmp"

@@ -1,4 +1,4 @@
-"""Completion in real shells: bash always, zsh and fish where the machine has them."""
+"""Completion in real shells: always bash; zsh and fish if they are installed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import time
 import pytest
 
 PROGRAM = f"#!{sys.executable}\nimport sys\nfrom vaultr.client.cli import main\nsys.exit(main())\n"
-# What is typed before Tab, and the title that begins so: obeyed, each would leave a file.
+# The text before Tab, and the title that begins with it; if executed, each would create a file.
 TRAPS = [
     ('"trap a', "trap a$(touch PWNED)"),
     ('"trap b', "trap b`touch PWNED`"),
@@ -31,7 +31,7 @@ OTHERS = [each for each in ("zsh", "fish") if shutil.which(each)]
 
 @pytest.fixture(scope="module")
 def typed(device):
-    """A device whose PATH has the command, and items with odd titles."""
+    """A device whose PATH has the command, with items that have odd titles."""
     folder = device.home / "completion-bin"
     folder.mkdir()
     (folder / "vaultr").write_text(PROGRAM)
@@ -79,7 +79,7 @@ def test_bash_completes_commands_options_and_choices(in_bash):
 def test_bash_completes_titles_with_spaces_as_one_word(in_bash):
     offered = in_bash("vaultr", "show", "zeta")
 
-    # What bash inserts is read back by bash as exactly one word.
+    # bash parses the text that it inserts as exactly one word.
     read = subprocess.run(
         ["bash", "-c", "printf '%s\\n' " + " ".join(offered)], capture_output=True, text=True
     ).stdout.splitlines()
@@ -108,7 +108,7 @@ def test_a_title_that_bash_completes_is_never_run(typed, tmp_path, begun, title)
 
     _type(terminal, f"source {script}\n")
     _type(terminal, f"vaultr show {begun}\t\n", seconds=2)
-    _type(terminal, "\x03")  # of a line that is not complete
+    _type(terminal, "\x03")  # of an incomplete line
     _type(terminal, "touch ended\n")
     os.close(terminal)
     os.waitpid(child, 0)
@@ -194,7 +194,7 @@ def test_the_script_of_bash_is_correct_syntax(typed):
 
 @pytest.mark.parametrize("shell", OTHERS)
 def test_another_real_shell_completes_titles_on_tab(typed, tmp_path, shell):
-    """The shell runs on a terminal; Tab is pressed, and what is then run is looked at."""
+    """The shell runs on a terminal; the test presses Tab and checks the executed command."""
     script = tmp_path / f"completion.{shell}"
     script.write_text(typed.done("completion", shell, password=None))
     start = {

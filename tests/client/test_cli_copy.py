@@ -14,8 +14,8 @@ from tests.harness.timing import until
 from vaultr.client.background.clipboard import Clipboard, NoClipboard
 
 SECRET = "hunter2 for the clipboard ü"
-# Two programs as a desktop has them: what is copied lies in a file.
-# What was copied lies in another one too, where it stays: on a busy machine we may look late.
+# Two programs like those of a desktop; a file contains the clipboard. A second file keeps every
+# copied text, because a busy test may look too late.
 WRITES = """#!/bin/sh
 case "$1" in --clear) : > "$BOARD";; *) cat > "$BOARD.copied"; cp "$BOARD.copied" "$BOARD";; esac
 """
@@ -23,7 +23,7 @@ READS = '#!/bin/sh\ncat "$BOARD"\n'
 
 
 class Desktop:
-    """A device on whose desktop two programs keep the clipboard."""
+    """A device on a desktop where two programs manage the clipboard."""
 
     def __init__(self, device, folder):
         self.device = device
@@ -43,7 +43,7 @@ class Desktop:
         return self.device.types(*words, env=self.environ.items(), **more)
 
     def copied(self):
-        """Return what was copied last, also after it was cleared."""
+        """Return the last copied text, even after it was cleared."""
         return Path(f"{self.board}.copied").read_text()
 
     def is_cleared(self):
@@ -204,7 +204,7 @@ def test_the_programs_of_each_desktop_are_known(tmp_path):
 
 @pytest.mark.parametrize("program", ["xclip", "xsel"])
 def test_a_real_clipboard_is_filled_and_cleared(copied, tmp_path, program):
-    """Where the machine has them: an X server without a screen, and the real programs."""
+    """If installed: an X server without a screen, and the real programs."""
     if not (server := shutil.which("Xvfb")) or not shutil.which(program):
         return
     (tmp_path / program).symlink_to(shutil.which(program))

@@ -109,7 +109,7 @@ def test_bad_certificate_fails_and_good_one_shows_expiry(tmp_path):
 
 @contextmanager
 def answering(*, seconds=0, ready=200, body=b'{"ready":true,"degraded":[]}'):
-    """A server that answers the probes, its clock so many seconds off."""
+    """A server that responds to probes, with a clock that is off by this many seconds."""
 
     class Probes(http.server.BaseHTTPRequestHandler):
         def do_GET(self):

@@ -1,4 +1,4 @@
-"""The doctor at a server that answers its probes oddly: findings, and no crash."""
+"""The doctor with a server that responds oddly to probes: check results, no crash."""
 
 import json
 
@@ -9,7 +9,7 @@ from tests.client.wsgi_server import Listening
 
 
 def doctored(tmp_path, body):
-    """Return what the doctor found, by its name."""
+    """Return the doctor's results by name."""
 
     def app(environ, start_response):
         start_response("200 -", [("Content-Type", "application/json")])

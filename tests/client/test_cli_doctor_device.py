@@ -1,4 +1,4 @@
-"""What the doctor says of a device that its server, or its disk, does not serve any more."""
+"""The doctor on a device whose server or disk no longer works."""
 
 import copy
 import shutil
@@ -11,7 +11,7 @@ from tests.client.owners import owner, second
 from tests.client.test_cli_doctor import findings
 
 NEW = "another master password"
-# In its own namespace, so that root cannot write there either.
+# In a separate namespace, so that root cannot write there either.
 READ_ONLY = (
     'set -e; mount --bind "$VAULTR_DIR" "$VAULTR_DIR";'
     ' mount -o remount,bind,ro "$VAULTR_DIR"; exec "$@"'
@@ -21,7 +21,7 @@ UNSHARE = ("unshare", "--user", "--map-root-user", "--mount")
 
 @pytest.fixture
 def pair(site, tmp_path, request):
-    """The first and the second device of an owner, the second one unlocked."""
+    """The first and the second device of an owner; the second one is unlocked."""
     first = owner(site, tmp_path, f"{request.node.name.replace('_', '-')[5:40]}@example.org")
     other = second(site, tmp_path, first).with_agent()
     other.done("unlock")

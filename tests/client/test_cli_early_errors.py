@@ -1,7 +1,7 @@
-"""No secret is asked for where it is known already that it will not help.
+"""Commands do not ask for a secret if they already know that they will fail.
 
-None of these commands is given a password, and none has a terminal: one that asks first ends by
-saying so.
+These commands get neither a password nor a terminal, so one that asks first fails with another
+error.
 """
 
 import pytest

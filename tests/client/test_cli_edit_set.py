@@ -1,4 +1,4 @@
-"""The daily act of an environment set: one variable is set or removed, and all others stay."""
+"""Edit an environment set: set or remove one variable, keep all others."""
 
 import json
 

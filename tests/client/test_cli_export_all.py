@@ -1,4 +1,4 @@
-"""Everything leaves in one file, after the password was asked for again, and comes back."""
+"""Export everything to one file, after asking for the password again, and import it."""
 
 import json
 import stat
@@ -10,7 +10,7 @@ FILE_PASSWORD = "a password of the file"
 
 @pytest.fixture(scope="module")
 def device(own_device):
-    """No other module adds items to this account."""
+    """A device whose account no other module uses."""
     return own_device
 
 

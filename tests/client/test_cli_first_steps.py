@@ -1,4 +1,4 @@
-"""What somebody meets in the first minutes: signing up and in, at a terminal and without one."""
+"""The first minutes: sign up and log in, with and without a terminal."""
 
 import pytest
 

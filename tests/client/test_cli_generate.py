@@ -1,4 +1,4 @@
-"""generate and code, as they are typed."""
+"""The commands `vaultr generate` and `vaultr code`."""
 
 import json
 import re

@@ -1,5 +1,6 @@
-"""A server in the place of the owner's own that answers anything: one clear error, no crash, and
-what the device holds stays as it is."""
+"""Another server replaces the owner's and sends any response: one clear error, no crash, and the
+device's data is unchanged.
+"""
 
 import contextlib
 import copy
@@ -16,8 +17,8 @@ from tests.client.wsgi_server import Listening
 from tests.unit.test_tls import certificate, serving
 from vaultr.client.cli.main import vaultr
 
-# The limits of a whole answer, so low that a test can wait for them: the size; and where the answer
-# never ends also the time, which a busy machine could need for any other.
+# The limits of a whole response, low enough for a test: the size and, for an endless response, the
+# time, which other responses may need on a busy machine.
 HURRIED = """
 import sys
 from vaultr.client.transport import http_transport as transport
@@ -63,7 +64,7 @@ def hurried(kind):
 
 @pytest.fixture(scope="module")
 def owner(tmp_path_factory):
-    """A device that signed in, and whose server is gone by now: somebody else has its place."""
+    """A logged-in device whose server is gone; another one has its address."""
     server = Listening(FakeServer().wsgi)
     device = Device(tmp_path_factory.mktemp("hostile") / "home", server.url)
     device.done("signup", "--email", device.email)
@@ -82,7 +83,7 @@ def owner(tmp_path_factory):
 
 @contextlib.contextmanager
 def answering(port, answer, kind):
-    """Answer every connection so, forever where that is the point; return what was asked."""
+    """Send this response on every connection, endlessly if required; return the requests."""
     requested, finished = [], threading.Event()
 
     def serve(listener):
@@ -182,5 +183,5 @@ def test_no_option_turns_the_check_of_certificates_off():
         for each in options(vaultr)
         if any(w in each for w in ("insecure", "tls", "ssl", "cert"))
     ]
-    # The gateway's own certificate; no option chooses which certificates are accepted.
+    # The gateway's own certificate; no option disables the verification of certificates.
     assert found == ["--tls-cert", "--tls-key"]

@@ -1,4 +1,4 @@
-"""Dotenv files become environment sets, or change one; names that two sets have are told."""
+"""Import dotenv files into new or existing environment sets; warn of duplicate titles."""
 
 import json
 import signal
@@ -116,7 +116,7 @@ def test_ctrl_c_at_question_says_that_nothing_changed(device, env, shop):
 
 @pytest.fixture
 def ctrl_c():
-    """Press Ctrl-C, from the thread that answers, until the command has noticed it."""
+    """Press Ctrl-C from the answering thread until the command has noticed it."""
     noticed = threading.Event()
 
     def interrupt(*_):
@@ -125,7 +125,7 @@ def ctrl_c():
             raise KeyboardInterrupt
 
     def press():
-        while not noticed.wait(0.1):  # one that comes just before the command reads is not seen
+        while not noticed.wait(0.1):  # a Ctrl-C just before the command reads is not noticed
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     before = signal.signal(signal.SIGINT, interrupt)

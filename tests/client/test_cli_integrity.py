@@ -1,4 +1,4 @@
-"""What the command says, and with which code it ends, when the server's answers cannot be true."""
+"""Error messages and exit codes when the server's response fails verification."""
 
 import copy
 import re
@@ -16,7 +16,7 @@ from vaultr.protocol.encoding import b64
 
 @pytest.fixture(scope="module")
 def unlocked(tmp_path_factory):
-    """A device with an unlock process, and the server that it trusts."""
+    """A device with an agent, and the server that it trusts."""
     fake, home = FakeServer(), tmp_path_factory.mktemp("integrity")
     listening = Listening(fake.wsgi)
     device = Device(home, listening.url).with_agent()

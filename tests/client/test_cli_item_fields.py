@@ -1,4 +1,4 @@
-"""add and edit set every field of an item: by options, prompts, a pipe or an editor."""
+"""`add` and `edit` set every field of an item: by options, prompts, a pipe or an editor."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Which vault an item is in is shown where there are several."""
+"""Lists show the vault of each item if there are several vaults."""
 
 import json
 

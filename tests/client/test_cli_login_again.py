@@ -1,5 +1,6 @@
-"""`vaultr login` again on a device at a real server, which may answer the end of the old session
-with anything: each device has one session, and a login is a login."""
+"""`vaultr login` again on a device, with a real server that may respond to the end of the old
+session with anything: each device has one session.
+"""
 
 import contextlib
 import json
@@ -75,7 +76,7 @@ def between(site):
 
 @pytest.fixture(scope="module")
 def tampered_login(site, between, tmp_path_factory):
-    """A device whose server is ``between``."""
+    """A device with ``between`` as its server."""
     device = Device(
         tmp_path_factory.mktemp("lied") / "home", between.url, email="lied-to@example.org"
     )

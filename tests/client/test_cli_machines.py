@@ -1,4 +1,4 @@
-"""Machines on the command line, with a real server: made by their owner, used by a CI job."""
+"""Machines on the command line with a real server: created by the owner, used by a CI job."""
 
 import json
 import ssl
@@ -39,7 +39,7 @@ def owner(device):
 
 @pytest.fixture(scope="module")
 def tokens(owner, tmp_path_factory):
-    """Return a function that makes a machine, or returns the token of one made before."""
+    """Return a function that creates a machine, or returns the token of an earlier one."""
     made = {}
 
     def token(rights, name):
@@ -54,7 +54,7 @@ def tokens(owner, tmp_path_factory):
 
 @pytest.fixture
 def jobs(tokens, site, tmp_path):
-    """Return a function that gives a job the token of a machine."""
+    """Return a function that creates a job with the token of a machine."""
 
     def made(rights="prod", *, name="ci", folder=False):
         home = tmp_path / uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""Names as people type them: another case is understood, near ones are told, ids are listed."""
+"""Names as users type them: other case is accepted, similar names are suggested, ids are listed."""
 
 import json
 

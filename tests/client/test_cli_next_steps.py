@@ -1,4 +1,4 @@
-"""What a command says to do next, where something about the account stands in its way."""
+"""Commands suggest the next step if the state of the account prevents them."""
 
 import json
 
@@ -14,7 +14,7 @@ NEW = "another master password"
 
 
 def signed_in(folder):
-    """Return a device that is signed in at a server which can go away: its ``server``."""
+    """Return a device that is logged in to a server which can be stopped: its ``server``."""
     device = Device(folder / "home", "")
     device.server = Listening(FakeServer().wsgi)
     device.environ["VAULTR_URL"] = device.server.url
@@ -34,7 +34,7 @@ def leaving(tmp_path):
 
 @pytest.fixture(scope="module")
 def unreachable(tmp_path_factory):
-    """Such a device, unlocked, after its server went away."""
+    """Such a device, unlocked, after its server was stopped."""
     person = signed_in(tmp_path_factory.mktemp("away")).with_agent()
     person.done("unlock")
     person.server.close()

@@ -1,4 +1,4 @@
-"""Items that another client wrote in another form, or to trick a terminal: shown, and no crash."""
+"""Items that another client wrote in another form, or to attack a terminal: shown, no crash."""
 
 import json
 
@@ -23,7 +23,7 @@ def nested(depth):
     return value
 
 
-# A reader of JSON takes it, and what shows, merges or writes it would not.
+# A JSON parser accepts it, but code that shows, merges or writes it could fail.
 DEEP = Odd("login", {"title": "Deep", "more": nested(930)}, {"password": "p", "more": nested(930)})
 AS_DEEP_AS_CAN_BE = Odd("login", {"title": "Less deep", "more": nested(63)}, {"more": nested(63)})
 NEWER = Odd("passport", {"title": "Newer"}, {"number": "1"})
@@ -32,7 +32,7 @@ SETS = {"numbers": {"A": 3}, "half a pair": {"A": "\ud800"}, "a name": {"A=B": "
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
-    """A device with an unlock process, whose vault another client has filled."""
+    """A device with an agent, whose vault was filled by another client."""
     items = {name: Odd("login", *parts) for name, parts in ODD.items()}
     sets = [
         Odd("env_set", {"title": name}, {"variables": variables})

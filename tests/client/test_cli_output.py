@@ -1,4 +1,4 @@
-"""What goes to standard output and what to standard error, how it looks on a terminal, how old."""
+"""What is printed to stdout and stderr, how it looks on a terminal, and the age of data."""
 
 import contextlib
 import json
@@ -56,7 +56,7 @@ def test_a_table_fits_the_terminal_and_every_id_is_whole(shown, columns):
     text = on_terminal(shown, "list", "output", columns=columns, NO_COLOR="1")
     lines = [line for line in text.replace("\r\n", "\n").splitlines() if line]
 
-    least = 4 * 10 + 4 * 2 + 36  # what stays readable, even where the terminal is narrower
+    least = 4 * 10 + 4 * 2 + 36  # the columns that stay readable, even on a narrower terminal
     assert all(_columns(line) <= max(columns, least) for line in lines)
     assert all(re.search(r"[0-9a-f-]{36}$", line) for line in lines[1:])
 
@@ -155,7 +155,7 @@ def test_an_altered_note_of_the_age_is_an_integrity_error(shown):
 
 
 def _put_back(device, *, hours):
-    """Sign the note of the last sync again, as if it had been made hours ago."""
+    """Sign the record of the last sync again, as if it were hours old."""
     at = datetime.now(UTC) - timedelta(hours=hours)
     text = json.dumps({"at": at.isoformat(timespec="seconds")})
     Folder(device.home / "vaultr").write_signed("synced.json", text.encode())
@@ -187,11 +187,11 @@ def test_ctrl_c_during_silent_server_exits_130_unchanged(shown, tmp_path):
 
 
 def _press_ctrl_c_until_it_ends(process):
-    """Press again, as people do: Python sleeps on if one comes in the instant before it reads."""
+    """Press Ctrl-C repeatedly: Python keeps sleeping if a signal arrives just before it reads."""
     for _ in range(6):
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)  # a second press, while it ends, would be another test
+            process.wait(10)  # pressing it again while the command ends would be another test
             return
 
 

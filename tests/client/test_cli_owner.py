@@ -1,4 +1,4 @@
-"""What an owner types about password, recovery and emergency kit, at a real server."""
+"""Commands about password, recovery and emergency kit, with a real server."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def with_item(device, title="Mail"):
 
 
 def changes(device, *words):
-    """Change the password of a device to NEW, and return what was answered."""
+    """Change the password of a device to NEW, and return the output."""
     answer = device.run_json("passwd", *words, also={"--new-password-fd": NEW})
     device.password = NEW
     return answer
@@ -129,7 +129,7 @@ def test_lost_password_is_recovered_on_new_device(site, tmp_path):
 
 
 def pass_time(site, *, hours):
-    """Make hours go by in the server's database, as far as recoveries are concerned."""
+    """Let hours pass for recoveries, in the server's database."""
     with closing(sqlite3.connect(site.database)) as work, work:
         work.execute(
             "UPDATE recoveries SET started_at = datetime(started_at, ?)", [f"-{hours} hours"]

@@ -1,4 +1,4 @@
-"""The page of the commands says what they do, and all of them are on it."""
+"""docs/cli.md is generated from the commands, and contains all of them."""
 
 import pkgutil
 import re

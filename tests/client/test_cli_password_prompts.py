@@ -1,4 +1,4 @@
-"""What the command says where it needs the master password again, or another one."""
+"""Messages of commands that need the master password again, or another one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Prompts ask again after a mistake, and what is typed ahead never reaches the shell."""
+"""Prompts ask again after a mistake, and text typed ahead never reaches the shell."""
 
 import os
 import pty

@@ -110,7 +110,7 @@ def test_signal_reaches_command_and_password_descriptor_does_not(device, sets):
         assert time.monotonic() < until
         time.sleep(0.05)
 
-    # What the loader opens of libraries is closed again before the program itself begins.
+    # The loader closes the libraries that it opens before the program starts.
     while (open_ones := sorted(map(int, os.listdir(f"/proc/{process.pid}/fd")))) != [0, 1, 2]:
         if time.monotonic() > until:
             break

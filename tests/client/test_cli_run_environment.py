@@ -1,4 +1,4 @@
-"""What `vaultr run` gives to a command: sets of several vaults, files, references, in order."""
+"""The environment that `vaultr run` builds: sets of several vaults, files, references, in order."""
 
 import json
 import os

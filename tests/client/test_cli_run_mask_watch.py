@@ -1,4 +1,4 @@
-"""`vaultr run` with --mask or --watch: the command runs beside it, and feels as if it did not."""
+"""`vaultr run` with --mask or --watch: the command runs as a child, but behaves the same."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.client.devices import PROGRAM, started
 from tests.client.terminal import Terminal
 
 SECRET = "correct-horse-7"
-# Says when it is there, then each signal that it gets; ends with 7 on TERM.
+# Prints when it has started, then each signal that it receives; exits with 7 on TERM.
 TELLS = """
 import os, signal, sys, time
 def told(number, frame):
@@ -147,7 +147,7 @@ def test_typed_input_reaches_command_and_echo_is_masked(beside):
 
 
 def test_terminal_is_restored_afterwards(beside):
-    """A shell on the same terminal looks at its settings before and after."""
+    """A shell on the same terminal checks its settings before and after."""
     words = " ".join(run_words("--mask"))
     run = " ".join(f"'{word}'" for word in PROGRAM)
     script = f"stty -a > before; {run} {words} sh -c 'stty raw'; stty -a > after"
@@ -211,7 +211,7 @@ def test_command_that_does_not_end_is_killed_to_restart(beside):
 
 
 def test_manual_lock_stops_watching_but_not_command(beside):
-    """What looks for changes holds a key, and that is forgotten by a lock, too."""
+    """The watcher process holds a key, which a lock must also remove."""
     words = [*run_words("--watch", "--every", "60"), "sh", "-c", "echo there; exec sleep 60"]
     with started(beside, *words) as process:
         assert process.stdout.readline() == "there\n"
@@ -247,7 +247,7 @@ def test_values_are_only_in_memory_of_one_command(beside, tmp_path):
 
 
 def _content(path):
-    """Read a file; what is none, or is gone again because others work here too, holds nothing."""
+    """Read a file; a missing one, or one that another test removes, counts as empty."""
     try:
         return path.read_bytes()
     except OSError:
@@ -255,7 +255,7 @@ def _content(path):
 
 
 def _holders(text):
-    """Name the processes whose arguments or environment hold the text."""
+    """Return the processes whose arguments or environment contain the text."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         for name in ("cmdline", "environ"):

@@ -1,4 +1,4 @@
-"""Several items at once: trashed, taken back, removed; and files that are imported again."""
+"""Several items in one command: trash, restore, remove; and repeated imports."""
 
 import json
 
@@ -13,7 +13,7 @@ def add(device, title, *words):
 
 @pytest.fixture(scope="module")
 def device(own_device):
-    """No other module adds items to this account."""
+    """A device whose account no other module uses."""
     return own_device
 
 

@@ -1,4 +1,4 @@
-"""A TOTP secret is looked at before it is kept: the site's QR code is gone afterwards."""
+"""A TOTP secret is checked before it is stored, while the site still shows its QR code."""
 
 import json
 
@@ -15,7 +15,7 @@ def login(title, **detail):
 
 @pytest.fixture
 def odd(device, tmp_path):
-    """A login with an odd secret, as another manager had it."""
+    """A login with an odd secret, as imported from another manager."""
     export = {"encrypted": False, "folders": [], "items": [entry("Odd import", ODD)]}
     file = tmp_path / "export.json"
     file.write_text(json.dumps(export))

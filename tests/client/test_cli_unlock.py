@@ -9,7 +9,7 @@ HOUR = 3600
 
 @pytest.fixture
 def locked(account):
-    """The owner's device, which may have an agent; it is locked before and after."""
+    """The owner's device, which may have an agent; it is locked before and after the test."""
     device = account.with_agent()
     device.done("lock", password=None)
     yield device

@@ -1,4 +1,4 @@
-"""An item that no key opens costs its owner that item alone, and can be removed by its id."""
+"""An item that no key opens does not affect other items, and can be removed by its id."""
 
 import json
 

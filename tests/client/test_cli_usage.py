@@ -32,7 +32,7 @@ def commands(group=vaultr, path=()):
 
 
 def run(*arguments, home, **more):
-    """Run the command as a process without a terminal, and with nobody who listens."""
+    """Run the command as a process without a terminal, and without a server."""
     environ = forked_programs.own_environ() | {"VAULTR_DIR": str(home), "VAULTR_AGENT": "off"}
     environ |= {"VAULTR_URL": "http://127.0.0.1:9", **more.pop("env", {})}
     stdin = more.pop("input", "")

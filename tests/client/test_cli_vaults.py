@@ -1,4 +1,4 @@
-"""What is typed about vaults as a whole: versions, several vaults, new keys, acceptance."""
+"""Commands about whole vaults: versions, several vaults, key rotation, acceptance."""
 
 import json
 
@@ -9,7 +9,7 @@ from tests.client.terminal import Terminal
 
 @pytest.fixture
 def mail(device):
-    """An item that was edited once; it is gone for good afterwards."""
+    """An item that was edited once; it is removed afterwards."""
     item = json.dumps({"overview": {"title": "Versions"}, "detail": {"password": "first"}})
     made = device.run_json("add", "login", password=None, stdin=item)
     device.done("edit", made["id"], "--secret", "password", password=None, stdin="second\n")

@@ -1,4 +1,4 @@
-"""What completion offers, and whom it asks for that: nobody."""
+"""The candidates of completion, which contacts no server."""
 
 import httpx2
 import pytest
@@ -9,7 +9,7 @@ from vaultr.client.errors import ServerUnreachable
 
 
 class Agent:
-    """An unlock process that holds a key."""
+    """An agent that holds a key."""
 
     def __init__(self, key):
         self._key = key
@@ -23,7 +23,7 @@ class Agent:
 
 @pytest.fixture
 def tabbed(world, monkeypatch):
-    """Press Tab on the first device; return what is offered, and how often the server was asked."""
+    """Press Tab on the first device; return the candidates and the number of requests."""
     world.laptop.add("login", *mail())
     world.laptop.close()
     monkeypatch.setattr("time.sleep", lambda seconds: None)

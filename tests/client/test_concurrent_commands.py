@@ -1,4 +1,4 @@
-"""Two commands on one device: none writes over the other's, and each says what became of it."""
+"""Two commands on one device: neither overwrites the other's changes; both report results."""
 
 import threading
 
@@ -15,7 +15,7 @@ from vaultr.client.transport import account_session
 
 
 def changing(world, old=PASSWORD, new=NEW, **args):
-    """Make ready to change the password on the laptop, which has one item."""
+    """Prepare to change the password on the laptop, which has one item."""
     if not world.laptop.device.store.cache.ids() or not titles(world.laptop):
         world.laptop.add("login", *mail())
     world.laptop.close()
@@ -55,7 +55,7 @@ def test_unlock_with_new_password_during_passwd(crossed, new_key):
 
     def check(world, one, other):
         assert not isinstance(one, VaultrError)
-        # Before it is begun the new one is just a wrong one.
+        # Until the change has begun, the new password is just a wrong one.
         assert other == ["Mail"] or str(other) == "The master password is wrong.", other
         check_sound(world, NEW, wrong=[PASSWORD])
 
@@ -138,7 +138,7 @@ def test_signing_out_is_crossed_by_a_login(crossed, what):
     def check(world, one, other):
         assert one is None
         assert other is None
-        # Signed in with a session that lives, or signed out with none left: whichever was last.
+        # Logged in with a live session, or logged out without one, depending on which was last.
         assert (stored_session(world) is None) == (world.server.sessions == {})
         logged_in(world)
         assert titles(unlocked(world, "laptop", PASSWORD)) == []
@@ -156,7 +156,7 @@ def test_a_login_is_crossed_by_signing_out(crossed):
     def check(world, one, other):
         assert one is None
         assert other is None
-        # The session that the login replaces may continue, as none is left that could end it.
+        # The session that the login replaces may continue, because no other session can end it.
         new = {each["id"] for each in world.server.sessions.values()} - world.before
         assert (stored_session(world) is None) == (new == set())
 
@@ -208,7 +208,7 @@ def test_command_overtaken_by_account_deletion_adopts_nothing(crossed):
 
 
 class AtLook:
-    """Runs ``command`` beside, just after the ``at``-th look at one part of what is kept."""
+    """Runs ``command`` just after the ``at``-th read of one kind of file."""
 
     def __init__(self, name, at, command):
         self.thread = threading.Thread(target=command)
@@ -259,10 +259,10 @@ def test_change_ending_after_login_keeps_new_address(worlds):
     world, address = worlds(), "ann@elsewhere.example"
     login = world.device("laptop")
     change = changing(world)
-    world.server.account["email"] = address  # as both mails were confirmed
+    world.server.account["email"] = address  # as if both emails were confirmed
 
     def begun(method, path):
-        if path == "/auth/step-up":  # the change has seen the old address
+        if path == "/auth/step-up":  # the change has read the old address
             world.server.before = None
             login.login(address, PASSWORD)
 

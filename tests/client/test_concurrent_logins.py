@@ -1,4 +1,4 @@
-"""A login while another command changes the same device: one of the two is first, and whole."""
+"""A login while another command changes the same device: one runs first, completely."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.crypto import primitives
 from vaultr.client.errors import CredentialsInvalid, Refused, UsageError
 
-LOGIN_STEPS = range(1, 7)  # before and after each of its three requests
+LOGIN_STEPS = range(1, 7)  # before and after each of the three requests
 
 
 def check_whole(world, password, secret_key):

@@ -1,4 +1,4 @@
-"""Two devices that change the master password at once, at a real server: one of them does."""
+"""Two devices change the master password at the same moment, with a real server: one succeeds."""
 
 import secrets
 
@@ -20,12 +20,12 @@ WRITES = (
     lambda device, number: device.create_recovery_key(),
 )
 WHOLE = 60
-# Headers about how a body was carried, which is opened by then.
+# Headers about the transport of a body, which is already decoded.
 CODED = {"content-encoding", "content-length", "transfer-encoding"}
 
 
 class Through:
-    """Hands requests on to a real server, each over its own connection."""
+    """Forwards requests to a real server, each on a new connection."""
 
     def __init__(self, url):
         self._url = url
@@ -43,7 +43,7 @@ class Through:
 
 @pytest.fixture
 def owner(derived_at_once, site, tmp_path):
-    """An owner with two devices, whose folders are named; and the way to the server."""
+    """An owner with two devices, given by their folders, and the transport to the server."""
     email = f"crossing-{secrets.token_hex(4)}@example.org"
     through = Through(site.url)
     folders = {name: tmp_path / name for name in ("laptop", "phone")}
@@ -67,7 +67,7 @@ def opened(through, folder, password):
 
 
 def check_followed(through, folders, password, wrong, *, items=("Mail",)):
-    """Check that ``password`` alone opens the account, and let the second device follow."""
+    """Check that only ``password`` opens the account, and let the second device follow."""
     won, lost = folders
     for each in wrong:
         with pytest.raises((CredentialsInvalid, WrongPassword)):

@@ -1,4 +1,4 @@
-"""Many of the owner's devices that write to one vault at once, at a real server."""
+"""Many of the owner's devices write to one vault at the same time, with a real server."""
 
 import contextlib
 import shutil
@@ -47,7 +47,7 @@ with Vaultr(home=home, agent=False) as device:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def laptop(request, tmp_path):
-    """The owner's first device, at its own server on each database."""
+    """The owner's first device, with a separate server on each database."""
     (tmp_path / "server").mkdir()
     site = Site(tmp_path / "server")
     site._environ["LIMIT_WRITES"] = "100000/60"
@@ -77,7 +77,7 @@ def test_eight_writers_lose_nothing_and_leave_one_chain_that_vouches(laptop, tmp
             assert writer.returncode == 0, output.decode()
 
     new = shutil.copytree(homes[0], tmp_path / "new", ignore=shutil.ignore_patterns("vaults"))
-    for home in (new, homes[1]):  # by the full set, and by the chain from where it is
+    for home in (new, homes[1]):  # by the full set, and by the chain from its current state
         with Vaultr(home=home, agent=False) as device:
             device.unlock(PASSWORD)
             check(device, times)
@@ -85,7 +85,7 @@ def test_eight_writers_lose_nothing_and_leave_one_chain_that_vouches(laptop, tmp
 
 @contextlib.contextmanager
 def writing(home, times):
-    """Start one writer; it is ended if it has not ended by itself."""
+    """Start one writer; end it if it has not ended by itself."""
     command = [sys.executable, "-c", WRITING, str(home), home.name, str(times)]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, **pipes) as writer:
@@ -96,7 +96,7 @@ def writing(home, times):
 
 
 def check(device, times):
-    """Everything that was written is there, each once, and the last entry vouches for it."""
+    """Check that all writes exist exactly once, and that the last entry commits to them."""
     device.sync()
     written = {f"w{w} {n}" for w in range(WRITERS) for n in range(times)}
     trashed = {name for name in written if int(name.split()[1]) % 2}

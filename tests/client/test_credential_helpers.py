@@ -127,7 +127,7 @@ def test_place_ignores_standard_ports_and_case():
 
 
 class _Private(http.server.SimpleHTTPRequestHandler):
-    """Serves files to ann alone."""
+    """Serves files only to ann."""
 
     wanted = "Basic " + base64.b64encode(b"ann:clone-password").decode()
 
@@ -209,7 +209,7 @@ def test_skopeo_logs_in_and_pulls_through_our_helper(device, tmp_path):
     helper.chmod(0o755)
     (settings := tmp_path / ".config" / "containers").mkdir(parents=True)
     (settings / "registries.conf").write_text('credential-helpers = ["vaultr"]\n')
-    # The password "pulled" with bcrypt, the only form that the registry takes.
+    # The password "pulled", hashed with bcrypt, the only form that the registry accepts.
     (tmp_path / "htpasswd").write_text(
         "ann:$2y$05$s4KcEaktmC7EG2BLEEcQEuv8nr9pxcIm3d9kK3neiNLp8aGuAva4S\n"
     )

@@ -1,4 +1,4 @@
-"""An edit is merged over what its user saw, and never over what the server chooses instead."""
+"""An edit is merged with what its user saw, never with what the server chooses instead."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def hide(world, revision):
 
 @pytest.fixture
 def edited(world):
-    """An owner who saw the second of three contents, and wants the first one back."""
+    """An owner who saw the second of three contents, and wants the first one again."""
     world.laptop.add("login", *mail("Mail", "one"))
     world.seen = world.laptop.edit("Mail", detail={"password": "two"})
     world.laptop.edit("Mail", detail={"password": "three"})
@@ -38,7 +38,7 @@ def test_edit_of_content_the_server_hides_conflicts(edited):
 
 @pytest.fixture
 def restored(world):
-    """An owner who saw an item that had come back from the trash, and was edited since."""
+    """An owner who saw a restored item, which was edited later."""
     world.laptop.add("login", *mail("Mail", "one"))
     world.laptop.edit("Mail", overview={"username": "bob"})
     world.laptop.trash("Mail")

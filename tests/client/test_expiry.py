@@ -1,4 +1,4 @@
-"""Expiry dates are set, listed, and copied from API keys; health finds what expires."""
+"""Expiry dates are set, listed, and copied from API keys; health finds expiring items."""
 
 import json
 

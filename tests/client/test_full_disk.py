@@ -1,4 +1,4 @@
-"""A device whose disk is full, or whose files may not grow: never a torn cache."""
+"""A device with a full disk, or with files that cannot grow: its cache is never torn."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ except VaultrError as error:
 
 @pytest.fixture
 def owner(tmp_path):
-    """An owner at a server in memory, whose device is yet to be put somewhere."""
+    """An owner with a server in memory, before the device has a folder."""
     fake = FakeServer()
     listening = Listening(fake.wsgi)
     fake.url = listening.url
@@ -60,7 +60,7 @@ def signed_in(server, home):
 
 
 def write(home, key, name, *, limit=0):
-    """Write until the disk is full, and return what was said."""
+    """Write until the disk is full, and return the error."""
     command = [sys.executable, "-c", WRITING, str(home), str(limit), name]
     done = subprocess.run(command, input=f"{b64(key)}\n", capture_output=True, text=True)
     assert "Traceback" not in done.stderr, done.stderr
@@ -68,7 +68,7 @@ def write(home, key, name, *, limit=0):
 
 
 def check(server, home, key):
-    """What the device holds opens, without the server and with it, and nothing is missing."""
+    """Check that the device's data opens offline and online, and that nothing is missing."""
     with Vaultr(home=home, agent=False) as device:
         device.device.unlocked = StoredKey(key).on(device)
         for item in device.items(offline=True, state="any"):
@@ -117,7 +117,7 @@ def test_change_larger_than_the_disk_is_not_sent(owner, tmp_path):
 
 @contextlib.contextmanager
 def small_disk(folder):
-    """Yield a folder on a disk of 400 KiB; where none may be mounted, one whose files may grow."""
+    """Yield a folder on a disk of 400 KiB; if mounting is not allowed, one whose files may grow."""
     folder.mkdir()
     mounting = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
     mounted = os.geteuid() == 0 and subprocess.run(mounting, capture_output=True).returncode == 0

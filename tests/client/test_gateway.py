@@ -1,4 +1,4 @@
-"""The gateway gives callers the values that they may read, and nothing in case of doubt."""
+"""The gateway returns to callers the values that they may read, and nothing in case of doubt."""
 
 import itertools
 import json
@@ -37,7 +37,7 @@ class Clock:
 
 
 class Site:
-    """A gateway over a server in memory, and its callers."""
+    """A gateway with a server in memory, and its callers."""
 
     def __init__(self, world, folder):
         self.world, self.clock, self.notes = world, Clock(), []
@@ -59,7 +59,7 @@ class Site:
         self.gateway = Gateway(self.source, Callers(self.callers_file))
 
     def get(self, path, query="", *, token=None, method="GET"):
-        """Return status and body, as JSON where it is JSON."""
+        """Return status and body, parsed if it is JSON."""
         sent = {"REQUEST_METHOD": method, "PATH_INFO": "/wrong", "QUERY_STRING": query}
         sent["REQUEST_URI"] = f"{path}?{query}" if query else path
         sent["HTTP_AUTHORIZATION"] = f"Bearer {self.token if token is None else token}"
@@ -208,7 +208,7 @@ def test_requests_for_missing_items_share_a_sync(gateway):
     with ThreadPoolExecutor(8) as pool:
         found = [pool.submit(gateway.get, "/v1/prod/none/text") for _ in range(8)]
         until(lambda: requested and sum(each.running() for each in found) == 8)
-        time.sleep(0.2)  # for the others to wait, too
+        time.sleep(0.2)  # so that the others must wait too
         go.set()
         statuses = {each.result()[0] for each in found}
 

@@ -1,4 +1,4 @@
-"""The SDK with a server that lies about the account itself, at login and while it is open."""
+"""The SDK with a server that lies about the account itself, during and after login."""
 
 import copy
 import functools
@@ -27,7 +27,7 @@ OTHER_ID = "00000000-0000-4000-8000-000000000000"
 
 
 def resealed(world, change, *, ahead=0):
-    """Return the account's profile with its document changed, sealed as its owner would."""
+    """Return the account's profile with a changed document, sealed as its owner would."""
     held = world.laptop.device.unlocked.account
     stored = world.server.account["profile"]
     profile = open_profile(
@@ -49,7 +49,7 @@ def with_key_set(**parts):
 
 
 def check_unchanged(world):
-    """Check that the device is as it was: it opens, and what it holds is there."""
+    """Check that the device is unchanged: it opens, and its items exist."""
     again = world.device("laptop")
     again.unlock(PASSWORD)
     assert titles(again) == ["Mail"]

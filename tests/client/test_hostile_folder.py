@@ -1,4 +1,4 @@
-"""What whoever writes into the device's folder between two commands does not get."""
+"""Attackers who write to the device's folder between two commands gain nothing."""
 
 import shutil
 from dataclasses import replace
@@ -19,7 +19,7 @@ NEW = "another master password"
 
 
 def led_to(laptop, origin):
-    """Write another server into device.json, as whoever has the key beside it can."""
+    """Write another server into device.json, as anyone with the key beside it could."""
     laptop.device.drop()
     store = laptop.device.store
     device = store.device()
@@ -28,7 +28,7 @@ def led_to(laptop, origin):
 
 
 class Evil(FakeServer):
-    """Another server, which keeps what it is asked."""
+    """Another server, which stores the requests that it gets."""
 
     def __init__(self):
         super().__init__()
@@ -40,7 +40,7 @@ class Evil(FakeServer):
 
 
 class Agent:
-    """An unlock process that holds a key."""
+    """An agent that holds a key."""
 
     def __init__(self, key):
         self._key = key
@@ -101,7 +101,7 @@ def test_a_device_that_was_led_elsewhere_can_be_locked(world):
 
 @pytest.fixture
 def put_back(world):
-    """A device whose vault somebody took back to what it was before an edit."""
+    """A device whose vault was replaced by its state before an edit."""
     world.laptop.add("login", *mail("Mail", "first"))
     world.laptop.close()
     folder = world.laptop.device.store.folder.path / "vaults"

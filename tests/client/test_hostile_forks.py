@@ -1,4 +1,4 @@
-"""The SDK with a server that forks a log, or rejects in order to have something overwritten."""
+"""The SDK with a server that forks a log, or rejects writes so that something is overwritten."""
 
 import copy
 
@@ -18,7 +18,7 @@ def test_fork_hidden_by_full_sync_is_not_dropped(world):
     before = copy.deepcopy(world.server.vaults)
     world.laptop.add("login", *mail("Bank"))
     world.server.vaults = before
-    phone.add("login", *mail("Cloud"))  # another branch, true in itself
+    phone.add("login", *mail("Cloud"))  # another branch, consistent in itself
     phone.add("login", *mail("Door"))
     requested = len(world.server.requests)
 
@@ -56,7 +56,7 @@ def test_endless_head_moved_ends(world):
     stored = []
 
     def before(method, path):
-        # Each write of the laptop is undone, and the phone's takes its place.
+        # Each write of the laptop is undone, and replaced by the phone's.
         if method == "PUT" and "/items/" in path and not stored:
             stored.append(copy.deepcopy(world.server.vaults))
 

@@ -1,4 +1,4 @@
-"""The SDK with a server that plays with generations of keys, logs and whole vaults."""
+"""The SDK with a server that manipulates generations of keys, logs and whole vaults."""
 
 import copy
 import uuid
@@ -23,7 +23,7 @@ WRAPS = ["the first as the second", "the first alone", "another", "flipped"]
 
 @pytest.fixture
 def rotated(world):
-    """An owner whose vault has its second keys; the phone has followed so far."""
+    """An owner whose vault has its second keys; the phone has synced so far."""
     world.laptop.add("login", *mail())
     world.laptop.add("login", *mail("Bank"))
     world.laptop.rotate()
@@ -36,7 +36,7 @@ def rotated(world):
 
 
 def forged(world, *, generation, signed_by):
-    """Sign the next entry with keys that somebody kept from an ended generation."""
+    """Sign the next entry with keys that an attacker kept from an old generation."""
     vault, lk = world.vault, world.keys[signed_by].lk
     last = vault["entries"][-1]
     entry = Entry(

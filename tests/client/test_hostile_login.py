@@ -1,4 +1,4 @@
-"""The SDK with a server that lies at login: one clear error, and the password unused."""
+"""The SDK with a server that lies at login: one clear error, and the password is not used."""
 
 import copy
 import secrets
@@ -103,7 +103,7 @@ def test_a_signup_pins_before_the_first_login(tmp_path, world, argon2):
 
 @pytest.mark.parametrize("known", [True, False])
 def test_only_a_signup_that_waits_here_explains_another_account(world, argon2, tmp_path, known):
-    """A device with pins, or with its own signup under this id, gets the plain warning."""
+    """A device with pins, or with its own signup under this id, gets the ordinary warning."""
     device = world.device("laptop")
     attack = {"account_id": "00000000-0000-4000-8000-000000000000"}
     if not known:
@@ -124,7 +124,7 @@ def test_only_a_signup_that_waits_here_explains_another_account(world, argon2, t
 
 
 def with_new_password(world, password, *, in_profile=True):
-    """Do what another device does when the owner changes the master password there."""
+    """Change the master password on another device of the owner."""
     held = world.laptop.device.unlocked.account
     salt, kdf = secrets.token_bytes(32), Kdf("argon2id", 65_536, 4, 2)
     root = keys.derive_root(password, salt, kdf, world.signup.secret_key)

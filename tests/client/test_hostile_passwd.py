@@ -37,7 +37,7 @@ def changes(world, *, new_key):
 
 
 def check_old_opens(world):
-    """Check that what opened before does still, also from what the device holds alone."""
+    """Check that the old password still opens the device, also offline."""
     again = world.device("laptop")
     again.unlock(PASSWORD)
     assert titles(again) == ["Mail"]
@@ -123,7 +123,7 @@ def test_forged_vault_list_is_not_wrapped_under_new_key(held, attack):
 
 @pytest.mark.parametrize("attack", ["a vault", "a generation"])
 def test_value_withheld_between_reads_is_missed_before_loss(held, attack):
-    """Under the new account key nobody could open what was not wrapped."""
+    """Under the new account key nobody could open keys that were not wrapped."""
     held.laptop.create_vault("Work")
     held.laptop.rotate()
     held.laptop.close()
@@ -162,7 +162,7 @@ def test_a_device_that_follows_misses_keys_of_an_earlier_generation(held):
 
 
 def test_forged_change_outcome_does_not_drop_the_change(held):
-    """It holds the only copy of a new secret key until it is known that it is of no use."""
+    """It holds the only copy of a new secret key until it is known to be useless."""
     held.server.lose = [("PUT", "/auth/credentials")] * 4
     device = held.device("laptop")
     with pytest.raises(ServerUnreachable):
@@ -213,7 +213,7 @@ def test_permanently_rejected_change_keeps_old_password(held, slug, error):
 
 
 def following(world):
-    """Change password and account key on another device; this one is about to follow."""
+    """Change password and account key on another device; this one has not followed yet."""
     with world.second() as phone:
         phone.sync()
         phone.change_password(PASSWORD, NEW, new_key=True)
@@ -252,14 +252,14 @@ def test_a_device_that_follows_takes_only_the_keys_from_before(held, attack):
 
 
 def test_unchanged_parameters_are_rejected_despite_owner_consent(held):
-    """The server shows other ones: what the password then gives opens nothing here."""
+    """The server shows other parameters, and the key derived with them opens nothing here."""
     salt = {"salt": b64(secrets.token_bytes(32))}
     answering(held, "POST", "/auth/prelogin", lambda body: body | salt)
     held.server.account["auth_key"] = None
     original = held.server._answer
 
     def welcome(request, path, query):
-        """Take whatever key is sent."""
+        """Accept any key."""
         if path == "/auth/login":
             return 200, held.server._tokens() | held.server._me(), None
         return original(request, path, query)

@@ -1,4 +1,4 @@
-"""The SDK with a server that forks a vault: the profile that shows it is never written over."""
+"""The SDK with a server that forks a vault: the profile that shows it is never overwritten."""
 
 import copy
 from uuid import uuid4
@@ -11,7 +11,7 @@ from vaultr.client.errors import AnswerInvalid, ChainBroken, PreconditionFailed,
 
 
 def fork(world):
-    """Show the laptop the vault as it was before the phone wrote what the profile knows."""
+    """Show the laptop the vault before the phone's write, which the profile knows."""
     world.laptop.add("login", *mail())
     laptop = world.again()
     before = copy.deepcopy(world.server.vaults)
@@ -147,7 +147,7 @@ def test_nothing_is_written_over_a_history_that_the_profile_denies(world):
 
 
 def rejecting(world, body=None):
-    """Refuse each write of the profile; ``told`` is done before each error."""
+    """Reject each write of the profile; run ``told`` before each error."""
     original = world.server._answer
 
     def reject(request, path, query):
@@ -175,7 +175,7 @@ def test_endless_profile_conflicts_fail_the_command(world):
     held = other.device.unlocked.account
 
     def write_first():
-        """Make another device write a newer one, as an honest error shows it."""
+        """Make another device write a newer profile, as an honest error shows it."""
         reject = world.server._answer
         del world.server._answer
         held.write_profile(held.profile.with_deleted(uuid4()), lambda: None)

@@ -1,4 +1,4 @@
-"""The SDK with a server whose single answers are odd: one clear error, and no crash."""
+"""The SDK with a server that sends single odd responses: one clear error, no crash."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The SDK with a server that lies about what is new: nothing skipped, nothing half proven kept."""
+"""The SDK with a server that lies in syncs: nothing is skipped, nothing unverified is stored."""
 
 import copy
 
@@ -11,7 +11,7 @@ from vaultr.protocol.encoding import b64
 
 
 def answering_syncs(world, status, body=None):
-    """Answer each sync with ``status`` and ``body``, whatever was asked for."""
+    """Respond to each sync with ``status`` and ``body``."""
 
     def tamper(method, path, was, args):
         return (status, body) if method == "GET" and path.endswith("/sync") else (was, args)
@@ -46,7 +46,7 @@ def test_no_answer_at_all_is_not_taken_for_nothing_new(world, status):
 
 
 def forked(world):
-    """Roll the vault back before what the phone has put into the profile, and write over it."""
+    """Roll the vault back before the phone's change in the profile, and write over it."""
     world.laptop.add("login", *mail())
     laptop = world.again()
     before = copy.deepcopy(world.server.vaults)
@@ -99,7 +99,7 @@ def test_sync_rolling_back_between_pages_is_error(world):
 
 def test_nothing_new_contradicts_a_list_that_has_more(world):
     world.laptop.add("login", *mail())
-    world.second().add("login", *mail("Bank"))  # and the profile does not know of it yet
+    world.second().add("login", *mail("Bank"))  # and the profile does not contain it yet
     answering_syncs(world, 304)
 
     with pytest.raises(RolledBack, match=r"list of vaults shows revision 2 \([0-9a-f]{12}\)"):
@@ -119,7 +119,7 @@ def test_nothing_new_contradicts_a_list_that_has_more(world):
 )
 def test_list_contradicting_the_log_is_error(world, attack, error):
     world.laptop.add("login", *mail())
-    world.second().add("login", *mail("Bank"))  # and the profile does not know of it yet
+    world.second().add("login", *mail("Bank"))  # and the profile does not contain it yet
     answering(
         world, "GET", "/vaults", lambda body: {**body, "vaults": [body["vaults"][0] | attack]}
     )

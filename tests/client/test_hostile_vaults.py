@@ -1,4 +1,4 @@
-"""The SDK with a server that lies about vaults and profile: one clear error, the cache kept."""
+"""The SDK with a server that lies about vaults and profile: one clear error, cache unchanged."""
 
 import copy
 
@@ -160,7 +160,7 @@ def test_false_head_moved_is_noticed(world):
 
 
 def undoing(world):
-    """Undo each write to an item before the next request is answered."""
+    """Undo each write to an item before the next response."""
     stored = copy.deepcopy(world.server.vaults)
 
     def before(method, path):

@@ -1,4 +1,4 @@
-"""Imports come again, are updated, undone, and continued, at a server in memory and for real."""
+"""Imports are repeated, updated, undone and continued, with a server in memory and a real one."""
 
 import json
 

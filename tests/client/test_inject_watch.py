@@ -96,7 +96,7 @@ def test_options_that_do_not_fit_exit_2(own_device, tmp_path, monkeypatch, words
 
 
 class Watched:
-    """A watch over a server in memory, one step at a time."""
+    """A watch with a server in memory, one step at a time."""
 
     def __init__(self, world, vaultr, folder):
         self.world, self.notes, self.out = world, [], folder / "out"
@@ -104,7 +104,7 @@ class Watched:
         self.watch = TemplateWatch(vaultr, file, every_seconds=0.01, notify=self.notes.append)
 
     def run(self, monkeypatch, *steps):
-        """Run the watch; call one step before each further look at the server."""
+        """Run the watch; call one step before each further request to the server."""
         left = iter(steps)
 
         def wait(_watch, _seconds):

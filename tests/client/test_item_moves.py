@@ -1,4 +1,4 @@
-"""The SDK with an honest server in memory: items moved and copied between vaults."""
+"""The SDK with an honest server in memory: move and copy items between vaults."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An account whose KDF parameters are below today's default, and how its owner raises them."""
+"""An account with KDF parameters below today's default, and how its owner raises them."""
 
 import pytest
 
@@ -12,7 +12,7 @@ TODAY = Kdf("argon2id", m=131_072, t=4, p=4)
 
 @pytest.fixture
 def later(monkeypatch):
-    """A client that was released later, whose new accounts get higher parameters."""
+    """A later release of the client, with higher parameters for new accounts."""
     monkeypatch.setattr(Kdf, "RECOMMENDED", TODAY)
 
 

@@ -15,7 +15,7 @@ from tests.client.wsgi_server import Listening
 
 EMAIL = "numbers@example.org"
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
-# A number as the value of a member, also within JSON in a text, or as a line of a signed note.
+# A number as the value of a member, also in JSON inside a text, or as a line of a signed note.
 MEMBER = re.compile(r'(\\?")(\w+)(\\?":\s?)(\d+)(?=[,}\]\s])')
 NOTE_LINE = re.compile(r"(?<=\\n)(\d+)(?=\\n)")
 HEADER = re.compile(r"\b\d+\b")
@@ -31,17 +31,17 @@ COMMANDS = {
     "archive": ("export", "--all", "-o", "{folder}/archive-{turn}.json"),
     "status": ("status",),
     "email": ("email", "change", "numbers2@example.org"),
-    # Two errors, whose responses have numbers too.
+    # Two errors whose responses also have numbers.
     "unknown session": ("sessions", "revoke", "00000000-0000-4000-8000-000000000007"),
     "no list of breaches": ("breach-check",),
 }
 
 
 class Tampering:
-    """Passes requests on, and replaces the numbers at one place of the responses.
+    """Forwards requests, and replaces the numbers at one place of the responses.
 
-    ``place`` is (method, route, name); a name is of a member, a header, or "note" for all lines
-    that are numbers. ``seen`` collects the places.
+    ``place`` is (method, route, name); the name is that of a member or header, or "note" for all
+    lines that are numbers. ``seen`` collects the places.
     """
 
     def __init__(self, url):
@@ -101,7 +101,7 @@ class Tampering:
 
 
 class Owner:
-    """An account at a real server behind the proxy."""
+    """An account on a real server behind the proxy."""
 
     def __init__(self, site, folder):
         self.between = Tampering(site.url)

@@ -1,4 +1,4 @@
-"""Changes of machines where the client dies, or a response is lost: the old or the new state."""
+"""Machine changes during which the client dies or a response is lost: either old or new state."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ CHANGES = {
     "rm": lambda owner: owner.remove_machine("ci"),
     "rotate": lambda owner: owner.rotate("Personal"),
 }
-# The request of each change that the server stores something for.
+# The request of each change that stores data on the server.
 STORED = {
     "add": ("POST", "/machines"),
     "edit": ("PUT", ""),
@@ -71,7 +71,7 @@ class Company:
         return vault["generation"] == 2
 
     def check_repairable(self):
-        """Check that the owner gets each machine to work again, and that all can be rotated."""
+        """Check that the owner can repair each machine, and rotate all vaults."""
         owner = self.world.again()
         tokens = [owner.renew_machine_token(str(each.id))[1] for each in owner.machines()]
         owner.rotate("Personal")
@@ -90,7 +90,8 @@ def test_death_at_any_step_leaves_old_or_new_state(first_world, tmp_path, change
     for at in itertools.count(1, count(9, many=1)):
         company = Company(first_world.copied(tmp_path / str(at)))
         with Death(company.world.server, at) as death:
-            CHANGES[change](company.world.again())  # it sends its requests by way of the patch
+            # it sends its requests through the patched function
+            CHANGES[change](company.world.again())
         came = death.came
         company.world.laptop.device.drop()
         seen.add(company.check_old_or_new(change))

@@ -1,4 +1,4 @@
-"""Machines are changed on two devices at a real server, and clients and the server are killed."""
+"""Two devices change machines on a real server, while clients and the server are killed."""
 
 import contextlib
 import random
@@ -19,7 +19,7 @@ from vaultr.protocol.encoding import b64
 
 LONG = pytest.mark.long
 VALUE = "vaultr://Personal/Mail/password"
-# Changes a machine as often as a line comes, and prints the new token if there is one.
+# Changes a machine for each line of input, and prints the new token if there is one.
 CHANGING = """
 import sys
 from datetime import UTC, datetime, timedelta
@@ -57,7 +57,7 @@ def later():
 
 
 class Company:
-    """An owner with two devices and a machine, at a server that can be killed."""
+    """An owner with two devices and a machine, on a server that can be killed."""
 
     def __init__(self, site, folder):
         self.site = site
@@ -70,13 +70,13 @@ class Company:
 
     @contextlib.contextmanager
     def device(self, home):
-        """Open a device without deriving its keys once more."""
+        """Open a device without deriving its keys again."""
         with Vaultr(home=home, agent=False) as device:
             device.device.unlocked = StoredKey(self.key).on(device)
             yield device
 
     def works(self, token):
-        """Check whether a token reads the item; it reads nothing else in any case."""
+        """Check whether a token reads the item; it must never read anything else."""
         with Vaultr.for_machine(self.site.url, token) as machine:
             try:
                 return machine.read(VALUE) == "hunter2"
@@ -84,7 +84,7 @@ class Company:
                 return False
 
     def start(self, home, change):
-        """Start a client that is ready to change something."""
+        """Start a client that is ready to make a change."""
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         words = [sys.executable, "-c", CHANGING, str(home), change]
         client = subprocess.Popen(words, text=True, **pipes)
@@ -105,7 +105,7 @@ def company(tmp_path_factory):
 
 
 def one_round(company, chance):
-    """Change machines on both devices at a time, and kill one of them, or the server."""
+    """Change machines on both devices at the same time, and kill one of them or the server."""
     with company.device(company.homes[0]) as device:
         names = [each.name for each in device.machines()]
         if "ci" not in names:
@@ -129,7 +129,7 @@ def one_round(company, chance):
 
 
 def check(company, chance):
-    """Check that the vault is whole, and that each machine that is listed can work again."""
+    """Check that the vault is intact, and that each listed machine can work again."""
     with company.device(chance.choice(company.homes)) as device:
         device.rotate()
         tokens = [device.renew_machine_token(str(each.id))[1] for each in device.machines()]
@@ -143,7 +143,7 @@ def check(company, chance):
             assert sum(map(company.works, tokens)) == len(tokens) - 1
 
 
-# Forty times five rounds: no test may take longer than a hanging one is given.
+# 40 runs of five rounds, because a single test must not exceed the time-out.
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=LONG) for n in range(1, 40))])
 def test_concurrent_changes_that_are_killed_leave_machines_that_work(company, count, seed):
     chance = random.Random(seed)

@@ -1,4 +1,4 @@
-"""A machine opens the vaults that its owner gave it, and nothing else."""
+"""A machine opens the vaults that its owner gave it access to, and nothing else."""
 
 import copy
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ def owner(world):
 
 @pytest.fixture
 def as_machine(world, tmp_path):
-    """Return a function that opens the vaults of a machine by its token."""
+    """Return a function that opens a machine's vaults with its token."""
 
     def opened(token, home=None, **more):
         transport = world.server.transport()
@@ -80,7 +80,7 @@ def test_cold_machine_needs_no_log_of_an_unchanged_vault(world, owner, as_machin
     with as_machine(token) as machine:
         machine.items()
 
-    # The full set; its head is the one in the wrap, so that a 304 to it proves nothing more.
+    # The full set. Its head is the one in the wrap, so a 304 would prove nothing more.
     assert paths(world)[:2] == ["GET self", "GET sync"]
     assert len(paths(world)) <= 3
 
@@ -225,7 +225,7 @@ def test_machine_rejects_chain_that_does_not_lead_through_its_wrap(world, owner,
     parsed, record = MachineToken.parse(token), next(iter(world.server.records.values()))
     vault = owner.device.unlocked.reader.vault(None)
     keys = owner.device.unlocked.reader.keys(vault)[1]
-    # As the owner would have made it on another history of the vault.
+    # As if the owner had created it on another history of the vault.
     wrapped = MachineKeys(keys, vault.state.n - back, bytes(32))
     sealed = wrap_for_machine(parsed.kek, parsed.machine_id, vault.id, 1, wrapped)
     record["vaults"][0]["keys"] = [{"generation": 1, "sealed_key": b64(sealed)}]

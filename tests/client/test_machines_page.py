@@ -1,4 +1,4 @@
-"""Every command of docs/machines.md does what the page says, with a real server."""
+"""Every command of docs/machines.md works as described, with a real server."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def you(site, tmp_path_factory):
-    """An account that has nothing yet, on an unlocked device."""
+    """A new, empty account on an unlocked device."""
     device = Device(tmp_path_factory.mktemp("you") / "home", site.url, email="mia@example.org")
     device.environ["VAULTR_AGENT"] = "on"
     device.run_json("signup", "--email", device.email)

@@ -1,4 +1,4 @@
-"""The commands of docs/migrating.md do what the page says, on a file of each format."""
+"""The commands of docs/migrating.md work as described, with a file of each format."""
 
 import json
 import re

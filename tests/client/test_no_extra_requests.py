@@ -1,5 +1,6 @@
-"""Nothing decrypted causes a request: with addresses in every field, all commands are typed while
-every look-up of a name, every connection and every request of the process is written down."""
+"""Decrypted values cause no requests: run all commands with addresses in every field, and record
+every look-up, connection and request of the process.
+"""
 
 import json
 import os
@@ -16,7 +17,7 @@ from vaultr.client.cli.main import vaultr
 from vaultr.client.items.schemas import SCHEMAS
 
 EMAIL = "erin@example.org"
-# Writes down what the process asks of the network, and which programs it starts; then it is vaultr.
+# Records the process's network calls and started programs; then it becomes vaultr.
 WATCHED = """
 import json, os, sys
 said = open(os.environ["ASKED"], "a", buffering=1)
@@ -65,7 +66,7 @@ def items():
 
 
 class Watched(Device):
-    """A device whose every command is watched."""
+    """A device whose commands are all watched."""
 
     def __init__(self, home, url, email):
         super().__init__(home, url, email=email)
@@ -84,7 +85,7 @@ class Watched(Device):
 
 @pytest.fixture(scope="module")
 def owner(site, tmp_path_factory):
-    """An account that holds nothing but addresses, and a file of a vault named like one."""
+    """An account with nothing but addresses, and a file of a vault with an address as its name."""
     device = Watched(tmp_path_factory.mktemp("watched") / "home", site.url, EMAIL)
     device.secret_key = device.run_json("signup", "--email", EMAIL)["secret_key"]
     device.done("verify", site.token(of=EMAIL), password=None)
@@ -98,7 +99,7 @@ def owner(site, tmp_path_factory):
 
 
 def _everything(folder):
-    """What is typed, in an order in which it makes sense; some of it is rejected."""
+    """Return the commands in a sensible order; some of them are rejected."""
     file, ref = folder / "x.env", "vaultr://Personal/" + evil("note/title").replace("/", "%2F")
     file.write_text(f"A={ref}/notes\nB={evil('plain')}\n")
     login, env = evil("login/title"), evil("env_set/title")
@@ -133,7 +134,7 @@ def _everything(folder):
 
 
 def _of_machines(folder):
-    """What is typed about machines, of a vault that is named like an address."""
+    """Return the commands about machines, for a vault with an address as its name."""
     vault, token, callers = evil("renamed"), str(folder / "token"), str(folder / "callers")
     hashes, canary = folder / "hashes", str(folder / "canary.json")
     hashes.write_text("0" * 40 + ":1\n")
@@ -174,7 +175,7 @@ def test_commands_use_only_documented_routes_of_one_server(owner, site, tmp_path
 
 
 def test_no_command_was_left_out(owner, tmp_path):
-    """A command that is new gets a line above."""
+    """If a command is new, add a line above."""
     typed = {*owner.typed, *_everything(tmp_path)}
 
     def leaves(group=vaultr, path=()):
@@ -192,7 +193,7 @@ def _is_own_socket(address, owner):
 
 
 def _programs(heard):
-    """Name what was started, by a module's name where it is Python."""
+    """Return the started programs, by module name for Python."""
     found = set()
     for name, provided in heard:
         if name == "os.exec":
@@ -229,7 +230,7 @@ def _routes(site):
 
 
 def test_the_watch_hears_what_it_has_to(tmp_path):
-    """The test above would be worth nothing if requests went unheard."""
+    """Otherwise the test above could miss requests."""
     device = Watched(tmp_path / "home", "http://localhost:9", EMAIL)
 
     device.types("doctor", password=None)

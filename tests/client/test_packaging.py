@@ -18,7 +18,7 @@ from tests.harness.timing import until
 from tests.harness.wheels import build_wheel
 
 ROOT = Path(__file__).parents[2]
-PACKAGES_MOST = 17  # one more since zxcvbn, which needs nothing else (ADR 29)
+PACKAGES_MOST = 17  # one more since zxcvbn, which has no dependencies (ADR 29)
 OF_THE_SERVER = {"flask", "sqlalchemy", "werkzeug", "pydantic", "redis", "gunicorn", "alembic"}
 
 
@@ -35,7 +35,7 @@ def test_client_has_few_dependencies_and_none_of_server():
 
 
 def _closure(name):
-    """Name all packages that come with one, by what those that are installed here say."""
+    """Return all packages that a package depends on, according to the installed metadata."""
     found, left = set(), [name]
     while left:
         each = re.sub(r"[-_.]+", "-", left.pop()).lower()
@@ -64,7 +64,7 @@ def test_wheel_contains_every_module_and_data_file(wheel):
 
 
 def test_wheel_migrates_and_serves_from_an_empty_folder(wheel, tmp_path):
-    """The unpacked wheel comes before the checkout, which is installed here for development."""
+    """The unpacked wheel precedes the checkout, which is installed here for development."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "wheel")
     (empty := tmp_path / "empty").mkdir()
     port = free_port()
@@ -96,7 +96,7 @@ def _is_ready(port):
 
 @pytest.mark.long
 def test_plain_install_has_a_working_client(wheel, tmp_path):
-    """With pip and an index, as anybody would do it."""
+    """With pip and an index, like any user."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     before = _installed(python)

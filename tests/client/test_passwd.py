@@ -1,4 +1,4 @@
-"""The master password changed: what the server is sent, and what opens which device after it."""
+"""Changing the master password: the requests sent, and which device opens with what afterwards."""
 
 import json
 
@@ -26,7 +26,7 @@ MACHINE = "0a0a0a0a-0000-4000-8000-000000000001"
 
 
 def changed(world, **args):
-    """Change the password on the laptop, which has one item; return what the change answered."""
+    """Change the password on the laptop, which has one item; return the result."""
     world.laptop.add("login", *mail())
     return world.laptop.change_password(PASSWORD, NEW, **{"new_key": False, **args})
 
@@ -199,7 +199,7 @@ def test_passwd_prompts_for_second_factor(world):
 
 
 def test_what_another_device_wrote_in_between_is_followed(world):
-    """The profile and the list of vaults move under the change, which is then tried again."""
+    """Profile and list of vaults change during the change, which is then tried again."""
     phone = world.second()
     written = []
 

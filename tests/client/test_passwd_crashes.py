@@ -1,4 +1,4 @@
-"""A client that dies while the password is changed: exactly one of old and new opens."""
+"""A client dies while the password is changed: exactly one of old and new opens."""
 
 import contextlib
 import functools
@@ -27,13 +27,13 @@ NEW = "another master password"
 
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch):
-    """Real derivations, but each only once: the rounds of a test share most of them."""
+    """Real derivations, but each one only once, because the rounds of a test share most of them."""
     monkeypatch.setattr(primitives, "argon2id", functools.cache(primitives.argon2id))
     monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
 def opening(world, name):
-    """Return the passwords that open a device, found out by trying both."""
+    """Return the passwords that open a device, by trying both."""
     found = []
     for password in (PASSWORD, NEW):
         device = world.device(name)
@@ -47,7 +47,7 @@ def opening(world, name):
 
 
 def check_goes_on(world, name, password):
-    """Check that the device is whole: it reads, writes, and signs in again."""
+    """Check that the device works: it reads, writes, and logs in again."""
     device = world.device(name)
     device.unlock(password)
     assert titles(device) == ["Mail"]
@@ -75,7 +75,7 @@ def begun(first_world, folder):
 
 
 def dies(world, at, *, new_key):
-    """Change the password, with death at a step; return whether it came."""
+    """Change the password, and die at a step; return whether the step was reached."""
     with Death(world.server, at) as death:
         world.device("laptop").change_password(PASSWORD, NEW, new_key=new_key)
     return death.came
@@ -86,7 +86,7 @@ def dies(world, at, *, new_key):
 def test_after_death_at_any_step_exactly_one_password_opens(
     first_world, tmp_path, new_key, first, count
 ):
-    """``first`` is what is typed first after it."""
+    """``first`` is the password that is typed first afterwards."""
     seen, came = set(), True
     for at in itertools.count(1 if first == NEW else 4, count(8, many=1)):
         world = begun(first_world, tmp_path / str(at))
@@ -120,7 +120,7 @@ def test_killed_outcome_checks_change_nothing(first_world, tmp_path, count):
 
 
 def test_unstored_change_is_invalidated_before_it_is_deleted(first_world, tmp_path):
-    """The request may be on its way still, when its client is long dead."""
+    """The request may still be in transit when its client has long died."""
     world = begun(first_world, tmp_path / "late")
     sent = []
 

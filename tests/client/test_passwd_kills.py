@@ -1,4 +1,4 @@
-"""`vaultr passwd` at a real server: client or server killed at random points, again and again."""
+"""`vaultr passwd` with a real server; client or server are killed at random points."""
 
 import os
 import random
@@ -21,13 +21,13 @@ UNREACHABLE = 4
 
 @pytest.fixture(scope="module")
 def shaken(tmp_path_factory):
-    """Its own server: it is killed as well."""
+    """A separate server, because it is also killed."""
     with Site(tmp_path_factory.mktemp("shaken")) as site:
         yield site
 
 
 def begin(device, new, *words):
-    """Begin to change the password, and return the process."""
+    """Start changing the password, and return the process."""
     descriptors = [pipe(device.password), pipe(new)]
     fds = map(str, descriptors)
     arguments = ["passwd", *words, "--password-fd", next(fds), "--new-password-fd", next(fds)]
@@ -47,13 +47,13 @@ def begin(device, new, *words):
 
 
 def kill_worker(site):
-    """Kill what serves, in the middle of whatever it does; gunicorn starts another."""
+    """Kill a worker at any moment; gunicorn starts another one."""
     for worker in psutil.Process(site._process.pid).children():
         worker.kill()
 
 
 def answered(device, word, password):
-    """Run a command, again while the server has not come back from the dead."""
+    """Run a command; repeat it while the killed server is not back."""
     until = time.monotonic() + PATIENCE_SECONDS
     while (result := device.types(word, password=password)).returncode == UNREACHABLE:
         assert time.monotonic() < until, result.stderr
@@ -61,7 +61,7 @@ def answered(device, word, password):
 
 
 def opens(device, password):
-    """Return whether a device opens with a password, online too."""
+    """Return whether a device opens with a password, also online."""
     result = answered(device, "sync", password)
     if "vaultr login" in result.stderr and result.returncode == 1:
         result = answered(device, "login", password)
@@ -71,11 +71,11 @@ def opens(device, password):
 
 
 def shake(site, device, chance, longest):
-    """Change the password, with a kill somewhere in it; return the password that opens after it."""
+    """Change the password with a kill at some moment; return the password that opens afterwards."""
     new = next(each for each in PASSWORDS if each != device.password)
     words = chance.choice((["--nobody-knows"], ["--others-know"]))
     process = begin(device, new, *words)
-    time.sleep(chance.uniform(0.3, 1.1) * longest)  # where in it is chance, and wanted so
+    time.sleep(chance.uniform(0.3, 1.1) * longest)  # the moment is deliberately random
     if chance.random() < 0.5:
         os.killpg(process.pid, signal.SIGKILL)
     else:

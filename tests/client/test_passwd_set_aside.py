@@ -1,4 +1,4 @@
-"""A new account key while what a restored server lost is set aside, and not written again yet."""
+"""A new account key while items of a restored server are set aside and not yet written again."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`vaultr` and a lying server: withheld keys, a costly derivation, and a relay."""
+"""`vaultr` and a lying server: withheld keys, an expensive derivation, and a relay."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +32,7 @@ def lost_password(proxy):
 
 
 def recovers(proxy, token, paper):
-    """Complete the recovery, as the command does."""
+    """Complete the recovery with the command."""
     with proxy.sdk("new") as new:
         new.complete_recovery(new.start_recovery(EMAIL, token, RecoveryKey.read(paper)), NEW)
 

@@ -1,4 +1,4 @@
-"""Random lies of a server and random commands: nothing is lost, and nothing false believed."""
+"""Random lies of a server and random commands: nothing is lost, and nothing false is accepted."""
 
 import contextlib
 import copy
@@ -30,7 +30,7 @@ KEPT = {"first Bank"}  # the password that no command changes
 
 @pytest.fixture(scope="module")
 def tampering_proxy(derived_at_once, tmp_path_factory):
-    """A vault of two generations, and a recovery whose waiting time is over."""
+    """A vault with two generations, and a recovery whose waiting time is over."""
     proxy = Proxy(tmp_path_factory.mktemp("model"))
     with proxy.opened() as laptop:
         laptop.rotate()
@@ -40,7 +40,7 @@ def tampering_proxy(derived_at_once, tmp_path_factory):
         new.ask_recovery(EMAIL)
         token = proxy.server.recovery["token"]
         new.start_recovery(EMAIL, token, RecoveryKey.read(proxy.paper))
-    with proxy.opened("phone") as phone:  # so that a sync has something to return
+    with proxy.opened("phone") as phone:  # so that a sync returns something
         phone.sync()
         phone.add("login", {"title": "Of the phone"}, {"password": "of the phone"})
     proxy.server.recovery["ready_at"] = datetime.now(UTC) - timedelta(seconds=1)
@@ -51,7 +51,7 @@ def tampering_proxy(derived_at_once, tmp_path_factory):
 
 
 class Tamperings:
-    """What one server does: tampering with what it stores, and changes of its responses."""
+    """Behaviour of a server: tampering with stored data, and with responses."""
 
     def __init__(self, proxy):
         self.proxy = proxy
@@ -79,7 +79,7 @@ class Tamperings:
         del self.proxy.vault()["items"][row["id"]]
 
     def huge_numbers(self, number):
-        """Put a huge number in place of all numbers, or of those that say how long the log is."""
+        """Replace all numbers, or those that state the length of the log, by a huge one."""
         value = (2_000_000, HUGE)[number % 2]
 
         def tamper(method, path, status, body):
@@ -136,7 +136,7 @@ def accepts(proxy):
 
 
 def recovers(proxy):
-    """Complete the recovery, whatever comes of it."""
+    """Complete the recovery; it may fail."""
     try:
         with proxy.sdk("new") as new:
             token = proxy.server.recovery["token"]
@@ -151,7 +151,7 @@ COMMANDS = {"syncs": syncs, "writes": writes, "accepts": accepts, "recovers": re
 
 
 def check(proxy, scenario, attacks):
-    """Run commands against lies, then compare what is left with what there was."""
+    """Run commands against lies, then compare the result with the original data."""
     proxy.restore()
     reported = Tamperings(proxy)
     for kind, number in attacks:
@@ -175,7 +175,7 @@ def check(proxy, scenario, attacks):
 
 
 def held(proxy):
-    """Return every password that the first device can still show without the server."""
+    """Return every password that the first device can still show offline."""
     found = set()
     laptop = proxy.opened()
     for item in laptop.items(offline=True, state="any"):
@@ -186,7 +186,7 @@ def held(proxy):
 
 
 def check_recovered(proxy):
-    """With the new password, all keys that the server has open."""
+    """Check with the new password that all keys on the server open."""
     vault = proxy.vault()
     wraps = {each["generation"]: unb64(each["sealed_key"]) for each in vault["keys"]}
     new = proxy.sdk("new")
@@ -201,7 +201,7 @@ def check_recovered(proxy):
 
 
 def check_new_device(proxy):
-    """A new device either rejects what the server shows, or opens all of it."""
+    """Check that a new device either rejects the server's data, or opens all of it."""
     tablet = proxy.sdk("tablet")
     try:
         tablet.login(EMAIL, PASSWORD, secret_key=proxy.secret_key)

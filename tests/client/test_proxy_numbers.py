@@ -13,7 +13,8 @@ from tests.client.typed_commands import COMMANDS
 
 HUGE = 2**53 - 1
 MEMORY_BYTES = 48 * 1024 * 1024
-# Among others, each command that allocates by what a server lists, and one with each kind of keys.
+# Includes each command whose memory depends on a list from the server, and one with each kind of
+# keys.
 FEW = ("sync", "passwd others know", "recover", "first login", "machine read")
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
@@ -27,7 +28,7 @@ def filled_proxy(derived_at_once, tmp_path_factory):
 
 @pytest.fixture
 def full(filled_proxy):
-    """An owner of vaults, versions and a machine, with a recovery that can be completed."""
+    """An owner with vaults, versions, a machine, and a recovery that can be completed."""
     filled_proxy.restore()
     return filled_proxy
 
@@ -45,7 +46,7 @@ def numbers_in(body, path=()):
 
 
 def replaced(body, path, value):
-    """Put ``value`` in the place of every number at ``path``."""
+    """Replace every number at ``path`` by ``value``."""
     if not path:
         return value
     name, *rest = path
@@ -61,7 +62,7 @@ def route(method, path):
 
 
 def ran(proxy, command):
-    """Run a command; return its result and the peak of memory meanwhile."""
+    """Run a command; return its result and its peak memory."""
     tracemalloc.start()
     try:
         result = COMMANDS[command].run(proxy)
@@ -71,7 +72,7 @@ def ran(proxy, command):
 
 
 def places(proxy, command):
-    """Return each number in each response that a command gets, in order."""
+    """Return each number in each response to a command, in order."""
     seen = {}
 
     def tamper(method, path, status, body):
@@ -86,7 +87,7 @@ def places(proxy, command):
 
 
 def check_huge(proxy, command, step):
-    """Run a command once for every ``step``-th of its numbers, which is huge then."""
+    """Run a command for every ``step``-th of its numbers, replaced by a huge one."""
     for method, ending, place in places(proxy, command)[::step]:
         proxy.restore()
 

@@ -1,4 +1,4 @@
-"""`vaultr sync --accept` and writes, against a server that wants replaced keys or altered items."""
+"""`vaultr sync --accept` and writes, with a server that offers replaced keys or altered items."""
 
 import copy
 import json
@@ -21,7 +21,7 @@ def puts_after(vault, n):
 
 
 def item_called(proxy, title):
-    """Return an item as the server stores it."""
+    """Return an item as stored on the server."""
     with proxy.opened() as laptop:
         (found,) = [each for each in laptop.items(offline=True) if each.title == title]
     return proxy.vault()["items"][str(found.id)]
@@ -58,7 +58,8 @@ def test_accepted_rollback_of_a_rotation_rotates_before_it_writes_again(proxy, s
     assert bool(proven) is not step_up
     proxy.server.step_up = True
     if not step_up:
-        assert not puts_after(proxy.vault(), n)  # all of it is aside until the keys are replaced
+        # all of it is set aside until the keys are replaced
+        assert not puts_after(proxy.vault(), n)
         result = proxy.types("sync", "--accept", "--yes")
     assert result.code == 0, result.err
     assert "so they were rotated again" in result.out
@@ -99,13 +100,13 @@ def test_rename_fails_if_due_rotation_cannot_begin(proxy):
 
 
 def alter(item):
-    """Replace an item's content by one that no device sealed."""
+    """Replace an item's content by content that no device sealed."""
     for part in ("overview", "detail"):
         item[part] = flipped(item[part])
 
 
 def forge_last_entry(proxy, item, *, generation=1):
-    """Append an entry that is not signed, and let it give the item the altered content."""
+    """Append an unsigned entry that assigns the altered content to the item."""
     vault = proxy.vault()
     last = copy.deepcopy(vault["entries"][-1])
     sent = {"n": last["n"] + 1, "prev": last["head"], "vouch": last["vouch"], "mac": b64(bytes(32))}
@@ -199,7 +200,7 @@ def test_new_item_of_this_device_survives_an_altered_set(proxy):
 
 
 def test_state_that_was_not_listed_is_not_accepted(proxy):
-    """An older state is vouched for too: only the one that the owner saw in the list counts."""
+    """An older state is also signed, but only the listed state is accepted."""
     older = copy.deepcopy(proxy.server.vaults)
     with proxy.opened() as laptop:
         laptop.add("login", *mail("New", "first New"))

@@ -1,4 +1,4 @@
-"""`vaultr run` and `export`: a set must not decide how programs are loaded."""
+"""`vaultr run` and `export`: a set must not control how programs are loaded."""
 
 import pytest
 

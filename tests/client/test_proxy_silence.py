@@ -1,4 +1,4 @@
-"""`vaultr` and a server that stays silent, or rejects a profile and shows it later."""
+"""`vaultr` with a server that does not respond, or rejects a profile and shows it later."""
 
 import contextlib
 import itertools
@@ -23,7 +23,7 @@ NEW = "another master password"
 
 @pytest.fixture
 def silent(proxy, monkeypatch):
-    """An owner with an unlock process; from `proxy.falls_silent()` on no response comes."""
+    """An owner with an agent; after `proxy.falls_silent()` the server does not respond."""
     runtime, speak = RuntimeFolder(), threading.Event()
     for name, value in {"XDG_RUNTIME_DIR": runtime.path, "VAULTR_AGENT": "on"}.items():
         monkeypatch.setenv(name, value)
@@ -54,7 +54,7 @@ def test_lock_forgets_keys_before_contacting_the_server(silent, command):
     while len(silent.server.requests) == began and typing.is_alive():
         time.sleep(0.02)
 
-    assert typing.is_alive()  # it still waits for the server
+    assert typing.is_alive()  # it is still waiting for the server
     assert not silent.agent.is_holding_key()
     typing.join(timeout=60)
     assert finished[0].code == 4
@@ -82,7 +82,7 @@ def test_offline_sends_nothing_while_a_change_of_password_is_unsettled(proxy):
 
 
 def answering(*results):
-    """Return a transport whose requests end as ``results`` say, and the times they were sent at."""
+    """Return a transport whose requests end with ``results``, and the times when they were sent."""
     left, sent = iter(results), []
 
     def handle(request):
@@ -124,7 +124,7 @@ def test_request_with_lost_responses_ends_within_ninety_seconds(monkeypatch):
     with pytest.raises(ServerUnreachable):
         transport.send("GET", "/auth/me")
 
-    assert 1080 < now[0] < 1125  # the third attempt began before the limit; no fourth was made
+    assert 1080 < now[0] < 1125  # the third attempt began before the limit; there was no fourth
 
 
 def test_slow_command_prints_what_it_waits_for(proxy):

@@ -1,4 +1,4 @@
-"""`vaultr` and names that come from elsewhere: they must not control the terminal."""
+"""`vaultr` and names from other sources, which must not control the terminal."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The SDK and a server restored from an older backup: accepted by hand, and nothing is lost."""
+"""The SDK with a server restored from an older backup: the owner accepts it, no data is lost."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The SDK and a server that lost whole vaults, keys, or its tail: what is accepted, and how."""
+"""The SDK with a server that lost vaults, keys or its last entries: what is accepted, and how."""
 
 import copy
 import json

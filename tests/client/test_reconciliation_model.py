@@ -1,4 +1,4 @@
-"""Any story of three devices and a restored server: all end alike, and nothing is lost."""
+"""Random actions of three devices and a restored server: all devices agree, and nothing is lost."""
 
 import random
 
@@ -28,7 +28,7 @@ class Story:
         return {"password": f"p{self.written}"}
 
     def act(self, device):
-        """Do one thing."""
+        """Do one action."""
         active, trash = device.items(), device.items(state="trash")
         choices = ["add", *["edit", "trash"] * bool(active), *["restore", "remove"] * bool(trash)]
         choices += ["edit"] * 2 * bool(active) + ["rotate", "rename"] * (self.chance.random() < 0.2)
@@ -56,7 +56,7 @@ class Story:
                 self.act(device)
 
     def held(self):
-        """Return what each device holds: every password, and the item that it is of."""
+        """Return the content of each device: every password, and its item."""
         found = {}
         for name in NAMES:
             device = again(self.world, name)
@@ -66,7 +66,7 @@ class Story:
         return found
 
     def accept(self, name):
-        """Bring one device back, by hand where it must be."""
+        """Bring one device up to date, with an acceptance if necessary."""
         device = again(self.world, name)
         try:
             device.sync()
@@ -77,7 +77,7 @@ class Story:
 
 
 def stored_passwords(device):
-    """Return every password that is in some version of some item."""
+    """Return every password in any version of any item."""
     return {
         device.version(str(item.id), version.revision).detail["password"]
         for item in device.items(state="any")

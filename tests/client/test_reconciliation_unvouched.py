@@ -1,4 +1,4 @@
-"""A set that no entry vouches for, accepted by hand: nothing that the device holds is lost."""
+"""Accept a set that no entry commits to: nothing that the device holds is lost."""
 
 import copy
 
@@ -12,7 +12,7 @@ from vaultr.protocol.encoding import b64
 
 @pytest.fixture
 def edited(world):
-    """An owner with an item that was edited, and another one."""
+    """An owner with an edited item, and another one."""
     laptop = world.laptop
     laptop.add("login", *mail("Mail", "first"))
     laptop.edit("Mail", detail={"password": "second"})
@@ -26,14 +26,14 @@ WHOLE = {"Mail": "second", "Bank": "of the bank"}
 
 
 def shown(world, title):
-    """Return what the server shows of one item; it does not know the title, the test does."""
+    """Return the server's data of one item; only the test knows its title."""
     (item,) = [each for each in world.laptop.items(offline=True) if each.title == title]
     (vault,) = world.server.vaults.values()
     return vault, vault["items"][str(item.id)]
 
 
 def show_older(world, title="Mail"):
-    """Show an older content of an item under the revision that it has by now."""
+    """Show an older content of an item under its current revision."""
     vault, held = shown(world, title)
     older = vault["puts"][held["id"]][min(vault["puts"][held["id"]])]
     vault["items"][held["id"]] = copy.deepcopy(older) | {"revision": held["revision"]}
@@ -54,7 +54,7 @@ def test_newer_content_replaces_older_content_of_same_revision(edited):
 
 
 def rejected_write(world, title, password):
-    """Seal another content for the revision of an item's last put, as a rejected write was."""
+    """Seal another content for the revision of an item's last put, as in a rejected write."""
     account = world.laptop.device.unlocked
     (vault,) = account.reader.vaults()
     item = next(each for each in world.laptop.items(offline=True) if each.title == title)
@@ -106,7 +106,7 @@ def test_a_newer_name_is_written_again_over_an_older_one(edited):
 
 def test_unlisted_state_is_not_accepted_under_same_head(edited):
     _, bank = shown(edited, "Bank")
-    bank["state"] = "trash"  # what the owner is shown, and agrees to
+    bank["state"] = "trash"  # what the owner sees and accepts
     assert hows(edited.laptop) >= {"in the trash, on this device active"}
     assert not edited.laptop.was_listed()
     edited.laptop.explain()

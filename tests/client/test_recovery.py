@@ -1,4 +1,4 @@
-"""An account recovered by its recovery key, and a server that lies while that is done."""
+"""Recover an account with its recovery key, also with a lying server."""
 
 import contextlib
 import copy
@@ -41,7 +41,7 @@ def remembered(monkeypatch):
 
 @pytest.fixture
 def lost(world):
-    """An account with a recovery key, whose mail with the token has come; ``world.paper``."""
+    """An account with a recovery key, and the token from its email; ``world.paper``."""
     world.laptop.add("login", *mail())
     world.paper = world.laptop.create_recovery_key().text
     world.laptop.close()
@@ -57,7 +57,7 @@ def started(world, name="new", *, waited=True):
 
 
 def recover(world, name="new", password=NEW):
-    """Complete a recovery and sign in; return the device and the new secret key."""
+    """Complete a recovery and log in; return the device and the new secret key."""
     device = world.device(name)
     secret_key = device.complete_recovery(started(world, name), password)
     device.login(EMAIL, password)
@@ -163,7 +163,7 @@ def test_completed_recovery_with_lost_responses_allows_login(lost):
 def test_second_new_password_does_not_overwrite_possibly_taken_one(lost):
     def away(method, path):
         if path == "/auth/recover/complete":
-            raise primitives.NotAuthentic  # stands for a client that ends here
+            raise primitives.NotAuthentic  # simulates a client that ends here
 
     lost.server.before = away
     with contextlib.suppress(primitives.NotAuthentic):

@@ -1,4 +1,4 @@
-"""A recovery that is stopped, with a server that is away for a while."""
+"""Cancel a recovery while the server is unreachable for some time."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from vaultr.client.errors import Unavailable
 
 
 def test_a_recovery_that_could_not_be_cancelled_is_not_forgotten(world, monkeypatch):
-    """Its token is all that somebody has who cannot sign in, to stop it."""
+    """Without a login, the token is the only way to cancel it."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     device = world.device("new")
     device.device.store.folder.write_signed("recovering.json", b'{"email":"a@b.c","token":"t0"}')

@@ -1,4 +1,4 @@
-"""A server that rejects each write, where nothing has changed: an error, and no endless loop."""
+"""A server that rejects each write without a reason: an error, no endless loop."""
 
 import pytest
 
@@ -11,7 +11,7 @@ REQUESTS_MOST = 200
 
 
 def rejecting(world, slug, status, *, but=None):
-    """Refuse each write to a vault, and do none; but those whose path has ``but``."""
+    """Reject each write to a vault without processing it, except paths with ``but``."""
     seen, honest = [], world.server._answer
 
     def answer(request, path, query):
@@ -30,7 +30,7 @@ def rejecting(world, slug, status, *, but=None):
 
 @pytest.fixture(params=[("item-not-found", 404), ("in-trash", 409)], ids=lambda each: each[0])
 def rejection(request):
-    """How the server rejects."""
+    """How the server rejects writes."""
     return request.param
 
 

@@ -1,4 +1,4 @@
-"""A login ends the previous session of its device: which one, when, and for whom it continues."""
+"""A login ends the device's previous session: which one, when, and what continues."""
 
 import copy
 import functools
@@ -195,7 +195,7 @@ def test_session_ended_by_owner_ends_for_all_commands(world):
 
 
 def signed_in_with(world, access_token):
-    """Make the laptop keep another access token than the server's."""
+    """Make the laptop store another access token than the server's."""
     answering(world, "POST", "/auth/login", lambda body: body | {"access_token": access_token})
     login(world)
     world.server.tamper = None

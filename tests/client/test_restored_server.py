@@ -1,4 +1,4 @@
-"""Two devices at a real server that is restored from a real, older dump: nothing is lost."""
+"""Two devices on a real server that is restored from a real, older dump: nothing is lost."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.harness import servers
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def at(request, tmp_path):
-    """Its own server, on each database, and what dumps it."""
+    """A separate server on each database, and its dump."""
     (tmp_path / "server").mkdir()
     site = Site(tmp_path / "server")
     dump = SqliteDump
@@ -28,7 +28,7 @@ def at(request, tmp_path):
 
 @pytest.fixture
 def unlocked():
-    """Keep devices unlocked for the test, so that not every command derives keys."""
+    """Keep devices unlocked during the test, so that not every command derives keys."""
     devices = []
 
     def keep(device):
@@ -61,7 +61,7 @@ def test_restored_dump_is_explained_accepted_and_lossless(at, tmp_path, unlocked
     phone = unlocked(second(at, tmp_path, laptop))
     laptop = unlocked(laptop)
     dump = at.dump()
-    # What only the laptop, only the phone, and both had when the server was lost.
+    # Data that only the laptop, only the phone, or both had when the server was lost.
     laptop.done("edit", "Mail", "--secret", "password", stdin="second Mail\n")
     laptop.done("vaults", "add", "Work")
     add(laptop, "Ship", "first Ship", "--vault", "Work")

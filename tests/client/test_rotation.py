@@ -1,4 +1,4 @@
-"""The SDK with an honest server in memory: new keys for a vault, whatever happens on the way."""
+"""The SDK with an honest server in memory: key rotation, with all kinds of interruptions."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Rotations at a real server, where the client or the server is killed at random moments."""
+"""Rotations on a real server, while the client or the server is killed at random moments."""
 
 import contextlib
 import random
@@ -41,7 +41,7 @@ except VaultrError as error:
 
 
 class Owner:
-    """An owner with two devices and some items, at a server that can be killed."""
+    """An owner with two devices and some items, on a server that can be killed."""
 
     def __init__(self, site, folder):
         self.site = site
@@ -59,7 +59,7 @@ class Owner:
 
     @contextlib.contextmanager
     def at(self, home):
-        """Open a device without deriving its keys once more."""
+        """Open a device without deriving its keys again."""
         with Vaultr(home=home, agent=False) as device:
             device.device.unlocked = StoredKey(self.key).on(device)
             yield device
@@ -90,7 +90,7 @@ def rotating(ann, home, how):
 
 
 def one_round(ann, chance, longest_seconds):
-    """Rotate on one device, kill client or server meanwhile, and return how long it took."""
+    """Rotate on one device, kill client or server during that, and return how long it took."""
     home, how = chance.choice(ann.homes), chance.choice(["anew", "on"])
     with rotating(ann, home, how) as client:
         began = time.monotonic()
@@ -103,14 +103,14 @@ def one_round(ann, chance, longest_seconds):
         else:
             ann.site.kill()
         _, output = client.communicate(timeout=120)
-    # Lost answers and errors are said in one line; whatever else is a fault of ours.
+    # Lost responses and errors are printed in one line; any other output is a bug.
     assert client.returncode in (0, 1, -signal.SIGKILL)
     assert "Traceback" not in output, output
     return time.monotonic() - began
 
 
 def check(device, chance):
-    """Every item opens, none is lost, none twice; all is under one key; old versions open."""
+    """Check that all items and versions open, none is lost or duplicated, under one key."""
     items = device.items(state="any")
     found = {item.title: device.item(str(item.id), offline=True).detail for item in items}
     assert found == {f"Item {n}": secret(n) for n in range(ITEMS)}
@@ -125,7 +125,7 @@ def check(device, chance):
     assert device.explain() == []
 
 
-# Forty times five rounds: no test may take longer than a hanging one is given.
+# 40 runs of five rounds, because a single test must not exceed the time-out.
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=LONG) for n in range(1, 40))])
 def test_a_rotation_killed_at_random_moments_goes_on_elsewhere(ann, count, seed):
     chance = random.Random(seed)

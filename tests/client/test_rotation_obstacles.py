@@ -1,4 +1,4 @@
-"""The SDK when a rotation meets items that do not open, or a server that lies about it."""
+"""The SDK when a rotation meets items that do not open, or a lying server."""
 
 import contextlib
 from uuid import uuid4
@@ -18,7 +18,7 @@ from vaultr.protocol.encoding import b64
 
 
 class Garbage:
-    """A wish of a broken client: an item sealed under a key that nobody has."""
+    """A change by a broken client: an item sealed under a random key."""
 
     def changes(self, ground, n):
         sealed = seal(bytes(32), b"nothing", b"{}")
@@ -43,7 +43,7 @@ def test_unopenable_item_is_named_and_others_move(filled):
 
 
 def vault_items(world, vault):
-    """Name the items that open."""
+    """Return the titles of the items that open."""
     opening = set()
     for item_id in vault.state.items:
         with contextlib.suppress(SealBroken):
@@ -72,7 +72,7 @@ def test_a_rotation_that_is_answered_otherwise_is_not_believed(filled, attack):
 
 
 def say_running(world, vault_id):
-    """Make the server say that the keys of a vault are being replaced, until that is ended."""
+    """Make the server claim that a vault's keys are being replaced, until the rotation is ended."""
     finished = []
 
     def tamper(method, path, status, body):
@@ -107,7 +107,7 @@ def test_moved_vault_is_finished_while_others_are_due(filled):
     filled.laptop.create_vault("Work")
     moved = filled.server.vaults[vault_of_name(filled, "Personal")]
     filled.laptop.rotate("Personal")
-    moved["rotating"] = True  # as it is where a device was killed before it ended that
+    moved["rotating"] = True  # the state after a device was killed before it ended the rotation
     (work,) = [each for each in filled.laptop.vaults() if each.name == "Work"]
     filled.laptop.device.unlocked.vaults.note_keys_due({work.id: 1})
 

@@ -1,4 +1,4 @@
-"""The SDK against the real app, on both databases: devices of one owner, end to end."""
+"""The SDK with the real app, on both databases: devices of one owner, end to end."""
 
 import re
 import threading
@@ -18,7 +18,7 @@ from vaultr.mail.models import Mail
 
 
 class Owner:
-    """Somebody with an account and devices."""
+    """A user with an account and devices."""
 
     def __init__(self, app, folder):
         self._app = app

@@ -1,4 +1,4 @@
-"""The SDK with an honest server in memory: signup, login, sessions and what the folder holds."""
+"""The SDK with an honest server in memory: signup, login, sessions, and the folder's content."""
 
 import json
 import stat

@@ -1,4 +1,4 @@
-"""The SDK and the unlock process, over a real socket."""
+"""The SDK and the agent, over a real socket."""
 
 import tempfile
 
@@ -25,9 +25,9 @@ def server():
 
 @pytest.fixture
 def home(tmp_path, monkeypatch, server):
-    """The folder of a device that is signed in and locked."""
+    """The folder of a logged-in and locked device."""
     home = tmp_path / "home"
-    # The path of a socket has some 100 bytes at most, which pytest's own folder may take alone.
+    # A socket's path has at most about 100 bytes, which pytest's own folder may already exceed.
     with tempfile.TemporaryDirectory() as runtime:
         monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
         with Vaultr(server.url, home=home) as device:
@@ -104,7 +104,7 @@ def test_profile_is_written_at_most_once_a_minute(home, server):
 
 def test_the_profile_is_written_when_idle_time_ends(home, server):
     with Vaultr(home=home) as device:
-        # The item is added before that.
+        # The item was added before.
         device.unlock(PASSWORD, keep=True, lifetime=Lifetime.idle(4.0))
         before = server.account["profile"]["revision"]
         device.add("login", *mail("Bank"))

@@ -1,4 +1,4 @@
-"""What docs/sdk.md and the README show of the SDK is run, to the letter."""
+"""The SDK examples in docs/sdk.md and the README run unchanged."""
 
 import doctest
 import re
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A server behind the address of the pages, and a device that is new to it."""
+    """A server at the address in the pages, and a device that is new to it."""
     server = FakeServer()
     monkeypatch.setattr(
         "vaultr.client.transport.httpx_adapter.Network", lambda **_: server.transport()

@@ -1,4 +1,4 @@
-"""The SDK with an honest server in memory: vaults, batches, the profile and lost answers."""
+"""The SDK with an honest server in memory: vaults, batches, the profile and lost responses."""
 
 import pytest
 
@@ -141,7 +141,7 @@ def test_profile_is_written_by_each_command_without_agent(world):
 
 
 def noted(world):
-    """Return which revision of the vault the profile has, as the device keeps it."""
+    """Return the revision of the vault in the profile, as the device stores it."""
     account = world.again().device.unlocked.account
     (vault_id,) = account.profile.vaults
     return account.profile.head_of(vault_id).n
@@ -154,7 +154,7 @@ def revision(world):
 
 def test_write_before_sync_reaches_profile_on_close(world):
     world.laptop.add("login", *mail())
-    laptop = world.again()  # which notes it: the minute begins
+    laptop = world.again()  # which records it: the minute begins
     laptop.edit("Mail", detail={"password": "new"})
 
     laptop.sync()
@@ -168,7 +168,7 @@ def test_head_from_sync_reaches_profile_on_close(world):
     laptop = world.again()
     phone = world.second_by_key()
     phone.edit("Mail", detail={"password": "new"})
-    phone.device.drop()  # killed before it noted the head
+    phone.device.drop()  # killed before it recorded the head
 
     laptop.sync()
 

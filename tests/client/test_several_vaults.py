@@ -1,4 +1,4 @@
-"""The SDK with an honest server in memory: vaults told apart by names, and deleted."""
+"""The SDK with an honest server in memory: select vaults by name, and delete them."""
 
 import copy
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The hook loads and unloads sets in real shells, and only files that were allowed as they are."""
+"""The hook loads and unloads sets in real shells, and only for allowed, unchanged files."""
 
 import shlex
 import shutil

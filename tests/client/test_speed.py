@@ -1,5 +1,6 @@
-"""How long commands take, as pairs of processes one after the other, so that what else the machine
-does weighs on both alike."""
+"""How long commands take, measured as pairs of consecutive processes, so that other load on the
+machine affects both alike.
+"""
 
 import copy
 import resource
@@ -18,7 +19,7 @@ from vaultr.client.items.schemas import Draft
 
 ITEMS = 10_000
 EMPTY = (sys.executable, "-c", "pass")
-# What unlocking cannot do without: the password's derivation at the cost of every new account.
+# The minimum for unlocking: key derivation at the cost of every new account.
 DERIVES = (
     "from argon2.low_level import Type, hash_secret_raw;"
     "hash_secret_raw(b'a master password', b's' * 32, 3, 65536, 4, 32, Type.ID)"
@@ -32,7 +33,7 @@ def seconds(run):
 
 
 def cpu_seconds(run):
-    """Measure what the processes that ``run`` starts, and waits for, have the machine do."""
+    """Measure the CPU seconds of all processes that ``run`` starts and waits for."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -40,7 +41,7 @@ def cpu_seconds(run):
 
 
 def pairs(first, second, *, rounds, measured=seconds):
-    """Run both in turns; return the times of each."""
+    """Run both alternately; return the times of each."""
     return zip(*[(measured(first), measured(second)) for _ in range(rounds)], strict=True)
 
 
@@ -66,7 +67,7 @@ def test_help_takes_at_most_six_empty_starts_of_python(account, count):
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """A device, unlocked, whose one vault holds 10,000 items, and its server."""
+    """An unlocked device with 10,000 items in one vault, and its server."""
     server = Listening(FakeServer().wsgi)
     device = Device(tmp_path_factory.mktemp("full") / "home", server.url)
     device.done("signup", "--email", device.email)
@@ -115,7 +116,7 @@ def test_delta_sync_adds_little_time(full):
 def test_unlocking_takes_the_derivation_and_two_tenths_of_a_second(device, count):
     """Python's own start, which every command has, is on both sides.
 
-    Of the processor's time, so that what else the machine does counts on neither.
+    CPU time is compared, so that other load on the machine does not count.
     """
     derived, unlocked = pairs(
         starts(sys.executable, "-c", DERIVES),

@@ -1,4 +1,4 @@
-"""One thing of one answer told otherwise: rejected in one clear error, or it changes nothing."""
+"""One value in one response is changed: rejected with one clear error, or without effect."""
 
 import random
 
@@ -10,7 +10,7 @@ from vaultr.protocol.problems import STATUS_OF
 
 
 def writing(laptop):
-    """What an owner does with items."""
+    """Actions of an owner on items."""
     laptop.sync()
     laptop.add("login", *mail("Cloud"))
     laptop.edit("Bank", detail={"password": "newer"})
@@ -19,7 +19,7 @@ def writing(laptop):
 
 
 def keeping(laptop):
-    """What an owner does with vaults as a whole."""
+    """Actions of an owner on whole vaults."""
     mine = laptop.vaults()[0].name
     oldest = laptop.history("Mail")[-1].revision
     laptop.bring_back("Mail", oldest)

@@ -12,7 +12,7 @@ SECRET = "tundra violet gravel"
 TOTP = "otpauth://totp/Harbour?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 WEAK = "harbour-2019"
 REQUESTED = ("Master password: ", PASSWORD)
-# As the old password manager exported it, with a password that two sites share.
+# The export of the old password manager, with a password that two sites share.
 EXPORT = {
     "encrypted": False,
     "folders": [{"id": "f", "name": "Work"}],

@@ -1,4 +1,4 @@
-"""What lies in the trash for 30 days is removed for good, and nothing is a day earlier."""
+"""Items are removed permanently after 30 days in the trash, and never earlier."""
 
 from datetime import UTC, datetime, timedelta
 

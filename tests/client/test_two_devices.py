@@ -1,4 +1,4 @@
-"""Two devices of one account at once: one password opens it after, and no item is lost."""
+"""Two devices of one account at the same time: one password opens it, and no item is lost."""
 
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from vaultr.client.errors import (
 )
 from vaultr.protocol.encoding import b64
 
-# Nothing is locked between devices: the second command is done before the first continues.
+# No lock spans two devices: the second command finishes before the first continues.
 WHOLE = 20
 
 
@@ -40,7 +40,7 @@ def changing(world, name, new, **args):
 
 
 def follow(world, name, password, secret_key=None):
-    """Do on a device what its owner is told to."""
+    """Do on a device what its owner is asked to do."""
     device = world.device(name)
     with pytest.raises(PinMismatch, match="vaultr login --changed"):
         device.login(EMAIL, password)
@@ -64,7 +64,7 @@ def test_of_two_changes_of_the_password_one_is_made(crossed, keys):
         made = [not isinstance(each, VaultrError) for each in (one, other)]
         assert made in ([True, False], [False, True]), (one, other)
         won, lost = (one, other) if made[0] else (other, one)
-        # Whoever has just proved the password continues with another session than the other's.
+        # The device that has just proved the password continues with a different session.
         assert isinstance(lost, SessionEnded)
         assert "vaultr login" in lost.advice
         names = ("laptop", "phone") if made[0] else ("phone", "laptop")
@@ -108,7 +108,7 @@ def write(world, what):
 
 
 def check_written(world, what, changed, written):
-    """Check what a write from the phone and a new key from the laptop have left together."""
+    """Check the combined result of a write from the phone and a new key from the laptop."""
     assert not isinstance(changed, VaultrError), repr(changed)
     assert not isinstance(written, VaultrError) or isinstance(written, SessionEnded), repr(written)
     is_made = not isinstance(written, VaultrError)
@@ -164,7 +164,7 @@ def test_write_during_new_key_of_another_device(crossed, what):
 @pytest.mark.parametrize("taken", [False, True])
 def test_vault_with_previous_account_key_is_not_created(worlds, taken):
     world = worlds()
-    phone = world.second()  # which holds no vault, so that none tells of another key
+    phone = world.second()  # which contains no vault, so that none reveals another key
     world.server.lose = [("POST", "/vaults")] * 4
     if not taken:
         world.server.before = lambda method, path: away(world, method, path)
@@ -182,7 +182,7 @@ def test_vault_with_previous_account_key_is_not_created(worlds, taken):
 
 
 class Away(BaseException):
-    """Stands for a client that ends before it has sent what it kept."""
+    """Simulates a client that ends before it has sent what it stored."""
 
 
 def away(world, method, path):
@@ -191,7 +191,7 @@ def away(world, method, path):
 
 
 def recovering(world, name):
-    """Return an account with a recovery whose wait is over; what completes it from a device."""
+    """Return an account with a recovery whose wait is over, and what completes it from a device."""
     token, paper = world.server.recovery["token"], world.paper
     device = world.device(name)
     started = device.start_recovery(EMAIL, token, RecoveryKey.read(paper))
@@ -215,7 +215,7 @@ def check_recovered(world, name, changed, recovered):
         check_sound(world, THIRD, wrong=[PASSWORD, NEW], secret_key=recovered)
         return
     assert isinstance(recovered, PreconditionFailed | TokenInvalid), repr(recovered)
-    if name == "new":  # a device of nobody: without the secret key nothing leaves it
+    if name == "new":  # a device without an account: without the secret key it sends nothing
         requested = len(world.sent("POST", "/auth/login"))
         with pytest.raises(SecretKeyNeeded):
             world.device(name).login(EMAIL, NEW)
@@ -282,7 +282,7 @@ def test_a_login_is_crossed_by_a_change_of_the_address(crossed):
         device = world.device("laptop")
         return lambda: device.login(EMAIL, PASSWORD)
 
-    def second(world):  # as the second of both mails is confirmed
+    def second(world):  # when the second of both emails is confirmed
         world.server.account["email"] = address
 
     def check(world, one, other):

@@ -1,4 +1,4 @@
-"""A vault whose making ended half way here, and that another device found meanwhile."""
+"""A vault whose creation was interrupted here, while another device found it."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from vaultr.client.errors import IntegrityError, VaultrError
 
 @pytest.fixture
 def half_made(world):
-    """An owner whose laptop was killed once the server had made a vault."""
+    """An owner whose laptop was killed after the server had created a vault."""
     killed_at(world, lambda one: one.laptop.create_vault("Work"), "POST", "/vaults")
     rewound(world)
     return world
@@ -57,7 +57,7 @@ def hiding(world, vault_id):
 
 @pytest.fixture
 def hidden(world):
-    """An acceptance during which the server hid a vault, which it shows again now."""
+    """An acceptance during which the server hid a vault that it now shows again."""
     world.laptop.add("login", *mail("Mail", "first"))
     work = world.laptop.create_vault("Work")
     world.laptop.add("login", *mail("Bank", "first"), vault="Work")
@@ -79,7 +79,7 @@ def test_cached_vault_hidden_from_accept_stays_readable(hidden):
 def test_device_continues_after_vault_was_hidden_from_accept(hidden):
     laptop = rewound(hidden)
 
-    for _ in range(2):  # as the command does it: continue, or list and accept
+    for _ in range(2):  # like the command: continue, or list and accept
         try:
             done = laptop.accept_on()
         except VaultrError:

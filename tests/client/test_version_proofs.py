@@ -1,4 +1,4 @@
-"""A version is one that the vault's log has: a put that the server rejected is signed, too."""
+"""A version must be in the vault's log: a put that the server rejected is signed too."""
 
 import copy
 import json
@@ -15,7 +15,7 @@ from vaultr.protocol.entries import Entry, Op, item_content
 
 @pytest.fixture
 def rejected(world):
-    """An owner, one of whose writes came too late; the server kept what it rejected."""
+    """An owner, one of whose writes came too late; the server kept the rejected write."""
     laptop = world.laptop
     world.item = laptop.add("login", *mail("Mail", "first"))
     laptop.add("login", *mail("Bank", "first"))
@@ -39,7 +39,7 @@ def rejected(world):
 
 
 def as_version(world, sent):
-    """Make of a rejected put what the server could show as a version."""
+    """Convert a rejected put to what the server could show as a version."""
     (vault,) = world.server.vaults.values()
     n, mac = sent["entry"]["n"], unb64(sent["entry"]["mac"])
     assert vault["entries"][n - 1]["item_id"] != str(world.item.id), "the log's is of another item"

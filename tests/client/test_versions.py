@@ -1,4 +1,4 @@
-"""The SDK and the versions of an item: each is what the log tells of, or is not believed."""
+"""The SDK and the versions of an item: each must match the log, or is rejected."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""The process that looks for changes, at a server that is busy or away for a while."""
+"""The watcher process, with a server that is busy or unreachable for a while."""
 
 import pytest
 

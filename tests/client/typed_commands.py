@@ -1,4 +1,4 @@
-"""Commands of every kind, as an owner or a machine types them at a fake server."""
+"""Commands of every kind, run by an owner or a machine with a fake server."""
 
 import json
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ TOTP = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
 @dataclass(frozen=True)
 class Typed:
-    """One command: its words, what is typed besides, and on which device."""
+    """One command: its words, other input, and its device."""
 
     words: tuple[str, ...]
     stdin: str = ""
@@ -26,7 +26,7 @@ class Typed:
     as_machine: bool = False
 
     def run(self, proxy):
-        """Run it with the secrets that ``proxy`` has."""
+        """Run it with the secrets of ``proxy``."""
         also = {option: value.format_map(vars(proxy)) for option, value in self.also.items()}
         env = {"VAULTR_TOKEN": proxy.token, "VAULTR_AGENT": None} if self.as_machine else {}
         return proxy.types(
@@ -110,7 +110,7 @@ COMMANDS = {
 
 
 def fill(proxy):
-    """Store what the commands need: vaults, versions, a machine, a recovery that waits."""
+    """Store what the commands need: vaults, versions, a machine, a waiting recovery."""
     with proxy.opened() as laptop:
         laptop.step_up(PASSWORD)
         laptop.edit("Mail", detail={"password": "second"})
@@ -129,7 +129,7 @@ def fill(proxy):
         token = proxy.server.recovery["token"]
         new.start_recovery(EMAIL, token, RecoveryKey.read(proxy.paper))
     COMMANDS["machine list"].run(proxy)  # so that the job has a copy to continue
-    with proxy.opened("phone") as phone:  # so that a sync has something to return
+    with proxy.opened("phone") as phone:  # so that a sync returns something
         phone.add("login", {"title": "Of the phone"}, {"password": "of the phone"})
     proxy.server.recovery["ready_at"] = datetime.now(UTC) - timedelta(seconds=1)
     (proxy.folder / "a.env").write_text("A=1\n")

@@ -14,7 +14,7 @@ URL = "https://vault.example"
 
 
 class World:
-    """A server, and an owner whose first device is signed in."""
+    """A server, and an owner whose first device is logged in."""
 
     def __init__(self, folder):
         self.server = FakeServer()
@@ -28,7 +28,7 @@ class World:
         self.laptop.close()
 
     def copied(self, folder):
-        """Return the same world in another folder; no password is derived again for it."""
+        """Return the same world in another folder, without deriving keys again."""
         other = copy.copy(self)
         other.server = copy.deepcopy(self.server)
         other._folder = folder
@@ -38,7 +38,7 @@ class World:
         return other
 
     def keep_key(self):
-        """Keep the account's key for the copies."""
+        """Store the account's key for the copies."""
         again = self.device("laptop")
         again.unlock(PASSWORD)
         self.kept = StoredKey(again.device.unlocked.account.account_key)
@@ -48,13 +48,13 @@ class World:
         return Vaultr(URL, home=self._folder / name, transport=self.server.transport(), agent=False)
 
     def second(self, name="phone"):
-        """Sign in on another device."""
+        """Log in on another device."""
         device = self.device(name)
         device.login(EMAIL, PASSWORD, secret_key=self.signup.secret_key)
         return device
 
     def second_by_key(self, name="phone"):
-        """Return another device that is signed in, without deriving a key once more."""
+        """Return another logged-in device, without deriving a key again."""
         shutil.copytree(self._folder / "laptop", self._folder / name)
         shutil.rmtree(self._folder / name / "vaults")
         for own in ("move.json", "new-keys-*", "made-vault.json"):
@@ -65,7 +65,7 @@ class World:
         return device
 
     def again(self):
-        """End what the first device did, and open it again."""
+        """Close the first device's session, and open it again."""
         self.laptop.close()
         self.laptop = self.device("laptop")
         self.laptop.device.unlocked = self.kept.on(self.laptop)
@@ -78,7 +78,7 @@ class World:
 
 
 class StoredKey:
-    """An account's key, with which a device is unlocked as the unlock process would do it."""
+    """An account's key, which unlocks a device like the agent would."""
 
     def __init__(self, key):
         self._key = key

@@ -8,16 +8,16 @@ from tests.harness.servers import free_port
 
 
 class Quiet(WSGIRequestHandler):
-    """Says nothing of the requests."""
+    """Does not log requests."""
 
     def log(self, *args):
         pass
 
 
 class Listening:
-    """Serves ``app`` until it is closed; requests come one after another.
+    """Serves ``app`` until it is closed, one request at a time.
 
-    Its port is nobody else's then: a test may have another server take the place.
+    Afterwards its port stays reserved, so that a test can start another server there.
     """
 
     def __init__(self, app):

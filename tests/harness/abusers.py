@@ -1,8 +1,8 @@
 """Clients that send as many requests as a server accepts, over many connections.
 
 ``python -m tests.harness.abusers`` reads a plan (`Plan`, as JSON) from standard input and prints
-how often each request got which status. It runs as a separate process with low priority: on another
-machine it would take no CPU time from the server.
+how often each request got which status. It runs as a separate process with low priority, because on
+another machine it would take no CPU time from the server.
 """
 
 import http.client
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 NICE = 10
 PATIENCE_SECONDS = 120
 READY = "ready\n"
-# Name of a writer's requests: puts of about 60 KiB, and now and then a batch of them.
+# Name of a writer's requests: puts of about 60 KiB, and sometimes a batch of them.
 ITEM_BYTES = 40_000
 BATCH_EVERY, BATCH_CHANGES = 20, 150
 
@@ -64,7 +64,7 @@ class Plan:
 
 
 class Abuser:
-    """The process that carries out a plan."""
+    """The process that runs a plan."""
 
     def __init__(self, plan):
         self._process = subprocess.Popen(
@@ -192,7 +192,7 @@ def _writes(vault_id, account_id):
 
 
 class _Log:
-    """The log of a vault whose contents cannot be opened, which the server cannot know."""
+    """The log of a vault whose contents cannot be opened, which the server cannot detect."""
 
     def __init__(self, vault_id, account_id):
         self._vault_id, self._account_id = vault_id, account_id

@@ -1,4 +1,4 @@
-"""Real places for checkpoints: a witness, an S3 server and a syslog receiver."""
+"""Real anchors: a witness, an S3 server and a syslog receiver."""
 
 import base64
 import contextlib
@@ -76,7 +76,7 @@ class Witness(http.server.ThreadingHTTPServer):
         self.url = f"witness+{site}:{self.server_port}"
 
     def add(self, origin, vkey):
-        """Do what `flask audit status` asks of the witness's operator."""
+        """Add the log, as `flask audit status` asks the witness's operator to do."""
         self.logs[origin] = VerificationKey.parse(vkey)
 
     def submit(self, body):

@@ -13,8 +13,8 @@ ALL = ("raised", "lost", "lost pending")
 @contextlib.contextmanager
 def put(obstacle):
     """Make inserts of events fail until the block ends."""
-    # A new name each time: a connection to SQLite that has not read the schema again would use the
-    # trigger that was dropped.
+    # A new name each time: an SQLite connection that has not read the schema again would use the
+    # dropped trigger.
     name = f"obstacle_{secrets.token_hex(4)}"
     with db.engine.begin() as connection:
         for statement in _made(obstacle, name, connection.dialect.name):

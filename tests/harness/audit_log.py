@@ -45,7 +45,7 @@ def body(event):
 def sequence_all(*, covered=True):
     """Run the sequencer without waiting, until a published checkpoint covers every event.
 
-    :param covered: False if some events have to wait.
+    :param covered: False if some events must wait.
     """
     with time_machine.travel(clock.now(), tick=False) as traveller:
         for _ in range(100):

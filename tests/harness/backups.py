@@ -82,7 +82,7 @@ class Example:
 
 @pytest.fixture(scope="session")
 def example(postgres_app, tmp_path_factory):
-    """A backup of a filled database, made once; no test changes it."""
+    """A backup of a filled database, created once; tests must not change it."""
     folder = tmp_path_factory.mktemp("example")
     identity, recipient = new_identity(folder)
     app_fixtures.empty(postgres_app)

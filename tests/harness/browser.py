@@ -50,7 +50,7 @@ class Browser:
         return self.page_in(context)
 
     def page_in(self, context: str) -> "Page":
-        """Open another page in a ``Page.context``: like a second tab, it shares cookies."""
+        """Open another page in a ``Page.context``; like a second tab, it shares cookies."""
         made = self.call("Target.createTarget", url="about:blank", browserContextId=context)
         attached = self.call("Target.attachToTarget", targetId=made["targetId"], flatten=True)
         page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"], context)
@@ -160,8 +160,8 @@ class Page:
 def started(*, authority=None, proxy=None) -> Iterator[Browser]:
     """Start a browser.
 
-    :param authority: it trusts this one's certificates, besides the machine's.
-    :param proxy: ``host:port`` of a proxy that all requests go through, this machine's too.
+    :param authority: an authority to trust, besides the machine's.
+    :param proxy: ``host:port`` of a proxy for all requests, even those to this machine.
     """
     folder = tempfile.mkdtemp(prefix="vaultr-browser-")
     (for_it, to), (answers, from_it) = _pipe(), _pipe()

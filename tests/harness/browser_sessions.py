@@ -1,4 +1,4 @@
-"""A test client that is logged in with cookies, as one of our pages would be."""
+"""A test client that is logged in with cookies, like one of our pages."""
 
 from tests import factories
 

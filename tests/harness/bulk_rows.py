@@ -50,7 +50,7 @@ SELECT i.vault_id, i.revision, :hash, 'put', i.id, i.revision, :hash, 1, v.accou
     :hash, i.audit_event_id
 FROM items i JOIN vaults v ON v.id = i.vault_id WHERE v.item_bytes = 0
 """
-# Their numbers are also used by other writes, which no test reads.
+# Other writes use the same numbers, but no test reads them.
 _REMOVED = """
 INSERT INTO removed_items (vault_id, item_id, revision)
 SELECT v.id, gen_random_uuid(), n FROM vaults v, generate_series(1, v.revision, 3) n

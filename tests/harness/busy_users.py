@@ -1,4 +1,4 @@
-"""Users who read, write, log in and recover while others abuse the server, and their results."""
+"""Users who read, write, log in and recover during an abuse of the server, and their results."""
 
 import contextlib
 import http.client
@@ -139,7 +139,7 @@ class User:
         return Measured(self._url, credentials, self._source, record)
 
     def use(self, record):
-        """Record results in another `Record` from now on."""
+        """From now on, record results in another `Record`."""
         self.client.record = record
 
     def log_in(self):
@@ -152,7 +152,7 @@ class User:
             self._client(Credentials(token), self.client.record).post("/api/v1/auth/logout")
 
     def go_on(self, number):
-        """Do the next thing that a user does."""
+        """Do the next action of a user."""
         item_id = self._items[number % ITEMS]
         path = f"{self._writer.path}/items"
         step = number % 10
@@ -169,7 +169,7 @@ class User:
 
 
 class Forgetful:
-    """Accounts that recover, each once, and people who sign up."""
+    """Accounts that recover, each once, and new users who sign up."""
 
     def __init__(self, app, url, inbox, count):
         self._url, self._inbox = url, inbox

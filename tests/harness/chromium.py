@@ -79,7 +79,7 @@ def _run(command: list[str], **more: object) -> str:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Allow only one of several test runs to install at a time."""
+    """Allow only one test run at a time to install."""
     TOOLS.mkdir(exist_ok=True)
     with (TOOLS / "chromium.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -17,7 +17,7 @@ def slug(response):
 
 
 def rebased(writer, prepare, *, lose=False):
-    """Write as a client does: when the head has moved, sync and prepare the write again.
+    """Write like a client: if the head has changed, sync and prepare the write again.
 
     :param lose: close the connection before the response arrives, and send the same request again.
     """
@@ -36,7 +36,7 @@ def rebased(writer, prepare, *, lose=False):
 def write_much(writer, turns, seed):
     """Put one item repeatedly, alone and in batches; sometimes lose the response.
 
-    :return: the item, the last text that was put, and the number of entries.
+    :return: the item, the last text put, and the number of entries.
     """
     chance, own, entries = random.Random(seed), uuid4(), 0
     for turn in range(turns):

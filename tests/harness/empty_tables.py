@@ -1,14 +1,14 @@
-"""Empty a database's tables, the few that a test filled."""
+"""Empty the tables that a test filled."""
 
 import sqlalchemy as sa
 
-# TRUNCATE takes a millisecond for each table and each index, whatever is in them: for all tables
-# 30 ms. DELETE and VACUUM take one for each table with a few rows.
+# TRUNCATE takes a millisecond for each table and index, even if they are empty: 30 ms for all
+# tables. DELETE and VACUUM take a millisecond for each table with a few rows.
 FEW_BYTES = 4 * 1024 * 1024
 
 
 def empty(engine, tables):
-    """Remove all rows of ``tables``; in this order no row refers to one that is already gone."""
+    """Remove all rows of ``tables``, in an order in which no row refers to a removed one."""
     if engine.dialect.name != "postgresql":
         with engine.begin() as connection:
             for name in tables:
@@ -19,16 +19,16 @@ def empty(engine, tables):
         filled = [name for name in tables if sizes[name]]
         if filled and sum(sizes.values()) <= FEW_BYTES:
             connection.exec_driver_sql("; ".join(f"DELETE FROM {name}" for name in filled))
-            # Returns the pages too. Otherwise later rows would take the places of these, and would
+            # This also returns the pages. Otherwise later rows would reuse their space, and would
             # not be read in the order of insertion.
             connection.exec_driver_sql(f"VACUUM {', '.join(filled)}")
             sizes = _sizes(connection, filled)
-        if any(sizes.values()):  # many rows, or another transaction may still see some
+        if any(sizes.values()):  # many rows, or rows that another transaction may still see
             connection.exec_driver_sql(f"TRUNCATE {', '.join(tables)} CASCADE")
 
 
 def _sizes(connection, tables):
-    """Return how many bytes each table has; none if nothing was written since it was emptied."""
+    """Return the size of each table in bytes; none if nothing was written since it was emptied."""
     sizes = ", ".join(f"pg_relation_size('{name}')" for name in tables)
     (row,) = connection.exec_driver_sql(f"SELECT {sizes}")
     return dict(zip(tables, row, strict=True))

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 def entered_modules(package, *, within=None):
     """Yield a set that fills with the modules of ``package`` in which a function runs.
 
-    :param within: a module and a function, such as ``("vaultr.api.operation", "call")``: only what
-        runs inside of it is counted.
+    :param within: a module and a function, such as ``("vaultr.api.operation", "call")``; count only
+        modules that run inside it.
     """
     prefix, names = f"{package}.", set()
 

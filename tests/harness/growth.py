@@ -1,4 +1,4 @@
-"""Count rows and keys, and compute the most that one anonymous client and one account may add."""
+"""Count rows and keys, and compute the maximum that an anonymous client and an account may add."""
 
 import math
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from vaultr.database.session import db, transaction
 
-# The audit log's own rows: writers that start, checkpoints (one a second), sums of denied requests
+# The audit log's own rows: starts of writers, checkpoints (one a second), counts of denied requests
 # (by reason and network, in each minute of each process).
 OWN_EVENTS = 500
 EMAILS = 200
@@ -20,7 +20,7 @@ def rows(app):
 
 
 def most_rows(settings, seconds):
-    """Return the most rows that each table may gain in ``seconds``, as docs/performance.md says."""
+    """Return the most rows that each table may gain in ``seconds``; see docs/performance.md."""
     minutes = math.ceil(seconds / 60) + 1
     reads, writes = (
         settings.account_factor * rate.count * minutes * 60 / rate.seconds
@@ -28,7 +28,7 @@ def most_rows(settings, seconds):
     )
     changes = min(100 * writes, settings.quota_vaults * settings.limit_changes.count)
     items = settings.quota_vaults * settings.quota_items
-    signups = 2 * settings.limit_signup.count  # by two client addresses
+    signups = 2 * settings.limit_signup.count  # for two client addresses
     guesses = 2 * settings.limit_login_address.count
     refreshes = settings.quota_sessions * (settings.limit_refresh.count * minutes + 1)
     events = 2 * reads + writes + refreshes + signups + guesses + OWN_EVENTS
@@ -73,5 +73,5 @@ def most_rows(settings, seconds):
 # Keys in Redis: reads and writes of each session, reads, writes and hashes of the account, and for
 # each of the two addresses its requests, logins and the four routes with their own limit.
 def most_keys(settings):
-    """Return the most counters that one anonymous client and one account may add to Redis."""
+    """Return the maximum of counters that one anonymous client and one account may add to Redis."""
     return 2 * settings.quota_sessions + 3 + 2 * (2 + 4)

@@ -1,4 +1,4 @@
-"""Requests of an abuser: every route, as costly as possible."""
+"""An abuser's requests: every route, as costly as possible."""
 
 import json
 import re
@@ -47,8 +47,8 @@ def of_anonymous(app, victims):
 def of_account(app, owned, session, stale, email):
     """List requests of an account: every route once, and the most costly again.
 
-    :param owned: an item of the account's, whose vault has many.
-    :param stale: a session whose step-up has expired: what would end the attack is sent with it.
+    :param owned: an item of the account, in a vault with many items.
+    :param stale: a session whose step-up has expired, for requests that would end the attack.
     """
     bodies = _account_bodies(email)
     assert {*bodies, *QUERIES} <= {name for name, _, _ in _routes(app)}
@@ -132,7 +132,7 @@ def _device():
 
 
 def _routes(app, ids=None):
-    """Yield endpoint, method and path of each route, with random ids in place of unknown ones."""
+    """Yield endpoint, method and path of each route, with random ids where none are known."""
     known = {"prefix": "00000", "revision": "1", "name": "nothing", **(ids or {})}
 
     def value(part):

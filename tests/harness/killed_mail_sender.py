@@ -1,8 +1,8 @@
-"""A mail sender that is killed at every n-th line of our code and smtplib.
+"""A mail sender that is killed at every n-th line of our code and of smtplib.
 
 ``python -m tests.killed_sender STEP`` builds the server that the environment describes. For each
-point it puts an email into the outbox, lets its own child send it and die there, and lets
-another child come after it an hour later. It prints how often it died.
+point it puts an email into the outbox, starts a child that sends it and is killed there, and starts
+another child an hour later. It prints the number of kills.
 """
 
 import os
@@ -27,7 +27,7 @@ EMAIL_MESSAGE = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
 
 class Fate:
-    """Counts the lines that run, and ends the process by force at one of them."""
+    """Counts executed lines, and kills the process at one of them."""
 
     def __init__(self, last):
         self.left = last

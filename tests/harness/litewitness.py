@@ -1,9 +1,9 @@
-"""The witness `litewitness`: Debian's source package, built here, with its ssh-agent.
+"""The witness `litewitness`, built here from Debian's source package, with its ssh-agent.
 
 Debian's own build (litetlog 0.4.3-3+b3) cannot store any checkpoint. `persistTreeHead` binds the
 root as an array of bytes, and `sqlitex.setArg` of Debian's SQLite package takes slices only, so it
-panics ("reflect.Value.Bytes of unaddressable byte array") for every client. The build here binds
-the text that the program expects to read back, and changes nothing else.
+panics ("reflect.Value.Bytes of unaddressable byte array") for every client. This build binds the
+text that the program expects to read back, and changes nothing else.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ PROGRAM, CONTROL = FOLDER / "litewitness", FOLDER / "files/usr/bin/witnessctl"
 SOURCES = FOLDER / "files/usr/share/gocode"
 STORES = SOURCES / "src/filippo.io/litetlog/internal/witness/witness.go"
 ARRAY, TEXT = "nil, newSize, newHash, origin", "nil, newSize, newHash.String(), origin"
-# The packages name no version of Go, so the program would route as Go 1.21 did, and answer 404.
+# The packages specify no Go version, so the program would use Go 1.21's routing and return 404.
 ROUTES = {"GODEBUG": "httpmuxgo121=0"}
 
 
@@ -76,13 +76,13 @@ class Litewitness:
         self._database = database
 
     def add(self, origin, vkey):
-        """Do what `flask audit status` asks the witness's operator for."""
+        """Add the log, as `flask audit status` asks the witness's operator to do."""
         database = ["-db", self._database, "-origin", origin]
         _run(CONTROL, "add-log", *database)
         _run(CONTROL, "add-key", *database, "-key", vkey)
 
     def sizes(self):
-        """Return the size of each tree that it has cosigned last, as `witnessctl` shows it."""
+        """Return the last cosigned size of each tree, as `witnessctl` shows it."""
         listing = [CONTROL, "list-logs", "-db", self._database]
         shown = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
         return {
@@ -93,7 +93,7 @@ class Litewitness:
 
 @contextlib.contextmanager
 def running(home):
-    """Run `litewitness` with a key of its own in an ssh-agent, until the block ends."""
+    """Run `litewitness` with its own key in an ssh-agent, until the block ends."""
     built_program, port = built(), free_port()
     socket, key, log = home / "agent", home / "key", home / "litewitness.log"
     url = f"http://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""A machine of an account with its token: as its owner creates it, and as it sends requests."""
+"""A machine of an account with its token, as created by its owner and as it sends requests."""
 
 import hashlib
 import hmac

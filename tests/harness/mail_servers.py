@@ -86,7 +86,7 @@ def silent(greeting=b""):
 
 
 class Certificate:
-    """Its own certificate authority, in files; ``days`` from now it begins and ends."""
+    """A separate certificate authority, in files; it is valid between two ``days`` from now."""
 
     def __init__(self, folder, *names, days=(-1, 1)):
         key = ec.generate_private_key(ec.SECP256R1())

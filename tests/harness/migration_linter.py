@@ -1,7 +1,7 @@
-"""A linter for migrations: finds what blocks the site or breaks code that is still running.
+"""A linter for migrations: finds changes that block the site or break running code.
 
-A migration is run against a recorder in place of alembic's `op`, so that helpers and loops in it
-are seen through. Tables that it makes itself are empty and nobody's: they may be anything.
+A migration runs against a recorder instead of alembic's `op`, so that its helpers and loops are
+covered. Tables that it creates are empty and unused, so any change to them is allowed.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 
-# With a default that is computed for each row, PostgreSQL rewrites the table.
+# If a default is computed for each row, PostgreSQL rewrites the table.
 _COMPUTED = re.compile(r"random|uuid|clock_timestamp|nextval|timeofday", re.I)
 _DATA = re.compile(r"^\s*(?:with\b.*)?(update|delete|insert)\b", re.I | re.S)
 _NO_LIMIT = re.compile(r"set\s+(?:local\s+|session\s+)?(lock|statement)_timeout", re.I)
@@ -21,15 +21,15 @@ _CONCURRENTLY = re.compile(r"\bconcurrently\b", re.I)
 
 @dataclass
 class Recorder:
-    """Records the calls of a migration on `op`, and their faults."""
+    """Records the calls of a migration on `op`, and their mistakes."""
 
-    dialect = SimpleNamespace(name="postgresql")  # where a statement can stop the site
+    dialect = SimpleNamespace(name="postgresql")  # whether a statement can block the site
     oldest_code: str | None = None
     own: set = field(default_factory=set)
     faults: list = field(default_factory=list)
     schema: bool = False
     data: bool = False
-    alone: bool = False  # inside of autocommit_block
+    alone: bool = False  # inside autocommit_block
 
     def say(self, fault):
         self.faults.append(fault)
@@ -134,7 +134,7 @@ class Recorder:
         return name
 
     def _takes(self, what, table):
-        """Record what may be removed only after the code that uses it is gone."""
+        """Record a removal that is allowed only after the code that uses it is gone."""
         self.schema = True
         if table not in self.own and self.oldest_code is None:
             self.say(f"{what}, which the code before it uses: say oldest_code")
@@ -165,9 +165,10 @@ class _Batch:
 
 
 def faults_of(path):
-    """Return the faults of the migration in a file."""
+    """Return the mistakes in a migration file."""
     module = ModuleType(f"migration_{path.stem}")
-    # Not imported: the cache could return an older file with the same name, size and second.
+    # Not imported, because the cache could return an older file with the same name, size and
+    # second.
     exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
     recorder = Recorder(oldest_code=getattr(module, "oldest_code", None))
     module.op = recorder

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 
 def watched(engine):
-    """Watch an SQLite engine; the list collects the cursors that were left open."""
+    """Watch an SQLite engine; return a list that collects the cursors left open."""
     left, begun = [], {}
 
     @sa.event.listens_for(engine, "after_cursor_execute")
@@ -31,5 +31,5 @@ def watched(engine):
 def _has_rows(cursor):
     try:
         return cursor.fetchone() is not None
-    except sqlite3.ProgrammingError:  # it was closed
+    except sqlite3.ProgrammingError:  # the cursor was closed
         return False

@@ -45,7 +45,7 @@ def say_revision(app, revision):
 
 @pytest.fixture
 def migrated_to(app):
-    """``migrated_to("0003")``: set the revision that the database states."""
+    """``migrated_to("0003")``: set the schema revision in the database."""
     with schema_says(app, "0001"):
         yield lambda revision: say_revision(app, revision)
 

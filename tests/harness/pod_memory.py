@@ -1,4 +1,4 @@
-"""A memory limit for a server's processes, and their highest use of memory."""
+"""A memory limit for a server's processes, and their maximum memory."""
 
 import contextlib
 import time
@@ -9,7 +9,7 @@ import psutil
 
 from tests.harness.threads import UntilEnd
 
-# Folder, file with the limit, file with the highest use so far: cgroups of version 1, then of 2.
+# Folder, file with the limit, file with the maximum so far: cgroups of version 1, then of 2.
 CGROUPS = (
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
     (Path("/sys/fs/cgroup"), "memory.max"),
@@ -44,7 +44,7 @@ def _remove(group):
 
 
 class Memory(UntilEnd):
-    """The highest memory use of a process and its children, with shared pages counted once."""
+    """The maximum memory of a process and its children, counting shared pages once."""
 
     def __init__(self, pid, every=0.1):
         self.peak_mib = 0

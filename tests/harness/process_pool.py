@@ -32,7 +32,7 @@ class Reply:
 
 @dataclass
 class Remote:
-    """A client that is logged in at a server; it can be sent to another process."""
+    """A client that is logged in to a server and can be sent to another process."""
 
     url: str
     token: str = field(repr=False)
@@ -77,8 +77,8 @@ class Remote:
 def together(work, arguments, *, threads=1):
     """Call ``work(*one)`` for each of ``arguments`` at the same moment; return all results.
 
-    :param work: a function of a module: a process finds it by its name.
-    :param threads: how many of them share a process.
+    :param work: a function of a module, because a process finds it by its name.
+    :param threads: how many calls share a process.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, work.__module__])

@@ -6,7 +6,7 @@ import weakref
 
 
 class RuntimeFolder:
-    """A folder with a short path that exists as long as the object; a socket path has 100 bytes."""
+    """A folder with a short path, because a socket path has 100 bytes; removed with the object."""
 
     def __init__(self):
         self.path = tempfile.mkdtemp(prefix="run-")

@@ -24,7 +24,7 @@ class Phone:
         return totp.code(self.secret, self.step() + apart)
 
     def next_code(self):
-        """Return the code of the next step, which the server already accepts and has not seen."""
+        """Return the code of the next step, which the server accepts and has not seen yet."""
         return self.code(1)
 
     def wrong(self):
@@ -36,8 +36,8 @@ class Phone:
 def confirmed(client):
     """Set up the factor of an account; return its app and the recovery codes.
 
-    The previous code confirms it, so that the current and the next one are left for the test. If
-    the previous code is too old by then, another one confirms it.
+    The previous code confirms it, so that the test can use the current and the next one. If the
+    previous code has become too old, another one confirms it.
     """
     phone = Phone(client.post(TOTP).json["uri"])
     done, sent_in = None, None

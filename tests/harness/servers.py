@@ -30,11 +30,11 @@ from tests.harness import server_programs
 START_SECONDS = 60
 STOP_SECONDS = 15
 CONNECTIONS = 400
-# Linux assigns client ports from 32768 on; each process of a run gets a part below.
+# Linux assigns client ports from 32768 on; each process of a run gets a range below that.
 FIRST_PORT, PORTS_EACH, PARTS = 10_100, 1_400, 16
 # Random, so that two runs on one machine use different ports.
 _ports = itertools.count(secrets.randbelow(PORTS_EACH))
-# A test's database may be lost on power failure; a benchmark's may not.
+# A test's database may lose data on a power failure; a benchmark's may not.
 CARELESS = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
 
@@ -56,7 +56,7 @@ class Server:
         :raises RuntimeError: it ended or did not respond; the message is its log.
         """
         with (self.folder / "log").open("ab") as log:
-            # In its own session, because Ctrl-C would end it before the tests.
+            # In its own session, because Ctrl-C would otherwise end it before the tests.
             self._process = subprocess.Popen(
                 self._command,
                 stdout=log,
@@ -80,7 +80,7 @@ class Server:
         _signal([*self._children(), self._parent()], signal.SIGCONT)
 
     def kill(self) -> None:
-        """Kill it as a power failure would; ``start`` restarts it."""
+        """Kill it, as a power failure would; ``start`` restarts it."""
         self._parent().suspend()
         family = [*self._children(), self._parent()]
         _signal(family, signal.SIGKILL)
@@ -119,9 +119,10 @@ def postgres(
 ) -> Iterator[Server]:
     """Yield a PostgreSQL, whose first database is empty.
 
-    :param own: start one whatever ``TEST_DATABASE_URL`` says, since the test will stop it.
-    :param durable: it waits for the disk, as one in production does.
-    :param connections: how many it accepts.
+    :param own: always start a new one, ignoring ``TEST_DATABASE_URL``, because the test will stop
+        it.
+    :param durable: flush to disk, as in production.
+    :param connections: maximum number of connections.
     """
     if (url := os.environ.get("TEST_DATABASE_URL")) and not own:
         yield Server(url, [], folder=Path(), answers=_postgres_answers)
@@ -139,15 +140,16 @@ def postgres(
             server.start()
             yield server
         finally:
-            server.stop(signal.SIGINT)  # its "fast" shutdown: it does not wait for clients
+            # PostgreSQL's "fast" shutdown, which does not wait for clients
+            server.stop(signal.SIGINT)
 
 
 @contextlib.contextmanager
 def redis_server(*, own: bool = False, memory: str = "0") -> Iterator[Server]:
-    """Yield a Redis that keeps nothing on disk.
+    """Yield a Redis that stores nothing on disk.
 
-    :param own: start one whatever ``TEST_REDIS_URL`` says, since the test will stop it.
-    :param memory: its limit, such as ``32mb``; without one (0) it takes what it needs.
+    :param own: always start a new one, ignoring ``TEST_REDIS_URL``, because the test will stop it.
+    :param memory: its memory limit, such as ``32mb``; 0 for none.
     """
     if (url := os.environ.get("TEST_REDIS_URL")) and not own:
         # Each process of a run uses its own numbered database.
@@ -172,10 +174,10 @@ def redis_server(*, own: bool = False, memory: str = "0") -> Iterator[Server]:
 
 
 def fresh_database(url: str, *, template: str = "template0", name: str | None = None) -> str:
-    """Create a database beside the one at ``url`` and return its URL.
+    """Create a database on the server of ``url``, and return its URL.
 
-    :param template: the database it is a copy of; nobody may be connected to that one meanwhile.
-    :param name: of the new database; by default a random one.
+    :param template: the database to copy; it must have no connections.
+    :param name: name of the new database; random by default.
     """
     name = name or f"vaultr_{secrets.token_hex(6)}"
     run_sql(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
@@ -204,7 +206,7 @@ def run_sql(url: str, statement: str | Composable) -> list[tuple[Any, ...]]:
 
 
 def _libpq(url: str) -> str:
-    """Convert SQLAlchemy's form of a URL to the one that libpq reads."""
+    """Convert SQLAlchemy's form of a URL to libpq's."""
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
 
 
@@ -233,11 +235,11 @@ def scratch(prefix: str) -> Iterator[Path]:
 
 
 def free_port() -> int:
-    """Return a port for a server of this run that no other process takes meanwhile.
+    """Return a port for a server of this run that no other process uses meanwhile.
 
-    A port that the system assigns could go to a client's connection, or be assigned again, while a
-    server starts or a killed one is down. These ports are below that range, and each process of a
-    run that is spread over several has its own part.
+    A port assigned by the system could be assigned to another connection while a server starts or a
+    killed one is down. These ports are below the system's range, and each process of a parallel run
+    has its own part.
     """
     for _ in range(PORTS_EACH):
         port = FIRST_PORT + _part() * PORTS_EACH + next(_ports) % PORTS_EACH

@@ -11,7 +11,7 @@ _NOW_AND_THEN = ("FROM switches", "anchored_to IS NOT NULL", "audit_event.event_
 
 @contextmanager
 def collected(app):
-    """Collect all statements except those that any request may run occasionally.
+    """Collect all statements, except those that any request may occasionally run.
 
     Prepared statements appear with their text. Statements that bypass SQLAlchemy are not seen.
     """

@@ -19,7 +19,7 @@ def at_once(do, times):
 class UntilEnd:
     """Runs functions in threads until the block ends, and raises their first error.
 
-    :param works: each is called with an event, and returns once that is set.
+    :param works: functions that take an event, and return when it is set.
     """
 
     def __init__(self, works):

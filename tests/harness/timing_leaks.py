@@ -7,8 +7,7 @@ import statistics
 def auc(ones, others):
     """Return how often one of ``ones`` is greater than one of ``others``; 0.5 means no difference.
 
-    This is the area under the curve of the best classifier that only sets a threshold
-    (Mann-Whitney).
+    This is the area under the curve of the best threshold classifier (Mann-Whitney).
     """
     ranked = sorted([(value, 1) for value in ones] + [(value, 0) for value in others])
     ranks, at = 0.0, 0
@@ -39,7 +38,7 @@ def features(pairs):
 
 
 def telling(pairs):
-    """Return the area for each feature; the difference counts the pairs by their sign."""
+    """Return the area for each feature; for the difference, count the pairs by their sign."""
     areas = {name: auc(*both) for name, both in features(pairs).items()}
     slower = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs)
     areas["difference"] = slower / len(pairs)
@@ -47,7 +46,7 @@ def telling(pairs):
 
 
 def interleaved(ask, ones, others):
-    """Send both requests in turns, in random order; return the pairs of responses."""
+    """Send both requests alternately, in random order; return the pairs of responses."""
     pairs = []
     for one, other in zip(ones, others, strict=True):
         both = [(0, one), (1, other)]
@@ -58,7 +57,7 @@ def interleaved(ask, ones, others):
 
 
 def distinguishable(measure, limit, rounds=3):
-    """Measure; if a feature is over ``limit``, measure again; return features that stay over it.
+    """Measure; if a feature exceeds ``limit``, measure again; return features that still exceed it.
 
     A real difference appears in each round with the same sign; a delay of a busy machine does not.
     So a feature counts by the median of its rounds, with its sign.

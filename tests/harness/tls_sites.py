@@ -40,7 +40,7 @@ class Authority:
 
 
 class _Quiet(WSGIRequestHandler):
-    """Logs nothing about connections that a browser opened early and closed again."""
+    """Does not log connections that a browser opened early and closed again."""
 
     def log(self, *arguments):
         pass

@@ -47,7 +47,7 @@ def change(app, table, **values):
 
 
 def reads(app):
-    """Return the items that each recorded read names."""
+    """Return the items in each recorded read."""
     return [e["obj"]["items"] for e in factories.events(app) if e["typ"] == "item.read"]
 
 

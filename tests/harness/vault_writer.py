@@ -118,7 +118,7 @@ class Writer:
         return Request("PUT", self.path, body, {}, batch)
 
     def rotation_request(self, machines=()):
-        """Prepare to begin a rotation; ``machines`` are the ids of those that hold a key."""
+        """Prepare to begin a rotation; ``machines`` are the ids of the machines with a key."""
         self.keys = {**self.keys, self.generation + 1: VaultKeys.new()}
         return self.rotation_request_again(machines)
 
@@ -194,7 +194,7 @@ class Writer:
         return response
 
     def ask(self, request):
-        """Send a request, and return the response whatever it is."""
+        """Send a request, and return any response."""
         send = getattr(self.client, request.method.lower())
         return send(request.path, json=request.body, headers=request.headers)
 
@@ -224,7 +224,7 @@ class Writer:
                 return
 
     def sync(self, *, limit=500):
-        """Sync the vault, and check the chain and the sum as any client does."""
+        """Sync the vault, and check the chain and the sum like any client."""
         if self.state.n == 0:
             synced = take_full(self._shown(0, limit), self.keys, None)
         else:
@@ -233,7 +233,7 @@ class Writer:
         return synced
 
     def full(self, *, limit=500):
-        """Fetch the whole set, as a new device does."""
+        """Fetch the whole set, like a new device."""
         return take_full(self._shown(0, limit), self.keys, None)
 
     def _shown(self, since, limit):
