@@ -82,9 +82,9 @@ class System:
             client.stop()
         self.stack.close()
 
-    def sign_up_clients(self):
+    def sign_up_clients(self, count=CLIENTS):
         certificate = self.escrow / "tls.crt"
-        for number in range(1, CLIENTS + 1):
+        for number in range(1, count + 1):
             folder = self.folder / f"client-{number}"
             client = Client(folder, self.url, certificate, number)
             client.sign_up(self.inbox)

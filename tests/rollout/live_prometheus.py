@@ -20,9 +20,12 @@ FACTOR = 60
 # The thresholds of these alerts are ages in seconds, so they are waiting times, too.
 AGES = {"VaultrAuditLag", "VaultrBackupOld", "VaultrDrillOld", "VaultrMailStuck"}
 AGES |= {"VaultrWorkerStuck"}
+# The threshold of this alert is a number of events an hour: in a minute a 60th is the same rate.
+RATES = {"VaultrAuditGrows"}
 LOOK_SECONDS = 0.25
 _DURATION = re.compile(r"(\d+)([smhd])")
 _WINDOW = re.compile(r"\[(\d+[smhd])\]")
+_OFFSET = re.compile(r" offset (\d+[smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Two samples must lie in a window, one second apart.
 _LEAST_WINDOW = 4
@@ -35,12 +38,13 @@ def divided(duration, *, least=1):
 
 
 def faster(rule):
-    """Return a rule with waiting time, windows and age divided by the factor."""
+    """Return a rule with waiting time, windows, age and rate divided by the factor."""
     found = dict(rule)
     expression = rule["expr"]
-    if rule.get("alert") in AGES:
+    if rule.get("alert") in AGES | RATES:
         before, _, threshold = expression.rpartition(" > ")
         expression = f"{before} > ({threshold}) / {FACTOR}"
+    expression = _OFFSET.sub(lambda offset: f" offset {divided(offset[1])}", expression)
     found["expr"] = _WINDOW.sub(
         lambda window: f"[{divided(window[1], least=_LEAST_WINDOW)}]", expression
     )

@@ -43,7 +43,11 @@ def test_waiting_times_are_divided_and_nothing_else_is_changed():
     assert (shipped["VaultrBackupOld"]["for"], loaded["VaultrBackupOld"]["for"]) == ("10m", "10s")
     assert loaded["VaultrBackupOld"]["expr"] == "min(vaultr_backup_age_seconds) > (26 * 3600) / 60"
     assert loaded["VaultrAuditFaults"]["expr"] == (
-        "sum by (kind) (increase(vaultr_audit_faults_total[60s])) > 0"
+        "sum by (kind) (increase(vaultr_audit_faults_total[60s])) > 0 or sum by (kind)"
+        " (vaultr_audit_faults_total unless vaultr_audit_faults_total offset 60s) > 0"
+    )
+    assert loaded["VaultrAuditGrows"]["expr"] == (
+        "sum(increase(vaultr_audit_sequenced_total[60s])) > (180000) / 60"
     )
 
 

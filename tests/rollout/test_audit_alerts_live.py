@@ -1,0 +1,143 @@
+"""Alerts of the audit log: the condition of each is made in a running system with a Prometheus.
+
+Server, worker, sequencer, PostgreSQL with its roles and Redis run as in docker-compose.yml, and a
+client writes and reads. Prometheus loads the shipped rules with waiting times divided by 60.
+"""
+
+import os
+import re
+
+import pytest
+
+from tests.harness import app_fixtures, audit_rows
+from tests.harness.servers import run_sql
+from tests.harness.timing import until
+from tests.rollout.game_day_site import System
+from vaultr.database.session import db
+
+# What the shortened windows and waiting times add up to, and what a busy machine may add.
+WITHIN_SECONDS = 300
+APP_INSERTS = "INSERT ON audit_event {} vaultr_app"
+PENDING = "SELECT event_id FROM audit_pending ORDER BY event_id DESC LIMIT 1"
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    """A running system with one client, whose database has no other writer."""
+    folder = tmp_path_factory.mktemp("system")
+    folder.chmod(0o755)
+    before = os.environ["PATH"]
+    with System(folder) as system:
+        system.sign_up_clients(1)
+        yield system
+    os.environ["PATH"] = before
+
+
+@pytest.fixture(autouse=True)
+def quiet(system):
+    """Nothing is wrong with the audit log when a test begins."""
+    with system.clients[0].paused():
+        system.pager.wait_for_end(AUDIT, within=WITHIN_SECONDS)
+
+
+AUDIT = {
+    "VaultrAuditUnavailable", "VaultrAuditLag", "VaultrAuditGrows", "VaultrAuditFaults",
+    "VaultrAuditMissing", "VaultrAuditAnchorFails",
+}  # fmt: skip
+
+
+def sql(system, statement):
+    """Run a statement as a superuser of the database."""
+    return run_sql(re.sub("/postgres$", "/vaultr", system.site.postgres.url), statement)
+
+
+def start_sequencer(system):
+    system.site.start("sequencer", "sequencer", **system.settings("sequencer"))
+
+
+def fires(system, name):
+    """Wait until an alert fires."""
+    until(lambda: name in system.prometheus.firing(), within=WITHIN_SECONDS)
+
+
+def ends(system, name):
+    """Wait until an alert fires no more, while nobody writes."""
+    with system.clients[0].paused():
+        system.pager.wait_for_end({name}, within=WITHIN_SECONDS)
+
+
+def test_unavailable_fires_while_events_cannot_be_inserted(system):
+    client = system.clients[0]
+    client.wait_for_more()
+    sql(system, f"REVOKE {APP_INSERTS.format('FROM')}")
+
+    fires(system, "VaultrAuditUnavailable")
+    written = len(client.stored)
+    sql(system, f"GRANT {APP_INSERTS.format('TO')}")
+
+    ends(system, "VaultrAuditUnavailable")
+    client.wait_for_more()
+    assert len(client.stored) > written
+
+
+def test_lag_fires_while_no_sequencer_runs(system):
+    client = system.clients[0]
+    system.site.stop("sequencer")
+    client.wait_for_more()
+
+    with client.paused():  # what waits now waits for the sequencer alone
+        fires(system, "VaultrAuditLag")
+    start_sequencer(system)
+
+    ends(system, "VaultrAuditLag")
+
+
+def test_anchor_fails_fires_while_its_folder_is_missing(system):
+    away = system.elsewhere.with_name("unmounted")
+    system.elsewhere.rename(away)
+
+    fires(system, "VaultrAuditAnchorFails")
+    away.rename(system.elsewhere)
+
+    ends(system, "VaultrAuditAnchorFails")
+
+
+def test_faults_fires_for_an_event_with_a_forged_mac(system):
+    system.site.stop("sequencer")
+    system.clients[0].wait_for_more()
+    sql(system, f"UPDATE audit_event SET mac = sha256(mac) WHERE event_id = ({PENDING})")
+
+    start_sequencer(system)
+
+    fires(system, "VaultrAuditFaults")
+    ends(system, "VaultrAuditFaults")
+
+
+def test_grows_fires_when_more_is_recorded_than_the_threshold(system):
+    environ = system.site.environ("app", **system.settings("app")) | {"METRICS_PORT": "0"}
+    app = app_fixtures.create_app(app_fixtures.Settings.from_environ(environ))
+
+    with app.app_context():
+        audit_rows.fill(4_000)  # within a second: 180,000 an hour are 3,000 a minute
+        db.engine.dispose()
+
+    fires(system, "VaultrAuditGrows")
+    ends(system, "VaultrAuditGrows")
+
+
+def test_missing_fires_after_deletion_until_the_process_restarts(system):
+    client = system.clients[0]
+    system.site.stop("sequencer")
+    client.wait_for_more()
+    with client.paused():
+        [(event,)] = sql(system, PENDING)
+        for table in ("audit_pending", "audit_event"):
+            sql(system, f"DELETE FROM {table} WHERE event_id = '{event}'")
+
+    fires(system, "VaultrAuditMissing")
+    system.site.stop("app")
+    system.site.start("app", "app", **system.settings("app"))
+    start_sequencer(system)
+
+    ends(system, "VaultrAuditMissing")
+    client.wait_for_more()
