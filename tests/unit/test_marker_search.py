@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from vaultr.backup.marker_search import Search, found_in
+from vaultr.backup.marker_search import Search, found_in, zstd
 
 VALUE = 'vk12ab34-"Grüße" & 100%\n\\end'
 KEY = bytes(range(200, 232))
@@ -58,9 +58,12 @@ PACKED = {
     "zlib fast": lambda data: zlib.compress(data, 1),
     "bzip2": bz2.compress,
     "xz": lzma.compress,
+    "zstd": zstd.compress,
+    "zstd at 19": lambda data: zstd.compress(data, 19),
     "zip": zipped,
     "gzip in zip": lambda data: zipped(gzip.compress(data)),
     "gzip after gzip": lambda data: gzip.compress(b"first") + gzip.compress(data),
+    "zstd after zstd": lambda data: zstd.compress(b"first") + zstd.compress(data),
 }
 
 
@@ -87,9 +90,9 @@ def test_key_is_found_as_bytes_and_as_text():
         assert search.found == {"key"}
 
 
-@pytest.mark.parametrize("content", ["raw", "gzip", "zip"])
+@pytest.mark.parametrize("content", ["raw", "gzip", "zstd", "zip"])
 def test_value_is_found_wherever_the_stream_is_cut(content):
-    packed = {"raw": bytes, "gzip": gzip.compress, "zip": zipped}[content]
+    packed = {"raw": bytes, "gzip": gzip.compress, "zstd": zstd.compress, "zip": zipped}[content]
     heap = b"before " + packed(b"some text " + VALUE.encode() + b" more text")
 
     for cut in range(1, len(heap)):

@@ -7,10 +7,16 @@ import html
 import json
 import lzma
 import re
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 SHORTEST: Final = 4  # bytes: shorter values and forms occur everywhere, and are not searched
 _LONGEST_START: Final = 8
@@ -20,10 +26,11 @@ _PIECE_BYTES: Final = 1024 * 1024
 _BASE64_OFFSETS: Final = 3
 _ZIP_HEADER: Final = 30
 _ZIP_DEFLATED: Final = 8
-# gzip, bzip2, xz, zip, and zlib at its four levels.
+# gzip, bzip2, xz, Zstandard, zip, and zlib at its four levels.
 _SIGNATURE: Final = re.compile(
-    rb"\x1f\x8b\x08|BZh[1-9]1AY&SY|\xfd7zXZ\x00|PK\x03\x04|\x78[\x01\x5e\x9c\xda]"
+    rb"\x1f\x8b\x08|BZh[1-9]1AY&SY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd|PK\x03\x04|\x78[\x01\x5e\x9c\xda]"
 )
+_DAMAGED: Final = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError)
 _LONGEST_SIGNATURE: Final = 512  # bytes: a zip header with the name of its file
 
 
@@ -150,6 +157,8 @@ def _unpacker(heap: bytes, sign: re.Match[bytes]) -> tuple[int, Any]:
         return begin, bz2.BZ2Decompressor()
     if kind.startswith(b"\xfd"):
         return begin, lzma.LZMADecompressor()
+    if kind.startswith(b"\x28"):
+        return begin, zstd.ZstdDecompressor()
     if not kind.startswith(b"PK"):
         return begin, zlib.decompressobj(zlib.MAX_WBITS | 32)  # the header decides
     header = heap[begin : begin + _ZIP_HEADER]
@@ -169,7 +178,7 @@ class _Unpacking:
     def feed(self, data: bytes) -> bool:
         """Unpack the next bytes; return False at the end, or if they are not compressed data."""
         # Damaged, or not compressed data: the output before the error was searched.
-        with contextlib.suppress(zlib.error, lzma.LZMAError, OSError, EOFError):
+        with contextlib.suppress(*_DAMAGED):
             while True:
                 self._stream.feed(self._unpack.decompress(data, _PIECE_BYTES))
                 data = getattr(self._unpack, "unconsumed_tail", b"")
