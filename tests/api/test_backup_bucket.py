@@ -1,39 +1,18 @@
 """Backups in a bucket: against `rclone serve s3`, a server that speaks S3."""
 
-import contextlib
-import os
 import shutil
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from tests.harness import backups, servers, tls_sites
+from tests.harness import backups, buckets, servers, tls_sites
 from vaultr.backup import create, drill, retention, storage, verify
 from vaultr.backup.bucket import Bucket
 from vaultr.backup.errors import LocationFailed
 from vaultr.settings.model import current_settings
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("migrated_to_newest")]
-KEY, SECRET = "backup-access-key", "backup-secret-key"
-
-
-@contextlib.contextmanager
-def serving(folder, *more):
-    """Serve a folder, whose folders are the buckets; return the port."""
-    program = Path(sys.executable).with_name("rclone")
-    port = servers.free_port()
-    command = [str(program), "serve", "s3", "--addr", f"127.0.0.1:{port}"]
-    command += ["--auth-key", f"{KEY},{SECRET}", *map(str, more), str(folder)]
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield port
-        finally:
-            process.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -41,21 +20,9 @@ def endpoint(tmp_path_factory):
     """The address of an S3 server whose only bucket is a folder."""
     folder = tmp_path_factory.mktemp("buckets")
     (folder / "vaultr-backups").mkdir()
-    with serving(folder) as port:
+    with buckets.serving(folder) as port:
         yield f"http://127.0.0.1:{port}"
     shutil.rmtree(folder)
-
-
-def use(endpoint, monkeypatch):
-    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_DEFAULT_REGION": "eu-central-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
 
 
 def until_it_lists(place):
@@ -70,7 +37,7 @@ def until_it_lists(place):
 
 @pytest.fixture
 def bucket(endpoint, monkeypatch):
-    use(endpoint, monkeypatch)
+    buckets.use(endpoint, monkeypatch)
     place = Bucket("vaultr-backups", "production")
     until_it_lists(place)
     return place
@@ -138,8 +105,8 @@ def test_bucket_with_private_authority_needs_private_ca(settings, monkeypatch, t
     tls = ("--cert", tmp_path / "localhost.crt", "--key", tmp_path / "localhost.key")
     (tmp_path / "data" / "vaultr-backups").mkdir(parents=True)
     trusting = {"private_ca": authority.pem(), "vaultr_home": tmp_path / "home"}
-    with serving(tmp_path / "data", *tls) as port:
-        use(f"https://localhost:{port}", monkeypatch)
+    with buckets.serving(tmp_path / "data", *tls) as port:
+        buckets.use(f"https://localhost:{port}", monkeypatch)
 
         listed = until_it_lists(Bucket("vaultr-backups", "", settings.model_copy(update=trusting)))
 

@@ -11,18 +11,21 @@ from vaultr.backup import storage
 from vaultr.backup.bucket import Bucket
 
 pytestmark = pytest.mark.usefixtures("migrated_to_newest")
-LOCKED, OPEN = "locked-backups", "open-backups"
+LOCKED, OPEN, LOCKABLE = "locked-backups", "open-backups", "lockable-backups"
 OLD = ("vaultr-20200101T000000Z-000001.tar.age", "vaultr-20200102T000000Z-000002.tar.age")
 
 
 @pytest.fixture(scope="module")
 def moto(tmp_path_factory):
-    """A moto with two buckets; one locks each new object for a day."""
+    """A moto with three buckets; one locks each new object for a day, one none by itself."""
     region = {"CreateBucketConfiguration": {"LocationConstraint": aws.REGION}}
     retention = {"Mode": "COMPLIANCE", "Days": 1}
     with aws.Cloud(tmp_path_factory.mktemp("moto")) as cloud:
         cloud.call("s3", "create_bucket", Bucket=OPEN, **region)
-        cloud.call("s3", "create_bucket", Bucket=LOCKED, ObjectLockEnabledForBucket=True, **region)
+        for name in (LOCKED, LOCKABLE):
+            cloud.call(
+                "s3", "create_bucket", Bucket=name, ObjectLockEnabledForBucket=True, **region
+            )
         cloud.call(
             "s3",
             "put_object_lock_configuration",
@@ -95,3 +98,23 @@ def test_prune_keeps_locked_backups_and_says_so(flask, moto, tmp_path):
     assert set(OLD) <= kept
     versions = moto.call("s3", "list_object_versions", Bucket=LOCKED)
     assert "DeleteMarkers" not in versions
+
+
+def test_mark_that_is_locked_longer_goes_with_a_later_prune(flask, moto, tmp_path):
+    put_old(LOCKABLE, tmp_path.name)
+    bucket, prune = Bucket(LOCKABLE, tmp_path.name), ("prune", "--keep-days=30", "--keep-monthly=0")
+    bucket.mark_verified(OLD[0], {})
+    bucket.mark_verified(OLD[1], {})  # the newest verified one stays
+    mark = {"Bucket": LOCKABLE, "Key": f"{tmp_path.name}/{OLD[0]}{storage.VERIFIED}"}
+    moto.call("s3", "put_object_legal_hold", **mark, LegalHold={"Status": "ON"})
+
+    pruned = flask(LOCKABLE, *prune)
+    left = moto.call("s3", "list_objects_v2", Bucket=LOCKABLE)["Contents"]
+    moto.call("s3", "put_object_legal_hold", **mark, LegalHold={"Status": "OFF"})
+    again = flask(LOCKABLE, *prune)
+
+    assert pruned.exit_code == again.exit_code == 0, pruned.output + again.output
+    assert f"{OLD[0]} removed" in pruned.stdout
+    assert mark["Key"] in {one["Key"] for one in left}
+    after = moto.call("s3", "list_objects_v2", Bucket=LOCKABLE)["Contents"]
+    assert {one["Key"] for one in left} - {one["Key"] for one in after} == {mark["Key"]}

@@ -48,14 +48,19 @@ class Bucket:
 
     def list(self) -> list[Stored]:
         """Return all backups, oldest first."""
+        found = self._sizes()
+        names = sorted(name for name in found if is_name(name))
+        return [Stored(name, found[name], f"{name}{VERIFIED}" in found) for name in names]
+
+    def _sizes(self) -> dict[str, int]:
+        """Return the size of each object, by its name without the prefix."""
         found: dict[str, int] = {}
         with self._reported():
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
                 for one in page.get("Contents", ()):
                     found[one["Key"].removeprefix(self._prefix)] = one["Size"]
-        names = sorted(name for name in found if is_name(name))
-        return [Stored(name, found[name], f"{name}{VERIFIED}" in found) for name in names]
+        return found
 
     def write(self, name: str, produce: Callable[[Writer], None]) -> int:
         """Upload in parts while the backup is being created; an error aborts the upload."""
@@ -94,21 +99,38 @@ class Bucket:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=text)
 
     def remove(self, name: str) -> bool:
-        """Remove all versions of a backup, unless object lock still protects it."""
-        if self._locked(name):
+        """Remove all versions of a backup and its mark, unless object lock still protects it.
+
+        The mark is younger than the backup: one that is locked longer stays for `remove_leftovers`.
+        """
+        key = f"{self._prefix}{name}"
+        if self._locked(key, name):
             return False
-        for key in (f"{self._prefix}{name}", f"{self._prefix}{name}{VERIFIED}"):
-            with self._reported():
-                self._remove_versions(key)
+        with self._reported():
+            self._remove_versions(key)
+        self._remove_mark(f"{key}{VERIFIED}")
         return True
 
     def remove_leftovers(self) -> None:
-        """Do nothing: a lifecycle rule of the bucket removes incomplete uploads."""
+        """Remove marks of backups that are gone.
 
-    def _locked(self, name: str) -> bool:
-        """Check whether the object lock of a backup is still active."""
+        A lifecycle rule of the bucket removes incomplete uploads.
+        """
+        names = self._sizes()
+        for mark in names:
+            whole = mark.removesuffix(VERIFIED)
+            if whole != mark and is_name(whole) and whole not in names:
+                self._remove_mark(f"{self._prefix}{mark}")
+
+    def _remove_mark(self, key: str) -> None:
+        with self._reported():
+            if self._head(key) is not None and not self._locked(key):
+                self._remove_versions(key)
+
+    def _locked(self, key: str, name: str | None = None) -> bool:
+        """Check whether the object lock of an object is still active."""
         with self._reported(name):
-            head = self._client.head_object(Bucket=self._bucket, Key=f"{self._prefix}{name}")
+            head = self._client.head_object(Bucket=self._bucket, Key=key)
         until: datetime | None = head.get("ObjectLockRetainUntilDate")
         held = head.get("ObjectLockLegalHoldStatus") == "ON"
         return held or (until is not None and until > clock.now())

@@ -1,0 +1,44 @@
+"""An S3 server that is no mock: `rclone serve s3`, whose buckets are folders."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.harness import servers
+
+KEY, SECRET = "backup-access-key", "backup-secret-key"
+
+
+@contextlib.contextmanager
+def serving(folder, *more):
+    """Serve a folder, whose folders are the buckets; return the port."""
+    program = Path(sys.executable).with_name("rclone")
+    port = servers.free_port()
+    command = [str(program), "serve", "s3", "--addr", f"127.0.0.1:{port}"]
+    command += ["--auth-key", f"{KEY},{SECRET}", *map(str, more), str(folder)]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield port
+        finally:
+            process.terminate()
+
+
+def environ(endpoint):
+    """Return the variables by which boto3 finds the server."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def use(endpoint, monkeypatch):
+    """Make boto3 in this process use the server."""
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    for name, value in environ(endpoint).items():
+        monkeypatch.setenv(name, value)
