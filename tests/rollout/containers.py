@@ -73,10 +73,15 @@ def podman(*arguments):
     return tools.run("podman", "--runtime", "runc", "--cgroup-manager=cgroupfs", *arguments)
 
 
-def once(image, *command, environ=None):
-    """Run a command in its own container, closed as in a cluster, to its end."""
+def once(image, *command, environ=None, volumes=None):
+    """Run a command in its own container, closed as in a cluster, to its end.
+
+    :param volumes: what is mounted from this machine, by its place in the container.
+    """
+    pairs = (volumes or {}).items()
+    mounted = [part for at, path in pairs for part in ("--volume", f"{path}:{at}")]
     return podman("run", "--rm", "--pull=never", "--network", "host", *CLOSED, *LIMITS, *_ulimits(),
-                  *_env(environ or {}), image, *command)  # fmt: skip
+                  *_env(environ or {}), *mounted, image, *command)  # fmt: skip
 
 
 def inspected(image):

@@ -1,13 +1,19 @@
 """The image, built and started for real (where buildah and podman are, and the base can be had)."""
 
 import json
+import os
+import re
 import time
 import urllib.request
 
 import pytest
 
-from tests.harness import servers
-from tests.rollout import containers, tools
+from tests.harness import app_fixtures, backups, servers
+from tests.rollout import containers, postgres_versions, tools
+from vaultr.database.session import db
+
+USER = (10001, 10001)
+IDENTITY = "/run/identity"
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +96,84 @@ def test_server_can_change_nothing_in_the_image(image, trying):
         places = ("/app", "/opt/vaultr", "/")
         script = f"import os, sys; sys.exit(any(os.access(p, os.W_OK) for p in {places}))"
         assert container.run("python", "-c", script).returncode == 0
+
+
+class BackingUp:
+    """`flask` in the image, with a database whose roles are those of roles.sql.
+
+    :ivar folder: what is mounted as the volume of backups.
+    """
+
+    def __init__(self, image, server, folder):
+        self.server, self.folder = server, folder / "backups"
+        self.folder.mkdir(mode=0o700)
+        self._image = image
+        self._identity, recipient = backups.new_identity(folder)
+        for path in (self.folder, self._identity):
+            os.chown(path, *USER)
+        more = {"BACKUP_LOCATION": "/backups", "BACKUP_RECIPIENT": recipient}
+        more["BACKUP_SCRATCH_URL"] = self.url("vaultr_scratch", "postgres")
+        more["DATABASE_URL"] = self.url("vaultr_app")
+        self._environ = app_fixtures.environ_for("/tmp/vaultr", **more)
+
+    def url(self, role, database="vaultr"):
+        return re.sub("//.*@(.*)/postgres$", rf"//{role}@\1/{database}", self.server.url)
+
+    def run(self, *words, opens=False, **more):
+        """Run a command as a job does: only one that opens backups has the identity."""
+        volumes = {"/backups": self.folder} | ({IDENTITY: self._identity} if opens else {})
+        opening = {"BACKUP_IDENTITY_FILE": IDENTITY} if opens else {}
+        environ = self._environ | opening | more
+        return containers.once(self._image, "flask", *words, environ=environ, volumes=volumes)
+
+    def done(self, *words, **more):
+        """Run a command that must succeed, and return what it printed."""
+        done = self.run(*words, **more)
+        assert done.returncode == 0, tools.output_of(done)
+        return done.stdout
+
+    def fill(self, home):
+        """Store an account with items, whose events are sequenced."""
+        environ = app_fixtures.environ_for(home, DATABASE_URL=self.url("vaultr"))
+        settings = app_fixtures.Settings.from_environ(environ)
+        with app_fixtures.create_app(settings).app_context():
+            backups.fill()
+            db.engine.dispose()
+
+
+@pytest.fixture
+def backing_up(request, image, tmp_path):
+    with postgres_versions.running(request.param) as (server, folder):
+        url = servers.fresh_database(server.url, name="vaultr")
+        postgres_versions.create_roles(url, folder, "a-password-of-more-than-20-letters")
+        yield BackingUp(image, server, tmp_path)
+
+
+# The oldest version that Vaultr supports, and the newest that the image's programs can dump.
+@pytest.mark.parametrize("backing_up", ["15", "17"], indirect=True)
+def test_backup_cycle_works_with_a_read_only_root(backing_up, tmp_path):
+    backing_up.done("db", "upgrade", DATABASE_URL=backing_up.url("vaultr_owner"))
+    backing_up.fill(tmp_path)
+    target = servers.fresh_database(backing_up.server.url)
+
+    name = backing_up.done("backup", "create").strip()
+    drilled = json.loads(backing_up.done("backup", "drill", "--json", opens=True))
+    restored = backing_up.done("backup", "restore", name, "--into", target, opens=True)
+    backing_up.done("backup", "prune", "--keep-days", "1", "--keep-monthly", "0")
+
+    assert drilled["ok"] is True
+    assert f"restored {drilled['rows']} rows" in restored
+    assert servers.run_sql(target, "SELECT count(*) FROM accounts") == [(1,)]
+    assert {path.name for path in backing_up.folder.iterdir()} == {name, f"{name}.verified"}
+    assert (backing_up.folder / name).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("backing_up", ["18"], indirect=True)
+def test_server_newer_than_the_image_programs_is_rejected(backing_up):
+    backing_up.done("db", "upgrade", DATABASE_URL=backing_up.url("vaultr_owner"))
+
+    done = backing_up.run("backup", "create")
+
+    assert done.returncode == 1
+    assert "The server is PostgreSQL 18" in done.stdout + done.stderr
+    assert list(backing_up.folder.iterdir()) == []

@@ -1,6 +1,5 @@
 """Every supported PostgreSQL, with TLS and SCRAM only: whom it lets in, and what a role may do."""
 
-import json
 import os
 import shutil
 import signal
@@ -10,17 +9,16 @@ import sys
 import psycopg2
 import pytest
 
-from tests.harness import app_fixtures, server_programs, servers
+from tests.harness import app_fixtures
 from tests.harness.mail_servers import Certificate
 from tests.harness.servers import run_sql
-from tests.rollout import tools
+from tests.rollout import postgres_versions, tools
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.settings.model import Settings
 
 PASSWORD = "a-password-of-more-than-20-letters"
 OWNER, APP = "vaultr_owner", "vaultr_app"
-VERSIONS = ("15", "16", "17", "18")
 NO_RIGHT = "42501"
 SCRAM_ONLY = "hostssl all all 127.0.0.1/32 scram-sha-256\n"
 
@@ -55,43 +53,16 @@ class Site:
         return f"postgresql://{role}:{password}@{host}:{port}/{self.name}?{query}"
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=postgres_versions.VERSIONS)
 def site(request):
-    with servers.scratch("vaultr-versions-") as folder, pytest.MonkeyPatch.context() as patch:
-        programs = _programs(request.param, folder)
-        patch.setattr(server_programs, "_postgres_programs", lambda _: [programs])
-        with servers.postgres(own=True) as server:
-            found = Site(server, folder)
-            assert run_sql(server.url, "SHOW server_version")[0][0].startswith(f"{request.param}.")
-            _roles(server.url, folder)
-            run_sql(server.url, f"ALTER ROLE vaultr PASSWORD '{PASSWORD}'")
-            found.close()
-            done = _flask(found.url(OWNER), folder, "db", "upgrade")
-            assert done.returncode == 0, tools.output_of(done)
-            yield found
-
-
-def _programs(version, folder):
-    """Copy the programs to where the server's user can reach them, with the links of libraries."""
-    source = tools.FOLDER / "npm" / "node_modules" / f"postgres-{version}" / "native"
-    home = folder / "native"
-    shutil.copytree(source, home)
-    for one in json.loads((source / "pg-symlinks.json").read_text()):
-        link = folder / one["target"]
-        if not link.exists():
-            link.symlink_to(folder / one["source"])
-    for path in home.rglob("*"):  # npm leaves some files to their owner
-        path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
-    return home / "bin"
-
-
-def _roles(url, folder):
-    path = folder / "password"
-    path.write_text(PASSWORD)
-    environ = {**os.environ, "APP_PASSWORD_FILE": str(path), "OWNER_PASSWORD_FILE": str(path)}
-    done = tools.run("psql", "-v", "ON_ERROR_STOP=1", "--quiet", "--dbname", url,
-                     "--file", "deploy/postgres/roles.sql", env=environ)  # fmt: skip
-    assert done.returncode == 0, tools.output_of(done)
+    with postgres_versions.running(request.param) as (server, folder):
+        found = Site(server, folder)
+        postgres_versions.create_roles(server.url, folder, PASSWORD)
+        run_sql(server.url, f"ALTER ROLE vaultr PASSWORD '{PASSWORD}'")
+        found.close()
+        done = _flask(found.url(OWNER), folder, "db", "upgrade")
+        assert done.returncode == 0, tools.output_of(done)
+        yield found
 
 
 def _flask(url, folder, *arguments):

@@ -107,8 +107,11 @@ def _of_postgresql(session: Session, settings: Settings, now: datetime) -> Itera
     manifest = _manifest(read, now, "postgresql", str(read("SHOW server_version")))
     manifest = replace(manifest, constraints=digests.constraints(connection))
     url = settings.database_url.get_secret_value()
-    with digests.computed(url, snapshot=snapshot) as tables:
-        yield ArchiveSource(programs.dump(Address.of(url), snapshot), manifest, tables)
+    with (
+        contextlib.closing(programs.dump(Address.of(url), snapshot)) as dump,  # ends pg_dump, too
+        digests.computed(url, snapshot=snapshot) as tables,
+    ):
+        yield ArchiveSource(dump, manifest, tables)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -76,8 +76,10 @@ def _found(program: str) -> str:
     return path
 
 
-def dump(address: Address, snapshot: str) -> Iterator[bytes]:
+def dump(address: Address, snapshot: str) -> Generator[bytes, None, None]:
     """Dump the database from an exported snapshot, and yield the dump in chunks.
+
+    Closing the generator ends the program.
 
     :raises ProgramFailed: with the last line of `pg_dump`'s messages.
     """
