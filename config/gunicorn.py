@@ -39,7 +39,7 @@ def when_ready(server):
 
 
 def pre_request(_worker, request):
-    """Let the app close the connection of a request whose body it does not read."""
+    """Allow the app to close the connection of a request whose body it does not read."""
     gunicorn_hooks.begin_request(request)
 
 

@@ -1,4 +1,4 @@
-"""Rows with defaults that a test needs before it begins.
+"""Rows with default values that a test needs before it begins.
 
 Call these functions inside ``app.app_context()``; each call commits.
 """
@@ -31,7 +31,7 @@ _verifiers = {}
 
 @dataclass(frozen=True)
 class SignedIn:
-    """A session, and the tokens that prove it."""
+    """A session and its tokens."""
 
     id: UUID
     account_id: UUID

@@ -1,4 +1,4 @@
-"""The servers of the tests can fail like real ones and recover."""
+"""The servers of the tests can fail like real ones, and recover."""
 
 import contextlib
 

@@ -10,11 +10,10 @@ from vaultr.ratelimit import limiter
 
 @pytest.fixture(scope="package", autouse=True)
 def _patient_server():
-    """On a real server a request waits a tenth of a second for Redis, two for another's lock, and
-    five for a statement.
+    """Raise time limits: a real server waits 0.1 s for Redis, 2 s for a lock, 5 s for a statement.
 
-    Here, beside other tests, that would be too short at times: answers were "busy", or counted by
-    the process alone. What holds these limits themselves sets them as they are.
+    Next to other tests that is sometimes too short: responses were "busy", or requests were counted
+    by the process. Tests of these limits set the real values.
     """
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(limiter, "TIMEOUT_SECONDS", 30.0)
@@ -26,6 +25,6 @@ def _patient_server():
 
 @pytest.fixture
 def here(app):
-    """Yield the app inside of its context."""
+    """Yield the app inside its context."""
     with app.app_context():
         yield app

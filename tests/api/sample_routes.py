@@ -90,7 +90,7 @@ def nothing() -> None:
 @public
 @operation(statuses=(202,))
 def accepted() -> None:
-    """Answer the one status that is told, though there is nothing to show."""
+    """Return a status without a body."""
 
 
 @blueprint.get("/made")
@@ -184,7 +184,7 @@ def server(home, **more):
     with app.app_context():
         db.create_all()
     yield app
-    # Otherwise its thread would keep looking for a stopped Redis, and log it during the next test.
+    # Otherwise its thread would keep trying a stopped Redis, and log that during the next test.
     guard.init_app(app, guard.FallbackLimiter(None, 1))
     with app.app_context():
         db.session.remove()

@@ -1,4 +1,4 @@
-"""Deleting an account removes everything it owns, whatever is written at the same time."""
+"""Deleting an account removes everything that it owns, whatever is written at the same time."""
 
 from uuid import uuid4
 
@@ -93,7 +93,7 @@ def test_email_address_is_unknown_after_account_deletion(app, as_ann, client):
 
 
 def test_id_of_deleted_account_is_not_reused(app, as_ann, client):
-    """Prelogin showed the id to whoever asked while there was the account."""
+    """While the account existed, prelogin showed its id to anybody."""
     same = {"account_id": str(as_ann.account_id)}
     client.post(f"{AUTH}/signup", json=factories.signup("eve@example.org", **same))
     assert as_ann.delete(ACCOUNT).status_code == 204
@@ -148,7 +148,7 @@ def test_a_vault_of_many_revisions_goes_in_steps(app, as_ann, monkeypatch):
 
 
 def writers(vault):
-    """Return requests that write all over an account; each takes its own client session."""
+    """Return requests that write to all parts of an account; each takes its own client session."""
     sealed = b64(factories.sealed(60))
     profile = {"revision": 2, "sealed": b64(factories.sealed(500))}
     proof = {"auth_key": b64(factories.auth_key(ANN))}
@@ -190,7 +190,7 @@ def test_deletion_beside_writers_causes_no_deadlock_and_removes_all_rows(app, co
 
         reported = {name: one.status_code for (name, _), one in zip(doers, answers, strict=True)}
         assert {name: status for name, status in reported.items() if status == 500} == {}
-        # Those that hash may find the queue full; nobody else is ever told to come again.
+        # Requests that hash may find the queue full; no other request may be told to retry.
         assert {name for name, status in reported.items() if status == 503} <= HASHING
         if deleted.status_code == 401:  # another request ended its session first
             with app.app_context():

@@ -1,4 +1,4 @@
-"""Neither the work nor its order shows whether an address has an account."""
+"""Neither the work nor its order reveals whether an address has an account."""
 
 import re
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from tests.harness.sql_recorder import collected
 from vaultr.auth import password_hashing
 from vaultr.database.session import transaction
 
-# Each statement names the request that it belongs to.
+# Each statement contains the request id.
 REQUEST_ID = re.compile(r" /\*request_id='[^']*'\*/")
 
 
@@ -36,7 +36,7 @@ REQUESTS = {
     "resend-verification": lambda email: {"email": email, "account_id": str(SOME_ID)},
     "recover": lambda email: {"email": email},
 }
-# Requests that compute a hash, as requests with an account do.
+# Requests that compute a hash, like requests with an account.
 HASHING = {"login", "signup"}
 
 
@@ -58,7 +58,7 @@ def test_the_same_work_is_done_for_known_and_unknown_addresses(app, client, rout
 
 
 def test_hash_for_unknown_address_costs_the_same_as_for_account(app, client, monkeypatch):
-    """What no key fits is checked at the live cost, in memory, passes and lanes."""
+    """An unknown key is checked at the current cost, in memory, passes and lanes."""
     checked, matches = [], password_hashing._matches
     monkeypatch.setattr(
         password_hashing, "_matches", lambda phc, proof: checked.append(phc) or matches(phc, proof)

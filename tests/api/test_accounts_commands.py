@@ -1,4 +1,4 @@
-"""`flask accounts`: what an operator can do for an account, with name, dry run and confirmation."""
+"""`flask accounts`: an operator's actions on accounts, with name, dry run and confirmation."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ DOING = ("lock", "unlock", "logout", *DESTROYING)
 
 @pytest.fixture
 def flask(app):
-    """``flask("lock", "ann@example.org")``: run it as the operator olga; return its result."""
+    """``flask("lock", "ann@example.org")``: run a command as operator olga; return its result."""
 
     def run(command, *arguments, stdin=None):
         named = () if command in ("list", "show") else ("--by", "olga")

@@ -1,4 +1,4 @@
-"""An event and the change that it describes are committed together, or not at all."""
+"""An event and its change are committed together, or not at all."""
 
 import contextlib
 import logging

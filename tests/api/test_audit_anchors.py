@@ -196,7 +196,7 @@ def witnessed(app, set_to, witness, **more):
 
 
 def add_log(app, witness):
-    """Register a log at the witness, as `flask audit status` tells its operator."""
+    """Add a log to the witness, as `flask audit status` asks its operator to do."""
     done = app.test_cli_runner().invoke(args=["audit", "status", "--json"])
     witness.add(**json.loads(done.stdout)["witness"])
 
@@ -216,7 +216,7 @@ def test_witness_cosigns_what_extends_its_last_checkpoint(here, set_to):
         add_log(here, witness)
         witnessed(here, set_to, witness)
         grow(3)
-        witnessed(here, set_to, witness)  # after a restart the anchor asks for the size
+        witnessed(here, set_to, witness)  # after a restart the anchor requests the size
         grow()
 
         taken = anchors.taken_by(newest_row().anchored_to)[witness.url]

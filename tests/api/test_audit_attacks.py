@@ -136,7 +136,7 @@ def test_lost_key_is_a_warning_and_its_tree_still_verified(log, set_to):
 
 @pytest.mark.both_databases
 def test_leaves_that_no_checkpoint_covers_are_reported(log):
-    """Without its checkpoints the end of a tree could be rewritten, and nothing would say so."""
+    """Otherwise the end of a tree could be rewritten unnoticed if its checkpoints are deleted."""
     change("DELETE FROM audit_checkpoint WHERE size > 1")
 
     with time_machine.travel(clock.now() + timedelta(minutes=5)):

@@ -20,7 +20,7 @@ def log(here):
 
 
 def found(app, level):
-    """Run the check, and return its results at a level."""
+    """Run the check, and return its results of a level."""
     results = doctor.check(app.config["SETTINGS"])
     return [one.says for one in results if one.level == level]
 
@@ -66,7 +66,7 @@ def test_state_that_stops_the_signer_is_a_problem(log, spoil, says):
 
 
 def test_doctor_writes_no_state_for_the_signer(here):
-    sequencer.sequence()  # the first checkpoint, of a process that is killed before it is stored
+    sequencer.sequence()  # the first checkpoint, of a process that is killed before storing it
     state_file.path().unlink()
     with db.engine.begin() as connection:
         connection.execute(sa.text("UPDATE audit_checkpoint SET anchored_to = NULL"))

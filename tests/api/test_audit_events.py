@@ -1,4 +1,4 @@
-"""Accounts read the events about themselves; rejected requests are recorded as sums."""
+"""Accounts read the events about themselves; rejected requests are recorded as counts."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -86,7 +86,7 @@ def test_every_type_and_family_can_be_chosen_and_no_other(app, as_ann):
 
     found = {action: len(ids(as_ann.get(f"{URL}?action={action}"))) for action in ACTIONS}
 
-    # `as_ann` has logged in, so that one event more is of that type and its families.
+    # `as_ann` has logged in, so one more event is of that type and its families.
     login = {"auth", "auth.login", "auth.login.ok"}
     assert found == {name: len(types) + (name in login) for name, types in ACTIONS.items()}
     assert as_ann.get(f"{URL}?action=ite").status_code == 400
@@ -112,7 +112,7 @@ def test_events_of_a_machine_are_found_page_by_page(app, as_ann, set_to):
 
 
 def test_events_are_chosen_from_a_time_until_another(app, as_ann):
-    # Ahead of now: a writer that has begun never records an earlier time than its last.
+    # In the future, because a writer never records an earlier time than its last.
     begin = clock.now().replace(microsecond=0) + timedelta(hours=1)
     moments = [begin + timedelta(seconds=second) for second in range(3)]
     found = []
@@ -157,7 +157,7 @@ def test_a_cursor_is_good_for_its_own_list_only(app, as_ann, as_bob):
 
 
 def sums(app):
-    """Return the recorded sums of rejected requests."""
+    """Return the recorded counts of rejected requests."""
     with app.app_context():
         found = [event for event in audit_log.events() if event.typ.endswith(".deny")]
         events = [(event, audit_log.body(event)) for event in found]

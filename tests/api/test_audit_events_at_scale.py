@@ -1,4 +1,4 @@
-"""The time of a page of audit events does not depend on the number of the account's events."""
+"""The time for a page of audit events does not depend on the account's number of events."""
 
 import pytest
 import sqlalchemy as sa
@@ -11,9 +11,9 @@ from vaultr.database.session import db, transaction
 
 URL = "/api/v1/audit/events"
 EVENTS = 300_000
-# 1,000 ms before types had an index; the slowest page took 60 ms on two busy cores.
+# It took 1,000 ms before types had an index; the slowest page took 60 ms on two busy cores.
 PAGE_SECONDS = 0.5
-# Copies of one event, a tenth of them of another type and one in a thousand of a third.
+# Copies of one event; a tenth have another type, and one in a thousand a third type.
 COPY = """
 INSERT INTO audit_event (event_id, epoch, writer_id, writer_seq, prev_hash, body, mac, event_hash,
     sub, act, typ, out, t)

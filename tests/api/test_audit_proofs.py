@@ -1,4 +1,4 @@
-"""What users can check: proofs of their events, checkpoints, consistency, the bundle."""
+"""What users can verify: proofs of their events, checkpoints, consistency, the bundle."""
 
 import json
 from datetime import timedelta
@@ -32,7 +32,7 @@ def record(app, account_id, count=1, *, sequenced=True):
 
 
 def opened(response):
-    """Open the checkpoint of a response with the key that it names."""
+    """Open the checkpoint of a response with the key in it."""
     keys = [VerificationKey.parse(one) for one in response.json["keys"]]
     return notes.open_checkpoint(response.json["checkpoint"], keys, signing.verify)
 

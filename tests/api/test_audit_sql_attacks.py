@@ -1,6 +1,6 @@
-"""SQL by an operator with all rights to the database, but without CHECKPOINT_KEY: who notices it.
+"""SQL by an operator with all rights to the database but without CHECKPOINT_KEY: who detects it.
 
-The operator checks by `flask audit verify --signer`, the user by `vaultr audit verify`.
+The operator runs `flask audit verify --signer`, the user runs `vaultr audit verify`.
 """
 
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from vaultr.client.errors import VaultrError
 
 WRITE = "event_id = (SELECT min(event_id::text)::uuid FROM audit_event WHERE typ = 'item.write')"
 NEWEST = "size = (SELECT max(size) FROM audit_checkpoint)"
-# By name: the statements, and whether a user's first check finds it too.
+# By name: the statements, and whether a user's first check also detects them.
 CHANGES = {
     "all checkpoints gone": ("DELETE FROM audit_checkpoint", True),
     "published keys gone": (

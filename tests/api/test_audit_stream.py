@@ -1,4 +1,4 @@
-"""The stream for a SIEM: no event is lost, and a line that may be a repetition is marked."""
+"""The stream for a SIEM: no event is lost, and possible repetitions are marked."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.both_databases
 
 
 class Receiver(io.StringIO):
-    """A standard output that accepts a number of lines, and fails during the next one."""
+    """A stdout that accepts a number of lines, and fails during the next one."""
 
     def __init__(self, lines=1000, then=None):
         super().__init__()
@@ -35,7 +35,7 @@ class Receiver(io.StringIO):
 
 
 class Paused(Receiver):
-    """A receiver that lets another process work while it gets its next line."""
+    """A receiver that lets another process work while it receives its next line."""
 
     def flush(self):
         self.left -= 1
@@ -45,7 +45,7 @@ class Paused(Receiver):
 
 @pytest.fixture
 def site(here, set_to):
-    """A server with a stream, and seven events that it has not written yet."""
+    """A server with a stream, and seven events that are not written yet."""
     with transaction():
         for _ in range(5):
             service.record(Event.ITEM_WRITE, account_id=None)
@@ -65,7 +65,7 @@ def test_lost_receiver_gets_only_the_last_line_again(site):
 
     second = write(Receiver())
 
-    assert first.places() == [0, 1, 2, 3]  # it is unknown whether the last one arrived
+    assert first.places() == [0, 1, 2, 3]  # it is unknown whether the last line arrived
     assert second.places(marked=True) == [3]
     assert second.places() == [3, 4, 5, 6]
     assert second.getvalue().startswith("\n")

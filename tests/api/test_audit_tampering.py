@@ -1,4 +1,4 @@
-"""The detection matrix: each way to tamper with all database rights, and what finds it."""
+"""The detection matrix: each way to tamper with all database rights, and what detects it."""
 
 import contextlib
 import json
@@ -111,7 +111,7 @@ def test_rebuilt_chain_and_tree_are_found_by_the_anchor(log):
 
 
 def test_rebuilt_chain_and_tree_without_any_anchor_are_missed(log):
-    """This is what anchors are for, and the documentation says it."""
+    """This is why anchors exist, as the documentation says."""
     row = an_event()
     edit(row, with_key=True)
     rebuild_chain(row)
@@ -219,7 +219,7 @@ def test_event_dropped_by_a_late_trigger_is_found(postgres_app):
 
 
 def test_writer_dropped_by_trigger_is_found_by_self_audit(postgres_app):
-    """The verifier sees no trace of it: the documentation says so."""
+    """The verifier cannot detect it, as the documentation says."""
     app_fixtures.empty(postgres_app)
     with postgres_app.app_context():
         record(ANN)
@@ -339,7 +339,7 @@ def test_reopen_opens_a_tree_that_names_the_restore(log):
     change("DELETE FROM audit_checkpoint WHERE size > :s", s=size)
     rebuild_tree(sign=False)
 
-    transaction_hooks.pool().forget()  # servers start again after a restore
+    transaction_hooks.pool().forget()  # servers restart after a restore
     opened = sequencer.reopen("backup of Tuesday", by="ann")
     audit_log.sequence_all()
 

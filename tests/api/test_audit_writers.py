@@ -1,4 +1,4 @@
-"""The end of a transaction decides what happens to the writer that it used."""
+"""What happens to a transaction's writer depends on how the transaction ends."""
 
 import contextlib
 from uuid import uuid4
@@ -90,7 +90,7 @@ def test_a_lost_connection_ends_the_chains_of_all_writers(postgres):
 
 
 def test_a_statement_that_failed_unseen_cannot_pass_for_a_commit(postgres):
-    """PostgreSQL answers COMMIT with ROLLBACK then, and the driver says nothing."""
+    """PostgreSQL then answers COMMIT with ROLLBACK, and the driver reports no error."""
 
     def swallow():
         with transaction() as session:
@@ -149,7 +149,7 @@ def test_stopping_writer_records_its_end(here):
 
 
 def hot(found, *, more=""):
-    """Record in a separate statement, as a frequent read does."""
+    """Record in a separate statement, like a frequent read."""
     with (
         service.prepared(Event.ITEM_READ, account_id=ANN, obj={"kind": "items"}) as ready,
         one_statement() as connection,

@@ -1,4 +1,4 @@
-"""Backups in a bucket: against `rclone serve s3`, a server that speaks S3."""
+"""Backups in a bucket, tested with `rclone serve s3`, an S3 server."""
 
 import shutil
 import time

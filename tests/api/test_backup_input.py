@@ -1,4 +1,4 @@
-"""Files, keys, schemas and places that `flask backup` cannot use: each has its own message."""
+"""Files, keys, schemas and locations that `flask backup` cannot use each have their own message."""
 
 import contextlib
 import errno
@@ -34,7 +34,7 @@ def place(tmp_path):
 
 @pytest.fixture
 def flask(app, example, place, set_to, monkeypatch):
-    """``flask("verify", FILE)``: run a command of `flask backup`."""
+    """``flask("verify", FILE)``: run a `flask backup` command."""
     sealed_for = {"recipient": example.recipient, "identity": example.identity}
     with backups.commands(app, place, set_to, monkeypatch, **sealed_for) as run:
         yield run
@@ -223,7 +223,7 @@ def test_failed_dump_leaves_no_file(flask, place, monkeypatch, tmp_path):
 
 
 def spoilt(place, monkeypatch, statement):
-    """Make a backup, and change the data after it was counted and before the dump."""
+    """Make a backup whose data changes after it was counted and before the dump."""
     original = digests.computed
 
     @contextlib.contextmanager

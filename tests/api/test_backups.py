@@ -1,4 +1,4 @@
-"""`flask backup`: a backup is made, verified, restored, practised and pruned."""
+"""`flask backup`: create, verify, restore, drill and prune."""
 
 import contextlib
 import json
@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def flask(app, folder, tmp_path, set_to, monkeypatch):
-    """``flask("create")``: run a command of `flask backup`, with recipient and identity."""
+    """``flask("create")``: run a `flask backup` command, with recipient and identity."""
     identity, recipient = backups.new_identity(tmp_path)
     with backups.commands(
         app, folder, set_to, monkeypatch, recipient=recipient, identity=identity

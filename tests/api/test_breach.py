@@ -26,7 +26,7 @@ BREACH = "/api/v1/breach"
 
 
 def listed(text):
-    """Parse a range as a client does; padding has count 0."""
+    """Parse a range like a client; padding has the count 0."""
     pairs = [line.split(":") for line in text.splitlines()]
     return {suffix: int(count) for suffix, count in pairs if int(count)}
 
@@ -77,7 +77,7 @@ def test_other_prefixes_are_not_found(as_ann, prefix):
 
 
 def test_missing_upstream_is_unavailable(app, request):
-    """The app of most tests has none."""
+    """The app of most tests has no upstream."""
     client = signed_in(app, "ann@example.org")
 
     response = client.get(f"{BREACH}/12345")

@@ -1,4 +1,4 @@
-"""A real browser on our own page, on a page of an allowed origin and on foreign ones."""
+"""A real browser on our own page, on a page of an allowed origin and on other sites."""
 
 import json
 from types import SimpleNamespace
@@ -73,7 +73,7 @@ def ask(page, url, method="GET", body=None, *, csrf=False, **more):
 
 
 def own_page(net):
-    """Open our page, and log in there as a web vault does."""
+    """Open our page, and log in there like a web vault."""
     page = net.chrome.page()
     page.goto(f"{net.vault}/verify-email?token=x")
     body = {**factories.login(), "cookies": True}
@@ -165,7 +165,7 @@ def test_allowed_origin_cannot_use_cookies(net):
 
 @pytest.mark.parametrize("where", ["foe", "sibling"])
 def test_a_foreign_page_reads_and_changes_nothing(net, where):
-    """The sibling lies under our own name: the browser sends it our cookies, and we refuse."""
+    """The sibling is under our own domain: the browser sends our cookies, and we reject them."""
     ours = own_page(net)
     page = net.chrome.page_in(ours.context)
     page.goto(getattr(net, where))

@@ -36,7 +36,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def places(tmp_path):
-    """A folder with a harmless file for each sink that consists of files."""
+    """A folder with a harmless file for each file-based sink."""
     folders = {name: tmp_path / name for name in ("logs", "metrics", "emails", "traces", "backups")}
     for name, folder in folders.items():
         folder.mkdir()
@@ -47,7 +47,7 @@ def places(tmp_path):
 
 @pytest.fixture
 def search(app, file, places, tmp_path, set_to, monkeypatch):
-    """Run `flask canary search FILE` with all sinks, and return its result and exit code."""
+    """Run `flask canary search FILE` with all sinks; return its result and exit code."""
     identity, recipient = backups.new_identity(tmp_path)
     sealed_for = {"recipient": recipient, "identity": identity}
     with backups.commands(app, places["backups"], set_to, monkeypatch, **sealed_for):
@@ -75,7 +75,7 @@ def leak_into_database():
 
 
 def found_by(sink, places):
-    """Return the markers that were found in one sink."""
+    """Return the markers found in one sink."""
     looking = Search({one.name: one.value for one in MARKERS})
     sinks.SINKS[sink](current_settings(), places, looking.feed)
     looking.end()

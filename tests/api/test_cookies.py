@@ -1,4 +1,4 @@
-"""Browser sessions: their cookies, and the requests that are rejected with them."""
+"""Browser sessions: their cookies, and rejected requests with them."""
 
 import re
 from uuid import uuid4
@@ -208,7 +208,7 @@ def test_fast_read_accepts_cookies(app, browser):
 
 
 def test_no_allowed_origin_may_send_cookies(app, client, set_to):
-    """Pages of other origins prove themselves by a bearer token."""
+    """Pages of other origins must authenticate with a bearer token."""
     set_to(app, cors_origins=("https://app.example",))
 
     answer = client.options(ME, headers={"Origin": "https://app.example"})

@@ -1,4 +1,4 @@
-"""`flask ops daily` without --metrics or --log: it reads the local metrics, or says it cannot."""
+"""`flask ops daily` without --metrics or --log: it reads local metrics, or says that it cannot."""
 
 import json
 

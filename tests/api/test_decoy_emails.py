@@ -1,4 +1,4 @@
-"""A decoy email costs and counts the same as a real one, and is not sent."""
+"""A decoy email causes the same work and counts as a real one, and is not sent."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Emails about new devices and about sessions that move; strict binding ends such a session."""
+"""Emails about new devices and moved sessions; strict binding ends such a session."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4

@@ -93,7 +93,7 @@ def test_docs_page_renders_and_loads_nothing_from_other_hosts(sqlite_app):
     assert len(page.requests) == 3
     assert page.requests[0] == f"{site}{DOCS}"
     assert sorted(one for one in requested if one.startswith(site)) == sorted(page.requests)
-    # A browser asks its maker for this and that by itself: nothing that was served names those.
+    # A browser contacts its vendor by itself; no served page contains those addresses.
     client = sqlite_app.test_client()
     served = "".join(client.get(one.removeprefix(site)).text for one in page.requests)
     hosts = {re.split(r"[/:]+", one.split()[-1].removeprefix("http://"))[0] for one in requested}

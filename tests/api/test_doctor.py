@@ -100,7 +100,7 @@ def test_mail_server_with_valid_certificate_passes(settings, tmp_path):
         )
         found = bad(smtp_check.check("mail", mine))
 
-    assert [level for level, _ in found] == ["warning"]  # it is good for a day
+    assert [level for level, _ in found] == ["warning"]  # valid for a day
     assert "its certificate expires in 1 days" in found[0][1]
 
 
@@ -124,7 +124,7 @@ def test_clocks_that_are_apart_are_found(postgres_app, seconds, level):
     ):
         found = bad(services.check_clock())
 
-    assert [one for one, _ in found] == [level] * 2  # the database's and Redis'
+    assert [one for one, _ in found] == [level] * 2  # of the database and Redis
     assert f"{seconds}" in found[0][1]
 
 
@@ -256,7 +256,7 @@ def test_earlier_milestone_does_not_replace_later_one():
 
 
 def late(settings):
-    """Return what the check of the log says about the lag."""
+    """Return what the check of the log reports about the lag."""
     return [one for one in audit_log.check(settings) if "behind" in one.says]
 
 

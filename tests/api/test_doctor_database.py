@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def as_role(postgres_url, redis_url, tmp_path):
-    """``as_role("GRANT …")``: an app on its own database, with a role of only these rights."""
+    """``as_role("GRANT …")``: an app on a separate database, with a role of only these rights."""
     made = []
 
     @contextlib.contextmanager

@@ -43,7 +43,8 @@ def test_dry_run_that_passes_can_be_applied(app, vault):
 
     assert problems(verdicts) == [None] * 4
     assert vault.send(request).status_code == 200
-    assert problems(tried(app, vault, request)) == [None] * 4  # it would be answered again
+    # it would get the same response again
+    assert problems(tried(app, vault, request)) == [None] * 4
 
 
 def test_each_change_is_judged_for_itself(app, vault):

@@ -170,7 +170,7 @@ def test_in_development_the_own_machine_is_known(client, host):
 
 
 def test_development_rejects_names_that_start_like_loopback(client):
-    """A page of 127.evil.example, whose name leads to this machine, could call us otherwise."""
+    """Otherwise a page of 127.evil.example, whose name points to this machine, could call us."""
     provided = {"environ_overrides": {"HTTP_HOST": "127.evil.example"}}
 
     assert client.get("/api/v1/small/wanted", **provided).status_code == 400

@@ -28,7 +28,7 @@ GIVEN = {
 
 
 class Seen(HTMLParser):
-    """The text that a reader sees in a page, and the URLs that the page would load."""
+    """The visible text of a page, and the URLs that it would load."""
 
     def __init__(self, html):
         super().__init__()
@@ -54,7 +54,7 @@ class Seen(HTMLParser):
 
 
 def writers():
-    """List all functions that write an email, in every module."""
+    """List all functions that write an email, in all modules."""
     for module in pkgutil.iter_modules(vaultr.auth.emails.__path__, "vaultr.auth.emails."):
         loaded = importlib.import_module(module.name)
         for name, function in inspect.getmembers(loaded, inspect.isfunction):
@@ -65,7 +65,7 @@ def writers():
 
 
 def argument(name, kind):
-    """Return a test value for a parameter; text outside of lists is a secret or an address."""
+    """Return a test value for a parameter; a text is a secret or an address, except in lists."""
     if kind is str:
         return "new@example.org" if "email" in name else TOKEN
     return GIVEN.get(kind, ["laptop"])

@@ -25,7 +25,7 @@ def on_sqlite(sqlite_app):
         yield sqlite_app
 
 
-# As a server has them: other tests of the API wait longer.
+# The server's real values; other API tests wait longer.
 LIMITS = {name: getattr(engine, name) for name in ("LOCK_SECONDS", "STATEMENT_SECONDS")}
 
 
@@ -113,8 +113,9 @@ def test_every_sqlite_connection_gets_its_pragmas(on_sqlite, which):
 
 
 def test_new_sqlite_database_waits_for_another_writer(tmp_path):
-    """SQLite itself rejects at once here, whatever its busy timeout: processes that start at the
-    same moment on an empty folder would meet that."""
+    """Here SQLite itself rejects immediately, regardless of its busy timeout, so processes that
+    start at the same moment in an empty folder would fail.
+    """
     app = create_app(Settings.from_environ(app_fixtures.environ_for(tmp_path)))
     other = sqlite3.connect(
         tmp_path / "vaultr.sqlite3", isolation_level=None, check_same_thread=False

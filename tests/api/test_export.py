@@ -1,4 +1,4 @@
-"""The archive of everything that the server holds about an account."""
+"""The archive of everything that the server stores about an account."""
 
 import json
 from pathlib import Path
@@ -153,7 +153,7 @@ def test_second_export_of_an_account_is_a_conflict(app, as_ann, as_bob, vault):
 
 
 def test_export_elsewhere_is_a_conflict_too(postgres_app, monkeypatch):
-    """The lock is in PostgreSQL: another process has nothing of this one's memory."""
+    """The lock is in PostgreSQL, because another process does not share this one's memory."""
     empty(postgres_app)
     running = signed_in(postgres_app, ANN).get(EXPORT, buffered=False)
     monkeypatch.setattr("vaultr.export.archive._Running.enter", lambda *_: None)

@@ -47,7 +47,7 @@ def touched(app):
 
 
 def token(header, payload=None, key=None, digest=hashlib.sha256):
-    """Sign any header, with the server's own key by default."""
+    """Sign any header, by default with the server's own key."""
     body = f"{part(header)}.{part(payload or claims())}"
     mac = hmac.new(key_of("JWT_SECRET") if key is None else key, body.encode(), digest).digest()
     return f"{body}.{part(mac)}"
@@ -85,7 +85,7 @@ def test_the_watch_sees_what_a_good_token_touches(sqlite_app, anonymous):
 
 
 def test_the_signature_of_these_tests_is_a_good_one(anonymous):
-    """Signed so, only the session is missing: that is asked of the database."""
+    """With this signature only the session is missing, which is looked up in the database."""
     status, slug, seen = rejected(anonymous, token({"alg": "HS256", "kid": "test"}))
 
     assert (status, slug) == (401, "unauthenticated")
@@ -149,7 +149,7 @@ def test_only_one_signature_algorithm_is_accepted(anonymous, algorithm):
 
 
 def test_a_public_key_is_no_secret_to_sign_with(anonymous):
-    """What confuses servers that take RS256 too: here nothing but the one secret verifies."""
+    """This attack works on servers that also accept RS256; here only the one secret verifies."""
     public = rsa.generate_private_key(65537, 2048).public_key().public_numbers().n
     key = public.to_bytes(256)
 
@@ -198,7 +198,7 @@ def test_the_parts_of_two_good_tokens_make_no_third(sqlite_app, anonymous):
 
 
 def test_a_signature_written_otherwise_is_no_second_token(sqlite_app, anonymous):
-    """Base64url has one form: the spare bits of its last sign are not free."""
+    """Base64url has one form: the spare bits of its last character must be zero."""
     with sqlite_app.app_context():
         good = factories.session().access_token
     signs = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

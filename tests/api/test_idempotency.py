@@ -24,7 +24,7 @@ pytestmark = pytest.mark.both_databases
 KEY = {"Idempotency-Key": "c0ffee"}
 NOON = datetime(2031, 5, 4, 12, tzinfo=UTC)
 
-# Their answers hold secrets, or they count guesses in their own transaction.
+# Their responses contain secrets, or they count guesses in a separate transaction.
 IGNORING = {
     "/api/v1/auth/recovery-codes",
     "/api/v1/auth/step-up",

@@ -141,7 +141,7 @@ def test_invalid_move_returns_its_own_problem(app, vault, item_id, op, spoilt, s
 
 def test_an_item_in_the_trash_is_neither_put_nor_trashed(app, vault, item_id):
     put, trash = vault.put_request(item_id), vault.move_request("trash", item_id)
-    trash = trash.but(entry={"mac": NO_HEAD})  # as it stands it is the write that is now done
+    trash = trash.but(entry={"mac": NO_HEAD})  # unchanged, it is the write that is now accepted
     vault.move("trash", item_id)
     now = {"headers": {"If-Match": '"2"'}}
 
@@ -206,7 +206,7 @@ def test_old_generation_is_reported_before_stale_precondition(app, vault, item_i
 
 
 def test_errors_are_checked_in_the_documented_order(app, vault, item_id, set_to):
-    """Each request has all faults of those after it; one is mended after the other."""
+    """Each request has the mistakes of all later ones; they are corrected one by one."""
     set_to(app, quota_vault_bytes=1024)
     worst = vault.put_request(item_id, "x" * 2000).but(headers={}, overview="plain", entry=BEYOND)
     better = worst.but(content_revision=99)

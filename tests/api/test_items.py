@@ -1,4 +1,4 @@
-"""Items: created, replaced, shown, listed, moved to the trash and back, removed."""
+"""Items: create, replace, show, list, trash, restore, remove."""
 
 from uuid import UUID, uuid4
 

@@ -23,7 +23,7 @@ from vaultr.settings.types import KEY_SETS, Keys
 
 pytestmark = pytest.mark.both_databases
 EMAIL_MESSAGE = Email(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
-OLD = "test"  # the id of the keys that the tests' server begins with
+OLD = "test"  # the id of the keys with which the tests' server starts
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def _needed_everywhere(app):
 
 @pytest.fixture
 def replaced(app, monkeypatch):
-    """Load other keys in place of the current ones, as after a restore with a wrong set."""
+    """Load other keys instead of the current ones, as after a restore with a wrong set."""
     monkeypatch.setitem(app.extensions, "security.keyring", app.extensions["security.keyring"])
 
     def replace():

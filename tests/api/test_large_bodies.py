@@ -27,7 +27,7 @@ def unparsed(monkeypatch):
 
 
 def large(**members):
-    """Encode a body in the order of ``members``, above 1 MiB."""
+    """Encode a body in the order of ``members``, larger than 1 MiB."""
     return json.dumps(members | LARGE)
 
 

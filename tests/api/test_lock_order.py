@@ -1,4 +1,4 @@
-"""Parallel requests lock accounts and mailboxes in one order, and no more than they need."""
+"""Parallel requests lock accounts and mailboxes in one order, and no more than necessary."""
 
 import pytest
 
@@ -15,7 +15,7 @@ EMAIL, LOGOUT_ALL = "/api/v1/auth/email", "/api/v1/auth/logout-all"
 
 @pytest.fixture
 def locked(monkeypatch):
-    """Record in order whose mailboxes are locked."""
+    """Record in which order mailboxes are locked."""
     order, allow = [], recipient_limits.allow
 
     def noted(session, email_message, recipients, now):

@@ -23,7 +23,7 @@ def ann(app):
 
 @contextlib.contextmanager
 def taken(app, places):
-    """Occupy places of the hash gate, slots first, until the block ends."""
+    """Occupy slots and then places of the hash queue, until the block ends."""
     gate, release = app.extensions["auth.hash_gate"], threading.Event()
 
     def take():

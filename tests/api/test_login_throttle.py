@@ -1,4 +1,4 @@
-"""Login attempts are counted exactly, by counter and time, and cannot be bypassed."""
+"""Login attempts are counted exactly, by counter and time, and the limit cannot be bypassed."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -53,7 +53,7 @@ def try_at(moment, counter="l:x", *, fail=True):
 
 
 def test_no_fifteen_minutes_hold_more_than_five_attempts(here):
-    """A moving window: not five at the end of one quarter and five at the start of the next."""
+    """A sliding window: not five at the end of one window and five at the start of the next."""
     let_in = [minute for minute in range(60) if try_at(NOON + timedelta(minutes=minute))]
 
     assert all(sum(1 for other in let_in if 0 <= minute - other < 15) <= 5 for minute in range(75))
@@ -91,7 +91,7 @@ def test_attempt_without_result_is_refunded(here):
 def test_attempts_in_one_millisecond_have_distinct_stamps(here):
     with time_machine.travel(NOON, tick=False):
         assert [try_at(NOON) for _ in range(3)] == [True] * 3
-        assert try_at(NOON, fail=False)  # given back: one, not all of this moment
+        assert try_at(NOON, fail=False)  # one is refunded, not all of this moment
         assert [try_at(NOON) for _ in range(3)] == [True] * 2 + [False]
 
 
@@ -252,7 +252,7 @@ def test_new_device_id_per_guess_grants_no_extra_attempt(client, ann):
 
 
 def test_owner_login_grants_other_addresses_no_extra_attempt(app, ann):
-    """The owner signs in on a new device between two bursts of a stranger."""
+    """The owner logs in on a new device between two series of an attacker."""
     client = app.test_client()
     assert [guess(client) for _ in range(4)] == [401] * 4
 

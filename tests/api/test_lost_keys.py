@@ -1,4 +1,4 @@
-"""A server key is lost for good, and a new one takes its place: what is lost, and what is not."""
+"""A server key is lost and replaced by a new one: what is lost, and what is not."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from vaultr.settings.loader import generate_keys
 from vaultr.settings.types import Keys
 
 LOGIN, REFRESH = "/api/v1/auth/login", "/api/v1/auth/refresh"
-# What docs/runbook.md says under "Lost keys".
+# The steps of docs/runbook.md under "Lost keys".
 LOST = {
     "JWT_SECRET": {"access token"},
     "PEPPER": {"login", "login with second factor", "login with recovery code"},

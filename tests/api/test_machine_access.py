@@ -283,7 +283,7 @@ def test_changed_networks_apply_to_the_next_request(as_ann, vault):
 
 
 def test_read_needs_no_statement_to_find_machine(app, as_ann, vault):
-    """The one statement of the read, which the recorder sees on SQLite alone, checks it."""
+    """The only statement of the read, which the recorder sees only on SQLite, checks it."""
     machine = Machine.created(as_ann, grant(vault)).client()
     item = f"{vault.path}/items/{next(iter(vault.state.items))}"
     assert machine.get(item).status_code == 200

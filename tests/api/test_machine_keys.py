@@ -34,7 +34,7 @@ def vault(app, as_ann):
 
 
 def held(app, machine):
-    """Return the generations of keys and the rights of a machine by vault."""
+    """Return the generations of keys and the rights of a machine, by vault."""
     found = {}
     for row in rows(app, VAULT_KEYS):
         if str(row.holder_id) == machine.id:
@@ -194,7 +194,7 @@ def test_operators_see_machines_and_count_expired_ones(app, as_ann, vault):
 
 
 def test_creation_beside_rotation_leaves_no_machine_behind(app, as_ann, vault, count):
-    """Whichever comes first: a machine with access always holds the current keys."""
+    """Whichever comes first, a machine with access always has the current keys."""
     twin = signed_in(app, ANN)
     for _ in range(count(2, many=200)):
         keys = {"auth_key": b64(b"k" * 32)}

@@ -161,7 +161,7 @@ def test_machine_of_another_account_does_not_exist(as_ann, as_bob, vault):
 
 
 def test_taken_ids_are_rejected(client, as_ann, as_bob, vault):
-    """An account's id is as taken as the one that prelogin shows for nobody."""
+    """Ids of accounts and the ids that prelogin shows for unknown addresses are both taken."""
     machine = Machine.created(as_ann, grant(vault))
     decoy = client.post("/api/v1/auth/prelogin", json={"email": "no@example.org"}).json
 

@@ -178,7 +178,7 @@ def test_permanently_rejected_recipient_makes_email_dead(here, smtp):
 
 
 def test_email_expires_after_two_days(here, smtp):
-    smtp(1)  # nobody listens there
+    smtp(1)  # where nothing listens
     service.send(EMAIL_MESSAGE, ANN)
     began, now = clock.now(), clock.now()
     while mails()[0].state == "waiting":

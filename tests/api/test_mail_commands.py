@@ -1,4 +1,4 @@
-"""`flask mail`: what an operator sees of the outbox, and can do."""
+"""`flask mail`: what an operator sees of the outbox, and can do with it."""
 
 import json
 from datetime import timedelta
@@ -178,7 +178,7 @@ def test_email_of_unknown_outcome_is_resent_only_by_hand(app, smtp):
             session.execute(sa.update(Mail).values(handed_over_at=clock.now()))
     [waiting] = listed(app)
 
-    assert run(app, "retry", waiting["id"]).exit_code == 1  # it may be going out just now
+    assert run(app, "retry", waiting["id"]).exit_code == 1  # it may be in the process of being sent
     with time_machine.travel(clock.now() + timedelta(hours=1)), app.app_context():
         delivery_job.run()
     assert listed(app)[0]["reason"] == "outcome-unknown"

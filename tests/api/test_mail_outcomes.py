@@ -1,4 +1,4 @@
-"""An email with an unknown outcome is not sent again automatically, and an operator sees it."""
+"""An email with an unknown outcome is not sent again automatically, and operators see it."""
 
 import asyncio
 import os
@@ -102,7 +102,7 @@ def test_email_with_temporary_rejection_is_retried(here, smtp):
 
 
 def test_a_sender_that_stood_still_too_long_sends_nothing_more(here, smtp):
-    """Another took its email up meanwhile: it finds out just before the content would go."""
+    """Another process has taken over its email: it notices just before sending the content."""
     service.send(EMAIL_MESSAGE, ANN)
     inbox = Inbox()
     stale = delivery_job._claim(clock.now())
@@ -188,5 +188,5 @@ def test_sender_killed_at_any_point_sends_no_email_twice(database, postgres_url,
     assert {row.reason for row in emails if row.state == "dead"} <= {"outcome-unknown"}
     accepted = len(inbox.messages)
     assert sum(row.state == "sent" for row in emails) <= accepted
-    # Only a few lines lie between the note that it goes out and the note that it has gone.
+    # Only a few lines run between recording the hand-over and recording the result.
     assert accepted >= len(emails) * 0.6

@@ -1,4 +1,4 @@
-"""An emailed token is valid for one purpose; all others get the same error."""
+"""An emailed token is valid for one purpose; all other uses get the same error."""
 
 import secrets
 
@@ -12,7 +12,7 @@ from vaultr.protocol.encoding import b64
 
 AUTH = "/api/v1/auth"
 NEW = "new@example.org"
-# What takes a token, and for which kind it is.
+# The routes that accept a token, and its kind.
 ROUTES = {
     f"{AUTH}/verify-email": "verify",
     f"{AUTH}/recover/cancel": "recover",

@@ -47,7 +47,7 @@ def test_thousands_of_wraps_are_replaced_in_one_request(app, as_ann):
 
 
 def test_no_vault_slips_in_behind_a_new_account_key(app, count):
-    """A vault that is made beside the change is named by it, or is not made at all."""
+    """A vault created at the same moment is either included, or not created."""
     for number in range(count(3, many=100)):
         email = f"ann{number}@example.org"
         with app.app_context():

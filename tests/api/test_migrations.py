@@ -1,4 +1,4 @@
-"""Migrations build what the models describe on both databases, once, even if many start."""
+"""Migrations build what the models describe on both databases, only once if many start."""
 
 import subprocess
 

@@ -107,7 +107,7 @@ def test_switched_off_is_described_for_all_but_probes(described):
 
 
 def test_every_request_schema_rejects_unknown_fields(described):
-    """What it says of a body is what is done at run time: there, too, nothing more is taken."""
+    """The document matches the run-time behaviour, where unknown fields are also rejected."""
     schemas = described["components"]["schemas"]
     for (path, method), operation in operations(described).items():
         if "requestBody" in operation:

@@ -1,4 +1,4 @@
-"""An operator's lock applies to the account, not to its address or anybody else."""
+"""An operator's lock applies to the account, not to its address or to anybody else."""
 
 import itertools
 import re

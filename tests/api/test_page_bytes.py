@@ -43,7 +43,7 @@ def change(app, statement):
 
 
 def check_pages(found, sizes, count):
-    """Check that pages are full, and none is larger than its limit."""
+    """Check that pages are full, and none exceeds its limit."""
     totals = [sum(sizes(row) for row in page) for page in found]
     assert sum(map(len, found)) == count
     assert len(totals) > 1

@@ -1,4 +1,4 @@
-"""Statements are prepared once per connection, and work without being prepared."""
+"""Statements are prepared once per connection, and also work unprepared."""
 
 import pytest
 import sqlalchemy as sa

@@ -1,12 +1,12 @@
-"""A PUT of an item stays readable: few modules decide what it does."""
+"""A PUT of an item stays readable: it enters few modules."""
 
 from tests.harness.entered_modules import entered_modules
 from tests.harness.vault_writer import Writer
 
 MAX_MODULES = 22
 
-# Not counted, as in the house rules: the lowest layer and metrics, and what lies behind an
-# interface that a reader of the PUT need not open.
+# Not counted, as in the house rules: the lowest layer and metrics, and modules behind an interface
+# that a reader of the PUT need not open.
 LEAVES = {
     *("app_state", "clock", "request_context", "observability.metrics"),
     *("protocol.encoding", "protocol.entries", "protocol.sealed"),
@@ -21,7 +21,7 @@ BEHIND = {
         *("database.raw_driver", "observability.instrumentation"),
     },
     "observability.metrics": {"observability.statsd"},
-    # Called by the end of every transaction and by every read of a body.
+    # Called at the end of every transaction and by every read of a body.
     "database.session": {"mail.worker_wakeup"},
     "api.request_parsing": {"api.unread_bodies"},
 }

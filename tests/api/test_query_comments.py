@@ -23,7 +23,7 @@ def app(postgres_url, redis_url, tmp_path):
 
 
 def running_with(app, request_id):
-    """List what the server runs or ran last under a request's id."""
+    """List the statements that the server runs or ran last with a request's id."""
     with app.app_context(), db.engine.connect() as connection:
         requested = sa.text("SELECT query FROM pg_stat_activity WHERE query LIKE :tag")
         tag = f"%/*request_id='{request_id}'*/%"

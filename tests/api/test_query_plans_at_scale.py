@@ -1,7 +1,7 @@
-"""However many items a vault has, and accounts the database: no hot statement reads a table whole.
+"""No frequent statement scans a whole table, however many items and accounts exist.
 
-The plans are those of the very statements that requests run, asked for on their own connections;
-of each both kinds: for these values, and for any.
+The plans are those of the actual statements of requests, explained on the same connections, each as
+a custom and as a generic plan.
 """
 
 import re
@@ -28,7 +28,7 @@ PLENTY = dict.fromkeys(("LIMIT_WRITES", "LIMIT_READS", "LIMIT_CHANGES"), "100000
 
 @pytest.fixture(scope="module")
 def filled(postgres_url, tmp_path_factory, count):
-    """A database of very many rows, and ann's vault in it."""
+    """A database with very many rows, including Ann's vault."""
     environ = environ_for(
         tmp_path_factory.mktemp("home"),
         DATABASE_URL=servers.fresh_database(postgres_url),
@@ -44,7 +44,7 @@ def filled(postgres_url, tmp_path_factory, count):
 
 
 class Plans:
-    """Explains each statement right after it ran, where it ran."""
+    """Explains each statement right after it ran, on the same connection."""
 
     def __init__(self, app):
         self.seen = {}
@@ -89,7 +89,7 @@ class Plans:
 
 
 class RawVault:
-    """Writes to a vault whose keys nobody has: the server cannot tell."""
+    """Writes to a vault without keys, which the server cannot detect."""
 
     def __init__(self, client, vault_id, n, head):
         self.client, self.id, self.path = client, vault_id, f"/api/v1/vaults/{vault_id}"
@@ -133,7 +133,7 @@ def vault(filled):
 
 
 def read_everything(vault):
-    """Make every kind of read, at the ends and in the middle."""
+    """Run every kind of read, at the ends and in the middle."""
     middle = vault.n // 2
     vault.client.get("/api/v1/vaults")
     vault.get()
@@ -156,7 +156,7 @@ def read_everything(vault):
 
 
 def write_everything(vault, item):
-    """Make every kind of write, single and in a batch."""
+    """Run every kind of write, single and in a batch."""
     new = uuid4()
     vault.put(new)
     vault.put(new, vault.n)
@@ -195,7 +195,8 @@ def test_versions_that_must_go_are_found_along_an_index(filled, vault, set_to):
     stored = len(vault.get(f"/items/{item['id']}/versions").json["versions"])
 
     with Plans(app) as plans:
-        vault.put(item["id"], revision)  # the fifty-first version goes, and the budget is looked at
+        # the fifty-first version is deleted, and the budget is checked
+        vault.put(item["id"], revision)
         with app.app_context(), transaction() as session:
             version_retention.delete_oldest(session.connection(), vault.id, 1)
 

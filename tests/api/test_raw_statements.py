@@ -32,7 +32,7 @@ def test_rows_are_named_and_values_bound(app):
 
 
 def test_a_statement_is_prepared_once_a_connection(app):
-    AUTOCOMMIT.get(app).dispose()  # so that all of it meets the same connection
+    AUTOCOMMIT.get(app).dispose()  # so that everything uses the same connection
     for number in range(3):
         raw_driver.run("SELECT %(n)s::int + 1000 AS n", {"n": number})
 

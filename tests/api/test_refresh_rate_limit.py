@@ -1,4 +1,4 @@
-"""Refreshes are counted by session in SQL; rejected ones by address."""
+"""Refreshes are counted by session in SQL; rejected ones are counted by address."""
 
 import re
 import secrets

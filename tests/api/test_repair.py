@@ -1,4 +1,4 @@
-"""A repair is an entry that changes nothing and vouches for the current contents."""
+"""A repair is an entry that changes nothing and commits to the current contents."""
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_it_needs_the_head_and_its_own_vault(app, vault, as_bob):
 
 
 def test_entry_with_foreign_mac_is_stored_and_returned_unchanged(app, vault, as_ann):
-    """The server has no key to check it by: a client has, and rejects the chain."""
+    """The server has no key to check it; clients have one, and reject the chain."""
     other = Writer(as_ann).create()
     request = vault.repair_request()
     mac = other.repair_request().body["entry"]["mac"]

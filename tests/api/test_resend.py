@@ -136,7 +136,7 @@ def test_parallel_resend_and_confirmation_leave_one_account(app, client):
         (resent if number % 2 else confirmed).append(status)
     assert set(resent) == {202}
     assert confirmed.count(204) <= 1
-    if 204 not in confirmed:  # the resends came first: the last token that was mailed counts
+    if 204 not in confirmed:  # the resends came first, so the last emailed token counts
         good = [confirm(client, one) for one in tokens(app, ANN)[1:]]
         assert sorted(good) == [204] + [400] * (len(good) - 1)
     assert len(rows(app, Account)) == 1

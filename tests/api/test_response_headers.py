@@ -14,7 +14,8 @@ from vaultr.database.session import transaction
 
 HTTPS = "https://localhost"
 OURS, FOREIGN = "https://app.example.org", "https://evil.example.org"
-# HEAD is answered by the view of GET, the others by none: only ``--long`` sends all bodies to them.
+# HEAD is handled by the view of GET, other methods by none: all bodies are sent to them only with
+# ``--long``.
 WITHOUT_OWN_VIEW = {"HEAD", "OPTIONS", "PATCH"}
 COUNTED = (
     "anonymous",
@@ -30,7 +31,7 @@ CACHED = {
     "/api/v1/openapi.json": "private, max-age=300",
     "assets": "public, max-age=31536000, immutable",
 }
-# What a route may answer is swept; these must all have come by, or the sweep saw too little.
+# The test covers any response of a route, and must have seen at least these statuses.
 STATUSES = {200, 204, 400, 401, 403, 404, 405, 411, 413, 415, 429, 503}
 
 
@@ -81,7 +82,7 @@ def test_every_response_has_security_headers_and_no_caching(swept, count):
             for request in itertools.islice(requests(), most):
                 provided = dict(request)
                 headers = {**bearer, "Origin": OURS, **provided.pop("headers", {})}
-                # Buffered: an export that nobody reads holds its snapshot, and locks.
+                # Buffered, because an unread export holds its snapshot and locks.
                 answer = client.open(
                     path, method=method, base_url=HTTPS, headers=headers, buffered=True, **provided
                 )
@@ -111,7 +112,7 @@ def rejected_before_any_route(app, client):
 
 
 def check(answer, what, *, ours=True):
-    """Check one response against the contract's section 7 and the rules of caching and CORS."""
+    """Check a response against section 7 of the contract, and the rules of caching and CORS."""
     headers = answer.headers
     page = answer.mimetype == "text/html"
     expected = {**EVERY, **(PAGE if page else {}), "Strict-Transport-Security": HSTS}

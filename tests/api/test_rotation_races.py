@@ -33,7 +33,7 @@ def devices(app, vault):
 
 
 def until_done(device, prepare, seen):
-    """Write with rebasing as a client does; count the errors."""
+    """Write with rebasing like a client; count the errors."""
     while True:
         answer = device.send(prepare())
         seen[slug(answer)] += 1
@@ -50,7 +50,7 @@ def edit(device, item_id, turns, seen):
 
 
 def rotate(device, begin, seen):
-    """Rotate the keys as a client does: begin, reseal the rest, finish, and check again."""
+    """Rotate the keys like a client: begin, reseal the rest, finish, and check again."""
     prepared = iter([begin])
     until_done(device, lambda: next(prepared, None) or device.rotation_request_again(), seen)
     until_done(device, partial(device.rename_request, "moved"), seen)

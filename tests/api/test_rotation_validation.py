@@ -39,7 +39,7 @@ def spoilt(request, changes):
         *(({"entry": value}, "/entry") for value in (None, [], "x", GONE)),
         ({"entry": {}}, "/entry/n"),
         ({"extra": 1}, "/extra"),
-        ({"generation": 2**53}, ""),  # no JSON reader holds it exactly
+        ({"generation": 2**53}, ""),  # no JSON parser represents it exactly
     ],
 )
 @pytest.mark.matrix(8)
@@ -86,7 +86,7 @@ def test_what_is_no_rotation_has_no_route(app, vault):
 
 
 def test_foreign_wrap_is_stored_and_opens_for_no_client(app, vault, as_ann):
-    """The server opens no wrap; a client whose wrap is another's finds that out itself."""
+    """The server opens no wraps; a client notices itself if a wrap is not its own."""
     other = Writer(as_ann).create()
     theirs = other.rotation_request().body["sealed_key"]
 

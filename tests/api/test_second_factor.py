@@ -226,7 +226,7 @@ def test_after_its_removal_the_password_is_enough(client, ann):
 
 
 def test_a_factor_keeps_the_owners_device_known(client, ann):
-    """What a known device needs for its own counter is a success, by whichever factor."""
+    """A known device keeps its own counter after any success, with either factor."""
     mine = uuid4()
     assert login(client, recovery_code=ann.codes[0], device_id=mine).status_code == 200
     for _ in range(5):

@@ -218,7 +218,7 @@ def test_factors_of_another_account_stay_as_they_are(app, as_ann, as_bob):
 
 
 def test_a_secret_that_was_moved_to_another_account_opens_nothing(app, client, as_ann, as_bob):
-    """Somebody who can write to the database cannot give an account another factor."""
+    """Database access does not allow giving an account another factor."""
     confirmed(as_ann)
     phone, _ = confirmed(as_bob)
     with app.app_context(), transaction() as work:
@@ -255,7 +255,7 @@ def test_secrets_are_resealed_when_the_key_rotates(app, as_ann, as_bob, with_key
         assert second_factor_secrets.reseal_factors() == Resealed()
         assert second_factor_secrets.factors_by_key() == {"new": 2}
 
-    with_keys(new_text)  # the old one is gone for good
+    with_keys(new_text)  # the old one is permanently deleted
     body = factories.login("ann@example.org", totp=phones[0].next_code())
     assert app.test_client().post("/api/v1/auth/login", json=body).status_code == 200
 

@@ -1,4 +1,4 @@
-"""A request of a session has no effect after the session ended, even if both run in parallel."""
+"""A request has no effect after its session has ended, even if both run in parallel."""
 
 import hashlib
 import threading
@@ -71,7 +71,7 @@ def while_it_waits(app, client, ask, change):
 
 @pytest.fixture
 def app(postgres_app):
-    """Only PostgreSQL: on SQLite no request waits for a row after authentication."""
+    """Only PostgreSQL, because on SQLite no request waits for a row after authentication."""
     empty(postgres_app)
     return postgres_app
 
@@ -94,7 +94,7 @@ def test_nothing_of_an_old_epoch_happens_after_new_credentials(app, as_ann, what
 
 
 def test_login_with_undone_address_opens_no_session(app, as_ann):
-    """Undoing a change of address ends all sessions: none may begin behind it."""
+    """Undoing a change of address ends all sessions, so none may begin afterwards."""
     anonymous = app.test_client()
     anonymous.account_id = as_ann.account_id
     with app.app_context(), transaction() as work:

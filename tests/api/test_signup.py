@@ -123,7 +123,7 @@ def test_a_used_account_id_creates_nothing(app, client):
 
 
 def test_unknown_account_id_creates_nothing(app, client):
-    """Else whoever signs up with the id that prelogin shows would learn if the address is used."""
+    """Otherwise a signup with the id from prelogin would reveal whether the address is used."""
     shown = client.post("/api/v1/auth/prelogin", json={"email": "nobody@example.org"}).json
 
     response = client.post(SIGNUP, json=factories.signup(account_id=shown["account_id"]))

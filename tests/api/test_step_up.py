@@ -58,7 +58,7 @@ def test_a_wrong_key_is_forbidden_and_makes_nothing_fresh(app, as_ann):
 
 
 def beside(monkeypatch, module, name, change):
-    """Run ``change`` in its own transaction whenever a function is called."""
+    """Run ``change`` in a separate transaction whenever a function is called."""
     real = getattr(module, name)
 
     def call(*arguments, **options):
@@ -79,7 +79,7 @@ def test_session_ended_during_key_check_gets_no_step_up(app, as_ann, monkeypatch
 
 
 def test_a_session_of_older_credentials_is_not_made_fresh(app, as_ann, monkeypatch):
-    """They were changed after the door had let the request in, and before the key was read."""
+    """They were changed after the request was authenticated, and before the key was read."""
     beside(
         monkeypatch,
         login_throttle,

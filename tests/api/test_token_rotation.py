@@ -23,7 +23,7 @@ REFRESH, ME = "/api/v1/auth/refresh", "/api/v1/auth/me"
 
 @pytest.fixture
 def session(app):
-    """A session of the same network as the tests' requests."""
+    """A session from the network of the tests' requests."""
     request_context.set_origin(
         replace(request_context.NOWHERE, network="127.0.0.0/24", family="other")
     )
@@ -83,7 +83,7 @@ def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeyp
 
 
 def test_token_lookup_uses_index_after_table_grew(postgres_app):
-    """PostgreSQL keeps a plan; one for tables of a page is poor when there are thousands."""
+    """PostgreSQL caches plans; one made for a table of one page is poor for thousands."""
     app_fixtures.empty(postgres_app)
     single = AUTOCOMMIT.get(postgres_app)
     with postgres_app.app_context(), single.connect() as connection:
@@ -103,7 +103,7 @@ def test_token_lookup_uses_index_after_table_grew(postgres_app):
 
 
 def test_a_refresh_changes_nothing_that_an_index_of_sessions_holds(postgres_app):
-    """So PostgreSQL writes the row again on its page, and none of the indexes (HOT)."""
+    """So PostgreSQL can update the row on its page without touching indexes (HOT)."""
     with postgres_app.app_context():
         held = {c for i in sa.inspect(db.engine).get_indexes("sessions") for c in i["column_names"]}
 
@@ -163,7 +163,7 @@ def test_parallel_refreshes_get_one_successor(app, session):
 
 
 def test_session_that_ends_during_refresh_gets_no_tokens(app, client, session):
-    """The row is locked by whoever ends it, and gone when the refresh gets its turn."""
+    """Whoever ends it locks the row, which is gone when the refresh gets the lock."""
     bearer = {"Authorization": f"Bearer {session.access_token}"}
 
     def act(number):
@@ -181,7 +181,7 @@ def test_session_that_ends_during_refresh_gets_no_tokens(app, client, session):
 
 @pytest.mark.parametrize("done", [True, False])
 def test_a_refresh_whose_outcome_was_lost_can_be_sent_again(postgres_app, monkeypatch, done):
-    """The connection ends at the rotation: whether it was done, nobody was told."""
+    """The connection ends at the rotation, so nobody knows whether it was done."""
     app_fixtures.empty(postgres_app)
     with postgres_app.app_context():
         session = factories.session()

@@ -231,7 +231,7 @@ def test_two_apps_in_process_keep_keys_and_issuers_separate(tmp_path, here):
 
 
 def test_the_extension_itself_would_take_a_token_that_never_expires(here):
-    """Why every claim is checked here: should this test fail, the extension has learned it."""
+    """This is why every claim is checked here; if this test fails, the extension has improved."""
     payload = claims()
     del payload["exp"], payload["jti"]
 

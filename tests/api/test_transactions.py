@@ -1,4 +1,4 @@
-"""Transactions commit as a whole, can be joined, use snapshots, never upgrade late on SQLite."""
+"""Transactions commit as a whole, join, use snapshots, and never upgrade late on SQLite."""
 
 import threading
 from contextlib import suppress
@@ -147,7 +147,7 @@ def test_a_row_that_is_there_already_undoes_the_rest():
 
 
 def test_reader_that_writes_later_waits_for_its_turn():
-    """With a plain BEGIN, SQLite would refuse: another has committed after the first read."""
+    """With a plain BEGIN, SQLite would fail, because another transaction has committed since."""
     keep("n", b"0")
 
     def add_one():

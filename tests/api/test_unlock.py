@@ -22,7 +22,7 @@ WAYS = {"devices never seen", "a known device", "a session", "recovery"}
 @pytest.fixture
 def run(app):
     def call(*arguments, **more):
-        request_context.set_actor(None)  # a command's process has served no request before
+        request_context.set_actor(None)  # a command's process has served no requests before
         request_context.set_origin(request_context.NOWHERE)
         return app.test_cli_runner().invoke(args=["accounts", *arguments], **more)
 

@@ -1,4 +1,4 @@
-"""Every read and write is recorded or fails, and secrets are stored sealed only."""
+"""Every read and write is recorded or fails, and only sealed secrets are stored."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_no_detail_leaves_without_its_event(app, as_ann, vault, obstacle):
         assert_problem(answer, 503, "audit-unavailable")
         assert answer.headers["Retry-After"]
     assert [answer.status_code for answer in overviews] == [200, 200]
-    before = reads(app)  # a read that was recorded in part, and rejected, may be among them
+    before = reads(app)  # it may include a read that was partly recorded and then rejected
     assert [as_ann.get(path).status_code for path in paths] == [200, 200, 200]
     assert reads(app) == [*before, *[[str(item_id)]] * 3]
 

@@ -1,8 +1,8 @@
-"""Any life of a vault: whoever follows it, page by page between the writes, holds what is stored.
+"""Random histories of a vault: readers that fetch pages between writes get the stored data.
 
-Hypothesis draws the lives: writes of every kind, answers that were lost, writes that are rejected,
-changes of keys, and two readers, one of deltas and one of the full set, who ask for their next page
-at any moment.
+Hypothesis generates the histories: writes of every kind, lost responses, rejected writes, key
+rotations, and two readers, one of deltas and one of the full set, which fetch their next page at
+any time.
 """
 
 from uuid import uuid4
@@ -29,7 +29,7 @@ limits = st.sampled_from([1, 2, 3, 500])
 
 
 class Reader:
-    """A device that takes one page at a time, whatever is written between two of them."""
+    """A device that fetches one page at a time, with any writes in between."""
 
     def __init__(self, writer, *, full):
         self.writer, self.full = writer.twin(), full
@@ -61,7 +61,7 @@ class Reader:
 
 
 class Life(RuleBasedStateMachine):
-    """The life of one vault on one of the two databases."""
+    """The history of one vault on one of the two databases."""
 
     def __init__(self, app, client):
         super().__init__()
@@ -75,7 +75,7 @@ class Life(RuleBasedStateMachine):
     def writes_once(self, step, length):
         made = self._steps([step], length)
         op, item_id, *text = made[0]
-        if len(made) > 1:  # restored under old keys, which is rejected alone
+        if len(made) > 1:  # restored under old keys, which is rejected on its own
             rejected = self.vault.ask(self.vault.move_request(op, item_id))
             assert rejected.json["type"].endswith(":generation-moved")
             self._send(self.vault.batch_request(*made))
@@ -157,7 +157,7 @@ class Life(RuleBasedStateMachine):
         self.sent.append((request, answer))
 
     def _steps(self, chosen, length):
-        """Return what can be done to the items named, as they stand one after another."""
+        """Return the possible actions on these items in their current state."""
         held = self.vault.state.items
         states = {item_id: (one.state, one.generation) for item_id, one in held.items()}
         newest, made = self.vault.generation, []
@@ -170,7 +170,7 @@ class Life(RuleBasedStateMachine):
             elif op == "remove":
                 made.append(("remove", item_id))
                 del states[item_id]
-                self.ids[slot] = uuid4()  # a removed id never comes back
+                self.ids[slot] = uuid4()  # a removed id is never reused
             elif state == "active":
                 made.append(("trash", item_id))
                 states[item_id] = ("trash", generation)
@@ -182,7 +182,7 @@ class Life(RuleBasedStateMachine):
 
 
 def check_tables(app, vault):
-    """Compare all rows of one vault with what its writer holds."""
+    """Compare all rows of one vault with its writer's state."""
     of_it = {"vault_id": vault.id}
     items, versions, entries, removals = (
         rows(app, table, **of_it) for table in (ITEMS, VERSIONS, ENTRIES, REMOVED)

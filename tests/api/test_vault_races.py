@@ -37,7 +37,7 @@ def writers(app, vault):
 
 
 def rebased(writer, prepare):
-    """Write as a client does: when the head has moved, sync and prepare the write again."""
+    """Write like a client: if the head has changed, sync and prepare the write again."""
     while True:
         response = writer.send(prepare())
         if response.status_code != 409 or not response.json["type"].endswith("head-moved"):
@@ -160,7 +160,7 @@ def test_readers_that_follow_writers_end_where_the_database_does(app, vault, wri
 
 
 def rebased_move(device, item_id, turn):
-    """Move the item to a state that its current state allows, or leave it."""
+    """Change the item's state in a way that its current state allows, or leave it."""
 
     def prepare():
         held = device.state.items.get(item_id)

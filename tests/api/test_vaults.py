@@ -135,7 +135,7 @@ def test_a_rename_sent_again_is_answered_as_the_first_time(app, vault):
         later = vault.ask(request).json
 
     assert again == first
-    changed = ("counts", "bytes")  # of now: the log does not tell what they were
+    changed = ("counts", "bytes")  # the current ones, because the log does not contain earlier ones
     assert {**later, **{name: first[name] for name in changed}} == first
 
 

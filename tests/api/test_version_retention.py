@@ -1,4 +1,4 @@
-"""Old versions have a quota of bytes: beyond it the oldest are deleted, no write is rejected."""
+"""Old versions have a quota of bytes: the oldest are deleted, and no write is rejected."""
 
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ def vault(app, as_ann):
 
 @pytest.fixture
 def size(app, vault):
-    """The bytes of one item that `Writer.put` makes; its first is removed again."""
+    """The size of one item of `Writer.put`; its first item is removed again."""
     item_id = vault.put()
     (item,) = rows(app, ITEMS)
     vault.move("remove", item_id)
@@ -27,7 +27,7 @@ def size(app, vault):
 
 
 def stored_versions(app):
-    """Return the revisions of the versions that are not current, and check what is counted."""
+    """Return the revisions of the versions that are not current, and check the counts."""
     current = {(item.id, item.content_revision) for item in rows(app, ITEMS)}
     versions = {(one.item_id, one.revision): one.size for one in rows(app, VERSIONS)}
     (vault,) = rows(app, VAULTS)

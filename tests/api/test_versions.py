@@ -1,4 +1,4 @@
-"""What an item was before: the contents of its last puts, each with the entry that proves it."""
+"""Earlier contents of an item: its last puts, each with the entry that proves it."""
 
 import hashlib
 from uuid import uuid4

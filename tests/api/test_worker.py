@@ -1,4 +1,4 @@
-"""The worker does each job in one of many processes at a time, and ends when it is asked to."""
+"""The worker runs each job in only one process at a time, and stops when asked to."""
 
 import threading
 import time
@@ -30,7 +30,7 @@ def files(app):
 
 
 def test_a_mail_is_there_within_a_second_in_development(time_limit, app, inline):
-    time.sleep(0.3)  # the runner has looked and waits now
+    time.sleep(0.3)  # the runner has checked and waits now
 
     def send():
         before = len(files(app))

@@ -1,4 +1,4 @@
-"""A database that accepts no writes: readiness says so, and reads continue."""
+"""A database that accepts no writes: readiness reports that, and reads continue."""
 
 import os
 import secrets

@@ -129,7 +129,7 @@ def test_lost_password_is_recovered_on_new_device(site, tmp_path):
 
 
 def pass_time(site, *, hours):
-    """Let hours pass for recoveries, in the server's database."""
+    """Make hours pass for recoveries, in the server's database."""
     with closing(sqlite3.connect(site.database)) as work, work:
         work.execute(
             "UPDATE recoveries SET started_at = datetime(started_at, ?)", [f"-{hours} hours"]

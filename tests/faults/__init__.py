@@ -1,1 +1,1 @@
-"""Tests with forks, killed processes and lost servers."""
+"""Tests with forks, killed processes and stopped servers."""

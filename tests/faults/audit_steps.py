@@ -1,4 +1,4 @@
-"""Steps of the audit log for processes of their own: record events, sequence them, die halfway."""
+"""Steps of the audit log in separate processes: record events, sequence them, die halfway."""
 
 import json
 import os
@@ -21,7 +21,7 @@ ANN = UUID(int=1)
 
 
 def app():
-    """Build the app of the environment."""
+    """Build the app from the environment."""
     return create_app(Settings.from_environ(os.environ))
 
 
@@ -38,7 +38,7 @@ def _record(count):
 
 
 def sequence(*, rounds=60, finish=True):
-    """Run the job until nothing waits and the last checkpoint is published."""
+    """Run the job until no event waits and the last checkpoint is published."""
     with app().app_context():
         idle = 0
         for _ in range(rounds):
@@ -50,12 +50,12 @@ def sequence(*, rounds=60, finish=True):
 
 
 def killed_at_each_step(count, *, events=2, stream_alone=False):
-    """Kill a sequencer ``count`` times, each one a step later than the one before.
+    """Kill a sequencer ``count`` times, each time one step later.
 
-    A step is a statement, a COMMIT, a write that waits for the disk, or one of the stream. Print
+    A step is a statement, a COMMIT, a write with a flush to disk, or a write to the stream. Print
     the kills and the number of steps.
 
-    :param stream_alone: only a line of the stream, and a write of its position, is a step.
+    :param stream_alone: count only lines of the stream and writes of its position as steps.
     """
     server = app()
     step = most = kills = 0
@@ -72,10 +72,10 @@ def killed_at_each_step(count, *, events=2, stream_alone=False):
 
 
 def paused_beside_another(step):
-    """Pause a sequencer at a step, let another one work, then let it continue.
+    """Pause a sequencer at a step, let another one work, then resume it.
 
     ``step`` is that of `killed_at_each_step`. A paused transaction holds the lock, so it is ended
-    from outside, as the database does with one that is idle for too long.
+    from outside, as the database would end it when it has been idle for too long.
     """
     server = app()
     child = _fork(server, lambda: _work(step, signal.SIGSTOP))
@@ -116,7 +116,7 @@ def _fork(server, act):
 
 
 def _work(step, number, events=2, *, stream_alone=False):
-    """Record events, and sequence until nothing waits; get a signal at a step."""
+    """Record events, and sequence until none waits; receive a signal at a step."""
     sequencer.SIGN_SECONDS = 0.0
     _record(events)
     if step is not None:
@@ -161,7 +161,7 @@ def _counted(function, count):
 
 
 class _Counted:
-    """A standard output that counts each write that leaves the process."""
+    """A stdout that counts each write of the process."""
 
     def __init__(self, stream, count):
         self.write = stream.write

@@ -12,7 +12,7 @@ PIECE = bytes(65536)
 
 
 class SmallDisk:
-    """A folder with room for so much; ``mounted`` where it is its own disk."""
+    """A folder with limited space; ``mounted`` if it is a separate disk."""
 
     def __init__(self, folder, megabytes):
         self.folder = folder
@@ -29,7 +29,7 @@ class SmallDisk:
             subprocess.run(["umount", "-l", str(self.folder)], check=True)
 
     def fill(self, *processes):
-        """Leave no room; without its own disk let these processes' files grow no more."""
+        """Fill the disk; without a separate disk, keep these processes' files from growing."""
         if self.mounted:
             for size in (len(PIECE), 512, 1):
                 with contextlib.suppress(OSError), self._filler.open("ab", buffering=0) as file:
@@ -46,22 +46,22 @@ class SmallDisk:
         self._limit(resource.RLIM_INFINITY)
 
     def _limit(self, size):
-        # Their children as they are now: those made since have the limit of their parents.
+        # Their current children; later ones inherit the limit of their parents.
         for one in [one for each in self._limited for one in (each, *each.children(True))]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 _limit(one, size)
 
 
 def _limit(process, size):
-    """Make a process write no further than so far into any file.
+    """Limit the size of any file that a process writes.
 
-    Another user's is limited by a process of that user: root itself may lack the right to
-    (CAP_SYS_RESOURCE), though it has the one to become that user, as PostgreSQL was started.
+    A process of another user is limited by a process of that user, because root may lack
+    CAP_SYS_RESOURCE but can become that user, as when PostgreSQL was started.
     """
     owner = process.uids().real
     theirs = {"user": owner, "group": process.gids().real, "extra_groups": []}
     subprocess.run(
-        ["true"],  # what is wanted happens on the way there
+        ["true"],  # the required step has been done by then
         check=True,
         preexec_fn=lambda: _prlimit(process.pid, size),
         **({} if owner == os.getuid() else theirs),

@@ -27,8 +27,9 @@ def _start(command, **more):
 class Running:
     """One server, on SQLite unless ``more`` names another database.
 
-    :param within: the beginning of the command line, for a limit that holds for all processes.
-    :param forks: start it by a fork, not where a test looks at its start, memory or descriptors.
+    :param within: prefix of the command line, for a limit on all processes.
+    :param forks: whether to start it by a fork; not if a test checks its start, memory or
+        descriptors.
     """
 
     def __init__(self, home, *, within=(), forks=True, **more):
@@ -47,7 +48,7 @@ class Running:
         }
 
     def command(self, *arguments):
-        """Run ``flask`` with these arguments to its end."""
+        """Run a ``flask`` command to its end."""
         return forked_programs.run(
             [sys.executable, "-m", "flask", *arguments], cwd=ROOT, env=self.environ
         )
@@ -65,7 +66,7 @@ class Running:
         return self
 
     def stop(self):
-        """End it in good order, and return its exit code."""
+        """Stop it gracefully, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(PATIENCE_SECONDS)
@@ -78,7 +79,7 @@ class Running:
         return self._out.read_text()
 
     def logged(self, event):
-        """List the lines of the log that tell of ``event``."""
+        """List the log lines about ``event``."""
         lines = [json.loads(one) for one in self.printed().splitlines() if one.startswith("{")]
         return [line for line in lines if line["event"] == event]
 
@@ -88,7 +89,7 @@ class Running:
         return False
 
     def get(self, path, timeout=60):
-        """Return the status, the body and the headers of an answer."""
+        """Return status, body and headers of a response."""
         try:
             with urllib.request.urlopen(f"{self.url}{path}", timeout=timeout) as answer:
                 return answer.status, answer.read(), answer.headers
@@ -97,7 +98,7 @@ class Running:
                 return error.code, error.read(), error.headers
 
     def raw(self, data, *, finish=True):
-        """Send ``data`` as it is, end the sending, and return what comes back."""
+        """Send ``data`` unchanged, end sending, and return the response."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(data)
             if finish:
@@ -111,7 +112,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(home, *, within=(), forks=True, **more):
-    """Yield a server that runs, on a migrated database; it ends when the test does."""
+    """Yield a running server on a migrated database; it ends with the test."""
     server = Running(home, within=within, forks=forks, **more)
     if "DATABASE_URL" in more:
         upgraded = server.command("db", "upgrade")

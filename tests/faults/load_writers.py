@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 30
 
 @dataclass
 class Answer:
-    """What came back, as the tests' other clients give it."""
+    """A response in the form of the other test clients."""
 
     status_code: int
     data: bytes
@@ -32,9 +32,9 @@ class Answer:
 
 
 class Http:
-    """A client over the network, in the place of Flask's own; each request on a new connection.
+    """A client over the network instead of Flask's own; a new connection for each request.
 
-    :param source: the loopback address that it comes from.
+    :param source: the loopback address to connect from.
     """
 
     def __init__(self, url, session, source="127.0.0.1"):
@@ -73,7 +73,7 @@ def dumped(value):
 
 
 class Owner:
-    """One account with one vault; it repeats a write until it is told that it was done."""
+    """One account with one vault; it repeats a write until it is acknowledged."""
 
     def __init__(self, app, url, number):
         with app.app_context():
@@ -85,7 +85,7 @@ class Owner:
         self.slowest = 0.0
 
     def write(self, *, once=False):
-        """Put one item; with ``once`` give up at the first answer that is none of success."""
+        """Put one item; with ``once`` give up at the first unsuccessful response."""
         request = self.writer.put_request()
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
@@ -109,7 +109,7 @@ class Owner:
 
 
 class Owners(UntilEnd):
-    """Several of them at once, each in a thread, until the block ends."""
+    """Several owners, each in a thread, until the block ends."""
 
     def __init__(self, app, url, number):
         self.all = [Owner(app, url, each) for each in range(number)]
@@ -127,7 +127,7 @@ class Owners(UntilEnd):
         return sum(len(one.acknowledged) for one in self.all)
 
     def wait_for_more(self, number, seconds=60):
-        """Wait until so many more writes were acknowledged."""
+        """Wait until this many more writes are acknowledged."""
         wanted, until = self.acknowledged + number, time.monotonic() + seconds
         while self.acknowledged < wanted:
             assert not self._errors, self._errors
@@ -135,7 +135,7 @@ class Owners(UntilEnd):
             time.sleep(0.01)
 
     def check(self, app):
-        """Compare what was acknowledged, what is stored, and what was recorded."""
+        """Compare acknowledged, stored and recorded writes."""
         for one in self.all:
             stored = one.writer.full().state
             assert stored.head == one.writer.state.head

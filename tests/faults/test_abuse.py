@@ -1,8 +1,8 @@
-"""One stranger and one account do their worst; everybody else notices nothing.
+"""An anonymous client and an account abuse the server; other users notice nothing.
 
-A pod of the chart's size: two workers of four threads under a hard limit of 512 MiB (a cgroup,
-where one can be made; the sum of the processes' memory is measured in any case), Redis with 32 MB
-that evicts nothing, PostgreSQL with 30 connections. docs/performance.md has the figures.
+The pod has the chart's size: two workers with four threads and a hard limit of 512 MiB (by a
+cgroup, if possible; the processes' memory is always measured), Redis with 32 MB and without
+eviction, PostgreSQL with 30 connections. docs/performance.md has the figures.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ from vaultr.protocol.sizes import BODY_BYTES
 MEMORY_MIB, HOSTILE_MIB = 512, 400
 REDIS_BYTES = 32 << 20
 POD = {"WEB_CONCURRENCY": "2", "WEB_THREADS": "4", "BACKGROUND": "process"}
-POD |= {"PARALLEL_REQUESTS": "2"}  # the default for four threads, which other tests raise
+POD |= {"PARALLEL_REQUESTS": "2"}  # the default for four threads; other tests use more
 STRANGER, ACCOUNT = "127.0.0.66", "127.0.0.67"
 MALLORY = "mallory@example.org"
 USERS, WRITERS, SESSIONS = 6, 2, 12
 SLOWER, EMAIL_SECONDS = 5, 10
-# Without --long other tests run beside this one, so that times say little about the pod.
+# Without --long other tests run at the same time, so times say little about the pod.
 BESIDE_OTHERS_SECONDS = 30
-# Rows of the account's vault, whose pages are as large as pages get.
+# Rows of the account's vault, whose pages have the maximum size.
 ITEMS, ITEM_BYTES = 200, 30_000
 
 
@@ -58,7 +58,7 @@ class Pod:
         return f"http://127.0.0.1:{self.port}"
 
     def running(self):
-        """Return the ids of the server's processes, once both workers were forked."""
+        """Return the ids of the server's processes, after both workers were forked."""
 
         def found():
             return {one.pid for one in psutil.Process(self.server.process.pid).children()}
@@ -77,7 +77,7 @@ def pod(tmp_path, time_limit):
 def started_pod(tmp_path, *, alone, **more):
     """Run a pod with its own database, Redis and mail server.
 
-    :param alone: nothing else runs beside it, so its times count.
+    :param alone: whether nothing else runs, so that times are meaningful.
     """
     with contextlib.ExitStack() as stack:
         database = stack.enter_context(servers.postgres(own=True, durable=True, connections=30))
@@ -101,7 +101,7 @@ def started_pod(tmp_path, *, alone, **more):
 
 @contextlib.contextmanager
 def _worker(server):
-    """Run ``flask worker`` beside the pod, as its own deployment does."""
+    """Run ``flask worker`` next to the pod, like its separate deployment."""
     with (server._out.parent / "worker.out").open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "flask", "worker"],
@@ -141,7 +141,7 @@ def abusive_account(pod):
 
 @contextlib.contextmanager
 def abuse(pod, mallory, users, seconds):
-    """Run a stranger and an account who send whatever they can for so long."""
+    """Run an anonymous client and an account that send as much as they can for this long."""
     owned, empty, sessions, stale = mallory
     anonymous = hostile_requests.of_anonymous(pod.app, [one.email for one in users])
     account = hostile_requests.of_account(pod.app, owned, sessions[0], stale, MALLORY)
@@ -185,7 +185,7 @@ def check_abuse(pod, mallory, quiet, seconds, tmp_path, *, alone):
     found = figures(before, during, (anonymous, account), memory)
     (tmp_path / "figures.json").write_text(json.dumps(found, indent=2))
 
-    # A probe has less than five seconds, which a machine that does much else may not give it.
+    # A probe has less than five seconds, which a busy machine may exceed.
     timed = set() if alone else {"ready"}
     assert [one for one in before.failures() + during.failures() if one.kind not in timed] == []
     assert during.p99() <= (SLOWER * before.p99() if alone else BESIDE_OTHERS_SECONDS)
@@ -226,7 +226,7 @@ def test_sixteen_hostile_requests_take_bounded_memory(pod, mallory):
 
 
 def statuses(seen):
-    """Return how often each status came."""
+    """Return the number of responses for each status."""
     total = Counter()
     for (_, status), count in seen.items():
         total[status] += count
@@ -234,7 +234,7 @@ def statuses(seen):
 
 
 def figures(before, during, abusers, memory):
-    """Return what docs/performance.md says of this test."""
+    """Return the figures of this test for docs/performance.md."""
     return {
         "number, median and p99 (ms) without abuse": before.summary(),
         "with abuse": during.summary(),

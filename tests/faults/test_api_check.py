@@ -1,4 +1,4 @@
-"""`python -m vaultr.healthcheck --api`: one request as a user sends it, to a real server."""
+"""`python -m vaultr.healthcheck --api`: one request to a real server, as a user would send it."""
 
 import subprocess
 import sys

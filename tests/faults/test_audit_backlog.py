@@ -1,4 +1,4 @@
-"""An installation whose events were never sequenced begins with a million of them."""
+"""An installation with a million unsequenced events starts its sequencer."""
 
 import json
 import os

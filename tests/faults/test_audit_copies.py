@@ -1,4 +1,4 @@
-"""The log verifies unchanged wherever its rows are copied to."""
+"""The log verifies unchanged in a copy of its rows on any database."""
 
 import subprocess
 from uuid import UUID, uuid4
@@ -41,7 +41,7 @@ def verify():
 
 @pytest.fixture
 def origin(postgres_url, tmp_path):
-    """A log of three months whose oldest tree is pruned."""
+    """A log of three months, with the oldest tree pruned."""
     app = build(tmp_path / "home", DATABASE_URL=servers.fresh_database(postgres_url))
     app.home = tmp_path / "home"
     with app.app_context(), time_machine.travel("2026-03-20T12:00:00Z") as traveller:
@@ -57,7 +57,7 @@ def origin(postgres_url, tmp_path):
 
 
 def elsewhere(url):
-    """Create a database with another collation and another time zone."""
+    """Create a database with another collation and time zone."""
     [(icu,)] = run_sql(url, "SELECT count(*) > 0 FROM pg_collation WHERE collprovider = 'i'")
     locale = "LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'" if icu else "LC_COLLATE 'POSIX'"
     name = f"elsewhere_{uuid4().hex}"
@@ -77,7 +77,7 @@ def program(name, folder, *arguments):
 
 
 def copied(origin, other):
-    """Check that another app's log verifies, and is the same one."""
+    """Check that another app's log verifies and is the same."""
     with origin.app_context():
         found, state = verify()
     with other.app_context():

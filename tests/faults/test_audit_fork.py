@@ -1,11 +1,11 @@
-"""A fork leaves no two processes with one chain."""
+"""After a fork, no two processes share a chain."""
 
 import subprocess
 import sys
 
 from tests.harness import app_fixtures, audit_log
 
-# In its own process, since a process with threads must not fork.
+# In a separate process, because a process with threads must not fork.
 RECORD_IN_TWO_PROCESSES = """
 import os, uuid
 from vaultr.app import create_app

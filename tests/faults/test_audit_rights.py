@@ -1,4 +1,4 @@
-"""The rights to the audit log: one table is the source of roles.sql, migrations and these tests."""
+"""The rights to the audit log: roles.sql, migrations and these tests use one table."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def as_role(url, role):
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory):
-    """A database whose roles, and whose migrations by the owner, are as in production."""
+    """A database with the roles of production, migrated by the owner."""
     home = tmp_path_factory.mktemp("home")
     with servers.postgres(own=True) as server:
         url = servers.fresh_database(server.url)
@@ -51,7 +51,7 @@ def migrated(tmp_path_factory):
 
 
 def granted(url, role):
-    """Read all rights of a role to tables of the log, as the database has them."""
+    """Read all rights of a role to tables of the log from the database."""
     tables = run_sql(
         url,
         "SELECT table_name, privilege_type FROM information_schema.role_table_grants"

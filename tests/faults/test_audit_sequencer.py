@@ -1,4 +1,4 @@
-"""The sequencer dies at any step, or is paused: the log stays whole, and is signed once."""
+"""The sequencer dies at any step or is paused: the log stays intact and has one history."""
 
 import json
 import os
@@ -26,7 +26,7 @@ ANN = UUID(int=1)
 
 @pytest.fixture(params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)])
 def site(request, tmp_path):
-    """An app on its own database, with an anchor file and a stream of events."""
+    """An app on a separate database, with an anchor file and a stream of events."""
     more = {"AUDIT_ANCHORS": (tmp_path / "anchors").as_uri(), "AUDIT_STREAM": "stdout"}
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
@@ -40,7 +40,7 @@ def site(request, tmp_path):
 
 
 def step(site, code):
-    """Run a step of `audit_steps` in its own process, and return what it printed."""
+    """Run a step of `audit_steps` in a separate process, and return its output."""
     done = forked_programs.run(
         [sys.executable, "-c", f"from tests.faults import audit_steps; audit_steps.{code}"],
         env=forked_programs.own_environ() | site.environ, code_of="server",
@@ -50,7 +50,7 @@ def step(site, code):
 
 
 def check_whole(site):
-    """Verify the log with its anchors: nothing is lost, doubled or signed twice."""
+    """Verify the log with its anchors: nothing is lost, duplicated or signed twice."""
     notes = [json.loads(line) for line in site.anchors.read_text().splitlines()]
     keys = keyring.current().audit.keys.by_id
     found, _ = run.verify(run.Options(keys=keys, anchors=[*notes, state_file.read()]))
@@ -71,7 +71,7 @@ def test_sequencer_that_is_killed_leaves_whole_log(site, count):
 
 
 def check_stream(lines, kills):
-    """Check that each event was written; again only with a mark, and once for a kill at most."""
+    """Check that each event was written, repeated only with a mark and once for each kill."""
     shown = [json.loads(line) for line in lines if line.startswith('{"epoch"')]
     events = {(one["epoch"], one["index"]): one["event"]["eid"] for one in shown}
     with reading() as session:
@@ -128,7 +128,7 @@ def test_paused_sequencer_signs_no_second_history(site, at):
 
 
 def write(app, seed, turns, committed):
-    """Commit, roll back, and open savepoints around what is no event."""
+    """Commit, roll back, and open savepoints around writes other than events."""
     chance = random.Random(seed)
     with app.app_context():
         for _ in range(turns):

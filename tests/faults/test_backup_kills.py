@@ -1,4 +1,4 @@
-"""`flask backup` killed by SIGKILL at any step: no file looks complete that is not."""
+"""`flask backup` is killed at any step: no incomplete file looks complete."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ CHANGES = {"open", "os.rename", "os.remove"}
 def killed_at(step, app, work, folder):
     """Run ``work`` in a child that kills itself before its n-th change of a folder.
 
-    :return: whether it came to that step.
+    :return: whether it reached that step.
     """
     child = os.fork()
     if child == 0:
@@ -56,7 +56,7 @@ def place(app, example, tmp_path, set_to, monkeypatch):
 
 
 def steps(pytestconfig, few):
-    """Return the steps to be killed at: all, or with `make test` a few."""
+    """Return the steps at which to kill: all, or a few for `make test`."""
     return range(1, 40) if pytestconfig.getoption("--long") else few
 
 
@@ -157,7 +157,7 @@ def test_killed_restore_leaves_an_empty_database(
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         left[0] -= 1
-        for at in range(0, len(piece), 20_000):  # so that much was restored already
+        for at in range(0, len(piece), 20_000):  # so that part of it was already restored
             write(loader, piece[at : at + 20_000])
             time.sleep(0.05)
         if pieces == 2:

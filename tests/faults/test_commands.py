@@ -1,4 +1,4 @@
-"""Commands that run just when the server does not start; and how long its start takes."""
+"""Commands that work even if the server does not start, and the duration of its start."""
 
 import json
 import os
@@ -37,7 +37,7 @@ WITHOUT_WARNINGS = {
 
 @pytest.fixture
 def flask(tmp_path):
-    """Run ``flask …`` in an empty folder, so that no app is found there."""
+    """Run ``flask …`` in an empty folder, where no app is found."""
 
     def run(*arguments, **environ):
         return subprocess.run(
@@ -151,7 +151,7 @@ def test_command_reports_why_the_app_does_not_start(tmp_path):
 
 
 def seconds_to_import(code):
-    """Measure the processor's time, which other processes disturb less than the clock's."""
+    """Measure CPU time, which other processes disturb less than wall-clock time."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", code], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -160,7 +160,7 @@ def seconds_to_import(code):
 
 @pytest.mark.long
 def test_app_import_loads_little_more_than_its_dependencies():
-    """Best of interleaved pairs: more of them only where the first few are not clear."""
+    """Best of interleaved pairs; more pairs only if the first few are inconclusive."""
     packages = f"import {', '.join(FIXED_PACKAGES)}"
     alone, whole = [], []
 

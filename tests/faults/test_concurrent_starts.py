@@ -1,4 +1,4 @@
-"""Processes that start at the same moment on an empty folder agree on what the first one makes."""
+"""Processes that start together in an empty folder agree on what the first one creates."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from tests.faults.gunicorn_server import ROOT
 from tests.harness import forked_programs
 
 STARTERS = 8
-# All that takes time is loaded before; then they are let go together.
+# Everything slow is loaded first; then all are released at the same moment.
 STARTING = """
 import hashlib, sys
 import vaultr.app

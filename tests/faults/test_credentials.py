@@ -1,4 +1,4 @@
-"""New credentials under crashes and lost answers: exactly one of old and new opens."""
+"""New credentials with crashes and lost responses: exactly one of old and new works."""
 
 import contextlib
 import os
@@ -36,7 +36,7 @@ LIMITS = {
 
 
 class Owner:
-    """Ann at a running server: what she sent with each of her keys, and which one opens now."""
+    """Ann on a running server: what she sent with each of her keys, and which one works now."""
 
     def __init__(self, server):
         self.url, self.server = server.url, server
@@ -57,7 +57,7 @@ class Owner:
         return Remote(self.url, self.login(self.key).json["access_token"], self.id)
 
     def next_keys(self, *, rewrap):
-        """Return a key and the body that makes it the one that opens."""
+        """Return a key, and the body that makes it valid."""
         key = os.urandom(32)
         body = new_keys(key, epoch=self.epoch + 1, revision=self.epoch + 1)
         if rewrap:
@@ -68,7 +68,7 @@ class Owner:
         return key, body
 
     def settle(self, new):
-        """Find out which key opens: exactly one does, and all that is kept goes with it."""
+        """Find out which key is valid: exactly one, and all stored values match it."""
         keys = [self.key, new]
         answers = [self.login(key) for key in keys]
         assert sorted(one.status_code for one in answers) == [200, 401]
@@ -163,7 +163,7 @@ def test_other_sessions_are_dead_on_every_worker_immediately(owner):
 
 
 def requested_everywhere(clients):
-    """Ask so often, and so much at once, that every worker is asked about every session."""
+    """Send enough parallel requests that every worker handles every session."""
     return [
         answer
         for client in clients

@@ -1,4 +1,4 @@
-"""PostgreSQL restarted, frozen, away, overrun, read-only: errors in time, and a clean return."""
+"""PostgreSQL restarted, frozen, stopped, overloaded, read-only: errors in time, full recovery."""
 
 import contextlib
 import signal
@@ -27,7 +27,7 @@ def shared_postgres():
 
 @pytest.fixture
 def own_postgres(shared_postgres):
-    """The one of this module, running again after a test, whatever that did to it."""
+    """The PostgreSQL of this module, running again after each test."""
     yield shared_postgres
     shared_postgres.stop(signal.SIGQUIT)
     shared_postgres.start()
@@ -69,7 +69,7 @@ def in_threads(number, work):
 
 
 def open_several(server):
-    """Fill both pools with connections that have been used."""
+    """Fill both pools with used connections."""
 
     def hold():
         with (
@@ -104,7 +104,7 @@ def test_frozen_it_is_unavailable_within_seven_seconds_and_then_clean(server, cl
     open_several(server)
     own_postgres.freeze()
     took = [seconds(ask)]
-    # What was open is closed by then: a second try needs connections again.
+    # All old connections are closed by now, so a second try needs new ones.
     while took[-1] >= 7 and len(took) < 3:
         own_postgres.thaw()
         open_several(server)
@@ -192,7 +192,7 @@ def test_readiness_is_found_out_once_a_second(server, client, monkeypatch):
     requested = []
     monkeypatch.setattr(readiness, "_database", lambda: requested.append(1) or ([], ()))
     second, stored = readiness._CACHE_SECONDS, server.extensions["health.readiness"]
-    monkeypatch.setattr(readiness, "_CACHE_SECONDS", 600.0)  # no test is so slow
+    monkeypatch.setattr(readiness, "_CACHE_SECONDS", 600.0)  # no test is that slow
 
     answers = in_threads(5, lambda: server.test_client().get("/api/ready").data)
 

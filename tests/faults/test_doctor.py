@@ -1,4 +1,4 @@
-"""`flask doctor` beside a real server: one command, each finding, and the address that it sees."""
+"""`flask doctor` with a real server: each result, and the client address that the server sees."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from vaultr.settings.loader import generate_keys
 
 
 def doctor(server, *more):
-    """Run it; return its exit code, what it found by topic, and all that it printed."""
+    """Run it; return its exit code, its results by topic, and its output."""
     done = server.command("doctor", "--json", *more)
     found = json.loads(done.stdout)["findings"] if done.stdout.startswith("{") else []
     topics = {}
@@ -24,7 +24,7 @@ def doctor(server, *more):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A server that believes one proxy, though there is none."""
+    """A server that trusts one proxy, although there is no proxy."""
     with running(tmp_path_factory.mktemp("doctor"), TRUSTED_PROXIES="1") as running_one:
         yield running_one
 
@@ -107,7 +107,7 @@ def test_silent_database_is_reported_in_seconds(own_postgres, tmp_path):
     own_postgres.thaw()
 
     assert code == 1
-    assert time.monotonic() - began < 35  # ten for the first to ask, one for each after it
+    assert time.monotonic() - began < 35  # ten for the first request, one for each later one
     [finding] = topics["database"]
     assert "it accepts connections, but does not respond" in finding["says"]
     assert {topics[one][0]["says"] for one in ("worker", "backup", "audit")} == {

@@ -1,4 +1,4 @@
-"""One client address with many connections makes no other address wait for all of them."""
+"""Many connections from one client address do not make other addresses wait for all of them."""
 
 import contextlib
 import socket
@@ -8,7 +8,7 @@ from tests.faults.gunicorn_server import running
 from tests.harness.timing import until
 
 CONNECTIONS, THREADS = 40, 4
-# Rejected after the server waited in vain for its body: such requests hold threads longest.
+# Rejected after the server waited for the body in vain; such requests occupy threads longest.
 STALLED = (
     b"POST /api/v1/nowhere HTTP/1.1\r\nHost: localhost\r\n"
     b"Content-Type: application/json\r\nContent-Length: 500000\r\n\r\n{"
@@ -36,7 +36,7 @@ def test_address_with_many_connections_delays_no_other(tmp_path):
         ]
         for thread in threads:
             thread.start()
-        until(lambda: answered)  # so the rest of them waits for threads
+        until(lambda: answered)  # so that the others wait for threads
 
         assert server.get("/api/health")[0] == 200
         before = len(answered)

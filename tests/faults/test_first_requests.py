@@ -1,4 +1,4 @@
-"""What a new worker makes at the first request is made once, however many ask for it at once."""
+"""A new worker initialises at its first request only once, however many arrive together."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 from tests.faults.gunicorn_server import ROOT
 from tests.harness import app_fixtures
 
-# Its own process: in this one everything was made by the tests before.
+# A separate process, because earlier tests have initialised everything in this one.
 ASKING = """
 from tests.harness.threads import at_once
 from vaultr.api import openapi as openapi

@@ -1,4 +1,4 @@
-"""A full disk: writes are rejected, nothing is half done, and all continues once there is room."""
+"""A full disk: writes are rejected, none is half done, and all works again once there is space."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ def app_beside(server, home, **more):
 
 
 def until_rejected(owners):
-    """Write until nothing more goes in; what is rejected is rejected as unavailable, in time."""
+    """Write until the disk is full; rejected writes get 503 in time."""
     until = time.monotonic() + 60
     for one in owners.all:
         while one.write(once=True):
@@ -55,25 +55,25 @@ def until_rejected(owners):
 
 
 def grow(url):
-    """Make the file of a table that every write extends larger than any that must be written.
+    """Make the file of a table that every write extends larger than all files that must be written.
 
-    A limit holds for each file alone, and PostgreSQL's own (WAL) have 16 MiB.
+    The limit applies to each file, and PostgreSQL's WAL files have 16 MiB.
     """
     with contextlib.closing(psycopg2.connect(url)) as admin, admin.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_pending SET (autovacuum_enabled = off)")
         admin.commit()
-        for _ in range(15):  # each within the time that a statement has
+        for _ in range(15):  # each within the time limit of a statement
             cursor.execute(
                 "INSERT INTO audit_pending SELECT gen_random_uuid() FROM generate_series(1, 30000)"
             )
-        admin.rollback()  # its rows are gone, its size is not
+        admin.rollback()  # its rows are gone, but its size is not
 
 
 LOG_TABLES = ("audit_event", "audit_pending", "audit_leaf", "audit_node")
 
 
 def tablespace(server, small):
-    """Make a tablespace ``small`` of a small disk."""
+    """Create a tablespace ``small`` on a small disk."""
     server_user = psutil.Process(server._process.pid).uids().effective
     os.chown(small.folder, server_user, pwd.getpwuid(server_user).pw_gid)
     with contextlib.closing(psycopg2.connect(server.url)) as admin:
@@ -82,7 +82,7 @@ def tablespace(server, small):
 
 
 def test_full_postgresql_rejects_writes_and_keeps_reading(own_postgres, disk, tmp_path, redis_url):
-    small = disk(own_postgres.folder / "tablespace", 40)  # where its user can go
+    small = disk(own_postgres.folder / "tablespace", 40)  # where its user has access
     tablespace(own_postgres, small)
     with contextlib.closing(psycopg2.connect(own_postgres.url)) as admin:
         admin.autocommit = True
@@ -130,7 +130,7 @@ def test_full_disk_of_the_log_commits_no_change(own_postgres, disk, tmp_path):
                 connection.execute(sa.text(f"ALTER TABLE {table} SET TABLESPACE small"))
         owner = factories.owner("ann@example.org")
         sessions = [factories.session(owner) for _ in range(25)]
-        db.engine.dispose()  # a limit holds for connections that are made after it
+        db.engine.dispose()  # a limit applies only to connections opened afterwards
     small.fill(psutil.Process(own_postgres._process.pid))
     client, logout = app.test_client(), "/api/v1/auth/logout"
 

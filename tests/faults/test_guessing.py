@@ -1,4 +1,4 @@
-"""Guessing at a real server of four workers whose Redis is frozen: five guesses are five."""
+"""Guessing on a real server with four workers and a frozen Redis: five guesses are five."""
 
 import json
 import time
@@ -51,7 +51,7 @@ def guess(server, email):
 
 
 def guesses_until_five(server, number, before):
-    """Guess so often at once, and again while what the queue turned away may be tried again."""
+    """Send many guesses in parallel; repeat those that the full queue rejected."""
     answers = at_once(lambda _: guess(server, "ann@example.org"), number)
     for _ in range(20):
         if (before + answers).count(401) >= ALLOWED:
@@ -71,7 +71,7 @@ def test_forty_parallel_guesses_with_frozen_redis_hash_five_times(server, own_re
     began = time.monotonic()
     answers = at_once(lambda _: guess(server, "ann@example.org"), GUESSES)
     took = time.monotonic() - began
-    # What a full queue turned away was given back, and may be tried again.
+    # Attempts that a full queue rejected were refunded, and can be repeated.
     answers += guesses_until_five(server, GUESSES // 2, answers)
 
     assert answers.count(401) == ALLOWED

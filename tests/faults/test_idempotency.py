@@ -1,4 +1,4 @@
-"""Keys of idempotency on several workers: twins, lost answers, a worker killed in between."""
+"""Idempotency keys on several workers: duplicates, lost responses, a worker killed in between."""
 
 import json
 import os
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 30
 
 
 class Site:
-    """A server of several workers, and a session of ann's there."""
+    """A server with several workers, and a session of Ann's."""
 
     def __init__(self, server, url):
         self.server, self.database = server, url
@@ -35,7 +35,7 @@ class Site:
             db.engine.dispose()
 
     def request(self, vault, key):
-        """Write a request down as it goes over the network."""
+        """Return a request as bytes."""
         body = json.dumps(vault).encode()
         head = [
             f"POST {VAULTS} HTTP/1.1", "Host: 127.0.0.1", "Connection: close",
@@ -52,7 +52,7 @@ class Site:
         return status, b"idempotency-replayed: true" in head.lower(), body
 
     def post_and_hang_up(self, vault, key):
-        """Send it, and be gone before an answer can come."""
+        """Send a request, and disconnect before the response can arrive."""
         with socket.create_connection(("127.0.0.1", self.server.port), timeout=60) as connection:
             connection.sendall(self.request(vault, key))
 
@@ -84,7 +84,7 @@ def new_vault():
 
 
 def test_worker_killed_in_change_leaves_neither_key_nor_change(site, count):
-    """The kill comes while the key's row is written and the change waits for the account's row."""
+    """The worker is killed after it wrote the key's row, while it waits for the account's."""
     for _ in range(count(2, many=50)):
         vault, key, before = new_vault(), uuid4().hex, site.vaults()
         with psycopg2.connect(site.database) as holder, ThreadPoolExecutor(1) as pool:
@@ -124,7 +124,7 @@ def test_lost_response_is_replayed(site, count):
 
 
 def _worker_that_waits(site):
-    """Find the worker whose transaction waits for a lock, by the port that it speaks from."""
+    """Find the worker whose transaction waits for a lock, by its client port."""
     waiting = (
         "SELECT client_port FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         " AND datname = current_database()"

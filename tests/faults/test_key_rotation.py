@@ -1,4 +1,4 @@
-"""Keys rotate while requests run: servers are reloaded one after the other, no token is lost."""
+"""Keys rotate under load: servers are reloaded one after the other, and no token is lost."""
 
 import http.client
 import itertools
@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 60
 
 
 class Site:
-    """Two servers in production as behind a proxy that ends TLS, with their keys in one folder."""
+    """Two production servers behind a TLS proxy, with their keys in one folder."""
 
     def __init__(self, folder, database, redis):
         self.keys = folder / "keys"
@@ -52,11 +52,11 @@ class Site:
         self.database = database
 
     def flask_keys(self, *arguments):
-        """Run a command in this process, which starts sooner than one of its own."""
+        """Run a command in this process, which starts faster than a new one."""
         return self.app.test_cli_runner().invoke(keys, [*arguments, "--dir", str(self.keys)])
 
     def reload(self):
-        """Reload one server after the other, as a rolling update does."""
+        """Reload one server after the other, like a rolling update."""
         for server in self.servers:
             before = len(server.logged("server.reloading"))
             old = self.workers(server)
@@ -97,7 +97,7 @@ def site(postgres_url, redis_url, tmp_path_factory):
 
 
 class Traffic:
-    """Clients that continue asking, each at either server in turn; what was not answered well."""
+    """Clients that send requests continuously to either server; stores bad responses."""
 
     def __init__(self, site):
         self.ports = [server.port for server in site.servers]
@@ -146,7 +146,7 @@ class Traffic:
         return self.ask(number, "POST", "/login", body)
 
     def hold_a_session(self, number):
-        """Use each token for a while, whoever signed it, then refresh."""
+        """Use each token for a while, on any server, then refresh."""
         tokens, until = self.login(number, str(uuid4())), time.monotonic() + USED_SECONDS
         for turn in itertools.count(number):
             if self.stopping or self.bad:
@@ -160,12 +160,12 @@ class Traffic:
             time.sleep(0.02)
 
     def signed_by(self):
-        """Name the keys under which the tokens are that are used now."""
+        """Return the ids of the keys that signed the current tokens."""
         heads = [token.split(".")[0] for token in [*self.held.values()]]
         return {json.loads(unb64(head))["kid"] for head in heads}
 
     def sign_in(self):
-        """Make the verifier be checked under the old pepper and the new one."""
+        """Log in, so that the verifier is checked under the old and the new pepper."""
         device = str(uuid4())
         for turn in itertools.count():
             if self.stopping or self.bad:
@@ -175,7 +175,7 @@ class Traffic:
 
 
 def rest(traffic, seconds):
-    """Make the clients continue for a while; that is what is looked at."""
+    """Make the clients continue for a while, and check their responses."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and not traffic.bad:
         time.sleep(0.05)
@@ -199,7 +199,7 @@ def test_a_rotation_under_traffic_loses_no_valid_token(site):
         long_ago = datetime.now(UTC) - timedelta(minutes=11)
         site.run("UPDATE refresh_tokens SET created_at = %s WHERE signed_by = %s", long_ago, old)
         assert site.flask_keys("retire", "JWT_SECRET", old).exit_code == 0
-        # A login that an old worker finished last keeps the old pepper in use until the next one.
+        # A login that an old worker finished last keeps the old pepper in use until the next login.
         while site.flask_keys("retire", "PEPPER", old).exit_code != 0:
             assert time.monotonic() < until
             time.sleep(0.05)

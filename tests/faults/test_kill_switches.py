@@ -1,4 +1,4 @@
-"""A switch is obeyed by every worker of a real server within five seconds, without a restart."""
+"""Every worker of a real server obeys a switch within five seconds, without a restart."""
 
 import json
 import time
@@ -30,12 +30,12 @@ def server(tmp_path, postgres_url, redis_url):
 
 
 def answers(server, times=30):
-    """Return what many requests are answered, which reach all workers."""
+    """Return the responses to many requests, which reach all workers."""
     return {server.raw(SIGNUP).split(b" ")[1] for _ in range(times)}
 
 
 def all_workers(server):
-    """Return the ids of the three workers, once all of them have been forked."""
+    """Return the ids of the three workers, after all were forked."""
 
     def found():
         return {one.pid for one in psutil.Process(server.process.pid).children()}
@@ -45,11 +45,11 @@ def all_workers(server):
 
 
 def after_five_seconds(server):
-    """Return what is answered once all agree, or once five seconds have passed."""
+    """Return the responses when all workers agree, or after five seconds."""
     end = time.monotonic() + 5
     while len(answers(server)) > 1 and time.monotonic() < end:
         pass
-    time.sleep(max(0.0, min(2.5, end - time.monotonic())))  # they may agree on the old still
+    time.sleep(max(0.0, min(2.5, end - time.monotonic())))  # they may still agree on the old state
     return answers(server)
 
 

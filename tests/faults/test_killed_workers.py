@@ -1,4 +1,4 @@
-"""Workers killed in the middle of writes: nothing acknowledged is lost, and state equals audit."""
+"""Workers are killed during writes: no acknowledged write is lost, and state matches audit."""
 
 import contextlib
 import random
@@ -32,7 +32,7 @@ def server(url, redis_url, tmp_path):
 
 @pytest.fixture
 def app(url, redis_url, tmp_path, server):
-    """The same server once more in this process, to look at its database."""
+    """The same server again in this process, to read its database."""
     app = app_fixtures.create_app(
         app_fixtures.Settings.from_environ(
             app_fixtures.environ_for(tmp_path, DATABASE_URL=url, REDIS_URL=redis_url)
@@ -45,7 +45,7 @@ def app(url, redis_url, tmp_path, server):
 
 
 def kill_one(master, chance):
-    """Kill one of the workers that live; one may have been replaced while we looked."""
+    """Kill one of the live workers, unless it was just replaced."""
     while True:
         with contextlib.suppress(psutil.NoSuchProcess, IndexError):
             chance.choice(master.children()).kill()
@@ -56,7 +56,7 @@ def test_killed_worker_loses_no_acknowledged_write(server, app, count):
     master = psutil.Process(server.process.pid)
     kills, chance = count(2, many=200), random.Random(4711)
     with Owners(app, server.url, 3) as owners:
-        # Some kills come while nobody waits for an answer; so many that all do there are not.
+        # Some kills happen while no request waits; not enough for all to do so.
         while kills > 0 or (kills > -100 and not any(one.broken for one in owners.all)):
             owners.wait_for_more(6)
             time.sleep(chance.random() / 20)

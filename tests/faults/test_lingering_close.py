@@ -1,4 +1,4 @@
-"""Clients that do not hang up after their response stop no worker."""
+"""Clients that do not hang up after their response do not block a worker."""
 
 import contextlib
 import http.client
@@ -38,7 +38,7 @@ def test_lingering_clients_do_not_delay_others(server):
         began = time.monotonic()
         statuses = {server.get("/api/health")[0] for _ in range(5)}
 
-        # gunicorn alone would wait two seconds for each of the clients.
+        # gunicorn alone would wait two seconds for each client.
         assert time.monotonic() - began < CONNECTIONS
         assert statuses == {200}
 

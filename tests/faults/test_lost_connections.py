@@ -1,4 +1,4 @@
-"""A connection lost at any statement of a change to an account undoes all of it, or none."""
+"""A lost connection at any statement of a change to an account undoes all of it or nothing."""
 
 import contextlib
 
@@ -17,7 +17,7 @@ from vaultr.database.session import db, transaction
 AUTH = "/api/v1/auth"
 ANN, NEW = "ann@example.org", "new@example.org"
 KEY = b"n" * 32
-# Guesses and what is recorded are counted in transactions of their own.
+# Guesses and audit events are counted in separate transactions.
 BESIDE = {"audit_event", "audit_pending", "login_failures", "facts"}
 LIMITS = {"LIMIT_LOGIN_ADDRESS": "100000/900", "LIMIT_MAIL": "100000/3600"}
 
@@ -84,12 +84,12 @@ CHANGES = [
     ),
 ]
 
-# What is answered to who sends it again: a token was used, or a session is dead.
+# Responses to a repeated request: the token was used, or the session is dead.
 DONE_ALREADY = {new_credentials: 401, a_deletion: 401}
 
 
 def prepared(app, change):
-    """Begin again, with an account that has a vault and an item; return what makes the change."""
+    """Start over with an account that has a vault and an item; return the change to make."""
     app_fixtures.empty(app)
     with app.app_context():
         session = factories.session()
@@ -98,7 +98,7 @@ def prepared(app, change):
 
 
 def everything(app):
-    """Read all rows of all tables that the change is about."""
+    """Read all rows of all affected tables."""
     with app.app_context(), transaction() as work:
         return {
             table.name: sorted(map(repr, work.execute(sa.select(table))))
@@ -108,7 +108,7 @@ def everything(app):
 
 
 def cut_off(connection, url):
-    """End a connection from the other side, as a database does that is shut down."""
+    """End a connection from the other side, like a database that is shut down."""
     pid = connection.connection.dbapi_connection.info.backend_pid
     with contextlib.closing(psycopg2.connect(url)) as other:
         other.autocommit = True
@@ -116,7 +116,7 @@ def cut_off(connection, url):
 
 
 class CutOff:
-    """Cuts the connection off before the statement of a number, and then never again."""
+    """Cuts the connection once, before the statement with this number."""
 
     def __init__(self, number, url):
         self.left, self.url = number, url
@@ -177,14 +177,14 @@ def test_lost_at_the_commit_all_was_done_or_nothing(site, url, change, stored):
 
 
 class _Commit:
-    """Loses the connection at the COMMIT of the change itself, before or after it is stored."""
+    """Loses the connection at the COMMIT of the change, before or after it is stored."""
 
     def __init__(self, url, *, stored):
         self.url, self.stored = url, stored
         self.at_hand = self.met = False
 
     def look(self, _connection, _cursor, statement, *_):
-        # Each of these changes queues an email last; what counts guesses does not.
+        # Each of these changes queues an email last, unless it counts guesses.
         self.at_hand = self.at_hand or "INSERT INTO mails" in statement
 
     def __call__(self, connection):
@@ -194,5 +194,5 @@ class _Commit:
         if self.stored:
             connection.connection.dbapi_connection.commit()
         cut_off(connection, self.url)
-        if self.stored:  # what the driver would say, had it to wait for the answer still
+        if self.stored:  # the driver's error while it waits for the response
             raise sa.exc.OperationalError("COMMIT", {}, psycopg2.OperationalError("lost"))

@@ -1,4 +1,4 @@
-"""`/metrics` of a real server: all workers together, whoever was killed, whatever is asked."""
+"""`/metrics` of a real server: the sum of all workers, including killed ones."""
 
 import contextlib
 import fcntl
@@ -39,7 +39,7 @@ def port():
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, postgres_url, redis_url, port):
-    """Three workers on PostgreSQL and Redis, with a port of numbers."""
+    """Three workers on PostgreSQL and Redis, with a metrics port."""
     url = servers.fresh_database(postgres_url)
     more = {"DATABASE_URL": url, "REDIS_URL": redis_url, "WEB_CONCURRENCY": "3"}
     with running(tmp_path_factory.mktemp("numbers"), METRICS_PORT=str(port), **more) as running_one:
@@ -216,7 +216,7 @@ def test_every_alert_and_dashboard_query_finds_existing_metrics(tmp_path):
         one.get("/api/v1/vaults")
         one.get("/api/ready")
         requested = set().union(*map(names_in, queries().values()))
-        # What has labels that nobody has used yet has no samples, but is announced.
+        # A metric whose labels were not used yet has no samples, but is announced.
         wait_for(lambda: requested <= shown(port))
 
 

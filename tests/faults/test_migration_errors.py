@@ -1,4 +1,4 @@
-"""`flask db upgrade` says in one line what keeps it from migrating, wherever it is typed."""
+"""`flask db upgrade` prints one line about what prevents a migration, in any folder."""
 
 import contextlib
 import subprocess
@@ -14,7 +14,7 @@ from tests.harness import app_fixtures, servers
 
 
 def upgrade(url, home, folder=ROOT, **more):
-    """Migrate; return the exit code and all that was printed."""
+    """Migrate; return the exit code and the output."""
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi.py"), "db", "upgrade"],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""A container's surroundings: a root that is read-only, no home folder, a user without a name."""
+"""A container's environment: a read-only root, no home folder, a user without a name."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from vaultr.observability import multiprocess_dir
 from vaultr.settings.model import Settings
 
 USER = "54321"
-# In namespaces of its own: a root that nobody can write to, then a user whom nobody knows.
+# In separate namespaces: a root that nobody can write to, then an unknown user.
 CONFINED = (
     'set -e; mount -t tmpfs tmpfs "$VAULTR_HOME"; mount -o remount,bind,ro /;'
     f' exec unshare --user --map-user={USER} --map-group={USER} "$@"'
@@ -30,7 +30,7 @@ SERVE = (
 
 
 def namespaces():
-    """Return whether this machine lets us have them."""
+    """Return whether this machine allows namespaces."""
     tried = ["unshare", "--user", "--map-root-user", "--mount", "true"]
     try:
         return subprocess.run(tried, capture_output=True).returncode == 0
@@ -40,7 +40,7 @@ def namespaces():
 
 @pytest.fixture
 def confined(tmp_path):
-    """A server there; where there are no namespaces it lacks its home, but not more."""
+    """A server in that environment; without namespaces, only its home folder is missing."""
     home, port, numbers = tmp_path / "home", free_port(), free_port()
     home.mkdir()
     environ = {
@@ -86,10 +86,10 @@ def test_server_needs_only_its_data_folder(confined):
 
 @pytest.fixture
 def forgetful(monkeypatch):
-    """The folder of numbers is not made yet, whatever this process did before."""
+    """The metrics folder does not exist yet, whatever this process did before."""
     monkeypatch.setattr(multiprocess_dir, "_folder", None)
     monkeypatch.setattr(multiprocess_dir, "_alive", None)
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # what `keep` sets is undone with this
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # also undoes what `keep` sets
 
 
 def settings(home):

@@ -1,4 +1,4 @@
-"""The database goes away while owners write: 503 in time, workers live, and all comes back."""
+"""The database fails while owners write: 503 in time, live workers, and full recovery."""
 
 import contextlib
 import time
@@ -24,7 +24,7 @@ def postgres():
 
 @pytest.fixture
 def started(postgres, redis_url, tmp_path):
-    """``started(url)``: a server of two workers there, and the same app in this process."""
+    """``started(url)``: a server with two workers there, and the same app in this process."""
     apps, contexts = [], contextlib.ExitStack()
 
     def start(url, **more):
@@ -46,7 +46,7 @@ def started(postgres, redis_url, tmp_path):
 
 
 def workers(server):
-    """Return the ids of the two workers, once both have been forked."""
+    """Return the ids of the two workers, after both were forked."""
 
     def found():
         return {one.pid for one in psutil.Process(server.process.pid).children()}
@@ -77,7 +77,7 @@ def test_stopped_under_load_each_answer_comes_within_seven_seconds(postgres, sta
     before = workers(server)
     slowest = []
     with Owners(app, server.url, 3) as owners:
-        # Again where one came later: what the server lets wait, it lets wait each time.
+        # Repeat if one was late: delays by the server occur each time.
         while len(slowest) < 3 and min(slowest, default=7) >= 7:
             owners.wait_for_more(10)
             for one in owners.all:

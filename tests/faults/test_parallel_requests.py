@@ -1,4 +1,4 @@
-"""An account or a client address gets a part of a worker's threads, even if it reads slowly."""
+"""An account or a client address gets only some of a worker's threads, even if it reads slowly."""
 
 import http.client
 import socket
@@ -14,7 +14,7 @@ from vaultr.database.session import db
 from vaultr.settings.model import Settings
 
 ME = "/api/v1/auth/me"
-# More than the buffers of a connection hold.
+# More than the buffers of a connection can hold.
 ITEMS, ITEM_BYTES = 130, 30_000
 
 
@@ -26,7 +26,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def vault(server):
-    """A vault whose sync is a large page."""
+    """A vault whose sync has a large page."""
     app = create_app(Settings.from_environ({**server.environ, "LOG_LEVEL": "WARNING"}))
     with app.app_context():
         vault = factories.vault()
@@ -39,7 +39,7 @@ def vault(server):
 
 
 def status(server, headers, source="127.0.0.1"):
-    """Return the status and the `Retry-After` of a small request."""
+    """Return status and `Retry-After` of a small request."""
     connection = http.client.HTTPConnection(
         "127.0.0.1", server.port, timeout=60, source_address=(source, 0)
     )

@@ -1,4 +1,4 @@
-"""`deploy/postgres/pitr-drill`: recovery to a moment, which can also fail."""
+"""`deploy/postgres/pitr-drill`: point-in-time recovery, and how it fails."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 def run():
-    """``run(path)``: the script with the PostgreSQL that tests use."""
+    """``run(path)``: run the script with the PostgreSQL of the tests."""
     with servers.scratch("vaultr-pitr-") as folder:
         programs = server_programs.postgres(folder)
         environ = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}

@@ -1,4 +1,4 @@
-"""A device folder and a database of the last version are opened by this one."""
+"""A device folder and a database of the last version open in this one."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ from vaultr.settings.model import Settings
 LAST_VERSION = "f6b4534"
 PASSWORD = "a master password for tests"
 URL = "http://localhost"
-# Run by the old code, in its folder: an account with every kind of file that a device can have.
+# Run by the old code in its folder: an account with every kind of file that a device can have.
 OLD_CODE = """
 import json, pathlib, sys
 import flask_migrate, httpx2

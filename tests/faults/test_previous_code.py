@@ -1,4 +1,4 @@
-"""N-1: the code before the newest migration serves on the new schema, without errors."""
+"""N-1: the code before the newest migration works on the new schema, without errors."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def newest_migration(root=ROOT):
 
 
 def commit_before(path, root=ROOT):
-    """Find the commit before the one that brought a file; HEAD if none has brought it yet."""
+    """Find the commit before the one that added a file; HEAD if it is not committed yet."""
     code, _ = git("rev-parse", "--git-dir", cwd=root)
     assert code == 0, "The history is needed: run the test in a git clone, not in an export of it."
     _, added = git("log", "--diff-filter=A", "--format=%H", "--", str(path), cwd=root)
@@ -44,7 +44,7 @@ def commit_before(path, root=ROOT):
 
 @pytest.fixture
 def old_code(tmp_path):
-    """A worktree of the code before the newest migration."""
+    """A worktree with the code before the newest migration."""
     place = tmp_path / "old-code"
     code, output = git("worktree", "add", "--detach", str(place), commit_before(newest_migration()))
     assert code == 0, output
@@ -68,7 +68,7 @@ def test_previous_code_serves_on_the_new_schema(old_code, environ, tmp_path, mon
     )
     monkeypatch.setattr(runs, "ROOT", old_code)
     old = Running(tmp_path, **environ)
-    old.environ["BASE_URL"] = new.url  # which its tokens name
+    old.environ["BASE_URL"] = new.url  # which its tokens contain
     assert imported_from(old) == old_code / "vaultr"
     try:
         old.start()
@@ -95,13 +95,13 @@ def imported_from(server):
 
 
 def sign_in_and_out(app, url):
-    """Do what else an owner does, as far as code of any version must be able to."""
+    """Do everything else that an owner does and code of any version must support."""
     with app.app_context():
         account = factories.account("ann@example.org")
         anonymous = factories.session(account)
     client = Http(url, anonymous)
     opened = client.post("/api/v1/auth/login", json=factories.login())
-    # The token of a session beside it must not be in the way of signing in.
+    # The token of another session must not prevent a login.
     assert opened.status_code == 200, opened.data
     token = opened.json["refresh_token"]
     refreshed = client.post("/api/v1/auth/refresh", json={"refresh_token": token})
@@ -113,7 +113,7 @@ def sign_in_and_out(app, url):
 
 @pytest.fixture
 def clone(tmp_path):
-    """A little history in which a migration comes after its code."""
+    """A small history in which a migration comes after its code."""
     root = tmp_path / "clone"
     (root / "migrations" / "versions").mkdir(parents=True)
     environ = {"GIT_AUTHOR_NAME": "x", "GIT_AUTHOR_EMAIL": "x@example.org"}

@@ -1,4 +1,4 @@
-"""Redis rejected, frozen, back, full, read-only, closed to us: counts continue, never a 500."""
+"""Redis rejected, frozen, back, full, read-only, closed to us: counting continues, no 500."""
 
 import contextlib
 import json
@@ -21,8 +21,9 @@ ADDRESS = {"environ_overrides": {"REMOTE_ADDR": "192.0.2.1"}}
 
 @pytest.fixture
 def server(own_redis, tmp_path, request, monkeypatch):
-    """Two workers, each of which counts to half of a limit when alone. Only a frozen Redis is late,
-    however busy the machine is."""
+    """Two workers, each of which allows half of a limit when Redis is unavailable. Only a frozen
+    Redis times out, however busy the machine is.
+    """
     if "frozen" not in request.node.name:
         monkeypatch.setattr(limiter, "TIMEOUT_SECONDS", 30.0)
     limits = {"LIMIT_ANONYMOUS": "8/3600", "LIMIT_SIGNUP": "4/3600", "LOG_LEVEL": "INFO"}
@@ -59,15 +60,15 @@ def away(server):
 
 
 def degraded(server, client):
-    """Ask for readiness, more than a second after it was asked before."""
+    """Request readiness, more than a second after the last request."""
     server.extensions["health.readiness"].at = 0.0
     answer = client.get("/api/ready").json
-    # The database of these tests has no migrations: only Redis is looked at.
+    # The database of these tests has no migrations; only Redis is checked.
     return answer.get("degraded", answer.get("failed"))
 
 
 def wait_until_back(server):
-    """Wait, and ask the server for nothing meanwhile: it finds out by itself."""
+    """Wait without sending requests to the server, which notices by itself."""
     until(lambda: not away(server))
 
 
@@ -99,7 +100,7 @@ def test_a_routes_own_limit_goes_on_alone_too(server, client, own_redis):
 @pytest.mark.long
 def test_frozen_redis_delays_one_request_by_200_ms(server, client, own_redis):
     first, others = [], []
-    # Again where it took longer: what Redis costs it costs each time, a busy machine does not.
+    # Repeat if it took longer: delays by Redis occur each time, those of a busy machine do not.
     while len(first) < 5 and (min(first, default=1) >= 0.2 + 0.1 or min(others) >= 0.1):
         address = f"192.0.2.{len(first)}"
         assert timed(client, address)[0] == 200
@@ -111,7 +112,7 @@ def test_frozen_redis_delays_one_request_by_200_ms(server, client, own_redis):
         first.append(answers[0][1])
         others.append(sum(seconds for _, seconds in answers[1:]))
 
-    assert min(first) < 0.2 + 0.1  # what is over is the request itself
+    assert min(first) < 0.2 + 0.1  # the rest is the request itself
     assert min(others) < 0.1
 
 
@@ -128,7 +129,7 @@ def test_while_it_is_frozen_no_request_waits_for_it_again(server, client, own_re
             time.sleep(0.01)
         return slowest
 
-    # In each of these spells Redis is tried some fifteen times: one without a wait is enough.
+    # Redis is tried about fifteen times in each period: one without a wait is enough.
     assert any(slowest_of_many() < 0.1 for _ in range(5))
     own_redis.thaw()
 
@@ -281,7 +282,7 @@ def test_the_log_line_holds_no_password(own_redis, tmp_path, capsys):
 
 
 def test_logins_are_counted_by_account_exactly_while_redis_is_away(own_redis, tmp_path):
-    """Not to a worker's share of the limit: the database counts them."""
+    """Not by a worker's share of the limit, because the database counts them."""
     limits = {"LIMIT_LOGIN_ACCOUNT": "4/900", "WEB_CONCURRENCY": "2"}
     body = {
         "email": "ann@example.org",

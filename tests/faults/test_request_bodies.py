@@ -1,4 +1,4 @@
-"""Bodies as they come over a real socket: in chunks, without a length, too short, too long."""
+"""Bodies over a real socket: chunked, without a length, too short, too long."""
 
 import json
 
@@ -28,7 +28,7 @@ def request(server, *headers, body=BODY, path=PATH, method="POST"):
 
 
 def status_and_slug(answer):
-    """Return the status and the slug of the one problem that came back."""
+    """Return status and slug of the problem in the response."""
     head, _, body = answer.partition(b"\r\n\r\n")
     document = json.loads(body)
     assert b"\r\nX-Request-Id: " in head

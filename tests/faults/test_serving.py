@@ -1,4 +1,4 @@
-"""gunicorn as it is configured: what it prints, how it drains, what its children share."""
+"""gunicorn with its configuration: its output, its draining, and what its children share."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ from vaultr.settings.model import Settings
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory):
-    """A server for the tests that only look at it."""
+    """A server for tests that do not change it."""
     home = tmp_path_factory.mktemp("lasting")
     with running(home, forks=False, HOME=str(home)) as server:
         yield server

@@ -1,4 +1,4 @@
-"""Who sends half a request and hangs up is no failure of ours; who waits holds no thread."""
+"""A client that disconnects during a request causes no error; a slow one occupies no thread."""
 
 import socket
 import struct
@@ -26,7 +26,7 @@ HALF_A_FORM = (
 
 
 def is_read(connection):
-    """Return whether the server has taken all that was sent to it, as Linux says."""
+    """Return whether the server has read everything that was sent, according to Linux."""
     ours, theirs = (one[1] for one in (connection.getsockname(), connection.getpeername()))
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, remote, _, queues, *_ = line.split()
@@ -44,7 +44,7 @@ def test_client_hanging_up_in_body_is_no_server_error(tmp_path):
         for half in (HALF_A_BODY, HALF_A_FORM):
             with socket.create_connection(("127.0.0.1", server.port)) as connection:
                 connection.sendall(half)
-                # Then a thread waits for the rest.
+                # From then on a thread waits for the rest.
                 until(lambda connection=connection: is_read(connection))
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -73,7 +73,7 @@ def test_accepted_connection_is_limited_in_time():
 @pytest.mark.long
 def test_half_a_request_is_ended_and_the_next_client_served(tmp_path):
     with running(tmp_path) as server:
-        # More than there are threads.
+        # More than the number of threads.
         answers = at_once(
             lambda number: _stalled(server, (HALF_A_HEAD, HALF_A_BODY)[number % 2]), 20
         )
@@ -84,7 +84,7 @@ def test_half_a_request_is_ended_and_the_next_client_served(tmp_path):
 
 
 def _stalled(server, sent):
-    """Send this and then nothing; return what comes back before the server hangs up."""
+    """Send this and nothing more; return what arrives before the server closes the connection."""
     limit = 3 * gunicorn_hooks.STALLED_SECONDS
     with socket.create_connection(("127.0.0.1", server.port), timeout=limit) as connection:
         connection.sendall(sent)

@@ -1,4 +1,4 @@
-"""Every kind of mailed token, used at once on several workers: one succeeds, and only one."""
+"""Every kind of emailed token, used in parallel on several workers: exactly one use succeeds."""
 
 import pytest
 
@@ -26,7 +26,7 @@ LIMITS = {
 
 
 class Site:
-    """A server of four workers, and the same app here, which makes what the tokens are for."""
+    """A server with four workers, and the same app here, which creates the tokens' subjects."""
 
     def __init__(self, server):
         self.server = server
@@ -106,7 +106,7 @@ def test_of_many_uses_on_several_workers_one_succeeds(site, count, made):
         answers = site.at_once(path, body)
 
         assert answers.count(204) == 1
-        # To complete takes a hash, for which the queue may be full; that one changed nothing.
+        # Completing needs a hash; if its queue is full, nothing was changed.
         assert set(answers) - {204, 400} <= ({503} if made is a_completion else set())
 
 

@@ -1,4 +1,4 @@
-"""Traces of a real server with two workers, as a real collector gets them over OTLP."""
+"""Traces of a real server with two workers, received by a real collector over OTLP."""
 
 import http.client
 import json
@@ -48,7 +48,7 @@ ATTRIBUTES = {
 RESOURCE = {
     "service.name",
     "service.version",
-    "service.instance.id",  # drawn by each process
+    "service.instance.id",  # random in each process
     "telemetry.sdk.name",
     "telemetry.sdk.language",
     "telemetry.sdk.version",
@@ -63,14 +63,14 @@ def collector():
 
 @pytest.fixture(scope="module")
 def hour(tmp_path_factory, postgres_url, redis_url, collector):
-    """What a collector heard of a server with two workers, on which somebody kept a secret."""
+    """The spans of a server with two workers, on which a user stored a secret."""
     url = servers.fresh_database(postgres_url)
     home = tmp_path_factory.mktemp("traced")
     (home / "server").mkdir()
     site = Site(
         home / "server", url, redis_url,
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
-        # Longer than the test: what is heard was handed over when the server ended.
+        # Longer than the test, because the spans are exported when the server ends.
         OTEL_BSP_SCHEDULE_DELAY="3600000", OTEL_BSP_MAX_QUEUE_SIZE="20000",
         OTEL_BSP_MAX_EXPORT_BATCH_SIZE="20000", TRUSTED_PROXIES="1",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Traces that cannot be, or that nobody asked for, are in nobody's way."""
+"""Missing or unconfigured tracing does not affect the server."""
 
 import json
 import subprocess
@@ -81,7 +81,7 @@ print(status, app.wsgi_app is before, loaded)
 
 
 def doctor_on(server, **more):
-    """Return what `flask doctor` finds of traces, as (level, words)."""
+    """Return the results of `flask doctor` about traces, as (level, words)."""
     done = subprocess.run(
         [sys.executable, "-m", "flask", "doctor", "--json"],
         cwd=ROOT, env={**server.environ, **more}, capture_output=True, text=True,

@@ -1,4 +1,4 @@
-"""Responses that are sent before their body was read lose no request on a reused connection."""
+"""Responses sent before their body was read lose no request on a reused connection."""
 
 import http.client
 import itertools
@@ -19,7 +19,7 @@ from vaultr.settings.model import Settings
 CONNECTIONS = 40
 PLENTY = "1000000/60"
 JSON = {"Content-Type": "application/json"}
-# Method, path, headers, bytes, status: each is rejected before its body was read.
+# Method, path, headers, bytes, status: each is rejected before its body is read.
 EARLY = (
     ("PUT", "/api/v1/auth/profile", JSON, 200_000, 401),
     ("POST", "/api/v1/nowhere", JSON, 200_000, 404),
@@ -87,7 +87,7 @@ def test_stalled_sender_learns_that_the_connection_ends(server):
 
 
 def vault_of(server):
-    """Make a vault through an app on the server's database; return its owner's client."""
+    """Create a vault with an app on the server's database; return its owner's client."""
     app = create_app(Settings.from_environ(server.environ))
     with app.app_context():
         vault = factories.vault()

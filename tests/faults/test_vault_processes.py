@@ -1,4 +1,4 @@
-"""Processes that write to one vault of a running server, on each of the two databases."""
+"""Several processes write to one vault of a running server, on each of the two databases."""
 
 from collections import Counter
 
@@ -33,7 +33,7 @@ PLENTY = dict.fromkeys(("LIMIT_WRITES", "LIMIT_READS", "LIMIT_CHANGES"), "100000
     scope="module", params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)]
 )
 def site(request, tmp_path_factory, redis_url):
-    """A server of two processes, and beside it the app by which a test reads its database."""
+    """A server with two processes, and an app with which a test reads its database."""
     home = tmp_path_factory.mktemp(request.param)
     more = {"WEB_CONCURRENCY": "2", "REDIS_URL": redis_url, **PLENTY}
     more |= {"QUOTA_ITEMS": str(ITEMS_MOST), "QUOTA_VAULT_BYTES": str(BYTES_MOST)}
@@ -50,13 +50,13 @@ def site(request, tmp_path_factory, redis_url):
 
 @pytest.fixture
 def email(request):
-    """An account for this test alone."""
+    """An account for this test only."""
     return f"{request.node.name.partition('[')[0][-40:]}@example.org"
 
 
 @pytest.fixture
 def device(site, email):
-    """Return one more device of the account's."""
+    """Return another device of the account."""
 
     def sign_in():
         with site.app.app_context():
@@ -104,7 +104,7 @@ def work(what, arguments):
 
 
 def written(site, vault):
-    """Yield the first and last number that each recorded write names: every number once."""
+    """Yield the first and last number of each recorded write, and check that each occurs once."""
     for event in factories.events(site.app):
         if event["typ"] == "item.write" and event["obj"]["id"] == str(vault.id):
             yield event["obj"]["from"], event["obj"]["to"]
@@ -112,7 +112,7 @@ def written(site, vault):
 
 def test_of_a_hundred_puts_over_one_revision_one_is_done(site, vault, device):
     item_id = vault.put()
-    devices = [vault.twin(device()) for _ in range(50)] * 2  # an account has 50 sessions at most
+    devices = [vault.twin(device()) for _ in range(50)] * 2  # an account has at most 50 sessions
     requests = [one.put_request(item_id, str(n)) for n, one in enumerate(devices)]
 
     answers = together(ask, list(zip(devices, requests, strict=True)), threads=25)

@@ -1,4 +1,4 @@
-"""A worker shows that it lives, ends well, and holds no job that it cannot do: killed or paused."""
+"""A worker shows that it is alive, stops gracefully, and releases its jobs when killed."""
 
 import json
 import os

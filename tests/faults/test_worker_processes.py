@@ -1,4 +1,4 @@
-"""Several workers at once: every email goes out once, and a worker ends in good order."""
+"""Several workers: every email is sent once, and a worker stops gracefully."""
 
 import json
 import signal
@@ -21,7 +21,7 @@ EMAIL_MESSAGE = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
 @pytest.fixture(params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)])
 def environ(request, tmp_path):
-    """Return the environment of a server whose mails go to ``SMTP_PORT``, on each database."""
+    """Return the environment of a server with emails to ``SMTP_PORT``, on each database."""
     environ = app_fixtures.environ_for(
         tmp_path, SMTP_HOST="localhost", SMTP_SECURE="none", LOG_LEVEL="INFO"
     )
@@ -55,13 +55,13 @@ def test_one_of_many_workers_sends_each_email(environ, count):
     write_emails(environ, emails)
     with mail_servers.running(inbox) as port:
         workers = [worker(environ | {"SMTP_PORT": str(port)}) for _ in range(3)]
-        for one in workers:  # before that a signal would end it in the middle of its start
+        for one in workers:  # before that, a signal would end it during its start
             while '"worker.start"' not in one.stdout.readline():
                 assert one.poll() is None
         deadline = time.monotonic() + 60
         while len(inbox.recipients) < emails and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(1)  # for whoever might send one again
+        time.sleep(1)  # for a process that might send one again
         for one in workers:
             one.send_signal(signal.SIGTERM)
         for one in workers:

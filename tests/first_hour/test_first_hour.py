@@ -1,4 +1,4 @@
-"""From signup to a program that runs with an environment set; then what the server knows of it."""
+"""From signup to a program with an environment set, and what the server knows about it."""
 
 import json
 import re
@@ -114,7 +114,7 @@ def _stores_a_login(laptop, transcript):
 
 
 def _prompts(item_id):
-    """Return what a terminal would show, where the test hands the item over as JSON."""
+    """Return what a terminal would show; the test passes the item as JSON."""
     shown = ("Password (empty for none):", "TOTP secret (empty for none):")
     shown = (*shown, f"Added: Harbour mail ({item_id})")
     return subprocess.CompletedProcess((), 0, "\n".join(shown), "")
@@ -172,7 +172,7 @@ def _sees_the_same(phone, key, laptop, transcript):
 
 
 def _edits_on_both(laptop, phone):
-    """Keep changes of different fields, and reject a change of the same field."""
+    """Check that changes of different fields are merged, and changes of the same field rejected."""
     name = "Harbour mail"
     seen = phone.run_json("show", name, "--reveal", password=False)
     laptop.types("edit", name, "--set", f"username={_edited()[0]}", password=False)
@@ -224,13 +224,13 @@ def _edited():
 
 
 def _by_id(person):
-    """Return what a person is shown, but for times: the writer's clock is not the server's."""
+    """Return what a user sees except times, because client and server clocks differ."""
     listed = person.run_json("list", password=False)
     return {one["id"]: (one["type"], one["revision"], one["overview"]) for one in listed}
 
 
 def _searchable(bitwarden):
-    """Write bare numbers of few digits, which any log holds by chance, as they are written too."""
+    """Write short numbers with their context, because any log may contain them by chance."""
     for item in bitwarden["items"]:
         if "card" in item:
             item["card"]["expYear"] = item["card"]["expYear"][2:]
@@ -240,13 +240,13 @@ def _searchable(bitwarden):
 
 
 def _not_secret(bitwarden):
-    """Return the words of the format itself, which the server says of itself too."""
+    """Return the words of the format itself, which the server also uses."""
     words = {"true", "false", "default", "public-key", "ECDSA", "P-256", "login"}
     return {value for value in strings(bitwarden) if value in words}
 
 
 def _everything_stored(site, redis_url):
-    """Return all that a thief of database, Redis, logs and mails would hold."""
+    """Return everything that a thief of database, Redis, logs and emails would have."""
     parts = [site.log.read_bytes()]
     parts += [mail.read_bytes() for mail in (site.home / "mail").iterdir()]
     with psycopg2.connect(site.environ["DATABASE_URL"].replace("+psycopg2", "")) as connection:

@@ -1,4 +1,4 @@
-"""The commands of the README, typed into a shell on a terminal in the order of the page."""
+"""The README's commands, typed into a shell on a terminal in the order of the page."""
 
 import os
 import pty
@@ -14,7 +14,7 @@ PASSWORD = "gravel-harbour-violet-tundra-7"
 SECRET = "amber lantern quilt"
 PROMPT = "ready> "
 PATIENCE_SECONDS = 60
-# What is typed at each prompt of a command.
+# The input for each prompt of a command.
 ANSWERS = {
     "signup": [("New master password: ", PASSWORD), ("(again): ", PASSWORD)],
     "unlock": [("Master password: ", PASSWORD)],
@@ -34,7 +34,7 @@ class Shell:
         self._wait_for(PROMPT)
 
     def types(self, command, answers=()):
-        """Type a command and answer its prompts; return what was shown."""
+        """Type a command and answer its prompts; return the output."""
         began = self._read_to
         self._type(command)
         for question, answer in answers:

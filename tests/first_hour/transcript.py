@@ -55,26 +55,26 @@ class Transcript:
         self._hidden = {}
 
     def begins(self, heading, text):
-        """Begin a section."""
+        """Start a section."""
         self.says(f"## {heading}")
         self.says(text)
 
     def says(self, text):
-        """Begin a paragraph."""
+        """Start a paragraph."""
         self._parts.append(text + "\n")
 
     def hides(self, value, placeholder):
-        """Show a placeholder in place of a value that differs each time."""
+        """Show a placeholder for a value that differs in each run."""
         self._hidden[value] = placeholder
 
     def ran(self, words, done, *, typed=None):
-        """Add a command and what it answered; ``typed`` is what a person would have typed."""
+        """Add a command and its output; ``typed`` is what a person would have typed."""
         line = typed or " ".join(["vaultr", *(_quoted(word) for word in words)])
         shown = done.stdout + done.stderr
         self._parts.append(f"```console\n$ {line}\n{shown.rstrip()}\n```\n")
 
     def page(self):
-        """Write the page, the same whenever the same was done."""
+        """Return the page, which is the same for the same actions."""
         text = "\n".join([*self._parts, CLOSING])
         for value, placeholder in self._hidden.items():
             text = text.replace(value, placeholder)

@@ -20,10 +20,10 @@ BIN = Path(sys.executable).parent
 
 
 class Site:
-    """One Vaultr: two workers of gunicorn on PostgreSQL and Redis, mails as files."""
+    """One Vaultr: two gunicorn workers on PostgreSQL and Redis, emails as files."""
 
     program = "wsgi:app"
-    within: tuple[str, ...] = ()  # the beginning of the command, for a limit of all processes
+    within: tuple[str, ...] = ()  # prefix of the command, for a limit on all processes
 
     def __init__(self, home: Path, database_url: str, redis_url: str, **more: str):
         self.port = free_port()
@@ -86,7 +86,7 @@ class Site:
             self._process = None
 
     def mail(self, number: int = 0) -> str:
-        """Return the text of the mail of that number, waiting until it is there."""
+        """Wait for the email with this number, and return its text."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             mails = sorted((self.home / "mail").glob("*.eml"))
@@ -97,7 +97,7 @@ class Site:
 
 
 def token_of(mail: str) -> str:
-    """Take the token out of the link that stands on its own line."""
+    """Return the token of the link that is on its own line."""
     text = mail.replace("=\n", "").replace("=3D", "=")
     found = re.search(r"^https?://\S+/verify-email\?token=([A-Za-z0-9_-]+)\s*$", text, re.M)
     assert found, "the mail has no link on its own line"
@@ -105,7 +105,7 @@ def token_of(mail: str) -> str:
 
 
 class Person:
-    """Somebody at a device: what they type, and what they are shown."""
+    """A user at a device: what they type, and what they see."""
 
     def __init__(self, home: Path, site: Site, email: str, password: str, transcript=None):
         self.home = home
@@ -124,7 +124,7 @@ class Person:
         home.mkdir(mode=0o700, exist_ok=True)
 
     def types(self, *words, stdin=None, secret_key=None, code=0, password=True):
-        """Run ``vaultr`` with ``words``; secrets go through descriptors, never through words."""
+        """Run ``vaultr`` with ``words``; pass secrets through descriptors, never as words."""
         fds, extra = [], []
         if password:
             fds.append(pipe(self._password))
@@ -144,13 +144,13 @@ class Person:
         return done
 
     def shows(self, *words, typed=None, **more):
-        """Run ``vaultr``, and write down what was typed and shown."""
+        """Run ``vaultr``, and record input and output."""
         done = self.types(*words, **more)
         self._transcript.ran(words, done, typed=typed)
         return done.stdout
 
     def run_json(self, *words, **more):
-        """Run ``vaultr`` and read the JSON that it answers."""
+        """Run ``vaultr`` and parse its JSON output."""
         return json.loads(self.types(*words, "--json", **more).stdout)
 
 

@@ -1,4 +1,4 @@
-"""docs/architecture.md names every package, and only existing ones."""
+"""docs/architecture.md names every package, and no others."""
 
 import re
 
@@ -16,7 +16,7 @@ def test_page_lists_packages_of_server_and_client():
 
 
 def test_client_packages_are_listed_in_layer_order():
-    """As the import contract has them, from the top to the lowest."""
+    """In the order of the import contract, from the highest to the lowest layer."""
     contract = (
         (source_tree.ROOT / "setup.cfg").read_text().partition("containers = vaultr.client\n")[2]
     )

@@ -6,7 +6,7 @@ import pytest
 from vaultr.client.cli.main import vaultr
 
 MAX_CHARACTERS = 70
-# First words of commands that are not an imperative verb.
+# First words of commands that are not imperative verbs.
 NOT_A_VERB = {"A", "An", "The", "Commands", "This", "What", "Give", "Tell", "Say"}
 
 

@@ -1,4 +1,4 @@
-"""Nothing that a request merely states becomes a key in Redis: the number of keys stays bounded."""
+"""Values that a request merely claims are never Redis keys, so the number of keys is bounded."""
 
 import re
 from uuid import uuid4

@@ -31,7 +31,7 @@ def test_a_package_opens_with_a_sentence_and_holds_nothing_else():
 
 
 def test_every_folder_of_modules_is_a_package():
-    """Without its ``__init__.py`` a folder is in no wheel."""
+    """A wheel does not include a folder without ``__init__.py``."""
     folders = {path.parent for path in source_tree.PACKAGE.rglob("*.py")}
 
     assert [

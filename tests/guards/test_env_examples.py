@@ -12,7 +12,7 @@ from vaultr.settings.model import Settings
 from vaultr.settings.types import KEY_SETS
 
 EXAMPLES = ("development", "production")
-# What the default is depends on VAULTR_ENV, on other settings or on the machine.
+# These defaults depend on VAULTR_ENV, on other settings or on the machine.
 VARYING = {
     *("BIND", "BASE_URL", "DATABASE_URL", "BACKGROUND", "WEB_CONCURRENCY", "METRICS_PORT"),
 }
@@ -23,7 +23,7 @@ def example(name):
 
 
 def lines(name):
-    """Return each setting's line: name, value, whether it only shows the default."""
+    """Return each setting's line: name, value, and whether it only shows the default."""
     found = re.findall(r"^(# )?([A-Z][A-Z0-9_]*)=(.*)$", example(name), re.M)
     return {setting: (value, bool(shown)) for shown, setting, value in found}
 

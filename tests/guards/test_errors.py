@@ -46,7 +46,7 @@ def test_every_error_describes_itself_in_a_sentence(sqlite_app):
 def test_a_slug_means_one_thing_in_a_feature(sqlite_app):
     names = defaultdict(set)
     for kind in service_errors():
-        if kind.__base__.__module__ != kind.__module__:  # a special case of an error beside it
+        if kind.__base__.__module__ != kind.__module__:  # a special case of a similar error
             names[kind.__module__, kind.slug, status_of(kind)].add(kind.__name__)
 
     assert {key: kinds for key, kinds in names.items() if len(kinds) > 1} == {}

@@ -1,4 +1,4 @@
-"""Messages about a hostile or damaged server are for people who do not know the protocol."""
+"""Messages about a hostile or damaged server are understandable without knowing the protocol."""
 
 import ast
 import importlib
@@ -16,24 +16,24 @@ PACKAGES = (
     *("account", "audit", "crypto", "exports", "items", "log", "reconciliation", "sdk"),
     *("storage", "transport", "vaults"),
 )
-# What the protocol calls things; a message says "changes", "keys" or "state" instead.
+# Protocol terms; messages say "changes", "keys" or "state" instead.
 PROTOCOL_WORDS = re.compile(
     r"(?<![\w.])(heads?|forks?|vouch\w*|(re|un)?wraps?|wrapped|generations?|epochs?|MACs?|AAD|nonce|KDF"
     r"|pins?|pinned|checkpoints?|trees?|leaf|seal(s|ed|ing)?|ciphertext|waypoint)\b"
 )
-# Errors of the program itself, which no server causes.
+# Internal errors, which no server causes.
 INTERNAL = {"ValueError", "AssertionError", "TypeError", "KeyError", "RuntimeError"}
 NOT_LOST = re.compile(r"not changed|[Nn]othing was (changed|accepted|stored)|not affected")
 WHAT_TO_DO = re.compile(
     r"--offline|sync --explain|ask (the server's|its) operator|[Aa]sk for the reason|VAULTR_URL"
     r"|do not type your password|vaultr \w+"
 )
-# Errors whose own message says both, since it depends on what happened.
+# Errors whose message contains both parts, because they depend on what happened.
 SAID_IN_MESSAGE = {"FileAltered", "SignupWaits", "WrongServer"}
 
 
 def integrity_errors():
-    """Return all classes of errors about what a server shows."""
+    """Return all error classes about a server's responses."""
     for module in pkgutil.walk_packages(vaultr.client.__path__, "vaultr.client."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -45,7 +45,7 @@ def integrity_errors():
 
 
 def texts(path):
-    """Yield the line and text of each string of several words that a user can get to read."""
+    """Yield line and text of each string of several words that users may see."""
     tree = ast.parse(path.read_text())
     skipped = set()
     for node in ast.walk(tree):
@@ -57,7 +57,7 @@ def texts(path):
     for node in ast.walk(tree):
         is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
         if is_text and id(node) not in skipped and len(node.value.split()) > 1:
-            # "sealed export" is what `export --seal` makes.
+            # "sealed export" is the output of `export --seal`.
             yield node.lineno, node.value.replace("sealed export", "")
 
 

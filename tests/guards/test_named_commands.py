@@ -1,4 +1,4 @@
-"""Every `flask …` and `vaultr …` command in a page, a chart or a message exists."""
+"""Every `flask …` and `vaultr …` command in a page, the chart or a message exists."""
 
 import re
 
@@ -21,7 +21,7 @@ _LINE = re.compile(r"^(?: {4,}|\t| *(?:command|entrypoint|Example|RUN|CMD):? *|-
 _EXAMPLE = re.compile(r"^ *Example: (.*)$", re.M)
 _LISTED = re.compile(r"[\"'](flask|vaultr)[\"'](?:,? *[\"'][^\"'\n]+[\"'])+")
 _FLASK = re.compile(r"(?:.*[\s;&|(/\[@])?(flask)[ ,]+(.*)")
-# The word is also the name of a namespace, a database and a user: it must come first.
+# The word is also the name of a namespace, a database and a user, so it must come first.
 _VAULTR = re.compile(r"(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(vaultr) +(.*)")
 _END = re.compile(r"\s#|[`;|&<>)\]]|\\$")
 _COMMAND = re.compile(r"[a-z][a-z-]*")
@@ -30,9 +30,9 @@ _PUNCTUATION = re.compile(r"[\"',]+")
 
 
 def named(text, *, code=False):
-    """Yield each command that ``text`` names, as (program, words).
+    """Yield each command in ``text``, as (program, words).
 
-    :param code: it is a program, whose own lines are no commands, but for examples.
+    :param code: ``text`` is a program, whose lines are not commands, except for examples.
     """
     rest = _FENCED.sub("", text)
     codes = [line for block in _FENCED.findall(text) for line in block.splitlines()]
@@ -48,7 +48,7 @@ def named(text, *, code=False):
 
 
 def missing(context, words):
-    """Return what of a command there is not; None if all of it is.
+    """Return the part of a command that does not exist; None if all of it exists.
 
     A word in capitals stands for a value, and a group may be named without its commands.
     """
@@ -91,7 +91,7 @@ def programs(tmp_path_factory):
     )
     flask = FlaskGroup(create_app=lambda: app)
     script = ScriptInfo(create_app=lambda: app)
-    # Looking a command up pushes the app's context, which is gone when this one is closed.
+    # Looking up a command pushes the app's context, which ends when this one is closed.
     with (
         click.Context(flask, info_name="flask", obj=script) as of_flask,
         click.Context(vaultr, info_name="vaultr") as of_vaultr,

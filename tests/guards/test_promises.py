@@ -1,4 +1,4 @@
-"""docs/promises.md: every row of the deployment guide is there, and every test that it names."""
+"""docs/promises.md has every row of the deployment guide, and its tests exist."""
 
 import ast
 import functools
@@ -12,7 +12,7 @@ SECTIONS = {
     "S": 10, "I": 9, "A": 7, "R": 10, "U": 2, "E": 4, "M": 7, "D": 8, "C": 8, "K": 11, "G": 4,
     "W": 3, "H": 13, "T": 2, "B": 6, "Y": 5, "P": 4, "N": 10, "V": 3,
 }  # fmt: skip
-# What people do, or what a tool does for all tests; such a row names a file.
+# Things that people do, or that a tool does for all tests; such a row names a file.
 WITHOUT_TEST = {"A2", "N9"}
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
@@ -26,7 +26,7 @@ def rows():
 
 @functools.cache
 def names_in(path):
-    """Return the names of the tests of a file, without those that never run."""
+    """Return the names of the tests in a file, except those that never run."""
     parsed = ast.parse((source_tree.ROOT / path).read_text())
     return {
         one.name

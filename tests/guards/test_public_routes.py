@@ -40,7 +40,7 @@ PUBLIC = {
     "openapi.openapi",
     *PAGES,
 }
-# Their responses depend on an email address: the time must not reveal whether it has an account.
+# Their responses depend on an email address; the time must not reveal whether it has an account.
 ABOUT_ADDRESSES = {
     "auth.change_email",
     "auth.login",

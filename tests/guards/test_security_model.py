@@ -36,7 +36,7 @@ def test_each_test_that_is_named_is_there(module):
 
 
 def test_every_named_test_of_the_page_exists():
-    """A name that is spelt otherwise would be read by nobody."""
+    """A misspelt name would go unnoticed."""
     text = PAGE.read_text()
 
     assert len(re.findall(r"::test_", text)) == len(NAMED.findall(text))

@@ -7,7 +7,7 @@ from vaultr.settings.model import Settings
 
 
 def test_each_example_names_every_setting_and_no_other():
-    """A line is ``NAME=value``; one that starts with ``#`` leaves the default."""
+    """A line is ``NAME=value``; one that starts with ``#`` shows the default."""
     settings = {name.upper() for name in Settings.model_fields}
     differing = {}
     for example in (source_tree.ROOT / "config").glob("*.env.example"):

@@ -5,7 +5,7 @@ import re
 from tests.guards.test_public_routes import routes
 from vaultr.api.operation import contract_of
 
-# The one table.
+# The only table of these operations.
 STEP_UP = {
     "PUT /api/v1/auth/credentials",
     "POST /api/v1/auth/totp",
@@ -28,7 +28,7 @@ STEP_UP = {
 
 
 def ways_in(app):
-    """List each way in as the table writes it, with the view behind it."""
+    """List all operations in the form of the table, with their views."""
     for _, method, path, view in routes(app):
         yield f"{method} {re.sub('[0-9a-f-]{36}', ':id', path)}", view
 

@@ -6,7 +6,7 @@ import re
 
 from tests.guards import source_tree
 
-# Modules that hold a feature's routes or commands: the only ones that may read the request.
+# Modules with a feature's routes or commands; only these may read the request.
 OUTER = {"routes", "commands", "admin"}
 OF_FLASK = {"flask.request", "flask.session", "flask.g"}
 # Owners of the app's own extension dictionary.
@@ -34,7 +34,7 @@ def test_every_package_with_routes_for_accounts_has_a_service():
 
 
 def test_a_contents_page_contains_no_code():
-    """`audit.service` and `mail.service` may still define functions of their own."""
+    """`audit.service` and `mail.service` may still define functions."""
     pages = [source_tree.PACKAGE / name / "service.py" for name in ("auth", "vault")]
     code = [
         f"{source_tree.shown(page)}:{node.lineno}"

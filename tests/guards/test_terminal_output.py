@@ -1,10 +1,10 @@
-"""Everything that the command prints goes through the functions that escape control characters."""
+"""All output of the command passes through functions that escape control characters."""
 
 import ast
 from pathlib import Path
 
 CLI = Path(__file__).parents[2] / "vaultr" / "client" / "cli"
-# Where terminal output may be written directly, and why nothing untrusted is in it.
+# Where terminal output may be written directly, and why it contains nothing untrusted.
 WRITERS = {
     "output.py",  # the functions that escape
     "progress.py",  # numbers, and texts of this program

@@ -5,7 +5,7 @@ import re
 from tests.guards import source_tree
 
 PAGES = {".html", ".css", ".js", ".svg", ".py", ".jinja"}
-# A namespace is a name, though it looks like an address: nobody fetches it.
+# A namespace is only a name that looks like a URL; nobody requests it.
 NAMES = (
     "http://www.w3.org/2000/svg",
     "http://www.w3.org/1999/xlink",

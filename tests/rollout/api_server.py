@@ -27,7 +27,8 @@ class _Answers(http.server.BaseHTTPRequestHandler):
 def serving(folder, colour=None):
     """Yield the path of a kubeconfig.
 
-    :param colour: where the Service of the release ``vaultr-blue`` leads; None: there is none.
+    :param colour: the colour to which the Service of the release ``vaultr-blue`` points; None
+        without a Service.
     """
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
         server.objects = _discovery()
@@ -70,7 +71,7 @@ def serving(folder, colour=None):
 
 
 def _discovery():
-    """List the kinds that the chart makes, and of no others."""
+    """List the kinds that the chart creates, and no others."""
     kinds = {(one["apiVersion"], one["kind"]) for one in rendered("all-on")}
     answers = {
         "/version": {"major": "1", "minor": "35", "gitVersion": "v1.35.0"},

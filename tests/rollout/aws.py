@@ -1,4 +1,4 @@
-"""An account of AWS, played by moto, and the templates that create Vaultr there."""
+"""An AWS account, simulated by moto, and the templates that create Vaultr in it."""
 
 import functools
 import json
@@ -22,7 +22,7 @@ START_SECONDS = 60
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with the short forms of CloudFormation's functions."""
+    """YAML with the short forms of CloudFormation functions."""
 
 
 def _function(loader, suffix, node):
@@ -41,7 +41,7 @@ _Loader.add_multi_constructor("!", _function)
 
 @functools.cache
 def template(stem):
-    """Return a template as a mapping, functions in their long form."""
+    """Return a template as a mapping, with functions in their long form."""
     return yaml.load((FOLDER / f"{stem}.yaml").read_text(), _Loader)
 
 
@@ -61,7 +61,7 @@ def tasks():
 
 
 def reach():
-    """Return whom the security groups let in, as (from, to, port); users have no name."""
+    """Return the rules of the security groups as (from, to, port); users have no name."""
     found = set()
     for one in resources("network", "EC2::SecurityGroupIngress").values():
         source = one.get("SourceSecurityGroupId", {}).get("Fn::GetAtt", [""])[0]
@@ -71,7 +71,7 @@ def reach():
 
 
 class Cloud:
-    """A running moto, and the scripts of deploy/aws run against it."""
+    """A running moto, and the scripts of deploy/aws that use it."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -106,7 +106,7 @@ class Cloud:
         self._calls.stdin.close()
         self._calls.wait(20)
         self._calls.stdout.close()
-        self._server.kill()  # it keeps nothing, and would wait for open connections
+        self._server.kill()  # it stores nothing, and would wait for open connections
         self._server.wait(20)
 
     def _wait(self):
@@ -122,7 +122,7 @@ class Cloud:
                 return
 
     def call(self, service, method, **arguments):
-        """Call one operation of AWS, and return its response or ``{"error": CODE}``."""
+        """Call one AWS operation, and return its response or ``{"error": CODE}``."""
         self._calls.stdin.write(json.dumps([service, method, arguments]) + "\n")
         self._calls.stdin.flush()
         return json.loads(self._calls.stdout.readline())
@@ -135,12 +135,12 @@ class Cloud:
         )  # fmt: skip
 
     def start(self, script, *arguments, **environ):
-        """Start a script of deploy/aws, and do not wait for it."""
+        """Start a script of deploy/aws without waiting for it."""
         return subprocess.Popen(
             [PYTHON, FOLDER / script, *map(str, arguments)],
             env=self.environ | environ,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            # A shell starts commands in the background with this signal ignored.
+            # A shell starts background commands with this signal ignored.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
@@ -152,7 +152,7 @@ class Cloud:
         )  # fmt: skip
 
     def push(self, *tags):
-        """Put images with these tags into the repository."""
+        """Push images with these tags to the repository."""
         for tag in tags:
             config = {"mediaType": "x", "size": 1, "digest": f"sha256:{tag.encode().hex():0>64}"}
             manifest = {"schemaVersion": 2, "config": config, "layers": []}
@@ -161,7 +161,7 @@ class Cloud:
             self.call("ecr", "put_image", repositoryName=NAME, imageManifest=text, imageTag=tag)
 
     def snapshot(self, name, created, **tags):
-        """Create a snapshot of the database that is as old as ``created`` says."""
+        """Create a snapshot of the database that is as old as ``created``."""
         tags = [{"Key": f"test:{key}", "Value": value}
                 for key, value in {"created": created, **tags}.items()]  # fmt: skip
         self.call(
@@ -188,7 +188,7 @@ class Cloud:
         return folder
 
     def install(self):
-        """Create all stacks in the empty account, and put URLs into the secrets of the database."""
+        """Create all stacks in the empty account, and put URLs into the database secrets."""
         self.prepare()
         self.first = self.run("stacks", "apply", "--parameters", self.given)
         self.push("0.1.0", "0.2.0", "0.3.0", "bad1", "broken1", "alarm1", "unfit1")
@@ -204,7 +204,7 @@ class Cloud:
         self.given = self.parameters(app={"Serve": "yes"})
 
     def configure(self):
-        """Put URLs into the secrets of the database, and create the schedules."""
+        """Put URLs into the database secrets, and create the schedules."""
         for role in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL"):
             url = f"postgresql://{role.lower()}:p%40ss@old.example.org:5432/vaultr?sslmode=verify-full"
             self.call(
@@ -214,7 +214,7 @@ class Cloud:
             self._schedule(job)
 
     def _schedule(self, job):
-        """Create a schedule as the template says; moto's CloudFormation creates none."""
+        """Create a schedule from the template, because moto's CloudFormation does not."""
         arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{NAME}-{job}:1"
         self.call(
             "scheduler", "create_schedule",

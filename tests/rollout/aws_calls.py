@@ -1,4 +1,4 @@
-"""Call AWS for a test, with the boto3 of `.tools`: lines of JSON in, lines of JSON out."""
+"""Call AWS for a test with the boto3 of `.tools`: lines of JSON in, lines of JSON out."""
 
 import json
 import sys

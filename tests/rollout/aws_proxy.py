@@ -1,4 +1,4 @@
-"""A proxy in front of moto that counts calls, answers with errors of AWS, or kills the caller."""
+"""A proxy in front of moto that counts calls, returns AWS errors, or kills the caller."""
 
 import contextlib
 import http.client
@@ -16,11 +16,11 @@ QUERY_ERROR = (
 
 
 class Proxy:
-    """Forward calls to moto; ``calls`` has their operations in order.
+    """Forwards calls to moto; ``calls`` has their operations in order.
 
-    ``errors`` has a code of AWS, and ``answers`` a whole response, by operation. ``passing`` has
-    how many calls of an operation work before its error. ``meetings`` has a barrier by operation:
-    no call passes before all callers made it.
+    ``errors`` has an AWS error code, and ``answers`` a whole response, by operation. ``passing``
+    has the number of calls of an operation that work before its error. ``meetings`` has a barrier
+    by operation: no call is forwarded until all callers have made it.
     """
 
     def __init__(self, port):
@@ -52,16 +52,16 @@ class Proxy:
         return [one for one in self.calls if not READS.match(one)]
 
     def error(self, operation):
-        """Return the code that this call is answered with, or None."""
+        """Return the error code for this call, or None."""
         passed = self.calls.count(operation) <= self.passing.get(operation, 0)
         return None if passed else self.errors.get(operation)
 
     def kill(self, process, number, when):
-        """Kill the process ``when`` ("before" or "after") its change of this number is made."""
+        """Kill the process ``when`` ("before" or "after") it makes its change with this number."""
         self.process, self.kill_at = process, (number, when)
 
     def note(self, operation):
-        """Note a call; return whether the process must be killed now, and how."""
+        """Record a call; return whether the process must be killed now, and how."""
         with self._lock:
             self.calls.append(operation)
             if self.kill_at is None or READS.match(operation):

@@ -1,9 +1,9 @@
-"""moto, with the resource types that the templates use and its CloudFormation does not create.
+"""moto, with resource types in the templates that its CloudFormation does not create.
 
 Run with the Python of `.tools/requirements`: `python aws_server.py PORT`. A type in ``ATTRIBUTES``
-is only noted in the stack, so that other resources may refer to it: no test may take that for a
-proof. Secrets, certificates and alarms are created by moto's own services, because
-the scripts and other resources use them.
+is only recorded in the stack, so that other resources can refer to it; this proves nothing about
+its properties. Secrets, certificates and alarms are created by moto's own services, because the
+scripts and other resources use them.
 """
 
 import datetime
@@ -22,7 +22,7 @@ from moto.rds.models import DBInstance, DBParameterGroup, DBSnapshot, MasterUser
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.ssm.models import SimpleSystemManagerBackend
 
-# Types that are noted only, with the attributes that others read.
+# Types that are only recorded, with the attributes that other resources read.
 ATTRIBUTES = {
     "AWS::ApplicationAutoScaling::ScalableTarget": {},
     "AWS::ApplicationAutoScaling::ScalingPolicy": {},
@@ -56,7 +56,7 @@ MODULE = "moto.cloudformation.types"
 
 
 class _Resource(CloudFormationModel):
-    """A resource of a stack that is noted only."""
+    """A resource of a stack that is only recorded."""
 
     __module__ = MODULE
 
@@ -98,7 +98,7 @@ def _noted(kind):
 
 
 class Secret(_Resource, CloudFormationModel):
-    """A secret of moto's Secrets Manager, without a value until somebody puts one."""
+    """A secret in moto's Secrets Manager, without a value until one is put."""
 
     __module__ = MODULE
 
@@ -119,7 +119,7 @@ class Secret(_Resource, CloudFormationModel):
 
 
 class Alarm(_Resource, CloudFormationModel):
-    """An alarm of moto's CloudWatch, so that the scripts can read its state."""
+    """An alarm in moto's CloudWatch, so that the scripts can read its state."""
 
     __module__ = MODULE
 
@@ -143,7 +143,7 @@ class Alarm(_Resource, CloudFormationModel):
 
 
 class Certificate(_Resource, CloudFormationModel):
-    """A certificate of moto's ACM, because its load balancer looks for it."""
+    """A certificate in moto's ACM, because its load balancer looks it up."""
 
     __module__ = MODULE
 
@@ -165,7 +165,7 @@ class Certificate(_Resource, CloudFormationModel):
 
 
 def _also(model, attributes):
-    """Make a model of moto answer for attributes that it does not know."""
+    """Make a moto model return attributes that it does not know."""
     known = getattr(model, "get_cfn_attribute", None)
     requested = model.has_cfn_attr
 
@@ -179,7 +179,7 @@ def _also(model, attributes):
 
 
 def _master_secret(instance):
-    """Create the secret that RDS manages; a stack does not let moto do so."""
+    """Create the secret that RDS manages, because moto does not do so in a stack."""
     if not hasattr(instance, "master_user_secret"):
         instance.master_user_secret = MasterUserSecret(instance, None)
     return instance.master_user_secret.secret.arn
@@ -199,7 +199,7 @@ _apply = ChangeSet.apply
 
 
 def _applied(self):
-    """Create a new stack as `create_stack` does: with its conditions and outputs."""
+    """Create a new stack like `create_stack`: with its conditions and outputs."""
     stack = self.stack
     if self.change_set_type == "UPDATE":
         _apply(self)
@@ -215,7 +215,7 @@ _create_change_set = CloudFormationBackend.create_change_set
 
 
 def _planned(self, **more):
-    """Plan for the one stack of a name: moto would make another one beside one in review."""
+    """Plan for the only stack of a name; moto would create another one in review."""
     for identity, stack in list(self.stacks.items()):
         if stack.name == more["stack_name"] and stack.status == "REVIEW_IN_PROGRESS":
             del self.stacks[identity]
@@ -226,7 +226,7 @@ ChangeSet.apply = _applied
 CloudFormationBackend.create_change_set = _planned
 
 
-# --- What a real account does, and moto does not -------------------------------------------
+# --- Behaviour of a real account that moto lacks -------------------------------------------
 
 _update_service = EC2ContainerServiceBackend.update_service
 _container = Container.__init__
@@ -236,7 +236,7 @@ _one_at_a_time = threading.Lock()
 
 
 def _updated(self, properties):
-    """Update a service; the tag of the image says how it fails.
+    """Update a service; the tag of the image determines how it fails.
 
     `bad1` is rolled back by the circuit breaker, `alarm1` sets an alarm off, and ECS rejects
     `unfit1` for the sequencer.
@@ -261,7 +261,7 @@ def _updated(self, properties):
 
 
 def _started(self, task_definition):
-    """Make the main container end with 1 if its image has a tag such as `broken1`."""
+    """Make the main container exit with 1 if its image has a tag such as `broken1`."""
     _container(self, task_definition)
     main = task_definition.container_definitions[-1]
     self.name, self.image = main["name"], main["image"]
@@ -269,7 +269,7 @@ def _started(self, task_definition):
 
 
 def _taken(self, *arguments, **more):
-    """Make a test say when a snapshot was created, and in which state it is."""
+    """Allow a test to set when a snapshot was created, and its state."""
     _snapshot(self, *arguments, **more)
     tags = {one["Key"]: one["Value"] for one in self.tags}
     if self.snapshot_type == "automated":
@@ -281,20 +281,20 @@ def _taken(self, *arguments, **more):
 
 
 def _put(self, *arguments, **more):
-    """Create a parameter for one of several callers at the same moment; moto looks, then writes."""
+    """Create a parameter for one of several parallel callers; moto checks first, then writes."""
     with _one_at_a_time:
         return _put_parameter(self, *arguments, **more)
 
 
 SimpleSystemManagerBackend.put_parameter = _put
 EC2ContainerServiceBackend.update_service = _updated
-# A container of Fargate needs no memory of its own, but moto adds it up.
+# A Fargate container needs no memory of its own, but moto adds up the values.
 EC2ContainerServiceBackend._calculate_task_resource_requirements = staticmethod(
     lambda _: {"CPU": 0, "MEMORY": 0, "PORTS": [], "PORTS_UDP": []}
 )
 Container.__init__ = _started
 DBSnapshot.__init__ = _taken
-# moto generates a name, although the template says one.
+# moto generates a name, although the template has one.
 DBParameterGroup.cloudformation_name_type = staticmethod(lambda: "DBParameterGroupName")
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Write docs/aws-transcript.md: python -m tests.rollout.aws_transcript
 
-Runs the scripts of deploy/aws against an empty account, played by moto: stacks, a release, one that
-fails and is set back, a restore, and a prune. It needs `make tools`, and changes nothing outside of
-a temporary folder and the page.
+It runs the scripts of deploy/aws against an empty account, simulated by moto: stacks, a release,
+one that fails and is rolled back, a restore, and a prune. It needs `make tools`, and changes
+nothing except a temporary folder and the page.
 """
 
 import re
@@ -22,9 +22,9 @@ empty account. moto starts no real containers: a migration ends immediately, and
 begins with `bad` plays a version whose tasks do not start. Times and addresses differ each time.
 [aws.md](aws.md) describes the commands.
 """
-# Lines of a stack that are shown; the others are counted.
+# Lines of a stack that are shown; others are only counted.
 SHOWN = 2
-# Snapshots that the account has when the prune begins: of this month, and older ones.
+# Existing snapshots when the prune begins: of this month, and older ones.
 OLD = {
     "daily-2026-01-10": "2026-01-10T02:00:00+00:00",
     "daily-2026-01-20": "2026-01-20T02:00:00+00:00",
@@ -84,7 +84,7 @@ def _shortened(text):
 
 
 def normalized(text):
-    """Return a transcript without what differs from run to run."""
+    """Return a transcript without values that differ in each run."""
     text = re.sub(r"(vaultr-prod(?:-restore)?)-\d{8}-\d{6}", r"\1-TIME", text)
     return re.sub(r"[\w-]+\.[\w-]+\.eu-central-1\.rds\.amazonaws\.com", "ADDRESS", text)
 

@@ -1,7 +1,7 @@
-"""The default checks of kube-score 1.20 and later, by their names, on objects of the chart.
+"""The default checks of kube-score 1.20 and later, by name, for objects of the chart.
 
-kube-score itself is published as binaries and images only, which `make tools` cannot pin. Each rule
-yields the names of what breaks it.
+kube-score itself is published only as binaries and images, which `make tools` cannot pin. Each rule
+yields the names of the objects that break it.
 """
 
 import re
@@ -23,14 +23,14 @@ def name(one):
 
 
 def pods(objects):
-    """Yield the name, labels and spec of every pod that the objects make."""
+    """Yield name, labels and spec of every pod that the objects create."""
     for one in kinds(objects, *WORKLOADS):
         metadata, spec = (one["metadata"], one["spec"]) if one["kind"] == "Pod" else pod_spec(one)
         yield name(one), metadata.get("labels", {}), spec
 
 
 def containers(objects):
-    """Yield the name of the pod, its spec and each of its containers."""
+    """Yield the name and spec of the pod, and each of its containers."""
     for found, _, spec in pods(objects):
         for one in [*spec["containers"], *spec.get("initContainers", [])]:
             yield f"{found}/{one['name']}", spec, one
@@ -59,7 +59,7 @@ def deployment_strategy(objects):
 
 
 def scaled(objects):
-    """Return the names of Deployments that an autoscaler scales."""
+    """Return the names of Deployments with an autoscaler."""
     return {one["spec"]["scaleTargetRef"]["name"]
             for one in kinds(objects, "HorizontalPodAutoscaler")}  # fmt: skip
 
@@ -79,7 +79,7 @@ def deployment_has_poddisruptionbudget(objects):
 
 
 def deployment_has_host_podantiaffinity(objects):
-    """Accept what spreads pods over hosts, too: constraints replace anti-affinity."""
+    """Also accept topology constraints that spread pods over hosts, instead of anti-affinity."""
     for one in kinds(objects, "Deployment", "StatefulSet"):
         _, _, spec = next(pods([one]))
         spread = any(
@@ -155,7 +155,7 @@ def environment_variable_key_duplication(objects):
 
 
 def pod_probes(objects):
-    """Look at pods that a Service leads to, as kube-score does."""
+    """Check pods behind a Service, like kube-score."""
     services = [one["spec"]["selector"] for one in kinds(objects, "Service")]
     for found, labels, spec in pods(objects):
         if not any(selects({"matchLabels": one}, labels) for one in services):
@@ -293,7 +293,7 @@ def label_values(objects):
 
 
 def statefulsets(objects):
-    """Yield every StatefulSet: the chart has none, so five checks about them have no object."""
+    """Yield every StatefulSet; the chart has none, so five checks have no object."""
     yield from (name(one) for one in kinds(objects, "StatefulSet"))
 
 

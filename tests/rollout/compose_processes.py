@@ -1,4 +1,4 @@
-"""Run the services of docker-compose.yml as processes, with the same settings, on free ports."""
+"""Run the services of docker-compose.yml as processes with the same settings, on free ports."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ PROGRAMS = {
 
 
 class Site:
-    """All services of the compose file; ``pods`` are several of its one service ``app``."""
+    """All services of the compose file; ``pods`` are several instances of its service ``app``."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -66,7 +66,7 @@ class Site:
         self._stack.close()
 
     def environ(self, service, **more):
-        """Return the environment of a service, its files where they lie here."""
+        """Return the environment of a service, with paths of its files on this machine."""
         provided = {
             name: text for name, text in self.compose[service]["environment"].items() if text
         }
@@ -81,16 +81,16 @@ class Site:
         return {"PATH": path, **ours, **provided, **more}
 
     def command(self, service, *command, **more):
-        """Run a command of the image to its end, as one container of ``service``."""
+        """Run a command of the image to its end, as a container of ``service``."""
         return subprocess.run(
             [*PROGRAMS[command[0]], *command[1:]],
             cwd=tools.ROOT, env=self.environ(service, **more), capture_output=True, text=True,
         )  # fmt: skip
 
     def start(self, name, service="app", *, within=(), **more):
-        """Start one more container of a service; ``app`` is waited for.
+        """Start another container of a service; wait for ``app``.
 
-        :param within: a command that runs the one after it, under limits of its own.
+        :param within: a command prefix that sets limits.
         """
         command = self.compose[service]["command"] or [
             "gunicorn",
@@ -110,7 +110,7 @@ class Site:
         return port
 
     def edge(self, name="edge", *, backends=None, change=lambda text: text):
-        """Start nginx with the file that compose mounts, on free ports; give (https, http)."""
+        """Start nginx with the file that compose mounts, on free ports; return (https, http)."""
         place = self.folder / name
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
@@ -126,7 +126,7 @@ class Site:
         return https, http
 
     def lead(self, name, backends):
-        """Lead an edge to other pods, as a balancer does: without dropping a connection."""
+        """Point an edge to other pods, like a load balancer: without dropping a connection."""
         https, http, change = self._edges[name]
         self._write_edge(name, https, http, backends, change)
         self.running[name].send_signal(signal.SIGHUP)
@@ -154,7 +154,7 @@ class Site:
         )
         (place / "names.map").write_text(f"{HOST} {HOST};\nwww.{HOST} {HOST};\n")
         (place / "nginx.conf").write_text(
-            # Its workers write bodies to files in a folder that only this user may enter.
+            # Its workers write bodies to files in a folder that only this user can enter.
             f"{'user root;' if os.geteuid() == 0 else ''}\n"
             f"pid {place}/nginx.pid;\nerror_log {place}/error.log;\nworker_processes 2;\n"
             "events { worker_connections 1024; }\n"
@@ -163,7 +163,7 @@ class Site:
         )
 
     def stop(self, name, how=signal.SIGTERM):
-        """End one container, and return its exit code."""
+        """Stop one container, and return its exit code."""
         process = self.running.pop(name)
         if process.poll() is None:
             process.send_signal(how)
@@ -175,7 +175,7 @@ class Site:
         return process.returncode
 
     def kill(self, name):
-        """End one container as a power failure would."""
+        """Kill one container, as a power failure would."""
         process = self.running.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -184,7 +184,7 @@ class Site:
         return self.folder / f"{name}.out"
 
     def ask(self, port, path, *, method="GET", body=None, scheme="http", headers=None, timeout=10):
-        """Return status, body and headers; the status is 0 when nobody answers."""
+        """Return status, body and headers; the status is 0 without a response."""
         data = None if body is None else json.dumps(body).encode()
         provided = {
             "Host": HOST,
@@ -222,7 +222,7 @@ _OPENER = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(
 
 
 def _compose(folder):
-    """Read the compose file as docker-compose does, all defaults put in."""
+    """Read the compose file like docker-compose, with all defaults filled in."""
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     command = ("docker-compose", "--profile", "jobs", "config", "--format", "json")
     done = tools.run(*command, env=environ)
@@ -238,7 +238,7 @@ def make_secrets(folder):
 
 
 def _initialise(server, secrets):
-    """Do what the image's entry point does with deploy/postgres, then ask for passwords."""
+    """Run the scripts of deploy/postgres like the image's entry point, then require passwords."""
     environ = {
         **os.environ,
         "APP_PASSWORD_FILE": str(secrets / "postgres_app_password"),
@@ -253,7 +253,7 @@ def _initialise(server, secrets):
         roles = tools.ROOT / "deploy" / "postgres" / "roles.sql"
         command = ["psql", "-v", "ON_ERROR_STOP=1", "--quiet", "--dbname", url, "--file", roles]
         subprocess.run(command, env=environ, check=True)
-        subprocess.run(command, env=environ, check=True)  # it may be run again
+        subprocess.run(command, env=environ, check=True)  # it can be run again
         rules = Path(server.folder, "data", "pg_hba.conf")
         rules.write_text(
             "host all vaultr 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
@@ -263,7 +263,7 @@ def _initialise(server, secrets):
 
 @contextlib.contextmanager
 def _redis(secrets):
-    """Start a Redis with the file that compose mounts, in a folder that its user may enter."""
+    """Start a Redis with the file that compose mounts, in a folder that its user can enter."""
     with servers.scratch("vaultr-redis-") as place:
         port = servers.free_port()
         text = (tools.ROOT / "deploy" / "redis" / "redis.conf").read_text()

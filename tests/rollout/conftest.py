@@ -1,4 +1,4 @@
-"""The tools of `make tools`, first on PATH."""
+"""Put the tools of `make tools` first on PATH."""
 
 import os
 
@@ -10,7 +10,7 @@ IMAGE = "test_image.py"
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what builds an image where none can be built; the summary says why."""
+    """Leave out tests that build an image if that is not possible; the summary says why."""
     left_out = [item for item in items if item.path.name == IMAGE]
     if left_out and config.getoption("--rollout") and not containers.missing():
         return
@@ -33,7 +33,7 @@ def tools_on_path():
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory):
-    """An account of AWS with all stacks of Vaultr."""
+    """An AWS account with all stacks of Vaultr."""
     with aws.Cloud(tmp_path_factory.mktemp("aws")) as cloud:
         cloud.install()
         yield cloud

@@ -1,4 +1,4 @@
-"""The image for real, by buildah and podman, where both are there and the base can be had."""
+"""The real image, built by buildah and run by podman, if both and the base are available."""
 
 import functools
 import json
@@ -25,7 +25,7 @@ LOCAL = "localhost/vaultr-base:trixie"  # by deploy/tools/local-base
 
 @functools.cache
 def base():
-    """Name the base: the one of ``ROLLOUT_BASE``, else the local one, else the Dockerfile's."""
+    """Return the base image: ``ROLLOUT_BASE``, or else the local one, or else the Dockerfile's."""
     if name := os.environ.get("ROLLOUT_BASE"):
         return name
     if shutil.which("podman") and tools.run("podman", "image", "exists", LOCAL).returncode == 0:
@@ -35,7 +35,7 @@ def base():
 
 @functools.cache
 def missing():
-    """Return why no image can be built here, or nothing."""
+    """Return why no image can be built here, or an empty text."""
     for program in ("buildah", "podman", "runc"):
         if shutil.which(program) is None:
             return f"{program} is not installed (deploy/tools/install --image)"
@@ -64,17 +64,17 @@ def build(folder):
 
 
 def remove(name):
-    """Forget an image."""
+    """Delete an image."""
     tools.run("podman", "rmi", "--force", name)
 
 
 def podman(*arguments):
-    """Run podman as the pods are run: without systemd, by runc."""
+    """Run podman like the pods: without systemd, with runc."""
     return tools.run("podman", "--runtime", "runc", "--cgroup-manager=cgroupfs", *arguments)
 
 
 def once(image, *command, environ=None, volumes=None):
-    """Run a command in its own container, closed as in a cluster, to its end.
+    """Run a command to its end in its own container, restricted as in a cluster.
 
     :param volumes: what is mounted from this machine, by its place in the container.
     """
@@ -85,12 +85,12 @@ def once(image, *command, environ=None, volumes=None):
 
 
 def inspected(image):
-    """Return what the image says of itself."""
+    """Return the image's metadata."""
     return json.loads(tools.run("podman", "image", "inspect", image).stdout)[0]
 
 
 class Container:
-    """One that continues running."""
+    """A container that keeps running."""
 
     def __init__(self, image, *command, environ):
         self.name = f"vaultr-test-{uuid.uuid4().hex[:8]}"
@@ -108,14 +108,16 @@ class Container:
         return podman("exec", self.name, *command)
 
     def healthy(self, seconds=60):
-        """Wait until its own health check is content."""
+        """Wait until its health check passes."""
         until = time.monotonic() + seconds
         while podman("healthcheck", "run", self.name).returncode != 0:
             assert time.monotonic() < until, podman("logs", self.name).stdout[-2000:]
             time.sleep(0.5)
 
     def stop(self):
-        """End it in good order; return its exit code, and whether it was killed for its memory."""
+        """Stop it gracefully; return its exit code, and whether it was killed for lack of
+        memory.
+        """
         podman("stop", "--time", "40", self.name)
         state = json.loads(podman("inspect", self.name).stdout)[0]["State"]
         return state["ExitCode"], state["OOMKilled"]
@@ -126,7 +128,7 @@ def _env(environ):
 
 
 def _ulimits():
-    """Ask for no more than this machine allows, where the usual limits would be rejected."""
+    """Use the limits of this machine where the usual ones would be rejected."""
 
     kinds = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
     for name, kind in kinds.items():

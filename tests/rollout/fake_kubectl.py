@@ -103,7 +103,7 @@ end("fine")
 
 
 class Cluster:
-    """The file, and the script under test run against it."""
+    """The cluster's file, and the script under test that uses it."""
 
     def __init__(self, folder, **more):
         self.path = folder / "cluster.json"
@@ -130,13 +130,13 @@ class Cluster:
         )
 
     def run(self, *arguments, **environ):
-        """Run deploy/blue-green; it watches for no time unless told otherwise."""
+        """Run deploy/blue-green, by default without time for watching."""
         with self.started(*arguments, **environ) as process:
             out, output = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, out, output)
 
     def started(self, *arguments, **environ):
-        """Start it, and do not wait for its end."""
+        """Start it without waiting for its end."""
         path = f"{self.programs}:{Path(sys.executable).parent}:/usr/bin:/bin"
         provided = {"PATH": path, "CLUSTER": str(self.path), "WATCH_SECONDS": "0", **environ}
         return subprocess.Popen(

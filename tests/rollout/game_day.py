@@ -1,7 +1,7 @@
 """Write docs/game-day.md: python -m tests.rollout.game_day
 
-Starts a whole system with clients and alerts in a temporary folder, and lets seven disasters happen
-to it. It needs `make tools`, and changes nothing outside of the folder and the page.
+It starts a whole system with clients and alerts in a temporary folder, and simulates seven
+disasters. It needs `make tools`, and changes nothing except the folder and the page.
 """
 
 import re
@@ -29,7 +29,7 @@ DISASTERS = (
 
 
 class Day:
-    """A system, and the page about what happens to it."""
+    """A system, and the page about its disasters."""
 
     def __init__(self, system):
         self.system = system
@@ -43,10 +43,11 @@ class Day:
         self.page.say(text)
 
     def flask(self, service, *words, fails=False, about=None):
-        """Type a `flask` command in a container of a service; return its output.
+        """Run a `flask` command in a container of a service, add it to the page, and return its
+        output.
 
-        :param fails: whether it must fail; None if it may.
-        :param about: show the lines with this word alone, each with the one below.
+        :param fails: whether it must fail; None if both are allowed.
+        :param about: show only lines with this word, each with the line below.
         """
         done = self.system.flask(service, *words)
         assert fails in (None, done.returncode != 0), tools.output_of(done)
@@ -59,7 +60,7 @@ class Day:
         return done.stdout
 
     def shell(self, server, script, **more):
-        """Type a shell command of an administrator of a PostgreSQL."""
+        """Run a shell command as an administrator of PostgreSQL."""
         done = subprocess.run(
             ["bash", "-euc", script],
             cwd=tools.ROOT, env={**self.system.administer(server), **more},
@@ -69,14 +70,14 @@ class Day:
         self.page.typed(script, done.stdout, 0)
 
     def vaultr(self, device, *words, code=0, **more):
-        """Type a command on a device of a client."""
+        """Run a command on a device of a client."""
         done = device.types(*words, **more)
         assert done.returncode == code, (words, tools.output_of(done))
         self.page.typed(f"vaultr {' '.join(words)}", done.stdout + done.stderr, code)
         return done.stdout
 
     def alerts(self, *expected):
-        """Wait until these alerts fire, and show them."""
+        """Wait until these alerts fire, and add them to the page."""
         self.system.pager.wait_for(expected)
         self.page.alerts(expected, self.system.pager.fired())
 
@@ -97,7 +98,7 @@ def _quoted(word):
 
 
 def held(folder, *, chosen=DISASTERS, progress=lambda text: None):
-    """Hold a game day in a folder, and return the page."""
+    """Run a game day in a folder, and return the page."""
     began = time.monotonic()
     with System(folder) as system:
         day = Day(system)

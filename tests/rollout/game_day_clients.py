@@ -15,14 +15,14 @@ from vaultr.client.vaultr_client import Vaultr
 
 VAULT = "Personal"
 PAUSE_SECONDS = 0.4
-# What a busy machine may take.
+# Time that a busy machine may need.
 PATIENCE_SECONDS = 300
-# Every so many writes it reads one of its items back.
+# Number of writes after which it reads one of its items.
 READ_EVERY = 4
 
 
 class Client:
-    """An account with a device, where a program writes items and reads them back.
+    """An account with a device, on which a program writes items and reads them back.
 
     :ivar stored: the password of each item that the server acknowledged.
     :ivar alarm: why the client stopped: the server's state failed verification.
@@ -41,7 +41,7 @@ class Client:
 
     def another_device(self, name):
         device = Device(self._folder / name, self._url, email=f"{self.name}@example.org")
-        device.forks = False  # other threads of this process work meanwhile
+        device.forks = False  # other threads of this process work at the same time
         device.environ["VAULTR_CA_FILE"] = str(self._ca_file)
         return device
 
@@ -73,12 +73,12 @@ class Client:
         self._go.set()
 
     def wait_for_more(self, number=3):
-        """Wait until the server has acknowledged so many more writes."""
+        """Wait until the server has acknowledged this many more writes."""
         wanted = len(self.stored) + number
         until(lambda: len(self.stored) >= wanted, within=PATIENCE_SECONDS)
 
     def lost(self):
-        """List the items that a new device does not get back from the server."""
+        """List the items that a new device does not get from the server."""
         device = self.another_device(f"check-{secrets.token_hex(4)}")
         device.done("login", "--email", device.email, secret_key=self.made["secret_key"])
         with Vaultr(home=device.home / "vaultr", ca_file=self._ca_file, agent=False) as vaultr:
@@ -135,7 +135,7 @@ class Client:
 
 
 def token(inbox, address):
-    """Return the token of the confirmation email that arrived for an address."""
+    """Return the token of the confirmation email for an address."""
 
     def found():
         for message in list(inbox.messages):

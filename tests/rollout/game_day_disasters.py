@@ -1,4 +1,4 @@
-"""The disasters of a game day, and what the runbook says to do after each."""
+"""The disasters of a game day, and the runbook's steps after each."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ ROLES = "psql -v ON_ERROR_STOP=1 --quiet --dbname={} --file=deploy/postgres/role
 
 
 def prepare(day):
-    """The day begins: nothing was backed up yet."""
+    """Begin the day: no backup exists yet."""
     day.begin("The day begins", "The system is new. Nobody has made a backup.")
     day.system.server = day.system.site.postgres
     day.system.sign_up_clients()
@@ -26,7 +26,7 @@ def prepare(day):
 
 
 def database_lost(day):
-    """PostgreSQL is killed and its files are deleted."""
+    """Kill PostgreSQL and delete its files."""
     system = day.system
     day.begin(
         "Database lost",
@@ -53,7 +53,7 @@ def database_lost(day):
 
 
 def region_lost(day):
-    """All processes, all stored data and all secrets of the region are gone."""
+    """Lose all processes, all stored data and all secrets of the region."""
     system = day.system
     day.begin(
         "Region lost",
@@ -82,7 +82,7 @@ def region_lost(day):
 
 
 def wrong_restore(day):
-    """Somebody restores an old backup and lets the server use it."""
+    """Restore an old backup by mistake, and let the server use it."""
     system = day.system
     oldest = json.loads(system.flask("backup", "backup", "list", "--json").stdout)[0]["name"]
     day.begin(
@@ -116,7 +116,7 @@ def wrong_restore(day):
 
 
 def keys_lost(day):
-    """The keys of the server are deleted, and its processes restart."""
+    """Delete the keys of the server, and restart its processes."""
     system = day.system
     day.begin(
         "Keys lost",
@@ -140,7 +140,7 @@ def keys_lost(day):
 
 
 def disk_full(day):
-    """The disk of PostgreSQL has no room left."""
+    """Fill the disk of PostgreSQL."""
     system = day.system
     day.begin("Disk full", "The disk with the database is filled to the last byte.")
     system.fill_disk()
@@ -154,7 +154,7 @@ def disk_full(day):
 
 
 def redis_gone(day):
-    """Redis is killed."""
+    """Kill Redis."""
     system = day.system
     day.begin("Redis gone", "Redis is killed. The clients continue to write.")
     written = sum(len(one.stored) for one in system.clients)
@@ -171,7 +171,7 @@ def redis_gone(day):
 
 
 def mail_gone(day):
-    """The mail server ends while somebody waits for an email."""
+    """Stop the mail server while somebody waits for an email."""
     system = day.system
     day.begin("Mail gone", "The mail server ends. Somebody signs up, and waits for the email.")
     system.mail.close()
@@ -217,7 +217,7 @@ def _back_up(day):
 
 
 def _fingerprints(day, *, same_as=None):
-    """Show the fingerprints of the server's keys, and check that the escrow has the same."""
+    """Show the fingerprints of the server's keys, and check that the escrow has the same keys."""
     system = day.system
     shown = day.flask("sequencer", "keys", "fingerprint")
     escrow = system.flask("sequencer", "keys", "fingerprint", "--dir", str(system.escrow)).stdout
@@ -227,7 +227,7 @@ def _fingerprints(day, *, same_as=None):
 
 
 def _restore(day, server, database, *, name=None, options=""):
-    """Restore a backup of the bucket, by default the newest, as the runbook says."""
+    """Restore a backup from the bucket, by default the newest, following the runbook."""
     listed = json.loads(day.system.flask("drill", "backup", "list", "--json").stdout)
     name = name or listed[-1]["name"]
     port = day.system.administer(server)["PGPORT"]
@@ -238,7 +238,7 @@ def _restore(day, server, database, *, name=None, options=""):
 
 
 def _examine(day):
-    """Look at the restored database before anybody uses it."""
+    """Check the restored database before anybody uses it."""
     day.flask("app", "db-status")
     day.flask("app", "keys", "status")
 
@@ -254,7 +254,7 @@ def _announce(day):
 
 
 def _reconcile(day):
-    """Make each client explain what the server has lost, and write it again."""
+    """Make each client list what the server has lost, and write it again."""
     clients = day.system.clients
     day.say("Clients that saw later writes stop, and show what the server has lost:")
     until(lambda: all(client.alarm for client in clients), within=PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""The page of a game day: what happened, which alerts fired, what was typed and printed."""
+"""The page of a game day: events, alerts, commands and their output."""
 
 import re
 
@@ -33,7 +33,7 @@ MOST_LINES = 11
 class Page:
     """The page, as far as it is written.
 
-    :param names: what is shown for each address.
+    :param names: the text to show for each address.
     """
 
     def __init__(self, names, factor):
@@ -48,11 +48,11 @@ class Page:
         self._parts.append(text)
 
     def hide(self, value, shown):
-        """Show something else for a value, such as the path of a temporary folder."""
+        """Replace a value on the page, such as the path of a temporary folder."""
         self._hidden[str(value)] = shown
 
     def alerts(self, expected, fired):
-        """Add the alerts that were waited for; name the others."""
+        """Add the alerts that were waited for, and the names of others."""
         rows = [
             f"| [{name}](runbook.md#{name.lower()}) | {fired[name]:.0f} s |" for name in expected
         ]
@@ -71,7 +71,7 @@ class Page:
         )
 
     def typed(self, command, output, code):
-        """Add a command, what it printed, and its exit code if that is not 0."""
+        """Add a command, its output, and its exit code if that is not 0."""
         lines = output.rstrip().splitlines()
         if len(lines) > MOST_LINES:
             lines[MOST_LINES - 3 : -3] = [f"… {len(lines) - MOST_LINES + 1} more lines"]

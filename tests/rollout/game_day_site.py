@@ -24,7 +24,7 @@ from tests.rollout.live_prometheus import Pager, Prometheus
 BUCKET = "vaultr-backups"
 CLIENTS = 3
 DISK_MEGABYTES = 160
-# What people hold in escrow: all server keys, the key of backups, and the certificate.
+# What people keep in escrow: all server keys, the backup key, and the certificate.
 ESCROW = ("jwt_secret", "pepper", "factor_key", "mail_key", "audit_key", "checkpoint_key")
 ESCROW += ("backup_identity", "backup_recipient", "tls.crt", "tls.key", "mail.crt", "mail.key")
 ROLES = ("app", "owner", "sequencer", "scratch")
@@ -93,12 +93,12 @@ class System:
             client.start()
 
     def _probe(self):
-        """Ask for readiness every second, as a balancer does."""
+        """Request readiness every second, like a load balancer."""
         while not self._end.wait(1):
             self.site.ask(self.site.ports["app"], "/api/ready", timeout=5)
 
     def _start_bucket(self):
-        """Start an S3 server, whose files lie in another region."""
+        """Start an S3 server whose files are in another region."""
         (self.elsewhere / BUCKET).mkdir(parents=True)
         port = servers.free_port()
         program = Path(sys.executable).with_name("rclone")
@@ -122,7 +122,7 @@ class System:
             shutil.copy2(self.site.secrets / name, self.escrow / name)
 
     def settings(self, service):
-        """Return what differs from the compose file: addresses, and where files lie."""
+        """Return settings that differ from the compose file: addresses and paths."""
         state = self.folder / "audit"
         state.mkdir(exist_ok=True)
         return {
@@ -141,7 +141,7 @@ class System:
         }
 
     def flask(self, service, *words, **more):
-        """Run a command as one container of a service."""
+        """Run a command as a container of a service."""
         return self.site.command(service, "flask", *words, **self.settings(service), **more)
 
     def start(self):
@@ -165,9 +165,9 @@ class System:
         self.names[f"127.0.0.1:{port}"] = name
 
     def new_postgres(self, name, *, small=False):
-        """Start an empty PostgreSQL, whose roles must show passwords.
+        """Start an empty PostgreSQL whose roles need passwords.
 
-        :param small: its tablespace ``small`` lies on a disk that can be filled.
+        :param small: its tablespace ``small`` is on a disk that can be filled.
         """
         server = self.stack.enter_context(servers.postgres(own=True))
         self.name_server(server, name)
@@ -188,7 +188,7 @@ class System:
         return server
 
     def administer(self, server):
-        """Return the environment in which the runbook's commands find a server and passwords."""
+        """Return the environment with server and passwords for the runbook's commands."""
         found = {"PGHOST": "127.0.0.1", "PGUSER": "vaultr", "PATH": os.environ["PATH"]}
         found["PGPORT"] = re.search(r":(\d+)/", server.url)[1]
         for role in ROLES:
@@ -197,7 +197,7 @@ class System:
         return found
 
     def point_to(self, server, database):
-        """Make all URLs in the secrets name another server and database; return the old ones."""
+        """Change all URLs in the secrets to another server and database; return the old ones."""
         address = re.search(r"(127\.0\.0\.1:\d+)/", server.url)[1]
         before = {}
         for path in self.site.secrets.glob("*_url"):
@@ -212,7 +212,7 @@ class System:
         return before
 
     def lose_region(self):
-        """End everything but edge, mail server and bucket, and delete what it had stored."""
+        """Stop everything except edge, mail server and bucket, and delete its data."""
         self.stop(kill=True)
         self.server.kill()
         self.site.redis.kill()
@@ -221,7 +221,7 @@ class System:
         shutil.rmtree(self.folder / "audit")
 
     def settle_region(self):
-        """Bring the keys from the escrow, make new passwords, and start an empty Redis."""
+        """Copy the keys from the escrow, generate new passwords, and start an empty Redis."""
         shutil.copytree(self.escrow, self.site.secrets)
         script = tools.ROOT / "deploy" / "compose" / "make-secrets"
         subprocess.run(
@@ -233,12 +233,12 @@ class System:
         path.write_text(path.read_text().replace("redis:6379", address))
 
     def wait_until_served(self):
-        """Wait until the edge reaches a server that is ready."""
+        """Wait until the edge reaches a ready server."""
         until(lambda: self.site.ask(self.port, "/api/health", scheme="https")[0] == 200, within=180)
 
     def end_redis(self):
         self.site.redis.stop(signal.SIGKILL)
 
     def fill_disk(self):
-        """Leave no room on the disk of the database."""
+        """Fill the disk of the database."""
         self.disk.fill(psutil.Process(self.server._process.pid))

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes running processes and loads the alert rules, only faster."""
+"""A real Prometheus that scrapes running processes and loads the alert rules, sped up."""
 
 import contextlib
 import json
@@ -15,9 +15,9 @@ from tests.harness import metric_queries, servers
 from tests.harness.threads import UntilEnd
 from tests.harness.timing import until
 
-# An hour becomes a minute: the rules wait for minutes and hours.
+# An hour becomes a minute, because the rules wait for minutes and hours.
 FACTOR = 60
-# The thresholds of these alerts are ages in seconds, so they are waiting times, too.
+# The thresholds of these alerts are ages in seconds, so they are waiting times too.
 AGES = {"VaultrAuditLag", "VaultrBackupOld", "VaultrDrillOld", "VaultrMailStuck"}
 AGES |= {"VaultrWorkerStuck"}
 # The threshold of this alert is a number of events an hour: in a minute a 60th is the same rate.
@@ -27,7 +27,7 @@ _DURATION = re.compile(r"(\d+)([smhd])")
 _WINDOW = re.compile(r"\[(\d+[smhd])\]")
 _OFFSET = re.compile(r" offset (\d+[smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# Two samples must lie in a window, one second apart.
+# A window must contain two samples, one second apart.
 _LEAST_WINDOW = 4
 
 
@@ -54,7 +54,7 @@ def faster(rule):
 
 
 def rules():
-    """Return the rules as they are shipped, but with shorter waiting times."""
+    """Return the shipped rules with shorter waiting times."""
     content = yaml.safe_load(metric_queries.RULES.read_text())
     for group in content["groups"]:
         group["interval"] = "1s"
@@ -95,7 +95,7 @@ class Prometheus:
         self._process.wait(30)
 
     def firing(self):
-        """Return the names of the alerts that fire now."""
+        """Return the names of the alerts that are firing."""
         with urllib.request.urlopen(f"{self._url}/api/v1/alerts", timeout=60) as response:
             alerts = json.load(response)["data"]["alerts"]
         return {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}
@@ -107,7 +107,7 @@ class Prometheus:
 
 
 class Pager(UntilEnd):
-    """Notes when each alert began to fire, until the block ends."""
+    """Records when each alert began to fire, until the block ends."""
 
     def __init__(self, prometheus):
         self._prometheus = prometheus
@@ -117,7 +117,7 @@ class Pager(UntilEnd):
         super().__init__([self._watch])
 
     def begin(self):
-        """Forget what has fired so far; alerts that fire now count again when they begin again."""
+        """Forget which alerts have fired; those that fire now count again when they restart."""
         with self._lock:
             self._began, self._fired = time.monotonic(), {}
 
@@ -131,7 +131,7 @@ class Pager(UntilEnd):
         until(lambda: set(names) <= self.fired().keys() | self._known, within=within)
 
     def wait_for_end(self, names, *, within=300):
-        """Wait until none of these alerts fires any more."""
+        """Wait until none of these alerts is firing."""
         until(lambda: not set(names) & self._prometheus.firing(), within=within)
 
     def _watch(self, done):

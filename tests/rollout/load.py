@@ -13,7 +13,7 @@ _ANY.check_hostname, _ANY.verify_mode = False, ssl.CERT_NONE
 
 
 class Load:
-    """``clients`` threads that ask an edge until told to stop; ``failed`` lists what went wrong."""
+    """``clients`` threads that send requests to an edge; ``failed`` lists failures."""
 
     def __init__(self, port, clients, *, path=PATH):
         self.answered = 0
@@ -43,7 +43,8 @@ class Load:
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 connection = None
-                if stored:  # an edge may close what was idle; browsers and our SDK ask once more
+                # an edge may close an idle connection; browsers and our SDK then retry once
+                if stored:
                     continue
                 outcome = repr(error)
             with self._lock:

@@ -1,4 +1,4 @@
-"""What the chart may set, derived from `Settings`: a typo in a value is rejected before a pod."""
+"""The settings that the chart accepts, derived from `Settings`, so that typos are rejected."""
 
 import types
 import typing
@@ -9,24 +9,24 @@ from pydantic import SecretStr
 from vaultr.settings.model import Settings
 from vaultr.settings.types import Keys, Rate, TrustedProxies
 
-# What the chart decides by itself, or must never be given in clear.
+# Settings that the chart sets itself, or that must never be in plaintext.
 BY_THE_CHART = {
     "PORT", "BIND", "METRICS_PORT", "VAULTR_HOME", "BACKGROUND", "AUDIT_STATE_FILE",
     "MIGRATION_DATABASE_URL",  # the migration gets it as its DATABASE_URL
 }  # fmt: skip
-# Only the drill needs these, and the chart has them beside the secrets of every component.
+# Only the drill needs these; the chart has them with the secrets of every component.
 OF_THE_DRILL = {"BACKUP_IDENTITY_FILE", "BACKUP_SCRATCH_URL"}
 REQUIRED = ("SMTP_HOST", "SMTP_FROM", "TRUSTED_PROXIES")
 
 
 def secret_names():
-    """List the settings whose values are secrets, as the chart's Secret has them for keys."""
+    """List the settings whose values are secrets; they are keys of the chart's Secret."""
     names = {name.upper() for name, kinds in _kinds() if kinds & {SecretStr, Keys}}
     return sorted(names - OF_THE_DRILL - BY_THE_CHART)
 
 
 def plain_names():
-    """List the settings that stand in the ConfigMap."""
+    """List the settings in the ConfigMap."""
     secrets = {*secret_names(), *OF_THE_DRILL}
     return sorted({name.upper() for name, _ in _kinds()} - secrets - BY_THE_CHART)
 
@@ -74,7 +74,7 @@ def _is_literal(kind):
 
 
 def _kinds():
-    """List each field with the types that its value may have."""
+    """List each field with the allowed types of its value."""
     for name, field in Settings.model_fields.items():
         kind = field.annotation
         several = typing.get_origin(kind) in (types.UnionType, typing.Union)

@@ -1,6 +1,6 @@
-"""Run a command as a task of ECS runs it: its user, a read-only root, and volumes of its own.
+"""Run a command like an ECS task: its user, a read-only root, and its own volumes.
 
-Mounts are made in a namespace of the process, so this needs root and `unshare` of util-linux.
+Mounts are created in a namespace of the process, which needs root and `unshare` of util-linux.
 """
 
 import shlex
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.harness import server_programs
 from tests.rollout import tools
 
-# What the tests run, wherever it lies on this machine; the task's user may not be able to reach it.
+# Paths of programs that the tests run; the task's user may not be able to reach them.
 PROGRAMS = (Path(sys.base_prefix), tools.ROOT)
 # The volumes of a task replace these.
 REPLACED = (Path("/tmp"), Path("/mnt"), Path("/var/lib"))
@@ -22,7 +22,7 @@ AS_TASK = [
 
 
 def _closed(path):
-    """Return the first folder above ``path`` that the task's user may not enter, or None."""
+    """Return the first folder above ``path`` that the task's user cannot enter, or None."""
     above = [*reversed(path.parents)]
     closed = [one for one in above if not one.stat().st_mode & 0o001 or one in REPLACED]
     return closed[0] if closed else None
@@ -51,7 +51,7 @@ def _mounts(volumes):
 
 
 def environment(**values):
-    """Return an environment with the PATH of the image, its folders where they lie here."""
+    """Return an environment with the PATH of the image, using this machine's paths."""
     programs = [Path(sys.executable).parent, server_programs.postgres_clients()]
     path = ":".join(map(str, [*programs, "/usr/bin", "/bin", "/usr/sbin", "/sbin"]))
     return {"PATH": path, "HOME": "/tmp", **values}
@@ -80,7 +80,7 @@ def start(words, environ, out, *, volumes=None):
 
 
 def run_beside(process, words, environ):
-    """Run a command in the container of a running task, as its health check is."""
+    """Run a command in the container of a running task, like its health check."""
     within = ["nsenter", "--mount", "--target", str(process.pid), f"--wd={tools.ROOT}"]
     return subprocess.run(
         [*within, *AS_TASK, *words], env=environ, capture_output=True, text=True, cwd="/"

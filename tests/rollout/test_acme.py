@@ -44,7 +44,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def authority(site, tmp_path_factory):
-    """Pebble, which asks the edge for the challenge, and a DNS server of its own."""
+    """Pebble, which requests the challenge from the edge, and a separate DNS server."""
     folder = tmp_path_factory.mktemp("pebble")
     shown = Certificate(folder, "localhost")
     dns, directory, management = (servers.free_port() for _ in range(3))
@@ -93,7 +93,7 @@ def _wait(url, log):
 
 
 def _certbot(site, authority, *words):
-    """Run certbot as on a host, in folders of its own, with the hook of deploy/certbot."""
+    """Run certbot as on a host, with separate folders and the hook of deploy/certbot."""
     url, trusted = authority
     places = [
         word for name in ("config", "work", "logs")
@@ -108,7 +108,7 @@ def _certbot(site, authority, *words):
 
 
 def _shown(site):
-    """Return the certificate that the edge shows now."""
+    """Return the certificate that the edge currently sends."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     plain = socket.create_connection(("127.0.0.1", site.https), timeout=5)
@@ -122,7 +122,7 @@ def _issued(site):
 
 
 def test_certificate_is_issued_and_renewed_under_load(site, authority):
-    """The renewal is what certbot's timer runs; it remembers webroot, server and hook."""
+    """This is the renewal of certbot's timer, which remembers webroot, server and hook."""
     before = _shown(site)
     issued = _certbot(
         site, authority, "certonly", "--webroot", "--webroot-path",

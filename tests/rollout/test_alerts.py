@@ -1,4 +1,4 @@
-"""The alerts as Prometheus reads them: well formed, and each fires when it should."""
+"""The alerts in Prometheus: the rules are valid, and each alert fires when it should."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Anchors that are no part of Vaultr: S3 servers, and the witness `litewitness`."""
+"""External anchors: S3 servers, and the witness `litewitness`."""
 
 import importlib
 import json
@@ -17,7 +17,7 @@ from vaultr.protocol import notes
 
 @pytest.fixture
 def make(tmp_path):
-    """``make(AUDIT_ANCHORS=…)``: an app with a log, in whose context the test runs on."""
+    """``make(AUDIT_ANCHORS=…)``: create an app with a log, and enter its context."""
     opened = []
 
     def build(**more):
@@ -96,7 +96,7 @@ def test_bucket_keeps_checkpoints_and_replaces_the_state_file(make, bucket):
 
 
 def added(app, witness):
-    """Add to the witness what `flask audit status` prints for its operator."""
+    """Add the witness settings that `flask audit status` prints for its operator."""
     done = app.test_cli_runner().invoke(args=["audit", "status", "--json"])
     witness.add(**json.loads(done.stdout)["witness"])
 
@@ -112,7 +112,7 @@ def test_litewitness_cosigns_only_what_extends_its_last_checkpoint(make, tmp_pat
         added(app, witness)
         make(**settings)
         grow()
-        make(**settings)  # after a restart the anchor asks for the size
+        make(**settings)  # after a restart the anchor requests the size
         grow(1)
 
         stored = newest()

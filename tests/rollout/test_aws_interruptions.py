@@ -1,4 +1,4 @@
-"""deploy/aws/release, killed at each change that it makes; errors of AWS; wrong environment."""
+"""deploy/aws/release: killed at each of its changes, with AWS errors, in a wrong environment."""
 
 import itertools
 import json
@@ -40,14 +40,14 @@ def _snapshots(cloud):
 
 
 def _killed(cloud, proxy, number, when, *command):
-    """Run a script that is killed at its change of this number; return whether it was."""
+    """Kill a script at its change with this number; return whether it got that far."""
     process = cloud.start(*command, AWS_ENDPOINT_URL=proxy.url)
     proxy.kill(process, number, when)
     process.communicate(timeout=120)
     return process.returncode == -signal.SIGKILL
 
 
-# The first release of each kind of change in `make check-rollout`, all of them with --long.
+# Only the first of each kind of change in `make check-rollout`, all of them with --long.
 POINTS = [(1, "after"), *(
     pytest.param(number, when, marks=pytest.mark.long)
     for number in range(20) for when in ("before", "after") if (number, when) != (1, "after")
@@ -229,7 +229,7 @@ LOCK = f"/{aws.NAME}/release"
 
 
 def test_releases_at_the_same_moment_let_one_begin(cloud, proxy, tmp_path):
-    """All have made their checks before the first of them reaches for the lock."""
+    """All have passed their checks before the first of them takes the lock."""
     tags, snapshots = [next(TAGS) for _ in range(3)], _snapshots(cloud)
     cloud.push(*tags)
     proxy.meetings["PutParameter"] = threading.Barrier(len(tags))
@@ -247,7 +247,7 @@ def test_releases_at_the_same_moment_let_one_begin(cloud, proxy, tmp_path):
     assert all("another release runs" in text for text in errors if f"{winner} runs" not in text)
     assert _tags(cloud, _running(cloud).values()) == {winner}
     assert len(_snapshots(cloud) - snapshots) == proxy.calls.count("RunTask") == 1
-    # A rejected release leaves nothing, and can begin when the other one has ended.
+    # A rejected release leaves nothing behind, and can begin when the other one has ended.
     assert {path.name for path in tmp_path.iterdir()} == {winner, f"{winner}.json"}
     assert cloud.call("ssm", "get_parameter", Name=LOCK) == {"error": "ParameterNotFound"}
 

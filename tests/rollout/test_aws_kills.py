@@ -8,14 +8,14 @@ import pytest
 from tests.rollout import aws, aws_proxy, tools
 from tests.rollout.test_aws_stacks import CREATED, NOT_BY_MOTO
 
-MOST_CHANGES = 60  # of one command; far above what any of them makes
+MOST_CHANGES = 60  # of one command; far more than any command makes
 SECRETS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL")
 SERVICES = [f"{aws.NAME}-{one}" for one in ("web", "worker", "sequencer")]
 RESTORED = f"{aws.NAME}-restore"
 
 
 def _killed(cloud, number, when, *command):
-    """Run a script that is killed at its change of this number; return whether it was."""
+    """Kill a script at its change with this number; return whether it got that far."""
     with aws_proxy.Proxy(cloud.port) as proxy:
         process = cloud.start(*command, AWS_ENDPOINT_URL=proxy.url)
         proxy.kill(process, number, when)
@@ -25,7 +25,7 @@ def _killed(cloud, number, when, *command):
 
 
 def _kills(cloud, *command):
-    """Kill a command at its first change, then at its second, …; return how often it was killed."""
+    """Kill a command at its first change, then at its second, …; return the number of kills."""
     for number, (change, when) in enumerate(
         itertools.product(range(MOST_CHANGES), ("before", "after"))
     ):
@@ -57,7 +57,8 @@ def test_killed_apply_continues_with_the_same_command(empty, stem):
 
     killed = _kills(empty, *command)
 
-    assert killed >= 4  # before and after the change set, before and after it is carried out
+    # before and after creating the change set, and before and after executing it
+    assert killed >= 4
     assert _kinds(empty, stem) - NOT_BY_MOTO == CREATED[stem]
     found = empty.call("cloudformation", "describe_stacks", StackName=f"{aws.NAME}-{stem}")
     assert found["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
@@ -79,7 +80,7 @@ def _stored(cloud):
 
 @pytest.fixture
 def installed(cloud):
-    """The account with its secrets as they were, and without a restored database afterwards."""
+    """The account with its original secrets, and without a restored database afterwards."""
     secrets = _stored(cloud)
     yield cloud
     cloud.call("rds", "modify_db_instance", DBInstanceIdentifier=RESTORED,

@@ -1,4 +1,4 @@
-"""The metric filters of deploy/aws/app.yaml, over the log of a server that fails on purpose."""
+"""The metric filters of deploy/aws/app.yaml, applied to the log of a failing server."""
 
 import json
 import re
@@ -13,14 +13,14 @@ TERM = re.compile(r"\$\.(\w+) (=|>=) (?:\"([^\"]*)\"|(\d+))")
 
 
 def patterns():
-    """Return the JSON patterns by the names of their metrics; the drill's is a plain text."""
+    """Return the JSON patterns by metric name; the drill's is plain text."""
     found = aws.resources("app", "Logs::MetricFilter").values()
     named = {one["MetricTransformations"][0]["MetricName"]: one["FilterPattern"] for one in found}
     return {name: pattern for name, pattern in named.items() if pattern.startswith("{")}
 
 
 def matches(pattern, line):
-    """Check a log line as CloudWatch does: terms joined by `&&`, or terms joined by `||`."""
+    """Match a log line like CloudWatch: terms joined by `&&`, or terms joined by `||`."""
     results = []
     for field, operator, text, number in TERM.findall(pattern):
         value = line.get(field)
@@ -33,7 +33,7 @@ def matches(pattern, line):
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory):
-    """The log of a server that answers, then loses its database."""
+    """The log of a server that first works, then loses its database."""
     folder = tmp_path_factory.mktemp("metrics")
     folder.chmod(0o755)
     with Site(folder) as site:

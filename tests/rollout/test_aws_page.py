@@ -1,4 +1,4 @@
-"""Every command of docs/aws.md, in order, in a shell, against an empty account of moto."""
+"""Every command of docs/aws.md, in order, in a shell, with an empty moto account."""
 
 import json
 import re
@@ -11,10 +11,10 @@ import pytest
 from tests.rollout import aws, tools
 
 PAGE = tools.ROOT / "docs" / "aws.md"
-# What builds an image, or needs a cluster.
+# Commands that build an image, or need a cluster.
 ELSEWHERE = re.compile(r"(?m)^(docker (?:.*\\\n)*.*|.*# Kubernetes)\n")
 COMMAND = re.compile(r"aws |deploy/aws/|flask |for |output\(\)")
-# moto does not know this operation; the command line sent it.
+# moto does not support this operation, but the command line sent it.
 ONLY_IN_AN_ACCOUNT = {"aws sesv2 get-account\n": "(404) when calling the GetAccount operation"}
 SECRETS = {
     **{
@@ -30,7 +30,7 @@ SECRETS = {
 
 
 def commands():
-    """Return the commands of the page in order: code blocks, and inline calls of `aws`."""
+    """Return the page's commands in order: code blocks, and inline calls of `aws`."""
     text = PAGE.read_text().partition("## What the scripts may do")[0]
     found = re.finditer(r"(?m)^((?:    .*\n|\n(?=    ))+)|`(aws [a-z][^`]*)`", text)
     blocks = [re.sub(r"(?m)^    ", "", one[1]) if one[1] else f"{one[2]}\n" for one in found]
@@ -39,7 +39,7 @@ def commands():
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory):
-    """A shell in an empty folder of an operator, and the account."""
+    """A shell in an operator's empty folder, and the account."""
     folder = tmp_path_factory.mktemp("operator")
     with aws.Cloud(tmp_path_factory.mktemp("account")) as cloud:
         cloud.prepare()
@@ -88,7 +88,7 @@ def test_commands_of_the_page_work_in_its_order(shell):
 
 
 def _prepare(script, work):
-    """Do what the page tells an operator to do by hand before a block."""
+    """Do what the page asks the operator to do by hand before a block."""
     secrets = work / "secrets"
     if "put-secret-value" in script:
         for name, text in SECRETS.items():

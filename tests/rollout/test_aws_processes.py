@@ -30,7 +30,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def values(site, cloud):
-    """What the parameters of the template are here."""
+    """The template's parameters in this test."""
     stack = cloud.call("cloudformation", "describe_stacks", StackName=f"{aws.NAME}-data")
     outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Stacks"][0]["Outputs"]}
     return {
@@ -43,16 +43,16 @@ def values(site, cloud):
 
 
 def value_of(entry, values):
-    """Return what CloudFormation makes of a value in the environment of a task."""
+    """Return the value that CloudFormation computes in a task's environment."""
     if "Ref" in entry:
         return values[entry["Ref"]]
     return re.sub(r"\$\{(\w+)\}", lambda name: values[name[1]], entry["Fn::Sub"])
 
 
 def environ(site, cloud, values, task):
-    """Return the environment of a task: parameters, secrets, and what ECS adds for its role.
+    """Return a task's environment: parameters, secrets, and what ECS adds for its role.
 
-    On ECS each task has its own address; here their ports would collide.
+    On ECS each task has its own address; here their ports would conflict.
     """
     found = task_sandbox.environment(
         **{name: cloud.environ[name] for name in cloud.environ if name.startswith("AWS_")},
@@ -83,7 +83,7 @@ def run(site, cloud, values, name):
 
 @contextlib.contextmanager
 def running(site, cloud, values, name, **volumes):
-    """Start a service, wait until its own health check passes, and stop it as ECS does."""
+    """Start a service, wait until its health check passes, and stop it like ECS."""
     task = aws.tasks()[name]
     settings = environ(site, cloud, values, task)
     check = task["HealthCheck"]["Command"]
@@ -135,7 +135,7 @@ def test_worker_task_becomes_healthy_and_ends_cleanly(site, cloud, values):
 def test_sequencer_task_writes_state_and_anchors(site, cloud, values, tmp_path):
     state = tmp_path / "state"
     state.mkdir()
-    os.chown(state, 10001, 10001)  # the access point does so
+    os.chown(state, 10001, 10001)  # the access point does this
 
     def anchors():
         found = cloud.call("s3", "list_objects_v2", Bucket=values["AnchorsBucketName"])
@@ -156,7 +156,7 @@ def test_sequencer_task_writes_state_and_anchors(site, cloud, values, tmp_path):
 
 
 def _connections(site, role):
-    """Return how many connections a role of the database has now."""
+    """Return the current number of connections of a database role."""
     requested = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
     with contextlib.closing(psycopg2.connect(site.postgres.url)) as connection:
         cursor = connection.cursor()
@@ -172,7 +172,7 @@ def wait_for(done):
 
 
 def test_daily_task_reports_all_five_checks(site, cloud, values):
-    """No user reaches this server, so some of them fail; what they share with it works."""
+    """No user can reach this server, so some checks fail; those inside the task work."""
     done = run(site, cloud, values, "daily")
 
     found = {one["topic"]: one["level"] for one in json.loads(done.stdout)["findings"]}

@@ -1,4 +1,4 @@
-"""deploy/aws/release against moto: it checks, migrates, deploys, watches, and goes back."""
+"""deploy/aws/release with moto: it checks, migrates, deploys, watches, and rolls back."""
 
 import contextlib
 import json
@@ -117,7 +117,7 @@ def test_alarm_before_a_release_stops_it(cloud, tmp_path):
 
 
 def test_alarm_during_a_release_sets_services_back(cloud, tmp_path):
-    """moto sets the alarm off as soon as a service has an image with this tag."""
+    """moto sets off the alarm when a service has an image with this tag."""
     before = _running(cloud)
 
     try:
@@ -241,7 +241,7 @@ def test_stacks_keep_the_released_tag(cloud, tmp_path):
 
 
 def test_colour_is_released_after_a_snapshot(cloud, tmp_path):
-    """helm and kubectl of a fake folder record how `deploy/blue-green` calls them."""
+    """Fake helm and kubectl record how `deploy/blue-green` calls them."""
     for name in ("helm", "kubectl"):
         path = tmp_path / name
         path.write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/called\nexit 1\n')
@@ -265,7 +265,7 @@ def test_colour_is_released_after_a_snapshot(cloud, tmp_path):
     assert done.returncode in (1, 2), tools.output_of(done)
 
 
-# What a method of boto3 needs; some need more than one action.
+# Actions that a boto3 method needs; some methods need several.
 ACTIONS = {
     "create_change_set": {"cloudformation:CreateChangeSet"},
     "create_db_snapshot": {"rds:CreateDBSnapshot", "rds:AddTagsToResource"},

@@ -1,4 +1,4 @@
-"""What moto's CloudFormation skips: its own services create it from the templates' properties."""
+"""Types that moto's CloudFormation skips, created by its services from the templates."""
 
 import json
 
@@ -16,7 +16,7 @@ VALUES = {
 
 
 def plain(value, stem):
-    """Return a value of a template as CloudFormation would pass it on, in an invented account."""
+    """Return a template's value as CloudFormation would pass it, in a fictitious account."""
     if isinstance(value, list):
         return [plain(one, stem) for one in value]
     if not isinstance(value, dict):
@@ -156,7 +156,7 @@ def test_backup_plan_is_accepted_with_its_copy(cloud):
 
 
 def listed(values):
-    """Return a list in the form of the API of CloudFront."""
+    """Return a list in the form of CloudFront's API."""
     return {"Quantity": len(values), "Items": values}
 
 

@@ -1,4 +1,4 @@
-"""deploy/aws/snapshots and smtp-password: the right snapshot, no lost one, and a vector."""
+"""deploy/aws/snapshots and smtp-password: the chosen snapshots, and test vectors."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from tests.rollout import aws, tools
 
-# Names as people and earlier scripts gave them, and when the snapshot was created.
+# Names as given by people and earlier scripts, and when the snapshots were created.
 SNAPSHOTS = {
     "daily-2026-09-01": "2026-09-01T02:00:00+00:00",
     "before-the-move": "2026-09-20T10:00:00+00:00",
@@ -242,7 +242,7 @@ def test_missing_credentials_are_a_sentence(stored):
 
 # --- smtp-password -------------------------------------------------------------------------
 
-SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # the example of AWS's own documents
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # the example in AWS's documentation
 
 
 def _password(text, *more):
@@ -260,7 +260,7 @@ def _password(text, *more):
     ],
 )
 def test_password_equals_the_published_vectors(key, region, password):
-    """The vectors of Terraform's AWS provider; their keys are shorter than real ones."""
+    """The vectors of Terraform's AWS provider, whose keys are shorter than real ones."""
     script = (
         "import importlib.machinery as m, sys;"
         " sys.dont_write_bytecode = True;"

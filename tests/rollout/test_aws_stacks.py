@@ -1,4 +1,4 @@
-"""deploy/aws/stacks against moto: what is created, what is rejected, and what continues."""
+"""deploy/aws/stacks with moto: what is created, what is rejected, and what continues."""
 
 import json
 
@@ -6,8 +6,8 @@ import pytest
 
 from tests.rollout import aws, aws_proxy, tools
 
-# The types that moto's CloudFormation creates. All others are noted only, or created by moto's own
-# services (aws_server.py): cfn-lint, checkov and test_aws_templates.py prove their properties.
+# The types that moto's CloudFormation creates. All others are only recorded, or created by moto's
+# services (aws_server.py); cfn-lint, checkov and test_aws_templates.py check their properties.
 CREATED = {
     "network": {
         "EC2::EIP", "EC2::FlowLog", "EC2::InternetGateway", "EC2::NatGateway", "EC2::Route",
@@ -155,7 +155,7 @@ HOLDS_DATA = (
 
 
 def _changed(cloud, kind, action="Modify", replacement="False"):
-    """Apply a change of parameters for which AWS plans to change one resource so."""
+    """Apply a change of parameters for which AWS plans such a change of one resource."""
     folder = cloud.parameters(network={"LogRetentionDays": "731"}, app={"Serve": "yes"})
     with aws_proxy.Proxy(cloud.port) as proxy:
         proxy.answers["DescribeChangeSet"] = CHANGE_SET.format(

@@ -1,4 +1,4 @@
-"""The tasks of deploy/aws/app.yaml: which secrets, users, volumes and numbers each of them has."""
+"""The tasks of deploy/aws/app.yaml: their secrets, users, volumes and sizes."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 from tests.rollout import aws, tools
 from tests.rollout.aws import resources, template
 
-# Secrets of the templates that are no settings of the server: of the role task and of the drill.
+# Secrets in the templates that are not server settings: for the role task and the drill.
 NO_SETTINGS = {"PGPASSWORD", "SEQUENCER_DATABASE_URL", "BACKUP_IDENTITY"}
 
 
@@ -26,7 +26,7 @@ def test_secrets_of_the_tasks_equal_those_of_the_settings():
     listed = {one["Name"] for task in aws.tasks().values() for one in task["Secrets"]}
     plain = {one["Name"] for task in aws.tasks().values() for one in task["Environment"]}
     plain -= {one for one in plain if one.startswith("PG")}
-    # Authorities are public, but too long for a parameter of a template.
+    # Authorities are public, but too long for a template parameter.
     assert listed - NO_SETTINGS - {"DATABASE_CA"} == secret
     assert plain <= {*settings}
     assert not plain & secret

@@ -1,4 +1,4 @@
-"""deploy/aws/*.yaml: valid for CloudFormation, hardened, and row by row what rollout demands."""
+"""deploy/aws/*.yaml: valid for CloudFormation, hardened, and as the deployment guide requires."""
 
 import json
 import re
@@ -9,7 +9,8 @@ from tests.rollout import aws, tools
 from tests.rollout.aws import resources, template
 
 ANYWHERE = "0.0.0.0/0"
-# Actions that know no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/
+# Actions that do not support resources:
+# https://docs.aws.amazon.com/service-authorization/latest/reference/
 WITHOUT_RESOURCES = {"ecr:GetAuthorizationToken"}
 
 
@@ -56,7 +57,7 @@ def test_parameter_file_fits_its_template(stem):
     assert given <= {*known}
     needed = {name for name, one in known.items() if "Default" not in one}
     assert needed <= given | outputs
-    # What an earlier stack knows is not typed again.
+    # Outputs of an earlier stack need not be entered again.
     assert not given & outputs
 
 
@@ -297,7 +298,7 @@ def test_every_alarm_has_an_action_and_emitted_metrics():
 
 
 def statements():
-    """Return each statement of a role or group, with the name of its owner."""
+    """Return each statement of a role or group, with its owner's name."""
     for stem in aws.STACKS:
         for kind in ("IAM::Role", "IAM::Group"):
             for name, one in resources(stem, kind).items():

@@ -1,4 +1,4 @@
-"""docs/aws-transcript.md is what its script writes."""
+"""docs/aws-transcript.md is the output of its script."""
 
 from tests.rollout import aws_transcript
 

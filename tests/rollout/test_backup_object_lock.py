@@ -1,4 +1,4 @@
-"""Backups in a bucket with object lock, which moto plays: `prune` keeps what is locked."""
+"""Backups in a bucket with object lock, simulated by moto: `prune` keeps locked backups."""
 
 import json
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ def moto(tmp_path_factory):
 
 @pytest.fixture
 def flask(app, moto, example, tmp_path, set_to, monkeypatch):
-    """Run a command of `flask backup` on one of the buckets."""
+    """Run a `flask backup` command on one of the buckets."""
     for name, value in moto.environ.items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
@@ -55,7 +55,7 @@ def flask(app, moto, example, tmp_path, set_to, monkeypatch):
 
 
 def put_old(bucket, prefix):
-    """Store two old backups and a new one, which always stays."""
+    """Store two old backups and a new one, which is never pruned."""
     new = storage.new_name(datetime.now(UTC), sealed=True)
     for name in (*OLD, new):
         Bucket(bucket, prefix).write(name, lambda target: target.write(b"a backup"))

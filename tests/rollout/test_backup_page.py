@@ -1,4 +1,4 @@
-"""docs/runbook.md, "Back up" and "Restore": what it says to type, typed."""
+"""The commands of docs/runbook.md, "Back up" and "Restore", run in a shell."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ def typed(heading, beginning):
 
 
 class Shell:
-    """A folder of an operator who signs in as ``user``."""
+    """The folder of an operator who logs in as ``user``."""
 
     def __init__(self, folder, server, user):
         self.folder = folder
@@ -72,7 +72,7 @@ class Shell:
 
     @contextlib.contextmanager
     def app(self, database):
-        """Be in the server on a database, as the role that only reads and writes rows."""
+        """Enter an app on a database, with the role that only reads and writes rows."""
         more = {"DATABASE_URL": self.url("vaultr_app", database)}
         environ = app_fixtures.environ_for(self.folder, **more)
         with app_fixtures.create_app(app_fixtures.Settings.from_environ(environ)).app_context():
@@ -118,7 +118,7 @@ def test_backup_lines_of_the_page_make_verify_and_restore(shell):
     status = shell.flask("db-status", "--json", role="vaultr_app", database="vaultr_restored")
     assert status.returncode == 0, status.stdout + status.stderr
     with shell.app("vaultr_restored"):
-        assert factories.account("bob@example.org")  # it takes rows again
+        assert factories.account("bob@example.org")  # it accepts rows again
     with psycopg2.connect(shell.url("vaultr_app", "vaultr_restored")) as restored:
         cursor = restored.cursor()
         cursor.execute("SELECT count(*) FROM accounts")

@@ -1,4 +1,4 @@
-"""deploy/blue-green: what it rejects, what it does in which order, and how it goes back."""
+"""deploy/blue-green: what it rejects, the order of its steps, and how it rolls back."""
 
 import http.server
 import json
@@ -238,7 +238,7 @@ def test_failing_switch_is_reverted_during_watch(cluster):
 
 
 def test_reverted_switch_routes_no_request_to_failed_colour(cluster):
-    """Its mended release is not kept waiting either."""
+    """The fixed release does not have to wait either."""
     cluster.run("release", "green", "--tag", "1.2.3")
     before = cluster.state["annotations"]
     cluster.change(on_switch=f"{_break_green(cluster)} #")
@@ -293,7 +293,7 @@ def test_fewer_pods_than_users_have_now_are_warned_of(cluster):
 
 
 def _break_green(cluster, fails=()):
-    """Return a command after which no pod of green is ready, and calls with these words fail."""
+    """Return a command after which no green pod is ready and calls with these words fail."""
     script = cluster.path.parent / "break-green"
     script.write_text(
         "import json\n"

@@ -1,4 +1,4 @@
-"""Database, Redis and mail server are believed only with a certificate that holds."""
+"""Database, Redis and mail server are trusted only with a valid certificate."""
 
 import shutil
 import signal
@@ -24,7 +24,7 @@ WRONG = ("authority", "name", "time")
 
 @pytest.fixture(scope="module")
 def folder():
-    """A folder that PostgreSQL's and Redis' own users may enter."""
+    """A folder that PostgreSQL's and Redis's users can enter."""
     with servers.scratch("vaultr-certificates-") as folder:
         yield folder
 
@@ -35,7 +35,7 @@ def good(folder):
 
 
 def shown(folder, good, wrong):
-    """Return the certificate that a server shows and the one that its client trusts."""
+    """Return the certificate that a server sends and the one that its client trusts."""
     if wrong == "authority":
         return Certificate(folder, "localhost"), good
     if wrong == "name":
@@ -130,7 +130,7 @@ def test_authorities_of_database_come_from_a_setting(
 
 @contextmanager
 def counters(folder, certificate):
-    """Start a Redis that speaks nothing but TLS, and asks for a password."""
+    """Start a Redis that accepts only TLS and requires a password."""
     port = servers.free_port()
     for one in (certificate.file, certificate.key):
         one.chmod(0o644)

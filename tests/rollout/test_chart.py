@@ -1,4 +1,4 @@
-"""The chart: what it renders is valid, hardened, and names what the server really has."""
+"""The chart: its output is valid and hardened, and uses existing names of the server."""
 
 import json
 
@@ -11,9 +11,9 @@ from tests.rollout.tools import of_kind, pod_spec, rendered
 NAMES = [path.name.removesuffix("-values.yaml") for path in tools.TRIALS]
 VERSIONS = ("1.29", "1.37")
 COLOUR = "vaultr.app/colour"
-# Image should use digest: a version is enough, and `latest` is rejected by the schema.
+# Image should use digest: a version is enough, and the schema rejects `latest`.
 ACCEPTED = {"CKV_K8S_43"}
-# Containers should run with a high UID: the SCC assigns one, and the chart must not.
+# Containers should run with a high UID: the SCC assigns one, so the chart must not.
 OF_OPENSHIFT = {"CKV_K8S_40"}
 
 
@@ -64,7 +64,7 @@ def test_checkov_finds_nothing_in_what_is_rendered(name, tmp_path):
 
     found = tools.checkov("kubernetes", "--directory", str(tmp_path))
     accepted = ACCEPTED | OF_OPENSHIFT if name == "openshift" else ACCEPTED
-    if name == "all-on":  # it names a digest; others may name a version instead
+    if name == "all-on":  # it names a digest; others may use a version
         accepted = accepted - {"CKV_K8S_43"}
     assert [one for one in found if one.partition(" ")[0] not in accepted] == []
 
@@ -134,7 +134,7 @@ def test_chart_schema_rejects_unknown_values():
 
 
 def _open_objects(schema, path):
-    """List the objects that name their properties, yet take others."""
+    """List the objects of the schema that name their properties but accept others."""
     found = []
     if schema.get("type") == "object" and "properties" in schema:
         found += [] if schema.get("additionalProperties") is False else [path]
@@ -174,7 +174,7 @@ def test_the_migration_signs_in_as_the_owner_of_the_tables():
 
     assert {"key": "MIGRATION_DATABASE_URL", "path": "DATABASE_URL"} in secret["secret"]["items"]
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
-    # Helm makes these after the hook, so it cannot rest on them.
+    # Helm creates these after the hook, so the hook cannot depend on them.
     assert "serviceAccountName" not in pod_spec(job)[1]
     assert "envFrom" not in pod_spec(job)[1]["containers"][0]
 
@@ -320,7 +320,7 @@ def test_each_part_can_be_switched(switch, kind):
 def test_numbers_are_in_no_service_that_users_reach():
     for service in of_kind(rendered("all-on"), "Service"):
         ports = {port["name"] for port in service["spec"]["ports"]}
-        # The gateway has metrics behind its own port, and no Ingress leads to it.
+        # The gateway has metrics on its own port, and no Ingress points to it.
         of_gateway = service["metadata"]["name"] == "vaultr-gateway"
         assert ports in (({"https"},) if of_gateway else ({"http"}, {"metrics"}))
     ingress = of_kind(rendered("all-on"), "Ingress")[0]

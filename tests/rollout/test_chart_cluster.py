@@ -1,4 +1,4 @@
-"""The chart where it meets a cluster: drains, networks, authorities, and where users are."""
+"""The chart in a cluster: drains, networks, authorities, and the live colour."""
 
 import os
 
@@ -13,7 +13,7 @@ COLOUR = "vaultr.app/colour"
 
 @pytest.mark.parametrize(("there", "led"), [(None, "blue"), ("blue", "blue"), ("green", "green")])
 def test_upgrade_of_service_owner_moves_no_user(tmp_path, there, led):
-    """Only `deploy/blue-green switch` does."""
+    """Only `deploy/blue-green switch` moves users."""
     done = _planned(tmp_path, there, "vaultr-blue", "blue")
 
     assert done.returncode == 0, tools.output_of(done)
@@ -33,7 +33,7 @@ def test_the_other_colour_cannot_take_the_service_away(tmp_path):
 
 
 def _planned(folder, there, release, trial, *flags):
-    """Make Helm plan a release in a cluster whose Service leads ``there``."""
+    """Make Helm plan a release in a cluster whose Service points to ``there``."""
     values = tools.CHART / "ci" / f"{trial}-values.yaml"
     with api_server.serving(folder, there) as config:
         return tools.run(
@@ -85,7 +85,7 @@ def test_pods_reach_what_their_settings_name(setting, protocol, port):
 
 
 def test_every_pod_trusts_the_private_authorities():
-    """Without the file no URL with ``sslmode=verify-full`` of a managed database could be used."""
+    """Without the file, ``sslmode=verify-full`` would not work with a managed database."""
     workloads = [
         one for one in rendered("all-on") if one["kind"] in ("Deployment", "Job", "CronJob")
     ]
@@ -103,7 +103,7 @@ def test_every_pod_trusts_the_private_authorities():
 
 
 def test_the_name_of_the_numbers_leads_to_pods_that_count():
-    """A short-lived pod is ready as well, and a headless Service gives its address, too."""
+    """A short-lived pod is ready too, so a headless Service would include its address."""
     objects = rendered("all-on")
     [service] = of_kind(objects, "Service", "metrics")
 
@@ -125,7 +125,7 @@ def test_long_drain_gets_a_matching_grace_period(drain):
 
 
 def test_all_on_values_let_plain_http_reach_rejecting_server():
-    """The redirect of ingress-nginx, on by default, would hide that a secret travelled in clear."""
+    """ingress-nginx redirects by default, which would hide that a secret was sent in plaintext."""
     [ingress] = of_kind(rendered("all-on"), "Ingress")
 
     annotations = ingress["metadata"]["annotations"]

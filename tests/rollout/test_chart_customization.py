@@ -1,4 +1,4 @@
-"""What a platform team changes of every pod: each value alone, and all together."""
+"""What a platform team customises in every pod: each value alone, and all together."""
 
 import json
 
@@ -49,7 +49,7 @@ KINDS = ("Deployment", "Job", "CronJob", "Pod")
 
 
 def pods(objects):
-    """Return the pods by the names of their workloads, as (metadata, spec)."""
+    """Return the pods by workload, as (metadata, spec)."""
     return {
         one["metadata"]["name"]: (one["metadata"], one["spec"])
         if one["kind"] == "Pod"
@@ -60,7 +60,7 @@ def pods(objects):
 
 
 def holds(pod, place, value):
-    """Check whether a pod has a value, beside what the chart itself puts there."""
+    """Check whether a pod has a value, in addition to the chart's own."""
     metadata, spec = pod
     part, field = place.split(".")
     parts = {"metadata": metadata, "spec": spec, "container": spec["containers"][0]}
@@ -143,7 +143,7 @@ def test_values_for_openshift_name_no_user_and_no_group():
         for context in contexts:
             assert not {"runAsUser", "runAsGroup", "fsGroup"} & {*context}, name
             assert context["runAsNonRoot"] is True
-        # What the SCC restricted-v2 demands of the rest.
+        # What the SCC restricted-v2 requires of the rest.
         assert contexts[1]["allowPrivilegeEscalation"] is False
         assert contexts[1]["capabilities"] == {"drop": ["ALL"]}
         assert contexts[1]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -214,7 +214,7 @@ def test_all_values_together_fit_the_schemas(tmp_path):
 
 @pytest.mark.parametrize("colour", ["blue", "green"])
 def test_a_repository_that_renders_again_moves_no_user(colour):
-    """Argo CD renders with `helm template`, which cannot ask the cluster."""
+    """Argo CD renders with `helm template`, which cannot query the cluster."""
     flags = ("--set", f"service.colour={colour},service.keepLive=false")
 
     once, again = (

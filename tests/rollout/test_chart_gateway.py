@@ -1,4 +1,4 @@
-"""The gateway of the chart: its objects, and its command beside a real server."""
+"""The gateway of the chart: its objects, and its command with a real server."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.rollout.tools import of_kind, pod_spec, rendered
 
 ON = ("--set", "gateway.enabled=true,gateway.existingSecret=g,gateway.tlsSecretName=t")
 EXAMPLES = tools.ROOT / "deploy" / "external-secrets"
-HOST = "vaultr-gateway"  # the name of the Service, as the examples have it
+HOST = "vaultr-gateway"  # the name of the Service, as in the examples
 
 
 def deployment(*flags):
@@ -27,7 +27,7 @@ def deployment(*flags):
 
 
 def examples():
-    """Return the objects of the examples for External Secrets Operator by kind and name."""
+    """Return the objects of the examples for External Secrets Operator, by kind and name."""
     texts = [path.read_text() for path in sorted(EXAMPLES.glob("*.yaml"))]
     found = [one for text in texts for one in yaml.safe_load_all(text)]
     return {(one["kind"], one["metadata"]["name"]): one for one in found}
@@ -216,10 +216,7 @@ def pod(vaults, tmp_path):
 
 
 def request_of(store, reference, token, folder):
-    """Render a request of a webhook store with Helm, whose templates the operator has, too.
-
-    The operator escapes the reference for a query in the URL, and not in headers.
-    """
+    """Render a request of a webhook store with Helm, whose functions the operator has too."""
     webhook = store["spec"]["provider"]["webhook"]
     (folder / "templates").mkdir(exist_ok=True)
     (folder / "Chart.yaml").write_text("{apiVersion: v2, name: request, version: 0.1.0}\n")

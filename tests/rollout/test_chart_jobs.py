@@ -1,4 +1,4 @@
-"""The Jobs that the chart renders, run as processes with exactly their command and environment."""
+"""The Jobs of the chart, run as processes with exactly their command and environment."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def site(tmp_path_factory):
 
 
 def run_as_pod(site, workload, **replaced):
-    """Run the main container of a workload; its secrets and servers are those of the site."""
+    """Run the main container of a workload with the secrets and servers of the site."""
     container = pod_spec(workload)[1]["containers"][0] if "spec" in workload else workload
     volumes = pod_spec(workload)[1]["volumes"]
     items = next(one for one in volumes if one["name"] == "secrets")["secret"]["items"]

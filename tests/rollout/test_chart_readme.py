@@ -1,4 +1,4 @@
-"""The chart's own page: its table of values is made from the schema (--write-docs)."""
+"""The chart's README: its table of values is generated from the schema (--write-docs)."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from tests.rollout import tools
 
 README = tools.CHART / "README.md"
 MARK = "## Values\n"
-# Each workload takes the same keys; the table has them once, where they are for all of them.
+# All workloads accept the same keys; the table lists them once, for all workloads.
 OF_EVERY_POD = "podLabels"
 
 

@@ -1,4 +1,4 @@
-"""The chart keeps the rules of kube-score, and each rule finds what breaks it."""
+"""The chart follows the rules of kube-score, and each rule detects violations."""
 
 import copy
 
@@ -8,7 +8,7 @@ from tests.rollout import chart_rules, tools
 from tests.rollout.chart_rules import RULES
 from tests.rollout.tools import rendered
 
-# The releases that run together: a colour has its pods, `shared` the Service that leads to them.
+# Releases that run together: a colour has pods, `shared` has the Service that points to them.
 TOGETHER = {"blue": ("shared",), "green": ("shared",)}
 SETS = [
     path.name.removesuffix("-values.yaml") for path in tools.TRIALS if "shared" not in path.name
@@ -74,7 +74,7 @@ def _broken_hpa(objects):
     _first(objects, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] = "other"
 
 
-# What each rule must notice.
+# What each rule must detect.
 DAMAGE = {
     "deployment-strategy": lambda all_: _web(all_)["spec"].update(strategy={"type": "Recreate"}),
     "deployment-replicas": lambda all_: (_broken_hpa(all_), _web(all_)["spec"].update(replicas=1)),

@@ -1,4 +1,4 @@
-"""The examples for CI pass the checks of their systems, and run on this host as they are."""
+"""The CI examples pass the checks of their systems, and run unchanged on this host."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def vaults(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def variables(vaults, tmp_path_factory):
-    """Return what both examples demand: the server, the wheel, and the token in a file."""
+    """Return the variables of both examples: the server, the wheel, and the token in a file."""
     folder = tmp_path_factory.mktemp("variables")
     site, device = vaults
     device.done("machines", "add", "ci", "--vault", "prod", "--out", str(folder / "token"))
@@ -39,7 +39,7 @@ def variables(vaults, tmp_path_factory):
 
 @pytest.fixture
 def repository(tmp_path):
-    """A repository with both examples, and a script that notes its environment."""
+    """A repository with both examples, and a script that records its environment."""
     folder = tmp_path / "repository"
     (folder / WORKFLOW).parent.mkdir(parents=True)
     shutil.copy(EXAMPLES / "github-workflow.yml", folder / WORKFLOW)
@@ -55,7 +55,7 @@ def repository(tmp_path):
 
 @pytest.fixture
 def environ(tmp_path):
-    """Return an environment whose python3 and pip install into a folder of the test."""
+    """Return an environment whose python3 and pip install to a folder of the test."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "python"], check=True)
     path = f"{tmp_path / 'python' / 'bin'}:{os.environ['PATH']}"
     return {"PATH": path, "HOME": str(tmp_path), "PIP_DISABLE_PIP_VERSION_CHECK": "1"} | {

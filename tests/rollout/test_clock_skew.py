@@ -1,4 +1,4 @@
-"""A machine whose clock is a day wrong: it serves, it says so, and nothing is broken afterwards."""
+"""A machine whose clock is off by a day: it works, reports it, and causes no lasting damage."""
 
 import json
 import os
@@ -21,7 +21,7 @@ FAKE = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
 
 
 class WrongClock(Running):
-    """A server, and commands, on a machine whose clock is so much ahead (or behind)."""
+    """A server and commands on a machine whose clock is this far ahead (or behind)."""
 
     def __init__(self, home, apart, **more):
         super().__init__(home, **more)
@@ -36,7 +36,7 @@ TELL = "import os, json; print(json.dumps({k: os.environ[k] for k in ('LD_PRELOA
 
 
 def faked(apart):
-    """Return the variables that `faketime` sets for what it starts."""
+    """Return the variables that `faketime` sets for its programs."""
     command = ["faketime", "-f", apart, sys.executable, "-c", TELL]
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | FAKE, check=True
@@ -61,7 +61,7 @@ def app(environ, tmp_path):
 
 
 def serves(server, app, email):
-    """Sign in, write and read as an owner does, on this server's own time."""
+    """Log in, write and read like an owner, in this server's time."""
     with app.app_context():
         account = factories.account(email)
     anonymous = type("Stranger", (), {"headers": {}, "account_id": account.id})
@@ -93,14 +93,15 @@ def test_clock_off_by_a_day_breaks_nothing_and_is_reported(environ, app, tmp_pat
     right = Running(tmp_path, **environ, BASE_URL=wrong.url)
     right.start()
     try:
-        # A token of another day is none; whoever signs in again continues, on the same log.
+        # A token from another day is invalid; after a new login everything continues on the same
+        # log.
         assert Http(right.url, session).get("/api/v1/auth/me").status_code == 401
         serves(right, app, "bob@example.org")
         assert not [one for one in right.logged("request") if one["status"] >= 500]
     finally:
         right.stop()
     with app.app_context():
-        assert len(audit_log.everything()) > 10  # every chain holds
+        assert len(audit_log.everything()) > 10  # every chain is intact
         audit_log.sequence_all()
         found, _ = run.verify(run.Options(keys=keyring.current().audit.keys.by_id))
     assert found.exit_code == 0, found.listed

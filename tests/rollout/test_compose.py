@@ -1,4 +1,4 @@
-"""docker-compose.yml: clean, closed to the outside, and working as it stands."""
+"""docker-compose.yml: valid, closed to the outside, and working unchanged."""
 
 import json
 import os

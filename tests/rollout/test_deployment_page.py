@@ -1,4 +1,4 @@
-"""docs/deployment.md: what it says to type for a cluster does what it says."""
+"""The cluster commands in docs/deployment.md do what the page says."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ PAGE = (tools.ROOT / "docs" / "deployment.md").read_text()
 
 
 def _typed(beginning):
-    """Return the block of the page that begins so, as a shell reads it."""
+    """Return the block of the page with this beginning, as a shell reads it."""
     blocks = re.findall(r"(?:^    .*\n)+", PAGE, re.M)
     [block] = [one for one in blocks if one.strip().startswith(beginning)]
     return re.sub(r"^    ", "", block, flags=re.M)
@@ -29,7 +29,7 @@ def _typed(beginning):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Type the first block where it can: with a database of this machine and an own folder."""
+    """Run the first block with a database of this machine and a separate folder."""
     folder = tmp_path_factory.mktemp("typed")
     with servers.postgres(own=True) as server:
         url = servers.fresh_database(server.url)
@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
         ):
             written = (folder / "secrets" / name).read_text()
             assert "sslmode=verify-full" in written
-            # The role of the drill has no access to Vaultr's own database.
+            # The drill's role has no access to Vaultr's own database.
             near = (server.url if role == "vaultr_scratch" else url).partition("@")[2]
             with psycopg2.connect(re.sub(r"@.*", f"@{near}", written)) as connection:
                 assert connection.info.user == role
@@ -74,7 +74,7 @@ def _command(script, beginning):
 
 
 def test_compose_env_values_mean_what_the_page_says(tmp_path):
-    """A comment behind an empty value would become the value, and no mail would leave."""
+    """A comment after an empty value would become the value, and no email would be sent."""
     (tmp_path / "docker-compose.yml").write_text((tools.ROOT / "docker-compose.yml").read_text())
     (tmp_path / ".env").write_text(_typed("# The name that users type"))
     done = subprocess.run(
@@ -146,7 +146,7 @@ def test_release_renders_with_authorities_where_urls_name_them(folder):
 
 
 def _values():
-    """Return the blocks of the page that are values of the chart."""
+    """Return the page's blocks that are chart values."""
     known = json.loads((tools.CHART / "values.schema.json").read_text())["properties"]
     blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", PAGE, re.M)
     texts = [re.sub(r"^    ", "", one, flags=re.M).strip() for one in blocks]
@@ -167,7 +167,7 @@ def test_values_on_the_page_are_accepted_by_the_chart(tmp_path):
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    """Type what the page says for one machine without containers, where root is not needed."""
+    """Run the page's commands for one machine without containers that need no root."""
     folder = tmp_path_factory.mktemp("host")
     script = _typed("install -d -m 0700 /etc/vaultr/secrets").partition("su postgres")[0]
     script = re.sub(r"^chown .*\n", "", script, flags=re.M)
@@ -216,7 +216,7 @@ def test_nginx_of_the_machine_accepts_the_edge(host, tmp_path):
     assert done.returncode == 0, tools.output_of(done)
 
 
-# The test that runs a block of the page, or the mark in its section that says what to look for.
+# The test that runs a block of the page, or the mark in its section that says where to look.
 SHOWN = {
     "docker build": "engine",
     "make secrets": "engine",
@@ -248,7 +248,7 @@ SHOWN = {
 
 
 def _blocks():
-    """Yield each block of commands or values, and the section that it is in."""
+    """Yield each block of commands or values, and its section."""
     for section in re.split(r"(?m)^(?=## )", PAGE):
         for block in re.findall(r"(?:^    .*\n|^\n(?=    ))+", section, re.M):
             yield block.strip(), section

@@ -45,7 +45,7 @@ def test_old_tls_is_rejected_and_new_tls_accepted(site):
 
 @pytest.mark.filterwarnings("ignore:.*TLSv1_1 is deprecated")
 def test_the_same_handshake_works_where_old_tls_is_allowed(site):
-    """So the error above is the edge's, not this client's."""
+    """So the error above comes from the edge, not from this client."""
 
     def lax(text):
         text = text.replace("TLSv1.2 TLSv1.3;", "TLSv1.1 TLSv1.2 TLSv1.3;")
@@ -138,7 +138,7 @@ def test_proxy_without_server_answers_503_with_retry_after(site):
 
 
 def test_forged_headers_change_no_address_scheme_or_host(site):
-    """Who spells his address again each time gets no attempt more."""
+    """Forging a different address each time allows no further attempts."""
     rejected = []
     for number in range(30):
         forged = {
@@ -203,7 +203,7 @@ def test_request_id_is_the_same_from_proxy_to_server(site):
 
 
 def test_slow_clients_hold_no_server_thread(site):
-    """Eight threads serve; sixty clients send half a request each."""
+    """Eight threads serve; sixty clients each send half a request."""
     body = b'{"email": '
     head = _head(
         "POST",
@@ -225,7 +225,7 @@ def test_slow_clients_hold_no_server_thread(site):
 
 
 def test_a_caching_proxy_keeps_no_answer_of_the_api(site):
-    """It stores whatever an origin lets it store; asked twice it must ask again."""
+    """It stores what the origin allows, so a second request must go to the origin again."""
 
     def caching(text):
         cache = (

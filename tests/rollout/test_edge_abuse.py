@@ -1,7 +1,7 @@
-"""One stranger and one account behind nginx: everybody else notices nothing there either.
+"""An anonymous client and an account abuse the server behind nginx; others notice nothing.
 
-The edge is deploy/nginx/vaultr.conf without TLS, which would cost the clients of this test as much
-of the machine as it costs the edge.
+The edge is deploy/nginx/vaultr.conf without TLS, because TLS would take as much CPU time in the
+clients of this test as in the edge.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The TLS edge by itself: what it hands on, and what it spares whoever is behind it."""
+"""The TLS edge alone: what it forwards, and what it keeps away from the server."""
 
 import json
 import socket
@@ -10,7 +10,7 @@ import pytest
 
 from tests.rollout.compose_processes import HOST, Site, make_secrets
 
-LARGE = 6 * 1024 * 1024  # a page of a sync: 4 MiB, and as base64
+LARGE = 6 * 1024 * 1024  # a page of a sync: 4 MiB, as base64
 FORGED = {
     "X-Forwarded-For": "10.9.8.7", "X-Forwarded-Host": "evil.example",
     "X-Forwarded-Prefix": "/evil", "X-Forwarded-Port": "1", "X-Forwarded-Proto": "https",
@@ -19,7 +19,7 @@ FORGED = {
 
 
 class Behind:
-    """A server that keeps what it was sent, and how long each answer took it."""
+    """A server that stores its requests, and how long sending each response took."""
 
     def __init__(self):
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -65,7 +65,7 @@ def edge(tmp_path_factory):
 
 
 def test_slow_reader_holds_no_server_thread(edge):
-    """A page of a sync is large; a telephone in a train takes a minute for it."""
+    """A page of a sync is large; a phone on a train needs a minute for it."""
     before = len(edge.behind.seconds)
     slow = [_connected(edge) for _ in range(20)]
     try:

@@ -1,4 +1,4 @@
-"""Through the edge: rejected large bodies of strangers cost other users no request."""
+"""Behind the edge, rejected large bodies of others cost users no request."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The game day: its script overcomes all disasters, and writes a page about them."""
+"""The game day: its script recovers from all disasters, and writes a page about them."""
 
 import re
 

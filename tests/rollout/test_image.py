@@ -1,4 +1,4 @@
-"""The image, built and started for real (where buildah and podman are, and the base can be had)."""
+"""The real image, built and started (if buildah, podman and the base are available)."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def image(tmp_path_factory):
 
 @pytest.fixture
 def trying():
-    """An environment in which nothing else is needed, on free ports."""
+    """An environment that needs nothing else, on free ports."""
     ports = {"PORT": str(servers.free_port()), "METRICS_PORT": str(servers.free_port())}
     return {"VAULTR_ENV": "development", **ports}
 
@@ -80,13 +80,13 @@ def test_the_same_image_migrates_works_and_takes_commands(image, trying):
 
 
 def test_a_new_database_makes_a_migrated_container_ready(image, trying):
-    """Code and migrations find each other, though the package is installed elsewhere."""
+    """The code finds its migrations, although the package is installed elsewhere."""
     with containers.Container(image, environ=trying) as container:
         container.healthy()
         done = container.run("flask", "db", "upgrade")
         assert done.returncode == 0, tools.output_of(done)
         url = f"http://127.0.0.1:{trying['PORT']}/api/ready"
-        time.sleep(1.5)  # a finding is kept for a second
+        time.sleep(1.5)  # results are cached for a second
         with urllib.request.urlopen(url, timeout=5) as answer:
             assert json.load(answer)["ready"] is True
 

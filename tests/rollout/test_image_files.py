@@ -62,14 +62,14 @@ def _tracked():
 
 
 def _context(paths):
-    """List the paths that the build would see: of the lines of .dockerignore the last one wins."""
+    """List the paths in the build context; the last matching line of .dockerignore decides."""
     lines = (tools.ROOT / ".dockerignore").read_text().splitlines()
     spec = pathspec.GitIgnoreSpec.from_lines(_anchored(line) for line in lines)
     return [path for path in paths if not spec.match_file(path)]
 
 
 def _anchored(line):
-    """Write a line as git would: Docker matches from the root of the context."""
+    """Convert a line to git's form, because Docker matches from the root of the context."""
     bare = line.removeprefix("!")
     if not bare or bare.startswith(("#", "**/")):
         return line

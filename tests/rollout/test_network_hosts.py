@@ -1,4 +1,4 @@
-"""Hosts in network namespaces: who reaches PostgreSQL behind the rules of deploy/aws."""
+"""Hosts in network namespaces: which of them reach PostgreSQL behind deploy/aws's rules."""
 
 import os
 import pwd
@@ -21,7 +21,7 @@ def _run(*command):
 
 
 class Network:
-    """A switch and hosts, each in its own namespace; nothing of it is outside of them."""
+    """A switch and hosts, each in its own namespace, isolated from this machine."""
 
     def __init__(self):
         self._prefix = f"vaultr-{os.getpid()}"
@@ -51,11 +51,11 @@ class Network:
         return f"{self._prefix}-{name}"
 
     def on(self, name, *command):
-        """Return the command that runs on a host."""
+        """Return the prefix that runs a command on a host."""
         return ["ip", "netns", "exec", self.space(name), *map(str, command)]
 
     def close(self, target):
-        """Reject what the security groups of the template reject."""
+        """Reject what the template's security groups reject."""
         rules = [("--policy", "INPUT", "DROP")]
         for source, name, port in aws.reach():
             if name == target and source in self.addresses:
@@ -95,7 +95,7 @@ def network():
 
 
 def _requested(network, host):
-    """Ask PostgreSQL from a host."""
+    """Send a request to PostgreSQL from a host."""
     psql = server_programs.postgres_clients() / "psql"
     where = f"host={network.address} port={PORT} user=vaultr dbname=postgres connect_timeout=2"
     command = network.on(host, psql, where, "--tuples-only", "--command", "SELECT 1")
@@ -116,5 +116,5 @@ def test_only_hosts_of_the_table_reach_postgresql(network):
 
 
 def test_without_the_firewall_every_host_reaches_postgresql(network):
-    """So the firewall is what stops the others."""
+    """So it is the firewall that blocks the others."""
     assert [_requested(network, host).returncode for host in HOSTS[1:]] == [0] * 5

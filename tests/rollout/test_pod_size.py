@@ -1,4 +1,4 @@
-"""What a pod takes: memory under the guide's request while it hashes and syncs, time to start."""
+"""The size of a pod: memory below its request during hashes and syncs, and its start time."""
 
 import contextlib
 import json
@@ -97,7 +97,7 @@ def test_pod_memory_stays_under_request_during_logins_and_syncs(site, count):
 
 
 def test_pod_is_ready_within_three_times_the_baseline_start(site):
-    """Both are gunicorn with two workers; the floor answers one bare view."""
+    """Both are gunicorn with two workers; the baseline has one bare view."""
     ratios = []
     for round_ in range(3):
         floor = _floor_starts()
@@ -110,7 +110,7 @@ def test_pod_is_ready_within_three_times_the_baseline_start(site):
 
 
 def _floor_starts():
-    """Return the seconds until the floor answers."""
+    """Return the seconds until the baseline responds."""
     port = servers.free_port()
     command = [
         sys.executable, "-m", "gunicorn", "--no-control-socket", "--bind", f"127.0.0.1:{port}",

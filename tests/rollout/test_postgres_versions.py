@@ -1,4 +1,4 @@
-"""Every supported PostgreSQL, with TLS and SCRAM only: whom it lets in, and what a role may do."""
+"""Every supported PostgreSQL, with TLS and SCRAM only: who can connect, and what a role may do."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ SCRAM_ONLY = "hostssl all all 127.0.0.1/32 scram-sha-256\n"
 
 
 class Site:
-    """A server that speaks TLS by a certificate for ``localhost``, and its two authorities."""
+    """A server with a TLS certificate for ``localhost``, and its two authorities."""
 
     def __init__(self, server, folder):
         self.server = server
@@ -33,7 +33,7 @@ class Site:
         self.name = "postgres"
 
     def close(self):
-        """Restart it with access by TLS and SCRAM only."""
+        """Restart it so that it accepts only TLS and SCRAM."""
         data = self.server.folder / "data"
         owner = data.stat()
         for name, source in (("server.crt", self.good.file), ("server.key", self.good.key)):

@@ -1,4 +1,4 @@
-"""deploy/release: what it builds can be verified offline, and a changed file cannot."""
+"""deploy/release: its result can be verified offline, and a changed file is detected."""
 
 import gzip
 import hashlib
@@ -28,7 +28,7 @@ def key(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory, key):
-    """A release of an image with one Debian package, which stands for the real one."""
+    """A release of an image with one Debian package instead of the real one."""
     folder = tmp_path_factory.mktemp("release")
     _layout(folder / "image")
     done = _release(key, VERSION, "--image", folder / "image", "--to", folder / "out")

@@ -1,4 +1,4 @@
-"""A renewed certificate reaches the edge, and no client notices."""
+"""A renewed certificate reaches the edge without any client noticing."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def site(tmp_path_factory):
 
 
 def renewed(folder, certificate=None, key=None):
-    """Lay a pair out as certbot does."""
+    """Store a certificate and its key like certbot."""
     lineage = folder / "live"
     lineage.mkdir()
     pair = Certificate(folder, HOST)
@@ -52,7 +52,7 @@ def run(site, lineage):
 
 
 def shown(site):
-    """Return the certificate that the edge shows now."""
+    """Return the certificate that the edge currently sends."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     plain = socket.create_connection(("127.0.0.1", site.https), timeout=5)

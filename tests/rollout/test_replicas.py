@@ -1,4 +1,4 @@
-"""Two pods with two workers each behind one edge are one server, whichever of them dies."""
+"""Two pods with two workers each behind one edge act as one server, even if one dies."""
 
 import json
 import time
@@ -35,7 +35,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def app(site):
-    """The server's own code on the same database, to put rows there."""
+    """The server's own code on the same database, to insert rows."""
     app = create_app(Settings.from_environ(site.environ("app", PORT="3999")))
     yield app
     with app.app_context():

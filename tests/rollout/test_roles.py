@@ -17,7 +17,7 @@ OWNER, APP = "vaultr_owner", "vaultr_app"
 
 @pytest.fixture(scope="module", params=["newest", "oldest"])
 def server(request, monkeypatch_module):
-    """Yield a server of the newest and of the oldest PostgreSQL that this machine has."""
+    """Yield a server of the newest and of the oldest PostgreSQL on this machine."""
     if request.param == "oldest" and (places := _installed()):
         monkeypatch_module.setattr(server_programs, "_postgres_programs", lambda _folder: [*places])
     with servers.postgres(own=True) as server:
@@ -32,7 +32,7 @@ def monkeypatch_module():
 
 @pytest.fixture(params=["superuser", "master"])
 def database(request, server):
-    """Yield the URL of an empty database by which ``superuser`` or ``master`` signs in."""
+    """Yield the URL of an empty database for logging in as ``superuser`` or ``master``."""
     url = servers.fresh_database(server.url)
     _forget_roles(server.url)
     if request.param == "master":
@@ -46,7 +46,7 @@ def database(request, server):
 
 
 def test_owner_creates_tables_and_server_only_changes_rows(database, tmp_path):
-    for _ in range(2):  # it may be run again
+    for _ in range(2):  # it can be run again
         done = _roles(database, tmp_path)
         assert done.returncode == 0, tools.output_of(done)
 
@@ -118,6 +118,6 @@ def _as(url, role):
 
 
 def _forget_roles(url):
-    """Remove the roles of the test before; its database, with all that they owned, is gone."""
+    """Remove the roles of the previous test; its database is already dropped."""
     for role in (APP, OWNER, "master"):
         run_sql(url, f"DROP ROLE IF EXISTS {role}")

@@ -1,4 +1,4 @@
-"""deploy/systemd: units that systemd accepts, with the secrets and commands that the server has."""
+"""deploy/systemd: units that systemd accepts, with existing secrets and commands of the server."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from tests.rollout.compose_processes import PROGRAMS, Site
 FOLDER = tools.ROOT / "deploy" / "systemd"
 UNITS = sorted(path.name for path in FOLDER.glob("*.service"))
 INSTALLED = "/opt/vaultr/venv/bin"
-EXPOSED_AT_MOST = 2.0  # of 10, as systemd-analyze scores what a unit may do
+EXPOSED_AT_MOST = 2.0  # of 10, the score of systemd-analyze for a unit's exposure
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_commands_of_the_units_run_with_their_environment(site, unit, command):
 
 
 def environ(site, unit):
-    """Return what systemd would set: the example file, and the unit's own variables."""
+    """Return the environment that systemd would set: the example file, and the unit's variables."""
     lines = (FOLDER / "vaultr.env.example").read_text().splitlines()
     found = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
     files = dict(one.split(":") for one in field(unit, "LoadCredential"))

@@ -1,4 +1,4 @@
-"""Pods come, go and die behind a real edge while sixteen clients ask: nobody is rejected."""
+"""Pods start, stop and die behind a real edge while sixteen clients send requests: none fails."""
 
 import json
 import threading
@@ -39,7 +39,7 @@ def test_a_rolling_restart_loses_no_request(site):
             codes = []
             stopping = threading.Thread(target=_stop, args=(site, old, codes))
             stopping.start()
-            # A balancer hears of it from /api/ready, which says 503 from the signal on.
+            # A load balancer notices through /api/ready, which returns 503 from the signal on.
             _wait_until(lambda port=site.ports[old]: site.ask(port, "/api/ready")[0] == 503)
             site.lead("rolling", others)
             stopping.join()
@@ -82,7 +82,7 @@ def _stop(site, name, codes):
 
 
 class _Following(UntilEnd):
-    """Stands in for what moves traffic when the selector of the Service has changed."""
+    """Simulates the traffic change after the selector of the Service has changed."""
 
     def __init__(self, site, leads):
         self._site, self._leads = site, leads

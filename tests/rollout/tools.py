@@ -18,7 +18,7 @@ TRIALS = sorted((CHART / "ci").glob("*-values.yaml"))
 
 
 def run(*command, **more):
-    """Run a tool from the project's root, and give it back ended."""
+    """Run a tool from the project's root, and return the finished process."""
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **more)
 
 
@@ -33,7 +33,7 @@ def template(*flags):
 
 
 def objects(release, *arguments):
-    """Return what ``helm template RELEASE`` renders with these arguments, chart included."""
+    """Return the objects that ``helm template RELEASE`` renders with these arguments."""
     done = run("helm", "template", release, *arguments)
     assert done.returncode == 0, output_of(done)
     return [one for one in yaml.safe_load_all(done.stdout) if one]
@@ -41,21 +41,21 @@ def objects(release, *arguments):
 
 @functools.cache
 def rendered(name, *flags):
-    """Return the objects of the chart with one of the trial values, e.g. ``default``."""
+    """Return the objects of the chart with one of the test values, such as ``default``."""
     done = template("--values", str(CHART / "ci" / f"{name}-values.yaml"), *flags)
     assert done.returncode == 0, output_of(done)
     return [one for one in yaml.safe_load_all(done.stdout) if one]
 
 
 def of_kind(objects, kind, component=None):
-    """List the objects of a kind, of one component if it is named."""
+    """List the objects of a kind, optionally only of one component."""
     label = "app.kubernetes.io/component"
     found = [one for one in objects if one["kind"] == kind]
     return [one for one in found if component in (None, one["metadata"]["labels"].get(label))]
 
 
 def pod_spec(workload):
-    """Return the pod that a Deployment, Job or CronJob makes: its metadata and its spec."""
+    """Return the pod of a Deployment, Job or CronJob: its metadata and its spec."""
     spec = workload["spec"]
     spec = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
     return spec["template"]["metadata"], spec["template"]["spec"]
@@ -78,7 +78,7 @@ def check_schemas(found, folder, versions):
 
 
 def checkov(framework, *target):
-    """Run checkov without asking its home, and return what failed."""
+    """Run checkov without network access, and return the failed checks."""
     done = run(
         "checkov", "--quiet", "--compact", "--skip-download", "--output", "json",
         "--framework", framework, *target,

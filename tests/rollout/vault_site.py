@@ -1,4 +1,4 @@
-"""A server and an owner, with the items that the examples in deploy/ name."""
+"""A server and an owner, with the items that the examples in deploy/ use."""
 
 import contextlib
 import json

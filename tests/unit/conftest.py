@@ -1,4 +1,4 @@
-"""How hypothesis counts here: by examples, never by the time that a busy machine takes."""
+"""Hypothesis settings: limited by examples, never by the time of a busy machine."""
 
 from hypothesis import HealthCheck, settings
 

@@ -1,4 +1,4 @@
-"""One of the owner's devices, and the server of its one vault."""
+"""One of the owner's devices, and the server of its only vault."""
 
 import copy
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ NO_HEADERS = SimpleNamespace(headers={})
 class OneVault:
     """The routes of the fake server for one vault, called without HTTP.
 
-    :ivar stored: the vault as the server stores it; a test may change it.
+    :ivar stored: the vault as stored on the server; tests may change it.
     """
 
     def __init__(self, vault_id, sealed_key, overview):
@@ -51,15 +51,15 @@ class OneVault:
 
     @property
     def items(self):
-        """The items as a sync shows them, by id."""
+        """The items in a sync, by id."""
         return {UUID(each["id"]): each for page in self.sync() for each in page["items"]}
 
     def view(self):
-        """Return the vault as a list shows it."""
+        """Return the vault in the form of a list."""
         return self._server.show_vault(self._id)[1]
 
     def write(self, change, entry, sealed_key=None):
-        """Store one change, with the wrap of the keys that it begins."""
+        """Store one change, with the wrap of the keys if it begins new ones."""
         body = {"entry": entry, "generation": self.generation}
         item_id = change.item_id and str(change.item_id)
         match change.op:
@@ -103,18 +103,18 @@ class Device:
 
     @classmethod
     def with_new_vault(cls, vault_id=VAULT):
-        """Make a vault and its server."""
+        """Create a vault and its server."""
         both = VaultKeys.new()
         overview = seal(both.vk, aad.vault_overview(vault_id, 0, 1), b"name")
         device = cls({1: both}, new_vault(vault_id, overview, both))
         return device, OneVault(vault_id, both.wrap(WRAP, ACCOUNT, vault_id, 1), overview)
 
     def twin(self):
-        """Return another device that holds the same."""
+        """Return another device with the same state."""
         return Device(dict(self.keys), self.state)
 
     def write(self, server, *changes):
-        """Write a batch, and take over the predicted state."""
+        """Write a batch, and adopt the predicted state."""
         sealed_key = None
         if any(change.op is Op.ROTATE_BEGIN for change in changes):
             generation = self.state.generation + 1
@@ -128,7 +128,7 @@ class Device:
         return batch
 
     def sync(self, server, known=None, limit=1000):
-        """Sync until nothing is left to prove."""
+        """Sync until everything is proven."""
         while True:
             plan = plan_sync(self.state, known)
             self.judge(server.sync(plan.since, limit), known)
@@ -136,7 +136,7 @@ class Device:
                 return self.state
 
     def judge(self, answers, known=None):
-        """Verify the given pages as the answer to what this device would ask for."""
+        """Verify the given pages as the response to this device's next request."""
         plan = plan_sync(self.state, known)
         shown = pages.gather(VAULT, answers, since=plan.since)
         keys = open_wraps(WRAP, ACCOUNT, VAULT, shown.wraps, self.keys)

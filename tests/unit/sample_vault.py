@@ -25,7 +25,7 @@ def rename(device, name):
 
 
 def create():
-    """Create a history with its state at revision 5 and at revision 12.
+    """Create a history, with its states at revision 5 and at revision 12.
 
     ``held`` has followed to revision 5 and ``ann`` to 12; ``old`` is the server at 5.
     """
@@ -43,7 +43,7 @@ def create():
 
 
 def chained(answers, since_head):
-    """Link the entries of ``answers`` again, as a server can that knows no key."""
+    """Link the entries of ``answers`` again, as a server without keys can."""
     head = since_head
     for page in answers:
         for entry in page["entries"]:

@@ -1,4 +1,4 @@
-"""The session id in an access token, whatever somebody wrote into it."""
+"""The session id in an access token, even a forged one."""
 
 import json
 from uuid import UUID

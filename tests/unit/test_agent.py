@@ -76,7 +76,7 @@ def test_key_is_in_no_argument_environment_or_core_file(agent, runtime):
 
     command = Path(f"/proc/{pid}/cmdline").read_bytes()
     assert command.endswith(b"\0-m\0vaultr.client.sdk.agent_process\0")
-    # Its memory is nobody's to read: where root may still look, there is nothing to see.
+    # Nobody may read its memory; root still can, but finds nothing.
     with contextlib.suppress(PermissionError):
         assert b64(KEY).encode() not in Path(f"/proc/{pid}/environ").read_bytes()
     assert "Max core file size        0 " in Path(f"/proc/{pid}/limits").read_text()

@@ -1,4 +1,4 @@
-"""The chain of one writer: known answers, and every change of it is found."""
+"""The chain of one writer: known answers, and every change is detected."""
 
 import json
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class Row:
 
 
 def chained(count, *, writer=WRITER, key=KEY):
-    """Return a chain of ``count`` events, as a table would."""
+    """Return a chain of ``count`` events in the form of a table."""
     made, head = [], chain.genesis(writer)
     for seq in range(count):
         moment = datetime(2026, 11, 24, tzinfo=UTC) + timedelta(microseconds=seq)
@@ -144,7 +144,7 @@ def test_time_grows_along_a_chain():
 
 
 def test_a_body_is_written_in_the_canonical_form():
-    """RFC 8785, section 3.2.2.2: the shortest escapes, all else as it is."""
+    """RFC 8785, section 3.2.2.2: the shortest escapes, all else unchanged."""
     body = {"n": 10, "b": None, "a": '€$\x0f\nA\'B"\\"/', "c": [True, {"y": 1, "x": "é"}]}
 
     text = event_encoding.canonical(body)

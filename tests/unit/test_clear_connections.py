@@ -1,4 +1,4 @@
-"""`flask doctor` on connections in clear: grave where they may cross a network of others."""
+"""`flask doctor` about unencrypted connections: a problem if they may cross other networks."""
 
 import pytest
 

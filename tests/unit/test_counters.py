@@ -1,4 +1,4 @@
-"""Counters of a sliding window: against a model, on Redis and in memory, by many threads."""
+"""Sliding-window counters, compared with a model: on Redis, in memory, with many threads."""
 
 import itertools
 import threading
@@ -20,7 +20,7 @@ _names = itertools.count()
 
 
 class Model:
-    """Every hit that was let through, by time: what the counters must agree with."""
+    """Every allowed hit by time, which the counters must agree with."""
 
     def __init__(self, limit, seconds):
         self.limit, self.window, self.hits = limit, seconds * 1000, []
@@ -225,7 +225,7 @@ def test_full_counter_can_be_refunded_after_limit_shrank(backend):
 
 
 def test_parallel_hits_never_exceed_the_limit(backend, count):
-    """A test-then-hit counter would let all of them through."""
+    """A counter that checks first and counts later would allow all of them."""
     let, start = [], threading.Barrier(20)
 
     def hit():

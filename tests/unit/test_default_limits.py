@@ -1,4 +1,4 @@
-"""The numbers that owners and clients were promised, where nobody sets others."""
+"""The default limits and quotas that owners and clients can rely on."""
 
 from vaultr.settings.model import Settings
 from vaultr.settings.types import Rate

@@ -1,4 +1,4 @@
-"""docs/environment-variables.md is generated from `Settings`: `--write-docs` writes it."""
+"""docs/environment-variables.md is generated from `Settings` by `--write-docs`."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Exports of whole vaults are read back unchanged, here and by the programs they are for."""
+"""Exports of whole vaults are imported unchanged, here and by the programs they are for."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What is exported is read back to the letter: by real shells, by YAML and JSON, by ourselves."""
+"""Exports are read back exactly: by real shells, by YAML and JSON parsers, and by ourselves."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ from vaultr.client.exports import shell_quoting
 from vaultr.client.exports.formats import FORMATS, NotExpressible, Place, written
 from vaultr.client.imports import dotenv as our_reader
 
-# bash and sh are everywhere; the others are asked where they are.
+# bash and sh are everywhere; the others are tested if installed.
 SHELLS = [each for each in ("sh", "bash", "dash", "zsh", "ksh", "busybox") if shutil.which(each)]
 NASTY = [
     "", " ", "a", "a b", " lead", "trail ", "\t", "\n", "\n\n", "a\n", "\na", "a\nb\n", "\r",
@@ -42,7 +42,7 @@ def plain(form, values):
     return written(form, values, Place())
 
 
-# Prints what each variable is by then, a NUL behind each.
+# Prints the value of each variable, followed by NUL.
 PROGRAM = """f=$1; shift; . "$f"; for n in "$@"; do eval "printf '%s\\0' \\"\\$$n\\""; done"""
 
 
@@ -133,7 +133,7 @@ def test_docker_env_file_has_single_line_values():
 
     text = plain("docker", values)
 
-    # As opts/file.go of docker does: lines, less what stands before the name; then to the letter.
+    # Like opts/file.go of docker: lines, without white space before the name; the rest unchanged.
     lines = text.removesuffix("\n").split("\n")
     assert dict(line.lstrip("\t ").split("=", 1) for line in lines) == values
 

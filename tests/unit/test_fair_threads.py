@@ -13,7 +13,7 @@ from vaultr.settings.model import Settings
 
 @contextlib.contextmanager
 def busy(pool):
-    """The pool's only thread works until the block ends."""
+    """Keep the pool's only thread busy until the block ends."""
     release = threading.Event()
     held = pool.submit(lambda _: release.wait(60), "first")
     try:

@@ -1,4 +1,4 @@
-"""What stands before the server and answers in its place, and how long is waited for it."""
+"""Proxies that answer in place of the server, and how long the client waits for it."""
 
 import httpx2
 import pytest

@@ -27,7 +27,7 @@ def test_kinds_that_are_not_wanted_are_left_out():
 
 
 def test_every_password_that_fits_has_the_same_chance(monkeypatch):
-    """Of a rule so small that all can be listed, each comes as often as the others."""
+    """The rule is so small that all passwords can be listed; each occurs equally often."""
     monkeypatch.setattr(generator.string, "ascii_lowercase", "ab")
     rule = PasswordRule(length=4, upper=False, digits=False, symbols="!")
     fitting = {"".join(each) for each in itertools.product("ab!", repeat=4)}
@@ -37,7 +37,7 @@ def test_every_password_that_fits_has_the_same_chance(monkeypatch):
 
     assert set(drawn) == fitting
     assert math.isclose(generator.password_bits(rule), math.log2(len(fitting)))
-    # Chi-squared with 63 degrees of freedom; beyond 130 once in a million runs.
+    # Chi-squared with 63 degrees of freedom; it exceeds 130 once in a million runs.
     expected = 200
     assert len(fitting) == 64
     assert sum((n - expected) ** 2 / expected for n in drawn.values()) < 130

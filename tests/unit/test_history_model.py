@@ -1,4 +1,4 @@
-"""Any history, told honestly, is followed; told otherwise anywhere, it is rejected."""
+"""Any honest history is accepted; with any change it is rejected."""
 
 import copy
 import random
@@ -11,7 +11,7 @@ from tests.unit.sample_vault import IDS, put, rename
 from vaultr.client.errors import IntegrityError
 from vaultr.client.log.append import Change
 
-# What a server may say as it likes: nothing is decided by it.
+# Values that a server may choose, because nothing depends on them.
 UNPROVEN = {"size", "created_at", "updated_at", "role", "rotating", "counts", "active", "trash"}
 
 STEPS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), min_size=1, max_size=25)
@@ -23,7 +23,7 @@ QUIET = settings(
 
 
 def step(device, gone, act, place):
-    """Choose a change that the vault's present state allows."""
+    """Choose a change that the vault's current state allows."""
     item_id = IDS[place]
     held = device.state.items.get(item_id)
     if act == 0:
@@ -41,7 +41,7 @@ def step(device, gone, act, place):
 
 
 def write_history(steps):
-    """Write a history, and keep devices and servers as they were on its way."""
+    """Write a history, and save copies of devices and servers on the way."""
     ann, server = Device.with_new_vault()
     gone, met = set(), [ann.twin()]
     for act, place in steps:
@@ -66,7 +66,7 @@ def test_every_device_arrives_where_the_writer_is(steps, limit, chance):
 
 
 def places(value, path=()):
-    """Yield the path to each member of ``value`` at any depth."""
+    """Yield the path to each member of ``value``, at any depth."""
     members = value.items() if isinstance(value, dict) else enumerate(value)
     for name, member in members:
         if name in UNPROVEN:
@@ -77,7 +77,7 @@ def places(value, path=()):
 
 
 def spoil(answers, chance):
-    """Change one thing in the answers: leave out, repeat, exchange, or write again."""
+    """Change one thing in the responses: omit, repeat, exchange, or replace it."""
     path = chance.choice(list(places(answers)))
     inside = answers
     for name in path[:-1]:
@@ -136,10 +136,10 @@ def rows_of(synced):
 
 
 def sealed_of(items):
-    """Return the sealed parts; of an id that comes on two pages the later counts."""
+    """Return the sealed parts; if an id is on two pages, the later one counts."""
     return {each["id"]: (each["overview"], each["detail"]) for each in items}
 
 
 def contents(held):
-    """Return what is proven of an item even in a full set: all but its revision."""
+    """Return what even a full set proves about an item: everything but its revision."""
     return (held.content_revision, held.generation, held.type, held.content, held.state)

@@ -1,4 +1,4 @@
-"""One file of every format becomes the items that it should, and nothing gets lost silently."""
+"""One file of every format becomes the expected items, and nothing is lost silently."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ from vaultr.client.imports.problems import ImportProblems
 from vaultr.client.imports.reading import ImportFile
 from vaultr.client.items.schemas import check
 
-# Two formats need columns or a folder, and `vaultr` has tests of its own.
+# Two formats need columns or a folder, and `vaultr` has separate tests.
 NAMES = sorted(formats.FORMATS.keys() - {"csv", "pass", "vaultr"})
 
 
@@ -189,7 +189,7 @@ def test_wrong_csv_is_rejected_with_its_line(data, message):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        # Made when it is needed: not in each process that only collects tests.
+        # Created when needed, not in each process that only collects tests.
         (lambda: zipped(export_data=b"0" * 300_000_000), "zip bomb"),
         (lambda: zipped(data_json=json.dumps({"a": "0" * 60_000_000})), "zip bomb"),
         (zipped(__etc__passwd="x", data_json="{}"), "absolute path"),

@@ -1,4 +1,4 @@
-"""Databases of KeePass open in every version, derivation and cipher, and within bounds alone."""
+"""KeePass databases open in every version, derivation and cipher, but only within bounds."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Seeds of KeePass and its plug-ins become secrets that compute the same codes."""
+"""TOTP secrets of KeePass and its plug-ins are imported and compute the same codes."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""Databases that `keepassxc-cli` writes open, with every derivation and cipher that it can."""
+"""Databases written by `keepassxc-cli` open, with every derivation and cipher that it supports."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ def keepassxc(*words, typed):
 
 
 def written_by_keepassxc(data, folder):
-    """Return a database after keepassxc-cli has added an entry and written it again."""
+    """Return a database after keepassxc-cli has added an entry and saved it."""
     (file := folder / "data.kdbx").write_bytes(data)
     typed = (make_keepass.PASSWORD, "secret of eve")
     keepassxc("add", "-q", "-u", "eve", "-p", file, "Added", typed=typed)

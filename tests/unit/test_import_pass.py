@@ -1,4 +1,4 @@
-"""A store of `pass`, made by pass and gpg themselves, becomes logins and notes."""
+"""A `pass` store, created by pass and gpg themselves, becomes logins and notes."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def store(tmp_path, monkeypatch):
         assert shutil.which(name), (
             f"{name} is missing: install Debian's pass and gnupg (make tools)"
         )
-    # A short path, since the agent of gpg makes sockets there.
+    # A short path, because gpg's agent creates sockets there.
     with tempfile.TemporaryDirectory(dir="/tmp") as home:
         monkeypatch.setenv("GNUPGHOME", home)
         monkeypatch.setenv("PASSWORD_STORE_DIR", str(tmp_path / "store"))

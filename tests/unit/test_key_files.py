@@ -1,4 +1,4 @@
-"""How a set of server keys is kept in a file, and the three steps by which it rotates."""
+"""Server keys in a file, and the three steps of a rotation."""
 
 import json
 import os

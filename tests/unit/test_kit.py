@@ -1,4 +1,4 @@
-"""The emergency kit: its text, its page, and what is rejected as one."""
+"""The emergency kit: its text, its page, and rejected inputs."""
 
 import html
 import random
@@ -27,7 +27,7 @@ WITHOUT = Kit(replace(PINS, secret_key=False), None)
 
 
 def checked(args):
-    """Return a text of a kit with the checksum that it needs."""
+    """Return the text of a kit with the right checksum."""
     return f"{args}check={sha256(args.encode()).hex()[:8]}"
 
 

@@ -1,4 +1,4 @@
-"""One large body at a time: who waits, who is rejected, and what a failure leaves behind."""
+"""One large body at a time: who waits, who is rejected, and what happens after a failure."""
 
 import threading
 

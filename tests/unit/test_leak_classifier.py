@@ -1,4 +1,4 @@
-"""The classifier that looks for leaks finds them, and finds none where there is none."""
+"""The timing classifier finds leaks, and finds none where there are none."""
 
 import random
 
@@ -13,7 +13,7 @@ def _the_same_each_time():
 
 
 def noise():
-    """Draw the time of an answer on a busy machine: mostly even, now and then very late."""
+    """Draw a response time on a busy machine: mostly even, sometimes very late."""
     return random.gauss(20, 2) + (random.expovariate(1 / 30) if random.random() < 0.1 else 0)
 
 

@@ -1,4 +1,4 @@
-"""Logs: one JSON line an event, and nothing in it that may be secret."""
+"""Logs: one JSON line per event, without values that may be secret."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ SECRET = "hunter2"
 
 @pytest.fixture
 def line():
-    """Return what the formatter makes of a record."""
+    """Return the formatted record."""
 
     def written(record):
         text = logs.JsonLines().format(record)

@@ -1,4 +1,4 @@
-"""Machine tokens, what is derived from them, and the wraps that only one machine opens."""
+"""Machine tokens, their derived keys, and wraps that only one machine can open."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""The search of `flask canary search`: every form of a value is found, wherever it is cut."""
+"""The search of `flask canary search` finds every form of a value, wherever it is split."""
 
 import base64
 import bz2

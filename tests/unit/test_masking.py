@@ -100,7 +100,7 @@ def test_no_cut_lets_a_secret_through_or_changes_anything_else(count):
 
         assert shown == through(mask, [data])
         assert not any(secret.encode() in shown for secret in secrets)
-        # What no secret reaches is there, in its order.
+        # Output without secrets is complete and in order.
         covered = [False] * len(data)
         for secret in secrets:
             for at in range(len(data)):
@@ -120,5 +120,5 @@ def test_much_output_with_many_secrets_passes_in_reasonable_time():
 
 @pytest.mark.parametrize("value", ["hunter2\n", "hunter2\r\n", " hunter2", "hunter2\n\n"])
 def test_a_value_is_covered_without_the_blanks_around_it(value):
-    # A shell takes the newline away, and many programs the blanks.
+    # A shell removes the newline, and many programs the blanks.
     assert through(Mask([value]), [b"password=hunter2; done"]) == b"password=" + MASK + b"; done"

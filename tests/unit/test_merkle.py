@@ -1,4 +1,4 @@
-"""The Merkle tree: known answers, and a second checker, iterative and written after RFC 9162."""
+"""The Merkle tree: known answers, and a second, iterative checker that follows RFC 9162."""
 
 import hashlib
 import hmac
@@ -34,7 +34,7 @@ SMALL = range(1, 40)
 
 
 class Tree:
-    """A tree that keeps its complete subtrees, as the database does."""
+    """A tree that stores its complete subtrees, like the database."""
 
     def __init__(self, size):
         self.nodes, self.frontier, self.roots = {}, Frontier(), [merkle.EMPTY_ROOT]
@@ -216,7 +216,7 @@ def test_both_checkers_reject_the_same_altered_consistency_proofs(tree):
 
 
 def altered(draw, path):
-    """Drop, repeat, swap or change a hash, or nothing at all."""
+    """Drop, repeat, swap or change a hash, or do nothing."""
     path = list(path)
     match draw.randrange(5):
         case 0 if path:

@@ -1,4 +1,4 @@
-"""Alerts and dashboards: each alert says what to do, and nothing asks for what nobody tells."""
+"""Alerts and dashboards: each alert says what to do, and all queried metrics exist."""
 
 import re
 
@@ -21,7 +21,7 @@ ENDS = {
 
 
 def anchors(text):
-    """Return the anchors of a page's headings, as sites that show Markdown make them."""
+    """Return the anchors of a page's headings, as Markdown renderers create them."""
     return {re.sub(r"[^\w -]", "", one).strip().lower().replace(" ", "-") for one in text}
 
 
@@ -101,7 +101,7 @@ def test_commands_of_the_runbook_exist(sqlite_app):
 
 
 def _known(words, commands):
-    """Follow the words through groups to a command; what comes after it are its arguments."""
+    """Follow the words through groups to a command; the following words are its arguments."""
     first, _, rest = words.strip().partition(" ")
     found = commands.get(first)
     if found is None or not hasattr(found, "commands") or not rest:

@@ -118,7 +118,7 @@ def test_a_file_of_authorities_that_cannot_be_read_is_named(tmp_path):
 
 
 class Elsewhere(httpcore2.SyncBackend):
-    """A resolver that leads every name to an address outside, and keeps what would be sent."""
+    """A resolver that points every name to an external address, and stores what would be sent."""
 
     sent = []
 

@@ -1,4 +1,4 @@
-"""New credentials as they are drawn: never cheaper, never from the same salt, and all resealed."""
+"""New credentials: never cheaper, never with the same salt, and everything is resealed."""
 
 import uuid
 
@@ -19,7 +19,7 @@ OLD, NEW = b"o" * 32, b"n" * 32
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """What a password is stretched to is not what is tested here."""
+    """Skip key derivation, which is not tested here."""
     monkeypatch.setattr(
         primitives, "argon2id", lambda password, salt, kdf, length=32: primitives.sha256(password)
     )

@@ -1,4 +1,4 @@
-"""A cheating server against a device that holds nothing, with and without a profile's head."""
+"""A cheating server and a device without a state, with and without a profile's head."""
 
 import copy
 

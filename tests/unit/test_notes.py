@@ -1,4 +1,4 @@
-"""Notes, checkpoints, keys and proofs as text: read in one form, rejected in every other."""
+"""Notes, checkpoints, keys and proofs as text: only the canonical form is accepted."""
 
 import pytest
 from cryptography.exceptions import InvalidSignature

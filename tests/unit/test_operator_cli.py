@@ -1,4 +1,4 @@
-"""Commands: an error is one line and exit code 1, an answer is text or JSON."""
+"""Commands: an error is one line and exit code 1, a result is text or JSON."""
 
 import json
 
@@ -25,7 +25,7 @@ def test_an_answer_is_lines_for_people_and_json_for_machines():
     lines, text = CliRunner().invoke(ask), CliRunner().invoke(ask, ["--json"])
 
     assert (lines.exit_code, lines.stdout) == (0, "It waits.\n")
-    assert json.loads(text.stdout) == {"waits": None}  # a command may take its time
+    assert json.loads(text.stdout) == {"waits": None}  # a command may take longer
     assert engine.deadline.get() == engine.DEADLINE_SECONDS
 
 

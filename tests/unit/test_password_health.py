@@ -1,4 +1,4 @@
-"""Findings about passwords, from items and from a list of breached hashes."""
+"""Password checks, on items and with a list of breached hashes."""
 
 import hashlib
 import random

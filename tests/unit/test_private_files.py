@@ -1,4 +1,4 @@
-"""Files of the server are readable by their owner alone."""
+"""The server's files are readable only by their owner."""
 
 import contextlib
 import os

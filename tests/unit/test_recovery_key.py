@@ -1,4 +1,4 @@
-"""The recovery key as it is written on paper, and what is derived from it."""
+"""The recovery key in its printed form, and the keys derived from it."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ KEY = RecoveryKey(bytes(range(32)))
 
 
 def derived(purpose):
-    """Derive by RFC 5869 with nothing but HMAC."""
+    """Derive by RFC 5869 using only HMAC."""
     info = lp("vaultr/v1/recovery", purpose, ACCOUNT)
     extracted = hmac.digest(bytes(32), KEY.key, "sha256")
     return hmac.digest(extracted, info + b"\x01", "sha256")

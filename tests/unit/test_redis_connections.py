@@ -1,4 +1,4 @@
-"""The connections on which requests are counted: one a thread, and none stays behind."""
+"""The Redis connections for counting: one per thread, and none is left behind."""
 
 import gc
 import threading

@@ -1,4 +1,4 @@
-"""Answers about addresses leave a whole number of beats after they were asked for."""
+"""Responses about addresses take a whole number of steps."""
 
 import time
 

@@ -11,7 +11,7 @@ import pytest
 from vaultr.client.errors import UsageError
 from vaultr.client.run.execute import build_environment, merge_sets
 
-# What `vaultr run` does once it has its variables, as its own process.
+# What `vaultr run` does once it has its variables, as a separate process.
 BECOME = """
 import json, os, sys
 from vaultr.client.run.execute import build_environment, replace_process

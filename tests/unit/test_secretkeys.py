@@ -12,7 +12,7 @@ KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 
 
 class Desktop:
-    """A keyring in memory, as the package `keyring` shows one."""
+    """A keyring in memory, with the interface of the package `keyring`."""
 
     def __init__(self, priority=5):
         self.kept = {}

@@ -1,4 +1,4 @@
-"""The server's keys: the first seals, all open, and each is of one purpose."""
+"""The server's keys: the first one seals, all open, and each has one purpose."""
 
 import pytest
 from hypothesis import given

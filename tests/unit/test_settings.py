@@ -1,4 +1,4 @@
-"""Settings: every problem at once, by name and never by value."""
+"""Settings: all problems in one message, by name and never by value."""
 
 import hashlib
 
@@ -160,7 +160,7 @@ def test_wrong_missing_and_conflicting_settings_are_reported_together():
         ("ALLOWED_HOSTS", "*.hunter2.example"),
         ("ALLOWED_HOSTS", "https://hunter2.example"),
         ("ALLOWED_HOSTS", "hunter2.example:3000"),
-        ("ALLOWED_HOSTS", "hunter2.example"),  # and BASE_URL is another one
+        ("ALLOWED_HOSTS", "hunter2.example"),  # but BASE_URL is another one
         ("LOGIN_QUEUE", "16"),
         ("METRICS_PORT", "3000"),
         ("READY_REQUIRES", "hunter2"),

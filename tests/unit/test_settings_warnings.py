@@ -1,4 +1,4 @@
-"""Settings that are valid and probably a mistake."""
+"""Settings that are valid but probably a mistake."""
 
 import pytest
 

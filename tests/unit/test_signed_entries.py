@@ -1,4 +1,4 @@
-"""Entries that the vault's own keys signed, yet that cannot be: a hostile or broken writer."""
+"""Invalid entries with a valid signature, from a hostile or broken writer."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def sample():
 
 
 def sign_last(sample, device, **changes):
-    """Sign a further entry with the vault's own keys: a writer that breaks the rules."""
+    """Sign another entry with the vault's own keys, like a writer that breaks the rules."""
     batch = append.prepare(device.state, [Change.repair()], keys=device.keys, author_id=ACCOUNT)
     entry = replace(batch.last.signed.entry, **changes)
     lk = device.keys[entry.generation].lk

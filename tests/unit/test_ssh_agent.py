@@ -1,4 +1,4 @@
-"""The SSH agent at work with OpenSSH's own programs, and with clients that are wrong."""
+"""The SSH agent with OpenSSH's own programs, and with malformed clients."""
 
 import getpass
 import os
@@ -43,7 +43,7 @@ def keys(tmp_path_factory):
 
 @pytest.fixture
 def serve(tmp_path, keys):
-    """Serve keys on a socket; return what ssh programs run with it print."""
+    """Serve keys on a socket; return a function that runs ssh programs and returns their output."""
     stop = threading.Event()
     threads = []
 
@@ -204,7 +204,7 @@ def test_login_to_a_local_sshd_works_through_the_agent(serve, keys, tmp_path):
         "PermitRootLogin yes\n"
     )
     if os.getuid() == 0:
-        os.makedirs("/run/sshd", exist_ok=True)  # where it separates privileges
+        os.makedirs("/run/sshd", exist_ok=True)  # for its privilege separation
     path = serve()
     with subprocess.Popen([sshd, "-D", "-e", "-f", config], stderr=subprocess.DEVNULL) as server:
         try:

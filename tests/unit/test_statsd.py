@@ -1,4 +1,4 @@
-"""What is told to StatsD: names that are bounded, datagrams that fit, and never an error."""
+"""StatsD metrics: bounded names, datagrams of limited size, and no errors."""
 
 import contextlib
 import socket
@@ -19,7 +19,7 @@ def listener():
 
 
 def heard(listener, least):
-    """Return all lines that were sent, once there are so many."""
+    """Return all lines that were sent, once there are this many."""
     lines = []
     while len(lines) < least:
         lines += listener.recv(65536).decode().splitlines()

@@ -1,4 +1,4 @@
-"""Several files of the client's folder replaced together: after a kill, all of them or none."""
+"""Several files of the client's folder are replaced together: after a kill, all or none."""
 
 import os
 
@@ -12,7 +12,7 @@ AFTER = {"device.json": b"new device", "account.json": b"new account", "secret.k
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing of ours runs after it."""
+    """Simulates SIGKILL: none of our code runs after it."""
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_files_are_replaced_and_removed_together(home):
 
 
 def killing(monkeypatch, left):
-    """Make the kill come at the ``left``-th write or wait for the disk."""
+    """Kill at the ``left``-th write or flush to disk."""
     steps = iter(range(1, 1000))
 
     def counted(real):

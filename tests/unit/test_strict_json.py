@@ -1,4 +1,4 @@
-"""What a body may be: one JSON value, read more strictly than the standard asks for."""
+"""Accepted bodies: one JSON value, parsed more strictly than the standard requires."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What the quick proof calls strong is strong by zxcvbn, too, and most random passwords are."""
+"""Passwords that pass the quick check are strong by zxcvbn; most random passwords pass."""
 
 import secrets
 

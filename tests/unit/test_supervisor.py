@@ -1,4 +1,4 @@
-"""A command beside its supervisor, as Linux tells of signals and as other systems do."""
+"""A command with its supervisor, with Linux signal details and without them."""
 
 import signal
 import subprocess
@@ -63,7 +63,7 @@ def test_output_is_covered(system):
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_output_of_child_processes_is_awaited_for_limited_time(system):
     script = "(sleep 0.2; echo late) & (sleep 30; echo later) & echo now"
-    # Longer than it is: a busy machine may take its time to begin what sleeps and speaks.
+    # Longer than usual, because a busy machine may take its time to start the child.
     patient = PROGRAM.replace("given =", "supervising._FINAL_OUTPUT_SECONDS = 3; given =")
     with start(system, True, "sh", "-c", script, program=patient) as process:
         assert process.communicate(timeout=60) == ("now\nlate\n", "")

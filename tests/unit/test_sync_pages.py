@@ -1,4 +1,4 @@
-"""The form of a sync, before anything of it is judged."""
+"""The format of a sync, before it is verified."""
 
 import copy
 import itertools

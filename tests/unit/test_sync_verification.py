@@ -1,4 +1,4 @@
-"""A cheating server against a device that holds a state: each lie must raise."""
+"""A cheating server and a device with a state: each lie must raise an error."""
 
 import copy
 

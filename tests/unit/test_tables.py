@@ -1,4 +1,4 @@
-"""Tables on a terminal, whatever is in their cells."""
+"""Tables on a terminal, with any content in their cells."""
 
 import os
 import time
@@ -26,7 +26,7 @@ def test_a_cell_is_cut_where_its_column_ends(narrow, capsys, text, shown):
 
 
 def test_a_long_cell_is_cut_in_time(narrow, capsys):
-    began = time.thread_time()  # of the processor's time: it waits for nothing
+    began = time.thread_time()  # CPU time, because it waits for nothing
     output.print_table(("TITLE", "FOLDER", "ID"), [("t", "é" * 16_000, "i")])
 
     assert time.thread_time() - began < 2.0

@@ -19,7 +19,7 @@ DAY = datetime.timedelta(days=1)
 
 
 def certificate(folder, *, host="127.0.0.1", ended=False):
-    """Write a self-signed certificate with its key; give both files."""
+    """Write a self-signed certificate with its key; return both files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vault")])
     now = datetime.datetime.now(datetime.UTC)

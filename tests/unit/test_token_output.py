@@ -1,4 +1,4 @@
-"""A token that was created is shown or stored, whatever fails after that."""
+"""A created token is shown or stored, whatever fails afterwards."""
 
 import pytest
 

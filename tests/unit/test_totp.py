@@ -1,4 +1,4 @@
-"""Codes of authenticator apps are those of the RFCs, and of the clock, and of nothing else."""
+"""Codes of authenticator apps match the RFCs, and depend only on secret and time."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""How a statement is called in a trace: by what it does, whatever values it holds."""
+"""The name of a statement in a trace says what it does, and contains no values."""
 
 import pytest
 

@@ -32,7 +32,7 @@ def answer(status=200, content=b"{}", **headers):
 
 
 class Server:
-    """Answers what the test says, one answer a request, and keeps what was sent."""
+    """Returns the test's responses, one per request, and stores the requests."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -252,7 +252,7 @@ MIB = 1 << 20
 
 @pytest.mark.parametrize("cookie", ["a=b; Path=/", "a=b; Domain=vault.example", "a=\xe6; Path=/"])
 def test_no_cookie_is_taken_or_sent_back(cookie):
-    # As bytes over 127, a cookie would also keep every following request from being written.
+    # With bytes above 127, a cookie would also prevent all following requests.
     headers = [*JSON.items(), (b"Set-Cookie", cookie.encode("latin-1"))]
     answers = [lambda: httpx2.Response(200, headers=headers, content=b"{}")] * 2
     server = Server(*answers)

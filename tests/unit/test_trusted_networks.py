@@ -1,4 +1,4 @@
-"""Which client address a request gets behind proxies that are known by their networks."""
+"""The client address of a request behind proxies that are known by their networks."""
 
 import ipaddress
 

@@ -119,7 +119,7 @@ def test_unwritten_vault_has_its_first_head(sample):
 
 
 class Listing:
-    """Answers every page of a list alike, and says that another follows."""
+    """Returns the same page of a list each time, with a next page."""
 
     def __init__(self, vaults, size):
         self.page = Answer(200, {"vaults": vaults, "next_cursor": "more"}, None, size)

@@ -1,4 +1,4 @@
-"""In production no key is missing, short, repeated, equal to another, or one that was not drawn."""
+"""In production, keys must be present, long, distinct and random."""
 
 import base64
 
@@ -21,7 +21,7 @@ PRODUCTION = {
 
 
 def named(**changed):
-    """Return which settings are rejected; the values are in no sentence."""
+    """Return the rejected settings; no message contains a value."""
     with pytest.raises(InvalidSettings) as rejection:
         Settings.from_environ(PRODUCTION | changed)
     assert not any(value and value in str(rejection.value) for value in changed.values())

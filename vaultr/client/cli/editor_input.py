@@ -26,7 +26,7 @@ _DEFAULT_EDITOR: Final = "vi"
 
 
 def new_item(kind: str, overview: Part) -> tuple[Part, Part]:
-    """Let the user write a new item in the editor; return its overview and detail."""
+    """Ask the user to write a new item in the editor; return its overview and detail."""
     names = [*add_input.PROMPTED_FIELDS.get(kind, ()), "notes"]
     if kind in add_input.MULTILINE_FIELD:
         names = [*dict.fromkeys([add_input.MULTILINE_FIELD[kind], "notes"])]
@@ -41,7 +41,7 @@ def new_item(kind: str, overview: Part) -> tuple[Part, Part]:
 
 
 def changes(item: "Item") -> tuple[Part, Part]:
-    """Let the user edit an item in the editor; return the changes, where None removes a field."""
+    """Open an item in the user's editor; return the changes, where None removes a field."""
     stored = {"overview": item.overview, "detail": item.detail or {}}
     document = _edit_document(stored, item.type, item)
     changed = [_difference(stored[part], document.get(part, {})) for part in stored]
@@ -78,7 +78,7 @@ def _edit_document(document: Part, kind: str, stored: "Item | None") -> Part:
 
 
 def edit_text(text: str, *, suffix: str) -> str:
-    """Let the user edit a text in ``$VISUAL`` or ``$EDITOR``; return the saved text.
+    """Open a text in ``$VISUAL`` or ``$EDITOR``; return the saved text.
 
     The file is readable only by its owner (0600), in a folder on memory-backed storage. The folder
     and everything in it is removed at the end, even after an error or a signal. If the process is
