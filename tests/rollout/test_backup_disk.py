@@ -29,7 +29,7 @@ def flask(app, example, disk, set_to, monkeypatch):
         yield run
 
 
-def test_create_that_fills_the_disk_says_so_and_leaves_no_file(flask, disk):
+def test_create_on_full_disk_reports_it_and_leaves_nothing(flask, disk):
     with transaction() as session:
         session.add(Fact(name="noise", value=os.urandom(2_000_000)))
 

@@ -18,8 +18,8 @@ class LogDamaged(AuditInvalid):
     slug = "audit-damaged"
 
     advice = (
-        "Your items are not affected, and nothing was changed. Ask the operator of the server: "
-        "`flask audit verify` lists what is missing."
+        "Your items are not affected, and nothing was changed. To find out what is missing, "
+        "ask the server's operator to run `flask audit verify`."
     )
 
     def __init__(self) -> None:
