@@ -2,21 +2,23 @@
 
 import contextlib
 import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from tests.harness import backups, servers
+from tests.harness import app_fixtures, backups, servers
 from tests.harness.app_fixtures import KEYS
 from vaultr import clock
+from vaultr.audit import checkpoints
 from vaultr.backup import create, digests, programs, scratch, storage, verify
 from vaultr.backup.errors import LocationFailed, ProgramFailed, VerificationFailed
 from vaultr.backup.folder import Folder
 from vaultr.backup.restore import target_url
 from vaultr.database import schema_version
-from vaultr.database.session import transaction
+from vaultr.database.session import reading, transaction
 from vaultr.security import keyring
 from vaultr.settings.loader import generate_keys
 from vaultr.settings.model import current_settings
@@ -289,3 +291,22 @@ def test_verify_detects_logs_that_were_broken_before(flask, place):
 
     assert f"vault {writer.id}: its log ends at entry 3" in failed.value.detail
     assert "audit log:" in failed.value.detail
+
+
+def test_verify_detects_a_history_that_an_anchor_contradicts(flask, app, place, set_to, tmp_path):
+    backups.fill()
+    with reading() as session:
+        note = checkpoints.last_signed(session).note
+    anchor = tmp_path / "anchor"
+    anchor.write_text(f"{json.dumps(note)}\n")
+    set_to(app, audit_anchors=(anchor.as_uri(),))
+    app_fixtures.empty(app)  # an operator who has all keys writes another log
+    backups.fill(items=5)
+    name = create.create(current_settings(), Folder(place)).name
+
+    with pytest.raises(VerificationFailed) as failed:
+        verify.verify(current_settings(), Folder(place), name)
+    set_to(app, audit_anchors=())
+
+    assert "audit log:" in failed.value.detail
+    assert verify.verify(current_settings(), Folder(place), name).name == name

@@ -1,6 +1,7 @@
-"""`flask backup create` on a disk that is really full (needs root, to mount a small one)."""
+"""`flask backup create` on a disk that is full, or read-only (needs root, to mount a small one)."""
 
 import os
+import subprocess
 
 import pytest
 import sqlalchemy as sa
@@ -41,3 +42,12 @@ def test_create_on_full_disk_reports_it_and_leaves_nothing(flask, disk):
     with transaction() as session:
         session.execute(sa.delete(Fact).where(Fact.name == "noise"))
     assert flask("create").exit_code == 0
+
+
+def test_create_on_a_read_only_disk_says_so(flask, disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(disk.folder)], check=True)
+
+    done = flask("create")
+
+    assert done.exit_code == 1
+    assert f"{disk.folder} cannot be written: Read-only file system." in done.output
