@@ -18,6 +18,10 @@ from vaultr.database.session import db
 # What the shortened windows and waiting times add up to, and what a busy machine may add.
 WITHIN_SECONDS = 300
 APP_INSERTS = "INSERT ON audit_event {} vaultr_app"
+AUDIT = {
+    "VaultrAuditUnavailable", "VaultrAuditLag", "VaultrAuditGrows", "VaultrAuditFaults",
+    "VaultrAuditMissing", "VaultrAuditAnchorFails",
+}  # fmt: skip
 PENDING = "SELECT event_id FROM audit_pending ORDER BY event_id DESC LIMIT 1"
 
 
@@ -33,19 +37,6 @@ def system(tmp_path_factory):
     os.environ["PATH"] = before
 
 
-@pytest.fixture(autouse=True)
-def quiet(system):
-    """Nothing is wrong with the audit log when a test begins."""
-    with system.clients[0].paused():
-        system.pager.wait_for_end(AUDIT, within=WITHIN_SECONDS)
-
-
-AUDIT = {
-    "VaultrAuditUnavailable", "VaultrAuditLag", "VaultrAuditGrows", "VaultrAuditFaults",
-    "VaultrAuditMissing", "VaultrAuditAnchorFails",
-}  # fmt: skip
-
-
 def sql(system, statement):
     """Run a statement as a superuser of the database."""
     return run_sql(re.sub("/postgres$", "/vaultr", system.site.postgres.url), statement)
@@ -55,19 +46,20 @@ def start_sequencer(system):
     system.site.start("sequencer", "sequencer", **system.settings("sequencer"))
 
 
+def falls_silent(system, name):
+    """Wait until an alert does not fire, while nobody writes."""
+    with system.clients[0].paused():
+        system.pager.wait_for_end({name}, within=WITHIN_SECONDS)
+
+
 def fires(system, name):
     """Wait until an alert fires."""
     until(lambda: name in system.prometheus.firing(), within=WITHIN_SECONDS)
 
 
-def ends(system, name):
-    """Wait until an alert fires no more, while nobody writes."""
-    with system.clients[0].paused():
-        system.pager.wait_for_end({name}, within=WITHIN_SECONDS)
-
-
 def test_unavailable_fires_while_events_cannot_be_inserted(system):
     client = system.clients[0]
+    falls_silent(system, "VaultrAuditUnavailable")
     client.wait_for_more()
     sql(system, f"REVOKE {APP_INSERTS.format('FROM')}")
 
@@ -75,13 +67,13 @@ def test_unavailable_fires_while_events_cannot_be_inserted(system):
     written = len(client.stored)
     sql(system, f"GRANT {APP_INSERTS.format('TO')}")
 
-    ends(system, "VaultrAuditUnavailable")
     client.wait_for_more()
     assert len(client.stored) > written
 
 
 def test_lag_fires_while_no_sequencer_runs(system):
     client = system.clients[0]
+    falls_silent(system, "VaultrAuditLag")
     system.site.stop("sequencer")
     client.wait_for_more()
 
@@ -89,20 +81,21 @@ def test_lag_fires_while_no_sequencer_runs(system):
         fires(system, "VaultrAuditLag")
     start_sequencer(system)
 
-    ends(system, "VaultrAuditLag")
+    falls_silent(system, "VaultrAuditLag")
 
 
+@pytest.mark.long  # its windows are a minute long
 def test_anchor_fails_fires_while_its_folder_is_missing(system):
+    falls_silent(system, "VaultrAuditAnchorFails")
     away = system.elsewhere.with_name("unmounted")
     system.elsewhere.rename(away)
 
     fires(system, "VaultrAuditAnchorFails")
     away.rename(system.elsewhere)
 
-    ends(system, "VaultrAuditAnchorFails")
-
 
 def test_faults_fires_for_an_event_with_a_forged_mac(system):
+    falls_silent(system, "VaultrAuditFaults")
     system.site.stop("sequencer")
     system.clients[0].wait_for_more()
     sql(system, f"UPDATE audit_event SET mac = sha256(mac) WHERE event_id = ({PENDING})")
@@ -110,10 +103,11 @@ def test_faults_fires_for_an_event_with_a_forged_mac(system):
     start_sequencer(system)
 
     fires(system, "VaultrAuditFaults")
-    ends(system, "VaultrAuditFaults")
 
 
+@pytest.mark.long  # its windows are a minute long
 def test_grows_fires_when_more_is_recorded_than_the_threshold(system):
+    falls_silent(system, "VaultrAuditGrows")
     environ = system.site.environ("app", **system.settings("app")) | {"METRICS_PORT": "0"}
     app = app_fixtures.create_app(app_fixtures.Settings.from_environ(environ))
 
@@ -122,11 +116,11 @@ def test_grows_fires_when_more_is_recorded_than_the_threshold(system):
         db.engine.dispose()
 
     fires(system, "VaultrAuditGrows")
-    ends(system, "VaultrAuditGrows")
 
 
 def test_missing_fires_after_deletion_until_the_process_restarts(system):
     client = system.clients[0]
+    falls_silent(system, "VaultrAuditMissing")
     system.site.stop("sequencer")
     client.wait_for_more()
     with client.paused():
@@ -139,5 +133,13 @@ def test_missing_fires_after_deletion_until_the_process_restarts(system):
     system.site.start("app", "app", **system.settings("app"))
     start_sequencer(system)
 
-    ends(system, "VaultrAuditMissing")
+    falls_silent(system, "VaultrAuditMissing")
     client.wait_for_more()
+
+
+@pytest.mark.long  # its windows are a minute long
+def test_all_audit_alerts_end_after_their_causes(system):
+    for name in AUDIT:
+        falls_silent(system, name)
+
+    system.clients[0].wait_for_more()
