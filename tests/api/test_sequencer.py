@@ -1,5 +1,6 @@
 """The sequencer: events become leaves in order, and a signed checkpoint covers them."""
 
+import time
 from datetime import timedelta
 from uuid import uuid4
 
@@ -7,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from tests.harness import audit_log
+from tests.harness import audit_log, sql_recorder
 from vaultr import clock
 from vaultr.audit import checkpoints, sequencer, service, signing, state_file, tree
 from vaultr.audit.events import Event
@@ -72,6 +73,50 @@ def test_leaves_commit_to_their_events_and_subjects(here):
         assert (leaf.subject_seq, leaf.subject_prev) == (seq, prev)
         assert leaf.leaf_hash == merkle.leaf_hash(data)
         last[tag], seqs[tag] = leaf.leaf_hash, seq + 1
+
+
+def idle(app):
+    """Run the job until it is idle, and return the statements of one more run."""
+    sequencer.current().active_until = 0.0
+    sequencer.sequence_if_due()
+    with sql_recorder.collected(app) as ran:
+        assert sequencer.sequence_if_due() is False
+    return ran
+
+
+@pytest.mark.both_databases
+def test_idle_job_runs_one_statement(here):
+    record()
+    sequence_all()
+
+    ran = idle(here)
+
+    assert len(ran) == 1
+    assert "audit_pending" in ran[0]
+
+
+def test_event_ends_idling_at_the_next_run(here):
+    record()
+    sequence_all()
+    idle(here)
+
+    [event_id] = record()
+    sequencer.sequence_if_due()
+
+    assert event_id in {leaf.event_id for leaf in leaves()}
+    assert sequencer.current().active_until > time.monotonic()
+
+
+def test_idle_job_checks_everything_at_times(here):
+    record()
+    sequence_all()
+    idle(here)
+
+    sequencer.current().check_at = 0.0
+    with sql_recorder.collected(here) as ran:
+        sequencer.sequence_if_due()
+
+    assert any("audit_checkpoint" in one for one in ran)
 
 
 def test_nothing_new_makes_no_checkpoint(here):

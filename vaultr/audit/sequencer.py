@@ -31,7 +31,7 @@ from vaultr.audit.pending import Gap
 from vaultr.audit.sequencer_lag import SEQUENCED, LagView
 from vaultr.audit.signer import CannotSign, Signer, State
 from vaultr.database.base import Fact
-from vaultr.database.session import db, postgresql, reading, transaction
+from vaultr.database.session import db, one_statement, postgresql, reading, transaction
 from vaultr.observability import logs, metrics
 from vaultr.protocol import notes
 from vaultr.protocol.merkle import Frontier
@@ -44,6 +44,9 @@ SQLITE_BATCH: Final = 200
 MOST_LEAVES: Final = 10_000_000
 SIGN_SECONDS: Final = 1.0
 THIN_SECONDS: Final = 3600.0
+# Without new events for this long, the job only looks for some, and rarely checks everything.
+ACTIVE_SECONDS: Final = 5.0
+IDLE_SECONDS: Final = 10.0
 LOCK: Final = 0x7661756C74617564  # "vaultaud"
 
 
@@ -51,6 +54,8 @@ class Sequencer:
     """The sequencer of this process.
 
     :ivar halted: the reason code of the signer's last error.
+    :ivar active_until: when the job becomes idle, unless events arrive.
+    :ivar check_at: when an idle job checks everything again.
     """
 
     def __init__(self) -> None:
@@ -58,6 +63,8 @@ class Sequencer:
         self.permitted: bool | None = None
         self.halted: str | None = None
         self.thin_at = 0.0
+        self.active_until = time.monotonic() + ACTIVE_SECONDS
+        self.check_at = 0.0
 
 
 _SEQUENCER: Final = AppSlot[Sequencer]("audit.sequencer")
@@ -76,6 +83,24 @@ def current() -> Sequencer:
 def forget() -> None:
     """Forget the signer's state, because the database was replaced."""
     vars(current()).update(vars(Sequencer()))
+
+
+def sequence_if_due() -> bool:
+    """Sequence one batch, or only look for events if none have arrived for a while.
+
+    An idle job still checks the database, the anchors and the month every ten seconds.
+
+    :return: whether further events wait.
+    """
+    sequencer, now = current(), time.monotonic()
+    if sequencer.permitted:
+        with one_statement() as connection:
+            if connection.execute(sa.select(sa.exists(sa.select(AuditPending.event_id)))).scalar():
+                sequencer.active_until = now + ACTIVE_SECONDS
+        if sequencer.active_until <= now < sequencer.check_at:
+            return False
+    sequencer.check_at = now + IDLE_SECONDS
+    return sequence()
 
 
 def sequence() -> bool:

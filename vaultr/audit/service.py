@@ -27,7 +27,7 @@ from vaultr.audit.self_audit import (
 from vaultr.audit.self_audit import (
     run_if_due as check_own_events,  # the job `self-audit`
 )
-from vaultr.audit.sequencer import sequence  # the job `audit`: one batch, one checkpoint
+from vaultr.audit.sequencer import sequence_if_due  # the job `audit`: one batch, one checkpoint
 
 __all__ = [
     "Denial",
@@ -43,7 +43,7 @@ __all__ = [
     "problems_of_restored_log",
     "record",
     "record_error",
-    "sequence",
+    "sequence_if_due",
     "set_rights",
     "signer_problem",
     "stop",

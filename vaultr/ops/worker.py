@@ -51,7 +51,7 @@ class Job:
 
 JOBS: tuple[Job, ...] = (
     Job("outbox", mail.deliver, every_seconds=2),
-    Job("audit", audit.sequence, every_seconds=1),
+    Job("audit", audit.sequence_if_due, every_seconds=1),
     Job("self-audit", audit.check_own_events, every_seconds=5, alone=False),
     Job("denials", audit.flush_denials, every_seconds=15, alone=False),
     *(Job(f"{chore.name}-purge", chore.remove, every_seconds=3600) for chore in PURGE_RULES),
