@@ -114,9 +114,11 @@ def test_unknown_fields_in_json_are_rejected(device, document, message):
 def test_url_of_an_item_as_server_url_names_address(device):
     words = ("add", "login", "--title", "x", "--url", "https://mail.example", "--generate")
 
-    message = device.fails(5, *words, stdin="", password=None)
+    message = device.fails(2, *words, stdin="", password=None)
 
+    assert "Nothing was sent to https://mail.example." in message
     assert "use --address" in message
+    assert "another server: do not type your password" not in message
 
 
 EDITOR = """

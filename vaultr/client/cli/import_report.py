@@ -165,12 +165,12 @@ def _file_password(descriptor: int | None) -> str:
 
 @contextlib.contextmanager
 def progress() -> Iterator[Callable[[int, int], None]]:
-    """Yield a function that shows progress on a terminal, and stops between two batches.
+    """Yield a function that shows progress after each of several batches, and stops between two.
 
     The first Ctrl-C lets the current batch finish, so that it is known what was stored. The second
     one stops immediately.
     """
-    stopping = False
+    stopping = several = False
 
     def stop(*_: object) -> None:
         nonlocal stopping
@@ -180,7 +180,9 @@ def progress() -> Iterator[Callable[[int, int], None]]:
         output.print_note("\nStopping after this batch. Press Ctrl-C again to stop immediately.")
 
     def show(done: int, total: int) -> None:
-        if sys.stderr.isatty():
+        nonlocal several
+        several = several or done < total
+        if several and sys.stderr.isatty():
             click.echo(f"\r{done} of {total} items", err=True, nl=done == total)
         if stopping and done < total:
             raise KeyboardInterrupt

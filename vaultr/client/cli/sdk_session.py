@@ -4,6 +4,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 from vaultr.client.background import memory_protection
@@ -28,7 +29,7 @@ def locked_sdk(options: GlobalOptions) -> Iterator["Vaultr"]:
 
     memory_protection.guard()
     remove_leftovers()
-    waiting = _print_waiting if sys.stderr.isatty() else None
+    waiting = cache(_print_waiting) if sys.stderr.isatty() else None  # once in a command
     with Vaultr(
         options.server, ca_file=options.trusted_ca_file, offline=options.offline, waiting=waiting
     ) as vaultr:
@@ -47,7 +48,7 @@ def _machine_sdk(options: GlobalOptions, token: str) -> Iterator["Vaultr"]:
     from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - heavy, see above
 
     memory_protection.guard()
-    waiting = _print_waiting if sys.stderr.isatty() else None
+    waiting = cache(_print_waiting) if sys.stderr.isatty() else None  # once in a command
     with Vaultr.for_machine(
         options.server,
         token,

@@ -90,15 +90,19 @@ def _check_combination(options: GlobalOptions, item: ItemOptions) -> None:
 
 @contextmanager
 def server_url_advice(options: GlobalOptions) -> Iterator[None]:
-    """Suggest ``--address`` in the error if somebody passed an item's URL as ``--url``."""
+    """Suggest ``--address`` in the error if somebody passed an item's URL as ``--url``.
+
+    :raises UsageError: ``--url`` names another server than that of this device.
+    """
     try:
         yield
     except PinMismatch as error:
-        if options.url is not None:
-            error.add_note(
-                "--url is the URL of the Vaultr server. For the website of an item, use --address."
-            )
-        raise
+        if options.url is None:
+            raise
+        raise UsageError(
+            f"{error}\n--url is the URL of the Vaultr server. For the website of an item, use"
+            " --address."
+        ) from None
 
 
 @command(

@@ -28,7 +28,7 @@ def status(options: GlobalOptions, offline: bool) -> None:
     if options.json:
         output.print_json(_json(found))
         return
-    output.print_fields(_rows(found))
+    output.print_fields(_rows(found, options.server))
     if found.vaults:
         output.print_line("")
         rows = ((each.name, str(each.n), each.head, str(each.active)) for each in found.vaults)
@@ -37,9 +37,9 @@ def status(options: GlobalOptions, offline: bool) -> None:
         output.print_note(output.printable(each))
 
 
-def _rows(found: "DeviceStatus") -> list[tuple[str, str]]:
+def _rows(found: "DeviceStatus", named: str | None) -> list[tuple[str, str]]:
     return [
-        ("server", found.server or "none"),
+        ("server", found.server or named or "none"),
         ("account", found.email or "none: vaultr signup, or vaultr login"),
         ("device", found.device_name),
         ("logged in", "yes" if found.logged_in else "no: vaultr login"),
@@ -66,7 +66,7 @@ def _keys_text(found: "DeviceStatus") -> str:
 
 def _age_text(moment: datetime | None) -> str:
     if moment is None:
-        return "unknown"
+        return "never"
     # This module is part of the SDK, which is already loaded.
     from vaultr.client.storage import freshness  # noqa: PLC0415 - heavy, see above
 
@@ -93,7 +93,9 @@ def _json(found: "DeviceStatus") -> dict[str, Any]:
         "device_name": found.device_name,
         "logged_in": found.logged_in,
         "unlocked": found.unlocked,
-        "locks_in_seconds": found.locks_in_seconds,
+        "locks_in_seconds": None
+        if found.locks_in_seconds is None
+        else round(found.locks_in_seconds),
         "synced_at": output.time_text(found.synced_at),
         "vaults": None
         if found.vaults is None
