@@ -214,6 +214,7 @@ def cheap_verifier(email):
 
 
 def _verifier(email):
-    if email not in _verifiers:
-        _verifiers[email] = password_hashing.new_verifier(auth_key(email))
-    return _verifiers[email]
+    key = (email, password_hashing._LIVE.memory_cost)
+    if key not in _verifiers:
+        _verifiers[key] = password_hashing.new_verifier(auth_key(email))
+    return _verifiers[key]

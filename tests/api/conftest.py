@@ -3,9 +3,13 @@
 from contextvars import ContextVar
 
 import pytest
+from argon2 import PasswordHasher
 
+from vaultr.auth import password_hashing
 from vaultr.database import engine
 from vaultr.ratelimit import limiter
+
+FULL_COST = password_hashing._LIVE
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -21,6 +25,26 @@ def _patient_server():
         patched.setattr(engine, "STATEMENT_SECONDS", 60.0)
         patched.setattr(engine, "deadline", ContextVar("patient", default=65.0))
         yield
+
+
+@pytest.fixture(scope="package", autouse=True)
+def low_hash_cost(pytestconfig):
+    """Hash with Argon2id at a low cost, except with ``--long``.
+
+    Hashes would take a third of the time of these tests. Servers that tests start have the real
+    cost, and so has a test with `full_hash_cost`.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        if not pytestconfig.getoption("--long"):
+            low = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+            patched.setattr(password_hashing, "_LIVE", low)
+        yield
+
+
+@pytest.fixture
+def full_hash_cost(monkeypatch):
+    """Hash at the cost that servers have."""
+    monkeypatch.setattr(password_hashing, "_LIVE", FULL_COST)
 
 
 @pytest.fixture

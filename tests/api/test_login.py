@@ -200,7 +200,7 @@ def test_a_success_alone_leaves_no_counter_behind(app, client, ann):
     assert rows(app, Failures) == []
 
 
-def test_outdated_verifier_is_renewed_at_next_login(app, client, ann):
+def test_outdated_verifier_is_renewed_at_next_login(app, client, ann, full_hash_cost):
     old = "$argon2id$v=19$m=8,t=1,p=1$"
     with app.app_context(), transaction() as work:
         account = work.get(Account, ann.id)

@@ -74,7 +74,7 @@ def test_email_shows_code_and_link_on_own_line(app, client):
     assert "ann" not in email_message.subject
 
 
-def test_token_is_stored_hashed_and_key_slowly_hashed(app, client):
+def test_token_is_stored_hashed_and_key_slowly_hashed(app, client, full_hash_cost):
     client.post(SIGNUP, json=factories.signup())
 
     (waiting,) = rows(app, WaitingSignup)
