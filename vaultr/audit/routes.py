@@ -39,7 +39,7 @@ from vaultr.settings.model import current_settings
 
 HEADER = "X-Vaultr-Checkpoint"
 JSON_LINES = "application/jsonl"
-# The lines of a bundle that are read before the response begins, with a status of its own.
+# Lines of a bundle that are read before the response starts, so that errors have a status.
 _FIRST_LINES: Final = 200
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 

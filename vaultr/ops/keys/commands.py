@@ -77,9 +77,9 @@ def generate(folder: Path | None, env_file: Path | None, *, as_json: bool) -> No
 @json_option
 @command
 def rotate(name: str, folder: Path | None, *, reloaded: bool, as_json: bool) -> None:
-    """Replace a key in two steps, so that no server meets a key that it does not know.
+    """Replace a key in two steps, so that every server knows it before it is used.
 
-    The first step announces the new key: it is put behind the one in use. Reload every server
+    The first step announces the new key: it is added after the one in use. Reload every server
     (SIGHUP to gunicorn, or a rolling restart) and every `flask worker`. Then repeat the command
     with --reloaded, which puts the new key first, and reload again; from then on the new key signs
     and seals. The old key stays for what it signed and sealed, until `retire`.

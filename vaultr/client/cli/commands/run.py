@@ -139,7 +139,7 @@ def _check_options(
     offline: bool,
 ) -> None:
     if options.json:
-        raise UsageError("`vaultr run` has no output of its own, so there is no --json.")
+        raise UsageError("`vaultr run` prints only the program's output, so there is no --json.")
     if not (names or files or _inherited_references()):
         raise UsageError(
             "No variables to run the command with. Use --env-set or --env-file, or set a variable"
