@@ -82,7 +82,7 @@ def test_flask_command_in_a_fork_reads_its_own_settings(environ):
     assert "PORT" in bad.stdout + bad.stderr
 
 
-def test_what_is_read_at_the_start_is_never_forked(environ):
+def test_programs_with_other_environment_are_not_forked(environ):
     served = [str(BIN / "gunicorn"), "-c", "config/gunicorn.py", "wsgi:app"]
 
     assert kind_of(served, environ, ROOT) == kind_of(FLASK, environ, ROOT) == "server"

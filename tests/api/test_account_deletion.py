@@ -117,7 +117,7 @@ def test_pending_signup_does_not_reuse_id_of_deleted_account(app, client):
     assert client.post(f"{AUTH}/verify-email", json={"token": of_eve}).status_code == 400
 
 
-def test_it_needs_a_fresh_proof(app, as_ann):
+def test_needs_recent_step_up(app, as_ann):
     with app.app_context():
         factories.grow_stale(as_ann.session.id)
 

@@ -144,7 +144,7 @@ def test_deleted_account_loses_vaults_and_keeps_audit_events(app, flask):
 
 @pytest.mark.parametrize("command", DESTROYING)
 @pytest.mark.parametrize("value", [("--confirm", "bob@example.org"), ("--confirm", ""), ()])
-def test_what_destroys_is_confirmed_by_the_same_name(app, ann, flask, command, value):
+def test_destructive_command_requires_the_same_name(app, ann, flask, command, value):
     done = flask(command, "ann@example.org", *value, stdin="ann@example.com\n")
 
     assert done.exit_code == 1
@@ -182,7 +182,7 @@ def test_of_several_signups_one_is_named_by_its_id(app, client, flask):
     assert sign_in(client).json["account"]["id"] == second["account_id"]
 
 
-def test_where_nothing_waits_nothing_is_verified(ann, flask):
+def test_verify_without_waiting_signup_does_nothing(ann, flask):
     done = flask("verify", "ann@example.org")
 
     assert (done.exit_code, done.stderr) == (

@@ -110,7 +110,7 @@ def test_released_savepoint_after_event_does_not_count_as_commit(here):
 
 
 @pytest.mark.parametrize("obstacle", audit_failures.ALL)
-def test_what_cannot_be_recorded_does_not_happen(here, obstacle):
+def test_change_is_rolled_back_if_event_cannot_be_recorded(here, obstacle):
     with transaction():
         record()
 

@@ -114,7 +114,7 @@ def test_fifty_versions_of_an_item_stay_after_a_batch(app, vault):
         ({"entry": {"n": 9}}, 409, "head-moved"),
     ],
 )
-def test_one_bad_change_undoes_the_batch_and_is_pointed_at(app, vault, spoilt, status, slug):
+def test_invalid_change_rolls_back_batch_and_is_named(app, vault, spoilt, status, slug):
     item_id = vault.put()
     request = vault.batch_request(("put", uuid4()), ("trash", item_id), ("put", uuid4()))
     bad = request.body["changes"][1]

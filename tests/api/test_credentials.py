@@ -87,7 +87,7 @@ def test_wrong_epoch_or_profile_revision_is_rejected(app, as_ann, epoch, revisio
     assert as_ann.get(ME).status_code == 200
 
 
-def test_it_needs_a_fresh_proof(app, as_ann):
+def test_needs_recent_step_up(app, as_ann):
     with app.app_context():
         factories.grow_stale(as_ann.session.id)
 

@@ -45,7 +45,7 @@ def port_of(url):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_what_the_server_of_this_machine_counted_is_judged(errors, httpd, host):
+def test_errors_are_judged_by_local_server_metrics(errors, httpd, host):
     few, many = (httpd(LINE % (200, 100 - bad) + LINE % (500, bad)) for bad in (5, 6))
 
     assert errors(port_of(few), host) == (

@@ -33,14 +33,14 @@ def test_the_rows_of_the_outbox_are_alike(here):
     assert (one.state, one.kind, one.tries) == (other.state, other.kind, other.tries)
 
 
-def test_it_counts_for_the_limit_of_its_address(here):
+def test_decoy_counts_for_limit_of_its_address(here):
     allowed = [service.send(EMAIL_MESSAGE, NOBODY, decoy=True) for _ in range(6)]
 
     assert allowed == [True] * 5 + [False]
     assert service.send(EMAIL_MESSAGE, NOBODY) is False
 
 
-def test_it_leaves_the_outbox_unsent(here, set_to):
+def test_decoy_is_marked_sent_but_not_sent(here, set_to):
     inbox = Inbox()
     service.send(EMAIL_MESSAGE, NOBODY, decoy=True)
     service.send(EMAIL_MESSAGE, ANN)

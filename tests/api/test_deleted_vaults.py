@@ -26,7 +26,7 @@ def lived_in(vault):
     return first
 
 
-def test_nothing_of_a_deleted_vault_is_left_but_its_events(app, as_ann, vault):
+def test_only_events_of_a_deleted_vault_remain(app, as_ann, vault):
     item_id = lived_in(vault)
     other = Writer(as_ann).create()
     stored = other.put()
@@ -59,7 +59,7 @@ def test_a_long_history_goes_in_steps(app, as_ann, vault, monkeypatch):
     assert other.full().state.items == other.state.items
 
 
-def test_only_a_fresh_proof_of_the_owner_deletes_a_vault(app, as_ann, as_bob, vault):
+def test_deleting_a_vault_needs_owners_step_up(app, as_ann, as_bob, vault):
     lived_in(vault)
 
     with unchanged(app):

@@ -95,7 +95,7 @@ def test_every_answer_carries_the_headers(production, path, status):
     )
 
 
-def test_pages_have_a_policy_of_their_own(client):
+def test_pages_have_their_own_policy(client):
     response = client.get("/api/v1/small/page")
 
     assert (EVERY | PAGE).items() <= dict(response.headers).items()

@@ -95,7 +95,7 @@ def test_parallel_confirmations_by_both_addresses_make_one_change(app, as_ann):
     assert events.count("account.email.change") == 1
 
 
-def test_it_needs_a_fresh_proof(app, as_ann):
+def test_needs_recent_step_up(app, as_ann):
     with app.app_context():
         factories.grow_stale(as_ann.session.id)
 
@@ -144,7 +144,7 @@ def test_taken_address_is_not_revealed(app, as_ann, as_bob):
     assert address(app, as_ann.account_id) == OLD
 
 
-def test_the_own_address_is_no_change(app, as_ann):
+def test_own_address_is_rejected_as_new_address(app, as_ann):
     response = as_ann.post(EMAIL, json={"email": " ANN@example.org "})
 
     assert (response.status_code, slug(response)) == (422, "unprocessable")
@@ -189,7 +189,7 @@ def test_the_old_address_undoes_it_and_ends_all_sessions(app, as_ann):
     assert factories.events(app)[-2]["typ"] == "account.email.undo"
 
 
-def test_it_can_be_undone_for_7_days(app, as_ann, time_machine):
+def test_email_change_can_be_undone_for_7_days(app, as_ann, time_machine):
     token, began = changed(app, as_ann), datetime.now(UTC)
 
     time_machine.move_to(began + timedelta(days=7, seconds=1))
@@ -266,7 +266,7 @@ def test_owner_may_change_back_to_reserved_address(app, as_ann):
     assert address(app, as_ann.account_id) == OLD
 
 
-def test_what_is_over_is_removed(app, as_ann, time_machine):
+def test_expired_email_changes_are_removed(app, as_ann, time_machine):
     changed(app, as_ann)
     as_ann.post(EMAIL, json={"email": "third@example.org"})
 

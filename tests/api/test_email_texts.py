@@ -88,7 +88,7 @@ def test_emails_are_found():
 
 
 @each
-def test_link_or_token_is_on_a_line_of_its_own(email_message):
+def test_link_or_token_is_on_separate_line(email_message):
     for line in email_message.text.splitlines():
         assert line == line.strip()
         if LINK.search(line):

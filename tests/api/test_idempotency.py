@@ -242,7 +242,7 @@ def test_an_account_that_ends_leaves_no_answers(app, as_ann, as_bob):
     assert stored_responses(app) == 1
 
 
-def test_which_posts_ignore_a_key_is_listed_by_name(app):
+def test_posts_that_ignore_idempotency_key_are_listed(app):
     closed = {
         rule.rule: contract
         for rule in app.url_map.iter_rules()

@@ -73,7 +73,7 @@ def test_invalid_put_returns_its_own_problem(app, vault, item_id, spoilt, status
     ],
 )
 @pytest.mark.parametrize("part", ["overview", "detail"])
-def test_what_is_no_ciphertext_is_not_stored(app, vault, part, text):
+def test_value_that_is_not_sealed_is_rejected(app, vault, part, text):
     request = vault.put_request().but(**{part: text})
 
     with unchanged(app):

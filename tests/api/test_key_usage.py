@@ -112,7 +112,7 @@ def test_token_key_stays_while_its_tokens_are_valid(app, client, folder):
     assert again.status_code == 200
 
 
-def test_what_an_older_version_signed_may_be_under_any_key(app, folder):
+def test_token_without_key_id_blocks_retiring_any_key(app, folder):
     with app.app_context():
         factories.session()
         with transaction() as work:

@@ -71,7 +71,7 @@ def test_read_only_mode_changes_only_sessions(app, as_ann, off):
     assert as_ann.post("/api/v1/auth/logout").status_code == 204
 
 
-def test_what_goes_on_read_only_is_there(app):
+def test_writes_allowed_read_only_are_existing_routes(app):
     named = {
         rule.endpoint for rule in app.url_map.iter_rules() if rule.methods & {"POST", "DELETE"}
     }

@@ -80,7 +80,7 @@ def test_a_session_knows_its_device_and_no_more(app, client, ann):
     ],
 )  # fmt: skip
 @pytest.mark.matrix(6)
-def test_what_does_not_match_the_schema_is_no_attempt(app, client, ann, part):
+def test_invalid_body_does_not_count_as_login_attempt(app, client, ann, part):
     before = hashes()
     for _ in range(30):
         assert client.post(LOGIN, json=factories.login() | part).status_code == 400

@@ -52,7 +52,7 @@ def try_at(moment, counter="l:x", *, fail=True):
     return True
 
 
-def test_no_fifteen_minutes_hold_more_than_five_attempts(here):
+def test_any_fifteen_minutes_allow_at_most_five_attempts(here):
     """A sliding window: not five at the end of one window and five at the start of the next."""
     let_in = [minute for minute in range(60) if try_at(NOON + timedelta(minutes=minute))]
 

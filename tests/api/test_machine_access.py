@@ -228,7 +228,7 @@ def test_sent_token_is_rejected_and_never_stored(app, as_ann, vault, path, caplo
         ("Bearer a.b.x-vmt_x", False),
     ],
 )
-def test_only_a_token_of_its_own_counts_as_sent(header, sent):
+def test_only_machine_token_headers_are_recognised(header, sent):
     assert machine_tokens.is_token(header) is sent
 
 

@@ -102,7 +102,7 @@ def test_more_than_a_thousand_emails_are_counted_as_such(app):
     assert run(app, "list", "--limit", "1001").exit_code == 2
 
 
-def test_neither_address_nor_content_is_shown(app, smtp):
+def test_mail_list_hides_addresses_and_contents(app, smtp):
     rejected_emails(app, smtp, ANN)
 
     shown = run(app, "list").output + run(app, "list", "--json", "--all").output
@@ -242,7 +242,7 @@ def test_test_email_without_server_names_the_file(app):
 
 
 @pytest.mark.parametrize("address", ["nobody", "a b@example.org", "a@example.org\nBcc: b@c"])
-def test_no_address_is_no_address(app, address):
+def test_invalid_address_is_rejected(app, address):
     done = run(app, "test", address)
 
     assert done.exit_code == 1

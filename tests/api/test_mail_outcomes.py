@@ -148,7 +148,7 @@ def test_decoy_email_is_never_sent(here, smtp):
     assert [row.state for row in rows()] == ["sent"]
 
 
-def test_what_goes_after_its_time_goes_in_parts(here, monkeypatch):
+def test_expired_emails_are_purged_in_batches(here, monkeypatch):
     monkeypatch.setattr(delivery_job, "_PURGED_AT_ONCE", 2)
     for number in range(3):
         service.send(EMAIL_MESSAGE, f"{number}@example.org")

@@ -89,7 +89,7 @@ def test_altered_token_gets_the_same_error(app, client, mailed):
 
 
 @pytest.mark.parametrize("body", [{}, {"token": 1}, {"token": None}, {"token": "x", "more": 1}, []])
-def test_what_is_no_token_at_all_is_malformed(client, body):
+def test_malformed_token_is_bad_request(client, body):
     for path in ROUTES:
         answer = client.post(path, json=body)
         assert (answer.status_code, answer.json["type"]) == (

@@ -46,7 +46,7 @@ def test_thousands_of_wraps_are_replaced_in_one_request(app, as_ann):
     assert len(rewrap["vaults"]) == 4002
 
 
-def test_no_vault_slips_in_behind_a_new_account_key(app, count):
+def test_concurrent_vault_is_rewrapped_or_not_created(app, count):
     """A vault created at the same moment is either included, or not created."""
     for number in range(count(3, many=100)):
         email = f"ann{number}@example.org"

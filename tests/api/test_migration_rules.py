@@ -75,7 +75,7 @@ def test_rebuilt_table_keeps_rows_of_other_tables(app, migrations):
         db.engine.dispose()
 
 
-def test_nothing_of_a_migration_stays_behind(app, migrations):
+def test_migration_restores_settings_of_the_session(app, migrations):
     names = (
         ("foreign_keys", "busy_timeout") if sqlite(app) else ("lock_timeout", "statement_timeout")
     )
@@ -109,7 +109,7 @@ def test_schema_version_shows_which_code_is_compatible(app):
         db.engine.dispose()
 
 
-def test_of_several_that_break_older_code_the_latest_counts():
+def test_latest_breaking_revision_counts():
     breaking = [type("Module", (), {"oldest_code": one}) for one in ("0003", "0007")]
     harmless = type("Module", (), {})
 

@@ -85,7 +85,7 @@ def test_a_migration_that_fails_leaves_nothing_of_those_before_it(environ):
     assert list(described(app)) == ["recoveries"]
 
 
-def test_of_six_that_migrate_at_once_all_succeed(environ):
+def test_six_concurrent_migrations_all_succeed(environ):
     command = [str(BIN / "flask"), "db", "upgrade"]
     pods = [
         forked_programs.start(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)

@@ -146,7 +146,7 @@ def test_query_parameters_are_documented_as_accepted(tmp_path):
         *(("/api/v1/auth/me", "get", "401"), ("/api/v1/auth/login", "post", "411")),
     ],
 )
-def test_answers_are_as_it_says(sqlite_app, described, path, method, status):
+def test_responses_match_the_document(sqlite_app, described, path, method, status):
     app_fixtures.empty(sqlite_app)
     response = sqlite_app.test_client().open(path, method=method.upper())
     text = described["paths"][path][method]["responses"][status]["content"][response.mimetype]

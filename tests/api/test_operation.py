@@ -87,7 +87,7 @@ def test_error_never_repeats_a_value(anonymous):
     assert "4711" not in response.text
 
 
-def test_of_very_many_faults_none_is_listed(tmp_path, monkeypatch):
+def test_too_many_invalid_fields_are_not_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(request_parsing, "_MOST_FAULTS", 3)
     with sample_routes.server(tmp_path) as app:
         few, many = (
@@ -181,7 +181,7 @@ def test_a_query_where_none_is_taken_is_400(anonymous):
     assert [one["pointer"] for one in response.json["errors"]] == ["/query"]
 
 
-def test_answers_have_their_statuses_and_headers(anonymous):
+def test_responses_have_declared_statuses_and_headers(anonymous):
     made = anonymous.get("/api/v1/small/made")
     accepted = anonymous.get("/api/v1/small/accepted")
 

@@ -47,7 +47,7 @@ def test_a_switch_is_recorded_with_the_operators_name(app, flask):
         }
 
 
-def test_what_is_off_is_listed(flask):
+def test_switched_off_features_are_listed(flask):
     flask("ops", "switch", "writes", "off")
     flask("ops", "switch", "maintenance", "Back at 14:00.")
 

@@ -44,7 +44,7 @@ def test_a_marked_script_of_a_transaction_is_planned_too(prepared):
     assert any("count(*) FROM facts" in text for text in known.values())
 
 
-def test_what_cannot_be_prepared_runs_as_it_is(prepared):
+def test_unpreparable_statement_runs_unprepared(prepared):
     with one_statement() as connection:
         assert connection.execute(sa.text("SHOW timezone")).scalar_one() == "UTC"
         unknown_type = sa.text("SELECT :value IS NULL")
@@ -61,7 +61,7 @@ def test_lost_connection_is_prepared_again(prepared):
         assert connection.execute(statement, {"name": "x"}).scalar_one() == 0
 
 
-def test_it_can_be_switched_off_for_a_pooler(postgres_url, tmp_path, prepared):
+def test_prepared_statements_can_be_switched_off(postgres_url, tmp_path, prepared):
     url = servers.fresh_database(postgres_url)
     app = built(environ_for(tmp_path, DATABASE_URL=f"{url}?prepare=off"))
 

@@ -76,7 +76,7 @@ def test_a_token_that_was_not_started_ends_alone(app, client):
     assert client.post(START, json=proof(second, account_id)).status_code == 200
 
 
-def test_a_live_session_ends_it_without_a_fresh_proof(app, as_ann):
+def test_live_session_cancels_recovery_without_step_up(app, as_ann):
     account_id, token = begun(app)
     with app.app_context():
         factories.grow_stale(as_ann.session.id)
@@ -210,7 +210,7 @@ def test_invalid_recovery_key_is_rejected(app, as_ann, change, status, problem):
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_the_recovery_key_needs_a_fresh_proof_before_anything_else(app, as_ann, method):
+def test_recovery_key_needs_recent_step_up_first(app, as_ann, method):
     with app.app_context():
         factories.grow_stale(as_ann.session.id)
 

@@ -82,7 +82,7 @@ def test_beyond_the_limit_of_mails_no_token_is_made(app, client, set_to):
     assert len(mailed(app)) == tokens_left(app) == 2
 
 
-def test_asking_is_limited_by_client_address(app, client, set_to):
+def test_recovery_requests_are_limited_by_client_address(app, client, set_to):
     set_to(app, limit_signup="3/3600")
 
     answers = [client.post(RECOVER, json={"email": f"{n}@example.org"}) for n in range(5)]

@@ -30,14 +30,14 @@ def test_a_repair_adds_one_entry_and_changes_nothing_else(app, vault):
     vault.full()
 
 
-def test_it_is_recorded_with_the_new_head(app, vault):
+def test_repair_is_recorded_with_the_new_head(app, vault):
     head = vault.done(vault.repair_request()).json["head"]
 
     events = [event["obj"] for event in factories.events(app) if event["typ"] == "vault.repair"]
     assert events == [{"kind": "vault", "id": str(vault.id), "from": 1, "to": 1, "head": head}]
 
 
-def test_it_needs_the_head_and_its_own_vault(app, vault, as_bob):
+def test_repair_needs_current_head_of_same_vault(app, vault, as_bob):
     request = vault.repair_request()
     anonymous = vault.twin(as_bob)
 

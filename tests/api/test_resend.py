@@ -43,7 +43,7 @@ def test_new_token_is_mailed_and_old_one_invalid(app, client):
     assert [str(one.id) for one in rows(app, Account)] == [which["account_id"]]
 
 
-def test_it_renews_exactly_the_signup_that_is_named(app, client):
+def test_resend_renews_only_the_named_signup(app, client):
     first, second = sign_up(client), sign_up(client)
 
     client.post(RESEND, json=second)
@@ -143,7 +143,7 @@ def test_parallel_resend_and_confirmation_leave_one_account(app, client):
     assert rows(app, WaitingSignup) == []
 
 
-def test_of_six_waiting_signups_the_oldest_is_gone(app, client, set_to):
+def test_sixth_pending_signup_replaces_the_oldest(app, client, set_to):
     set_to(app, limit_mail="10/3600")
     waiting = [sign_up(client) for _ in range(6)]
 
@@ -157,7 +157,7 @@ def test_of_six_waiting_signups_the_oldest_is_gone(app, client, set_to):
     assert [str(row.id) for row in rows(app, Account)] == [waiting[3]["account_id"]]
 
 
-def test_of_signups_confirmed_at_once_one_becomes_the_account(app, client):
+def test_one_of_concurrent_confirmations_creates_the_account(app, client):
     for _ in range(4):
         sign_up(client)
     mailed = tokens(app, ANN)

@@ -148,7 +148,7 @@ def test_finish_is_rejected_while_items_have_old_keys(app, vault):
     vault.done(vault.finish_request())
 
 
-def test_nothing_is_finished_that_was_not_begun(app, vault):
+def test_finishing_without_rotation_is_rejected(app, vault):
     with unchanged(app):
         assert_problem(vault.ask(vault.finish_request()), 409, "conflict")
     vault.rotate()

@@ -119,7 +119,7 @@ def test_rotation_of_another_accounts_vault_is_not_found(app, vault, as_bob):
         assert_problem(as_bob.get(f"{vault.path}/rotation"), 404, "vault-not-found")
 
 
-def test_only_a_fresh_proof_begins_a_rotation(app, vault, as_ann):
+def test_rotation_needs_recent_step_up(app, vault, as_ann):
     with app.app_context():
         factories.grow_stale(as_ann.session.id)
 

@@ -90,7 +90,7 @@ def test_edits_during_rotation_use_new_keys_or_are_rejected(app, vault, devices,
     assert numbers == list(range(1, vault.state.n + 1))
 
 
-def test_of_many_rotations_at_once_one_begins(app, vault, devices):
+def test_one_of_many_concurrent_rotations_begins(app, vault, devices):
     vault.put()
     beginners = devices(6)
     for device in beginners:
@@ -104,7 +104,7 @@ def test_of_many_rotations_at_once_one_begins(app, vault, devices):
     assert len([row for row in rows(app, ENTRIES) if row.op == "rotate-begin"]) == 1
 
 
-def test_one_beginning_sent_many_times_at_once_is_done_once(app, vault, devices):
+def test_concurrent_copies_of_one_rotation_begin_it_once(app, vault, devices):
     request, twins = vault.rotation_request(), devices(6)
 
     answers = at_once(lambda n: twins[n].ask(request), 6)

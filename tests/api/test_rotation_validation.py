@@ -70,7 +70,7 @@ def test_a_malformed_entry_is_pointed_at(app, vault, path, member, value):
     assert [fault["pointer"] for fault in problem["errors"]] == [f"/entry/{member}"]
 
 
-def test_what_is_no_rotation_has_no_route(app, vault):
+def test_unknown_rotation_routes_and_methods_are_rejected(app, vault):
     with unchanged(app):
         for method, path in (
             ("put", "rotation"),

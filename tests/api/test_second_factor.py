@@ -57,7 +57,7 @@ def test_a_right_key_alone_opens_nothing(app, client, ann):
     assert denials(app, "auth.stepup.deny") == [("deny:second-factor-required", account)]
 
 
-def test_asking_what_is_required_uses_up_no_attempt(client, ann, count):
+def test_asking_for_required_factors_uses_no_attempt(client, ann, count):
     assert {login(client).status_code for _ in range(count(6, many=25))} == {401}
     assert {prove(ann).status_code for _ in range(8)} == {403}
 

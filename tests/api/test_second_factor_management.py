@@ -58,7 +58,7 @@ def test_a_factor_counts_once_its_first_code_was_right(app, as_ann):
     ]
 
 
-def test_what_happens_to_factors_is_recorded_and_mailed(app, as_ann):
+def test_changes_of_factors_are_recorded_and_mailed(app, as_ann):
     confirmed(as_ann)
     as_ann.post(CODES)
     as_ann.delete(TOTP)
@@ -105,14 +105,14 @@ def test_factors_change_only_after_a_fresh_proof(app, as_ann, method, path):
     assert response.json["type"] == "urn:vaultr:problem:step-up-required"
 
 
-def test_begun_again_the_last_secret_is_the_one_that_counts(as_ann):
+def test_newest_totp_secret_replaces_earlier_one(as_ann):
     first, second = (Phone(as_ann.post(TOTP).json["uri"]) for _ in range(2))
 
     assert as_ann.post(CONFIRM, json={"code": first.code()}).status_code == 422
     assert as_ann.post(CONFIRM, json={"code": second.code()}).status_code == 200
 
 
-def test_begun_in_parallel_one_secret_counts(app, as_ann):
+def test_parallel_totp_setups_leave_one_secret(app, as_ann):
     def begin(_):
         return app.test_client().post(TOTP, headers=as_ann.session.headers)
 
@@ -157,7 +157,7 @@ def test_a_code_is_six_digits(as_ann, code):
     assert as_ann.post(CONFIRM, json={"code": code}).status_code == 400
 
 
-def test_what_is_not_there_cannot_be_confirmed_renewed_or_removed(as_ann):
+def test_missing_factor_cannot_be_confirmed_renewed_or_removed(as_ann):
     assert as_ann.post(CONFIRM, json={"code": "123456"}).status_code == 409
     assert as_ann.post(CODES).status_code == 409
     assert as_ann.delete(TOTP).status_code == 404

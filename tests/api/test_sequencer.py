@@ -119,7 +119,7 @@ def test_idle_job_checks_everything_at_times(here):
     assert any("audit_checkpoint" in one for one in ran)
 
 
-def test_nothing_new_makes_no_checkpoint(here):
+def test_no_checkpoint_without_new_events(here):
     record()
     sequence_all()
     before = newest()

@@ -21,7 +21,7 @@ def nothing_waits(app):
         "a" * 310 + "@example.org", 5, None,
     ],
 )  # fmt: skip
-def test_what_is_no_address_is_malformed(app, client, email):
+def test_invalid_email_address_is_rejected(app, client, email):
     response = client.post(SIGNUP, json=factories.signup() | {"email": email})
 
     assert response.status_code == 400
@@ -89,7 +89,7 @@ def test_unsealed_value_is_rejected(app, client, part, pointer):
         {"identity": {}}, {"surprise": 1}, {"kdf": {"alg": "argon2id", "m": "65536"}},
     ],
 )  # fmt: skip
-def test_what_does_not_match_the_schema_is_malformed(client, part):
+def test_body_that_violates_schema_is_rejected(client, part):
     assert client.post(SIGNUP, json=factories.signup(**part)).status_code == 400
 
 

@@ -115,7 +115,7 @@ def test_failed_logins_consume_no_step_up_attempts(client, as_ann):
     assert as_ann.post(STEP_UP, json=proof()).status_code == 204
 
 
-def test_each_session_has_step_ups_of_its_own(app, as_ann):
+def test_step_ups_belong_to_one_session(app, as_ann):
     with app.app_context():
         other = factories.session()
     for _ in range(6):

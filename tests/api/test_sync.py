@@ -82,7 +82,7 @@ def test_a_delta_has_the_entries_since_and_what_they_left(app, as_ann, vault):
     assert page["head_entry"] == page["entries"][-1]
 
 
-def test_what_is_sent_is_exactly_what_the_models_say(as_ann, vault):
+def test_fast_responses_equal_those_of_the_models(as_ann, vault):
     first = lived_in(vault)[0]
 
     for query in ("", "?since=2", "?since=9", "?limit=1"):
@@ -132,7 +132,7 @@ def test_only_the_last_page_has_a_tag(as_ann, vault):
     assert (last.json["more"], last.headers["ETag"]) == (False, f'"{b64(vault.state.head)}"')
 
 
-def test_nothing_new_is_304_and_recorded_nowhere(app, as_ann, vault):
+def test_unchanged_sync_is_304_and_not_recorded(app, as_ann, vault):
     lived_in(vault)
     tag = {"If-None-Match": f'"{b64(vault.state.head)}"'}
 

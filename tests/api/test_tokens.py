@@ -58,7 +58,7 @@ def here(sqlite_app):
         yield
 
 
-def test_what_we_sign_has_every_claim_and_is_read_back(here):
+def test_signed_token_has_every_claim_and_verifies(here):
     account_id, session_id = uuid4(), uuid4()
 
     token = access_tokens.sign(account_id, session_id, 7)

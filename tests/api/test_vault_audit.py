@@ -13,7 +13,7 @@ def vault(app, as_ann):
 
 
 @pytest.mark.parametrize("obstacle", audit_failures.ALL)
-def test_no_detail_leaves_without_its_event(app, as_ann, vault, obstacle):
+def test_each_returned_detail_has_its_event(app, as_ann, vault, obstacle):
     item_id = vault.put()
     item = f"{vault.path}/items/{item_id}"
     paths = [item, f"{vault.path}/sync", f"{item}/versions/1"]
@@ -33,7 +33,7 @@ def test_no_detail_leaves_without_its_event(app, as_ann, vault, obstacle):
 
 
 @pytest.mark.parametrize("obstacle", audit_failures.ALL)
-def test_no_write_is_done_without_its_event(app, as_ann, vault, obstacle):
+def test_each_write_has_its_event(app, as_ann, vault, obstacle):
     item_id = vault.put()
     requests = [
         vault.put_request(),
@@ -56,7 +56,7 @@ def test_no_write_is_done_without_its_event(app, as_ann, vault, obstacle):
 
 
 @pytest.mark.parametrize("obstacle", audit_failures.ALL)
-def test_no_rotation_ends_without_its_event(app, vault, obstacle):
+def test_each_finished_rotation_has_its_event(app, vault, obstacle):
     vault.done(vault.rotation_request())
     vault.done(vault.rename_request("moved"))
     request = vault.finish_request()

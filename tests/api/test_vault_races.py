@@ -59,7 +59,7 @@ def follow(vault):
     return vault.state
 
 
-def test_of_many_puts_over_one_revision_one_is_done(app, vault, writers, count):
+def test_one_of_many_puts_over_one_revision_succeeds(app, vault, writers, count):
     item_id = vault.put()
     devices = writers(count(WRITERS, many=100))
 
@@ -70,7 +70,7 @@ def test_of_many_puts_over_one_revision_one_is_done(app, vault, writers, count):
     assert [row.n for row in rows(app, ENTRIES)] == [1, 2]
 
 
-def test_of_many_creations_of_one_item_one_is_done(app, vault, writers):
+def test_one_of_many_creations_of_one_item_succeeds(app, vault, writers):
     item_id, devices = uuid4(), writers()
 
     requests = [device.put_request(item_id, str(n)) for n, device in enumerate(devices)]
@@ -81,7 +81,7 @@ def test_of_many_creations_of_one_item_one_is_done(app, vault, writers):
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_one_write_sent_many_times_at_once_is_done_once(app, vault, writers, steps):
+def test_concurrent_copies_of_one_write_are_stored_once(app, vault, writers, steps):
     devices, puts = writers(), [("put", uuid4()) for _ in range(steps)]
     request = vault.put_request() if steps == 1 else vault.batch_request(*puts)
 

@@ -88,7 +88,7 @@ def test_taken_vault_id_is_rejected_for_every_account(app, as_ann, as_bob, vault
 @pytest.mark.parametrize(
     "text", ["", "my passwords", b64(b"my passwords" * 20), b64(bytes(145)), "Ab=="]
 )
-def test_what_cannot_be_sealed_makes_no_vault(app, as_ann, member, text):
+def test_vault_with_unsealed_members_is_rejected(app, as_ann, member, text):
     body = Writer(as_ann).creation() | {member: text}
 
     with unchanged(app):

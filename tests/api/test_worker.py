@@ -128,7 +128,7 @@ def test_the_command_knows_its_jobs(app):
     assert "outbox" in result.output
 
 
-def test_what_each_process_counts_it_records_itself(app):
+def test_each_process_records_its_own_denied_requests(app):
     with app.app_context():
         denied_requests.current().count("door", "192.0.2.0/24")
         denied_requests.current()._counts = Counter(

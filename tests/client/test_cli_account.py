@@ -96,7 +96,7 @@ def test_vaults_are_made_listed_and_renamed(account):
     assert item["vault_id"] == made["id"]
 
 
-def test_nothing_readable_stays_in_the_folder(account):
+def test_folder_contains_nothing_readable(account):
     document = '{"overview": {"title": "Titel-xyzzy-1"}, "detail": {"notes": "notes-xyzzy-2"}}'
     account.run_json("add", "note", "--vault", "Personal", stdin=document)
     account.done("sync")

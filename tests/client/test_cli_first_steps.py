@@ -151,7 +151,7 @@ def test_a_script_that_signs_in_leaves_no_process_with_keys(account, site, tmp_p
     person.fails(3, "list", password=None)
 
 
-def test_where_no_process_may_keep_keys_a_login_keeps_none(account):
+def test_login_keeps_no_keys_without_agent(account):
     terminal = at_terminal(account, "login")
 
     terminal.answers("Master password: ", account.password)

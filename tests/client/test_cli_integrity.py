@@ -61,7 +61,7 @@ def test_rolled_back_vault_names_both_heads_and_next_step(device):
     device.server.vaults = newest
 
 
-def test_what_is_merely_new_is_no_alarm(device):
+def test_new_entries_do_not_raise_alarm(device):
     with Vaultr(device.environ["VAULTR_URL"], home=device.home / "phone", agent=False) as phone:
         key = (device.home / "vaultr").glob("secret-*.key")
         phone.login(device.email, PASSWORD, secret_key=secret_in(next(key)))

@@ -20,7 +20,7 @@ def mail(device):
     device.types("rm", item["id"], "--forever", "--yes")
 
 
-def test_what_is_added_in_json_is_shown_in_json(device, mail):
+def test_item_added_as_json_is_shown_as_json(device, mail):
     shown = device.run_json("show", mail["id"], "--reveal")
 
     assert shown["overview"] == LOGIN["overview"]
@@ -108,7 +108,7 @@ def test_an_edit_keeps_what_it_does_not_name(device, mail):
     assert shown["detail"] == {"password": "new", "source": {"kept": [1]}}
 
 
-def test_what_show_writes_edit_takes_back(device, mail):
+def test_edit_accepts_the_output_of_show(device, mail):
     shown = device.run_json("show", "Mail", "--reveal")
     shown["detail"]["password"] = "from show"
 
@@ -153,7 +153,7 @@ def test_a_secret_is_no_value_of_an_option(device, mail):
     assert "hunter3" not in message
 
 
-def test_one_secret_may_come_by_standard_input(device, mail):
+def test_one_secret_can_be_read_from_stdin(device, mail):
     device.done("edit", "Mail", "--secret", "password", stdin="by stdin\n")
 
     assert device.done("show", "Mail", "--field", "password") == "by stdin\n"

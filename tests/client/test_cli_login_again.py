@@ -19,7 +19,7 @@ from tests.harness.timing import quickest
 HEAD = b"HTTP/1.1 %s\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: %s\r\n"
 
 
-def test_however_often_a_device_signs_in_it_has_one_session(site, tmp_path):
+def test_repeated_logins_of_a_device_leave_one_session(site, tmp_path):
     first = owner(site, tmp_path, "signs-in-twice@example.org")
     other = second(site, tmp_path, first)
     before = {each["id"]: each["current"] for each in first.run_json("sessions", "list")}

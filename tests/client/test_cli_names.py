@@ -101,7 +101,7 @@ def test_trashed_title_is_preferred_over_missing_one(device, hub):
     device.done("rm", lower["id"], "--forever", "--yes")
 
 
-def test_what_takes_items_away_wants_the_exact_title(device, hub, office):
+def test_removing_items_requires_the_exact_title(device, hub, office):
     for words in (
         ("rm", "github"),
         ("rm", "github", "--forever", "--yes"),
@@ -114,7 +114,7 @@ def test_what_takes_items_away_wants_the_exact_title(device, hub, office):
     assert device.run_json("show", hub["id"])["state"] == "active"
 
 
-def test_what_another_vault_holds_takes_no_reference_over(device, hub, office):
+def test_items_of_other_vaults_do_not_shadow_references(device, hub, office):
     theirs = add(device, "github", "--vault", "Office")
 
     assert device.done("read", "vaultr://Personal/github/password") == "secret of GitHub\n"

@@ -128,10 +128,10 @@ def test_account_deletion_names_remaining_device_steps(site, tmp_path):
     ids=" ".join,
 )
 @pytest.mark.matrix(3)
-def test_where_the_server_is_away_what_reads_names_the_copy(unreachable, words):
+def test_reading_without_server_suggests_offline(unreachable, words):
     assert "Use --offline to read" in unreachable.fails(4, *words, password=None)
 
 
-def test_what_writes_names_no_copy_where_the_server_is_away(unreachable):
+def test_writing_without_server_does_not_suggest_offline(unreachable):
     assert "--offline" not in unreachable.fails(4, "rm", "Kept", password=None)
     assert len(unreachable.run_json("list", "--offline", password=None)) == 1

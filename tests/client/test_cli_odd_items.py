@@ -119,7 +119,7 @@ def test_deepest_allowed_nesting_is_shown_and_edited(odd):
     assert odd.run_json("show", ref, "--reveal", password=None)["detail"]["more"] == nested(63)
 
 
-def test_what_would_be_nested_too_deep_is_not_written(odd):
+def test_too_deeply_nested_item_is_rejected(odd):
     item = {"overview": {"title": "x"}, "detail": {"source": nested(64)}}
 
     message = odd.fails(1, "add", "login", "--json", stdin=json.dumps(item), password=None)

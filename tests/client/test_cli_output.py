@@ -69,7 +69,7 @@ def test_a_pipe_gets_whole_texts(shown):
     assert "u" * 47 in shown.done("list", "output")
 
 
-def test_what_a_terminal_would_obey_is_shown_and_not_done(shown):
+def test_terminal_escapes_are_shown_harmlessly(shown):
     for words in (("list", "output"), ("show", "output \x1b[31mred\x1b[0m\u202e", "--reveal")):
         text = on_terminal(shown, *words, NO_COLOR="1")
         assert "\x1b" not in text
@@ -90,7 +90,7 @@ def test_secrets_are_shown_only_with_option(shown):
     assert shown.done("show", "output post", "--field", "notes") == "one\ntwo\n"
 
 
-def test_answers_go_to_standard_output_and_all_else_does_not(shown):
+def test_only_results_are_written_to_stdout(shown):
     for words in (
         ("list", "output"),
         ("show", "output post"),

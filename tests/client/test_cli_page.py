@@ -10,7 +10,7 @@ from vaultr.client.cli.exit_codes import EXIT_CODES
 from vaultr.client.errors import VaultrError
 
 
-def test_the_page_of_the_commands_is_what_they_say(pytestconfig):
+def test_cli_page_matches_the_commands(pytestconfig):
     if pytestconfig.getoption("--write-docs"):
         PAGE.write_text(page())
 

@@ -44,7 +44,7 @@ def test_sets_of_several_vaults_are_joined(two_vaults):
     assert environ["DB_PASSWORD"] == "hunter2 given"
 
 
-def test_of_two_sets_of_one_name_the_vault_decides(two_vaults):
+def test_sets_of_same_name_need_their_vault(two_vaults):
     message = two_vaults.fails(1, "run", "--env-set", "given twice", "--", "true")
     assert "vaultr://VAULT/given twice" in message
 

@@ -45,7 +45,7 @@ def test_several_items_are_trashed_and_restored_in_one_write(device, three):
     assert revision(device) == before + 6
 
 
-def test_where_one_is_not_there_none_is_moved(device, three):
+def test_missing_item_prevents_moving_any(device, three):
     for words in (("rm",), ("rm", "--forever", "--yes")):
         message = device.fails(1, *words, "One of three", "None of three", "Two of three")
         assert "There is no such item. Similar:" in message

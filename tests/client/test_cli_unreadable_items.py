@@ -19,7 +19,7 @@ def odd(tmp_path):
         yield device
 
 
-def test_it_is_listed_by_its_id_with_all_others(odd):
+def test_unreadable_item_is_listed_by_its_id(odd):
     result = odd.types("list", "--type", "login", password=None)
 
     assert result.returncode == 0, result.stderr
@@ -87,7 +87,7 @@ def test_unopenable_item_is_trashed_and_restored_by_id(odd):
     assert "Restored: (cannot be opened)" in odd.done("restore", str(BROKEN.id), password=None)
 
 
-def test_it_is_removed_for_good_by_its_id(odd):
+def test_unreadable_item_can_be_removed_by_id(odd):
     odd.done("rm", str(BROKEN.id), "--forever", "--yes", password=None)
 
     assert str(BROKEN.id) not in odd.done("list", password=None)

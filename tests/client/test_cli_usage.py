@@ -59,7 +59,7 @@ def test_the_first_sentence_of_every_command_fits_the_list():
 
 
 @pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
-def test_no_option_of_any_command_takes_a_secret(path):
+def test_no_option_accepts_a_secret(path):
     command = dict(commands())[path]
     names = {name for parameter in command.params for name in parameter.opts}
 
@@ -124,7 +124,7 @@ def test_server_comes_from_environment_without_option(monkeypatch):
         ["verify"],
     ],
 )
-def test_what_cannot_be_understood_ends_2_with_nothing_on_stdout(arguments, tmp_path):
+def test_invalid_usage_exits_2_with_empty_stdout(arguments, tmp_path):
     text = run(*arguments, home=tmp_path)
 
     assert text.returncode == 2

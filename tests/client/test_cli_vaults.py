@@ -107,7 +107,7 @@ def test_rotation_progress_is_on_stderr_and_result_on_stdout(device, mail):
     assert device.done("show", "Versions", "--field", "password", password=None) == "second\n"
 
 
-def test_where_nothing_differs_nothing_is_accepted(device):
+def test_accept_without_differences_changes_nothing(device):
     result = device.types("sync", "--accept", password=None)
 
     assert result.returncode == 0

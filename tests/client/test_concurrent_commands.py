@@ -63,7 +63,7 @@ def test_unlock_with_new_password_during_passwd(crossed, new_key):
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_of_two_changes_of_the_password_one_is_made(crossed, new_key):
+def test_one_of_two_password_changes_succeeds(crossed, new_key):
     def second(world):
         device = unlocked(world, "laptop", PASSWORD)
         return device.change_password(PASSWORD, THIRD, new_key=new_key)

@@ -87,7 +87,7 @@ def check_followed(through, folders, password, wrong, *, items=("Mail",)):
         device.close()
 
 
-def test_of_two_changes_of_the_password_one_is_made(owner, count):
+def test_one_of_two_password_changes_succeeds(owner, count):
     through, folders = owner
     handle, password, finished = through.handle, PASSWORD, 0
     for at in range(1, count(12, many=60), count(8, many=2)):

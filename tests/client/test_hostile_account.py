@@ -186,7 +186,7 @@ def test_a_pinned_account_is_never_used_without_its_secret_key(held):
 
 
 @pytest.mark.parametrize("part", ["account_key", "profile", "x25519", "ed25519"])
-def test_no_bit_of_what_is_sealed_can_be_flipped_unnoticed(held, part, count):
+def test_every_flipped_bit_of_sealed_values_is_detected(held, part, count):
     sealed = held.server.account
     sealed = sealed["identity"][part] if part in sealed["identity"] else sealed[part]
     data, stored = unb64(sealed["sealed"]), sealed["sealed"]

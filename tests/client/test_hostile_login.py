@@ -102,7 +102,7 @@ def test_a_signup_pins_before_the_first_login(tmp_path, world, argon2):
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_only_a_signup_that_waits_here_explains_another_account(world, argon2, tmp_path, known):
+def test_only_local_pending_signup_explains_another_account(world, argon2, tmp_path, known):
     """A device with pins, or with its own signup under this id, gets the ordinary warning."""
     device = world.device("laptop")
     attack = {"account_id": "00000000-0000-4000-8000-000000000000"}

@@ -47,7 +47,7 @@ def test_reported_fork_is_reported_again(world):
     assert titles(laptop) == ["0", "1", "Mail"], "and what the device holds stays readable"
 
 
-def test_what_other_devices_wrote_honestly_is_proven_and_merged(world):
+def test_honest_writes_of_other_devices_are_merged(world):
     world.laptop.add("login", *mail())
     laptop = world.again()
     with world.second() as phone:
@@ -122,7 +122,7 @@ def test_a_fork_that_only_the_profile_shows_is_explained(world):
     assert not difference.continues
 
 
-def test_what_is_merely_new_is_explained_as_such(world):
+def test_new_entries_are_explained_as_new(world):
     world.laptop.add("login", *mail())
     with world.second() as phone:
         added = phone.add("login", *mail("Bank"))
@@ -134,7 +134,7 @@ def test_what_is_merely_new_is_explained_as_such(world):
     assert titles(world.laptop) == ["Mail"]
 
 
-def test_nothing_is_written_over_a_history_that_the_profile_denies(world):
+def test_history_contradicting_profile_blocks_writes(world):
     laptop = fork(world)
     with pytest.raises(RolledBack):
         laptop.sync()

@@ -23,7 +23,7 @@ def not_found(slug):
     return {"type": f"urn:vaultr:problem:{slug}", "status": 404}
 
 
-def test_nothing_new_is_no_answer_while_the_profile_knows_more(world):
+def test_unchanged_response_is_rejected_if_profile_is_newer(world):
     world.laptop.add("login", *mail())
     laptop = world.again()
     with world.second() as phone:
@@ -37,7 +37,7 @@ def test_nothing_new_is_no_answer_while_the_profile_knows_more(world):
 
 
 @pytest.mark.parametrize("status", [202, 204])
-def test_no_answer_at_all_is_not_taken_for_nothing_new(world, status):
+def test_missing_response_does_not_count_as_unchanged(world, status):
     world.laptop.add("login", *mail())
     answering_syncs(world, status)
 

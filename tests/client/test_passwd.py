@@ -198,7 +198,7 @@ def test_passwd_prompts_for_second_factor(world):
     world.device("laptop").unlock(NEW)
 
 
-def test_what_another_device_wrote_in_between_is_followed(world):
+def test_concurrent_writes_of_another_device_are_included(world):
     """Profile and list of vaults change during the change, which is then tried again."""
     phone = world.second()
     written = []

@@ -44,7 +44,7 @@ def test_restored_backup_is_error_until_accepted(world):
     check_whole(laptop, world)
 
 
-def test_what_was_listed_is_what_is_accepted_and_nothing_else(world):
+def test_only_listed_differences_are_accepted(world):
     stored = saved(world)
     restore(world, stored)
     world.laptop.explain()

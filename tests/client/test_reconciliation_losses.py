@@ -177,7 +177,7 @@ def test_login_after_restore_fails_and_allows_accept(world):
     check_whole(laptop, world)
 
 
-def test_nothing_is_written_again_where_nothing_is_lost(world):
+def test_accept_without_lost_writes_repeats_none(world):
     saved(world)
     before = json.dumps([v["entries"] for v in world.server.vaults.values()])
 

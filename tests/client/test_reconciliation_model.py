@@ -92,7 +92,7 @@ def state_of(device):
 
 
 @pytest.mark.parametrize("block", [0, *(pytest.param(n, marks=LONG) for n in range(1, 20))])
-def test_any_story_ends_alike_on_all_devices_and_loses_nothing(first_world, tmp_path, count, block):
+def test_devices_converge_after_any_sequence_without_loss(first_world, tmp_path, count, block):
     for seed in range(100 * block, 100 * block + count(4, many=25)):
         world = first_world.copied(tmp_path / str(seed))
         story = Story(world, seed)

@@ -122,7 +122,7 @@ def test_unlisted_state_is_not_accepted_under_same_head(edited):
     assert secrets_of(edited.laptop) == WHOLE
 
 
-def test_what_is_accepted_once_needs_no_second_time(edited):
+def test_accepted_state_is_not_reported_again(edited):
     show_older(edited)
     assert not any(each.continues for each in edited.laptop.explain())
 

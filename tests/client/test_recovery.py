@@ -201,7 +201,7 @@ def test_kill_during_recovery_loses_no_account_or_key(first_world, tmp_path, cou
 
 
 @pytest.mark.parametrize("attack", ["recovery_key", "account", "identity", "profile", "wrap"])
-def test_what_was_handed_out_and_touched_opens_nothing(lost, attack):
+def test_tampered_recovery_response_opens_nothing(lost, attack):
     def change(body):
         if attack == "recovery_key":
             body["recovery_key"]["sealed"] = flipped(body["recovery_key"]["sealed"])

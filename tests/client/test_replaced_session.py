@@ -79,7 +79,7 @@ def test_server_time_of_session_end_response_is_ignored(world):
     assert reported == now.replace(microsecond=0)
 
 
-def test_it_is_the_one_that_was_refreshed_since(world):
+def test_login_ends_the_refreshed_session(world):
     (before,) = live(world)
     for session in world.server.sessions.values():
         session["access"] = "void"

@@ -39,7 +39,7 @@ def home(tmp_path, monkeypatch, server):
         AgentClient(home).end()
 
 
-def test_only_keeping_hands_the_key_to_a_process(home):
+def test_only_keep_passes_key_to_agent(home):
     with Vaultr(home=home) as device:
         device.unlock(PASSWORD)
     assert not Vaultr(home=home).unlocked

@@ -43,7 +43,7 @@ def test_the_page_of_the_sdk_is_true(server):
     run(page, password="a master password for docs", token_of_the_mail="token0")
 
 
-def test_what_the_readme_shows_of_the_sdk_is_true(server):
+def test_readme_sdk_example_works(server):
     password = "a master password for docs"
     with Vaultr("https://vault.example") as first:
         first.signup("ann@example.org", password)

@@ -53,7 +53,7 @@ def test_large_items_go_in_smaller_batches(world):
     assert max(map(len, sent)) < 16 * 1024 * 1024
 
 
-def test_one_draft_that_fits_no_schema_stops_them_all(world):
+def test_one_invalid_draft_prevents_the_whole_batch(world):
     drafts = [Draft("login", *mail()), Draft("login", {}, {})]
 
     with pytest.raises(ItemInvalid):

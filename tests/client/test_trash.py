@@ -42,7 +42,7 @@ def in_trash(device):
 
 
 @pytest.mark.parametrize(("days", "left"), [(29.9, ["Mail"]), (30.1, [])])
-def test_it_is_removed_after_thirty_days_by_both_clocks(trashed, own_clock, days, left):
+def test_trash_is_removed_after_thirty_days_by_both_clocks(trashed, own_clock, days, left):
     own_clock(days)
     server_clock(trashed, days)
 
@@ -52,7 +52,7 @@ def test_it_is_removed_after_thirty_days_by_both_clocks(trashed, own_clock, days
     assert trashed.laptop.notices == []
 
 
-def test_what_another_device_trashed_is_removed_too(world, own_clock):
+def test_trash_of_other_devices_is_removed_too(world, own_clock):
     world.laptop.add("login", *mail())
     with world.second_by_key() as phone:
         phone.trash("Mail")

@@ -52,7 +52,7 @@ def follow(world, name, password, secret_key=None):
 
 @pytest.mark.parametrize("keys", [(False, False), (True, True), (False, True), (True, False)])
 @pytest.mark.matrix(2)
-def test_of_two_changes_of_the_password_one_is_made(crossed, keys):
+def test_one_of_two_password_changes_succeeds(crossed, keys):
     def first(world):
         with_phone(world)
         return changing(world, "laptop", NEW, new_key=keys[0], new_secret_key=keys[0])

@@ -54,7 +54,7 @@ def test_version_is_restored_from_trash_in_one_write(edited):
     assert edited.second().item("Mail").detail == {"password": "second"}
 
 
-def test_what_is_current_already_is_not_written_again(edited):
+def test_restoring_current_version_writes_nothing(edited):
     before = edited.server.vaults.copy()
 
     assert edited.laptop.bring_back("Post", 3).revision == 3

@@ -132,7 +132,7 @@ def test_frozen_database_before_first_connection_is_unavailable_in_time(client, 
 
 
 @pytest.mark.long
-def test_while_it_is_frozen_probes_answer_in_time(time_limit, server, client, own_postgres):
+def test_probes_respond_while_database_is_frozen(time_limit, server, client, own_postgres):
     assert client.get(ASKS).status_code == 200
     own_postgres.freeze()
 

@@ -56,7 +56,7 @@ def folders():
 
 
 @pytest.mark.long
-def test_each_answer_is_counted_once_whichever_worker_gave_it(server, port):
+def test_response_is_counted_once_by_any_worker(server, port):
     before = answers(port)
 
     got = at_once(lambda _: [server.get(DOCUMENT)[0] for _ in range(10)], 8)
@@ -114,7 +114,7 @@ def test_metrics_port_responds_while_all_threads_are_busy(time_limit, server, po
 
 
 @pytest.mark.parametrize("path", ["/", "/api/health", "/metrics/..", "/api/v1/auth/me"])
-def test_nothing_else_is_on_that_port(server, port, path):
+def test_metrics_port_serves_only_metrics(server, port, path):
     with pytest.raises(urllib.error.HTTPError) as rejected:
         scraped(port, path)
 

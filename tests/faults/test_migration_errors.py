@@ -52,7 +52,7 @@ def test_a_database_that_is_away_is_named_as_such(tmp_path):
 
 
 @pytest.mark.long
-def test_it_finds_its_migrations_from_any_folder(postgres_url, tmp_path):
+def test_migrations_are_found_from_any_folder(postgres_url, tmp_path):
     url = servers.fresh_database(postgres_url)
 
     assert upgrade(url, tmp_path, folder=tmp_path)[0] == 0

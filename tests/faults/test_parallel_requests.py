@@ -77,7 +77,7 @@ def test_requests_one_after_another_are_never_rejected(server, vault):
     assert statuses == {200, 401}
 
 
-def test_address_without_session_has_places_of_its_own(server):
+def test_address_without_session_has_separate_limit(server):
     head = b"POST /api/v1/auth/prelogin HTTP/1.1\r\nHost: localhost\r\n"
     head += b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as slow:

@@ -130,7 +130,7 @@ def clone(tmp_path):
 
 
 @pytest.mark.long
-def test_in_a_whole_history_the_commit_before_is_found(clone):
+def test_previous_commit_is_found_in_full_history(clone):
     root, (first, *_) = clone
 
     assert commit_before(newest_migration(root), root) == first

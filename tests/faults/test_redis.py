@@ -117,7 +117,7 @@ def test_frozen_redis_delays_one_request_by_200_ms(server, client, own_redis):
 
 
 @pytest.mark.long
-def test_while_it_is_frozen_no_request_waits_for_it_again(server, client, own_redis, monkeypatch):
+def test_frozen_redis_delays_no_second_request(server, client, own_redis, monkeypatch):
     monkeypatch.setattr(limiter, "RETRY_SECONDS", 0.1)
     own_redis.freeze()
     client.get(WANTED)
@@ -134,7 +134,7 @@ def test_while_it_is_frozen_no_request_waits_for_it_again(server, client, own_re
     own_redis.thaw()
 
 
-def test_back_again_it_is_found_without_any_request(server, client, own_redis, caplog, monkeypatch):
+def test_redis_is_detected_again_without_a_request(server, client, own_redis, caplog, monkeypatch):
     monkeypatch.setattr(limiter, "RETRY_SECONDS", 0.1)
     own_redis.kill()
     client.get(WANTED)

@@ -63,7 +63,7 @@ def test_a_body_in_chunks_where_none_is_taken_is_400(server):
     assert status_and_slug(server.raw(chunked)) == (400, "bad-request")
 
 
-def test_no_body_and_no_length_is_411(server):
+def test_missing_body_and_length_is_411(server):
     assert status_and_slug(server.raw(request(server, body=b""))) == (411, "length-required")
 
 
@@ -98,7 +98,7 @@ def test_a_body_longer_than_its_length_ends_where_it_says(server):
         ["Content-Length: 27", "Transfer-Encoding: chunked"],
     ],
 )
-def test_what_means_two_things_never_reaches_the_app(server, headers):
+def test_ambiguous_request_never_reaches_the_app(server, headers):
     answer = server.raw(request(server, *headers))
 
     assert answer.split()[1] in (b"400", b"411")

@@ -67,7 +67,7 @@ def test_a_second_sigterm_ends_it_at_once(tmp_path):
         assert server.process.wait(60) == 0
 
 
-def test_it_ends_when_its_terminal_is_closed(tmp_path):
+def test_server_exits_when_its_terminal_closes(tmp_path):
     with running(tmp_path, forks=False) as server:
         server.process.send_signal(signal.SIGHUP)
 

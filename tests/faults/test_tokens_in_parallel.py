@@ -97,7 +97,7 @@ def a_completion(site, session):
     "made", [a_signup, a_consent, an_undoing, a_cancellation, a_completion],
     ids=lambda one: one.__name__,
 )  # fmt: skip
-def test_of_many_uses_on_several_workers_one_succeeds(site, count, made):
+def test_one_of_many_uses_on_several_workers_succeeds(site, count, made):
     for _ in range(count(1, many=50)):
         path, body = made(site, site.fresh())
         with site.app.app_context():

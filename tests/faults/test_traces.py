@@ -142,7 +142,7 @@ def below(collector, span):
 
 
 @pytest.mark.long
-def test_what_both_workers_answered_is_handed_over_when_they_end(hour, collector):
+def test_workers_flush_spans_at_exit(hour, collector):
     reported = {one.attributes.get("vaultr.request_id") for one in collector.spans}
 
     assert {f"many-{number}" for number in range(40)} <= reported

@@ -110,7 +110,7 @@ def written(site, vault):
             yield event["obj"]["from"], event["obj"]["to"]
 
 
-def test_of_a_hundred_puts_over_one_revision_one_is_done(site, vault, device):
+def test_one_of_a_hundred_puts_over_one_revision_succeeds(site, vault, device):
     item_id = vault.put()
     devices = [vault.twin(device()) for _ in range(50)] * 2  # an account has at most 50 sessions
     requests = [one.put_request(item_id, str(n)) for n, one in enumerate(devices)]
@@ -121,7 +121,7 @@ def test_of_a_hundred_puts_over_one_revision_one_is_done(site, vault, device):
     assert len(rows(site.app, ENTRIES, vault_id=vault.id)) == 2
 
 
-def test_one_write_sent_by_twenty_processes_is_done_once(site, vault, device):
+def test_write_sent_by_twenty_processes_is_stored_once(site, vault, device):
     request = vault.put_request()
 
     answers = together(ask, [(vault.twin(device()), request) for _ in range(20)], threads=4)
@@ -131,7 +131,7 @@ def test_one_write_sent_by_twenty_processes_is_done_once(site, vault, device):
 
 
 @pytest.mark.parametrize("text", ["small", "x" * 3_000])
-def test_no_quota_is_passed_by_twenty_writers(site, vault, device, text):
+def test_twenty_writers_do_not_exceed_quota(site, vault, device, text):
     taken = together(fill, [(vault.twin(device()), text) for _ in range(20)], threads=4)
 
     assert {why for _, why in taken} == {"quota-exceeded"}

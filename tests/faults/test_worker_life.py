@@ -119,7 +119,7 @@ def test_hanging_or_dead_worker_fails_its_probe(environ, tmp_path):
 
 
 @pytest.mark.long
-def test_it_needs_no_folder_that_it_can_write(app, environ):
+def test_worker_needs_no_writable_folder(app, environ):
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "worker", "--once"]
     environ = environ | {"VAULTR_HOME": "/proc/nowhere", "VAULTR_ENV": "production"}
     environ |= {"BASE_URL": "https://vault.example.org", "REDIS_URL": "redis://127.0.0.1:1/0"}
@@ -144,7 +144,7 @@ def free(app):
 
 
 @pytest.mark.long
-def test_one_that_works_keeps_its_lock_however_long_it_takes(app, environ):
+def test_running_worker_keeps_its_lock(app, environ):
     process = holder(environ, 5 * IDLE_SECONDS)
     until = time.monotonic() + 2 * IDLE_SECONDS
 
@@ -156,7 +156,7 @@ def test_one_that_works_keeps_its_lock_however_long_it_takes(app, environ):
     assert free(app)
 
 
-def test_one_that_is_killed_has_lost_its_lock_at_once(app, environ):
+def test_killed_worker_loses_its_lock_immediately(app, environ):
     process = holder(environ, 600, idle_seconds=600)
     process.kill()
     process.communicate()

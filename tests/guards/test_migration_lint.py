@@ -60,7 +60,7 @@ def test_each_sin_is_seen(tmp_path, body, fault):
 
 
 @pytest.mark.parametrize("body", GOOD)
-def test_what_bears_the_site_is_no_sin(tmp_path, body):
+def test_online_safe_operations_are_accepted(tmp_path, body):
     assert linted(tmp_path, body) == []
 
 

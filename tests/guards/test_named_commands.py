@@ -128,7 +128,7 @@ def test_every_command_that_is_named_is_there_with_its_options(programs):
         ("`flask ops daily\n--jsn`", "--jsn"),
     ],
 )
-def test_what_is_not_there_is_found(programs, text, what):
+def test_missing_command_is_found(programs, text, what):
     [(program, words)] = set(named(text))
 
     assert missing(programs[program], words) == what
@@ -144,7 +144,7 @@ def test_what_is_not_there_is_found(programs, text, what):
         "    METRICS_PORT=9465 flask worker",
     ],
 )
-def test_what_is_there_is_not_complained_of(programs, text):
+def test_existing_command_is_accepted(programs, text):
     [(program, words)] = set(named(text))
 
     assert missing(programs[program], words) is None

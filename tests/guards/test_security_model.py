@@ -28,7 +28,7 @@ def test_each_promise_names_a_test():
 
 
 @pytest.mark.parametrize("module", sorted({module for module, _ in named()}))
-def test_each_test_that_is_named_is_there(module):
+def test_named_tests_exist(module):
     parsed = ast.parse((source_tree.ROOT / "tests" / module).read_text())
     there = {one.name for one in ast.walk(parsed) if isinstance(one, ast.FunctionDef)}
 

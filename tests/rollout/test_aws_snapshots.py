@@ -51,7 +51,7 @@ def _at(moment, cloud, command, *more):
     )  # fmt: skip
 
 
-def test_latest_goes_by_time_and_not_by_name(stored):
+def test_latest_is_chosen_by_time_not_name(stored):
     done = _run(stored, "latest")
 
     assert done.stdout.strip() == NEWEST, tools.output_of(done)
@@ -292,7 +292,7 @@ def test_password_is_read_from_a_descriptor_and_differs_by_region():
         (SECRET, ["--region", "eu-west-1", "--fd", "77"]),
     ],
 )  # fmt: skip
-def test_what_is_no_key_is_rejected_and_not_repeated(text, arguments):
+def test_invalid_key_is_rejected_without_echo(text, arguments):
     done = _password(text, *arguments)
 
     assert done.returncode == 2

@@ -67,7 +67,7 @@ def test_moto_creates_exactly_the_types_that_it_knows(cloud, stem):
     assert declared - NOT_BY_MOTO == CREATED[stem]
 
 
-def test_database_in_the_stack_has_what_the_template_says(cloud):
+def test_database_in_the_stack_matches_the_template(cloud):
     databases = cloud.call("rds", "describe_db_instances", DBInstanceIdentifier=aws.NAME)
 
     [found] = databases["DBInstances"]

@@ -133,7 +133,7 @@ def test_addresses_of_database_and_redis_are_outputs():
 # --- network (I4) --------------------------------------------------------------------------
 
 
-def test_security_groups_let_in_only_whom_the_table_names():
+def test_security_groups_match_the_table():
     inside = {one for one in aws.reach() if one[0] and one[1] != "Endpoints"}
 
     assert inside == {

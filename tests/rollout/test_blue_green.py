@@ -138,7 +138,7 @@ def test_colour_that_owns_shared_objects_is_not_retired(cluster):
     assert {"service.create=true", "service.colour=green"} <= {*cluster.changes[-1]}
 
 
-def test_users_are_led_over_and_a_rollback_leads_them_back(cluster):
+def test_switch_moves_users_and_rollback_moves_them_back(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
 
     assert cluster.run("switch", "green").returncode == DONE

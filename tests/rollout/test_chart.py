@@ -208,7 +208,7 @@ def test_sequencer_with_a_bucket_needs_no_claim():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_service_selects_pods_that_there_are(name):
+def test_service_selects_existing_pods(name):
     objects = rendered(name)
     labels = pod_spec(of_kind(rendered("blue"), "Deployment", "web")[0])[0]["labels"]
 

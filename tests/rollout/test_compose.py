@@ -84,7 +84,7 @@ def test_the_edge_shares_no_network_with_the_database(services):
     assert {*services["postgres"]["networks"]} == {*services["redis"]["networks"]} == {"back"}
 
 
-def test_what_starts_waits_for_what_it_needs(services):
+def test_services_wait_for_their_dependencies(services):
     waits = {
         name: {other: how["condition"] for other, how in one.get("depends_on", {}).items()}
         for name, one in services.items()
@@ -203,7 +203,7 @@ def test_compose_lint_finds_nothing_grave():
     assert done.returncode == 0, tools.output_of(done)
 
 
-def test_the_services_answer_through_the_edge(site):
+def test_services_respond_through_the_edge(site):
     status, body, _ = site.ask(site.ports["edge"], "/api/ready", scheme="https")
 
     assert status == 200

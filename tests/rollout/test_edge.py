@@ -224,7 +224,7 @@ def test_slow_clients_hold_no_server_thread(site):
             connection.close()
 
 
-def test_a_caching_proxy_keeps_no_answer_of_the_api(site):
+def test_caching_proxy_stores_no_api_response(site):
     """It stores what the origin allows, so a second request must go to the origin again."""
 
     def caching(text):

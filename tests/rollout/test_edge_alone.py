@@ -132,7 +132,7 @@ def test_ambiguous_requests_are_rejected_by_the_proxy(edge, start, more, statuse
 
 
 @pytest.mark.parametrize("path", ["/-/bad-request", "/.well-known/acme-challenge/none"])
-def test_what_is_not_there_is_a_problem_too(edge, path):
+def test_missing_path_returns_a_problem(edge, path):
     port, scheme = (edge.https, "https") if path.startswith("/-/") else (edge.http, "http")
 
     status, body, headers = edge.ask(port, path, scheme=scheme)

@@ -82,7 +82,7 @@ def test_key_is_in_no_argument_environment_or_core_file(agent, runtime):
     assert "Max core file size        0 " in Path(f"/proc/{pid}/limits").read_text()
 
 
-def test_it_forgets_after_idle_time(tmp_path, runtime):
+def test_agent_forgets_key_after_idle_time(tmp_path, runtime):
     agent = AgentClient(tmp_path)
 
     assert agent.start(KEY, Lifetime.idle(0.5))
@@ -141,7 +141,7 @@ def test_replaced_key_keeps_the_end_of_the_first(agent):
     assert agent.held().left < 99.9
 
 
-def test_no_key_is_replaced_where_none_is_held(agent):
+def test_replace_key_without_key_stores_none(agent):
     agent.replace_key(KEY)
 
     assert not agent.is_holding_key()
@@ -162,7 +162,7 @@ def test_two_folders_have_two_agents(agent, tmp_path):
     assert other.account_key() is None
 
 
-def test_it_ends_when_its_socket_is_taken_away(agent, runtime):
+def test_agent_exits_when_its_socket_is_removed(agent, runtime):
     agent.start(KEY)
     pid = pid_behind(socket_of(runtime))
 

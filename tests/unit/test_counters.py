@@ -87,7 +87,7 @@ def test_slightly_slow_clock_starts_no_second_window():
 
 
 @given(limit=st.integers(1, 12), seconds=st.integers(1, 5), steps=STEPS)
-def test_no_two_neighbouring_slots_hold_more_than_the_limit_each(limit, seconds, steps):
+def test_neighbouring_slots_never_exceed_limit(limit, seconds, steps):
     clock = Clock()
     memory, let = MemoryCounters(clock), []
 
@@ -255,7 +255,7 @@ def test_key_flood_evicts_unused_counters_first():
     assert len(memory._slots) <= 100
 
 
-def test_what_has_run_out_goes_first():
+def test_expired_counters_are_dropped_first():
     clock = Clock()
     memory = MemoryCounters(clock, most=100)
     ours = Count("ours", Rate(1, HOUR))

@@ -62,7 +62,7 @@ def row(one):
     return f"| `{one['name']}` | {default} | {marks[0]} | {marks[1]} | {text} |\n"
 
 
-def test_the_page_is_what_the_settings_say(pytestconfig):
+def test_environment_page_matches_the_settings(pytestconfig):
     page = HEAD % KEYS + "".join(row(one) for one in described()) + TAIL
     if pytestconfig.getoption("--write-docs"):
         PAGE.write_text(page)

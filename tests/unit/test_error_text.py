@@ -66,5 +66,5 @@ def test_note_contains_the_waiting_time(slug, seconds, text):
     assert message_and_notes(slug, retry_after=seconds)[1] == [f"Try again in {text}."]
 
 
-def test_no_retry_after_adds_no_note():
+def test_missing_retry_after_adds_no_note():
     assert message_and_notes("locked", retry_after=None)[1] == message_and_notes("locked")[1] == []

@@ -167,7 +167,7 @@ def test_oversized_kubernetes_secret_is_rejected():
         written("kubernetes", {"A" * 254: ""}, Place("x"))
 
 
-def test_nothing_at_all_is_valid_in_every_format():
+def test_empty_export_is_valid_in_every_format():
     found = {form: written(form, {}, Place("x")) for form in FORMATS}
 
     assert yaml.safe_load(found["yaml"]) == {} == json.loads(found["json"])

@@ -234,7 +234,7 @@ def test_archive_with_two_files_of_one_name_is_rejected():
         (b"\xff\xfe{\x00}\x00", "UTF-16"),
     ],
 )
-def test_wrong_file_is_rejected_with_a_message_of_its_own(data, message):
+def test_each_wrong_file_has_its_own_error(data, message):
     assert message in rejected(data)
 
 

@@ -51,7 +51,7 @@ def test_a_new_key_is_announced_behind_then_put_first(folder):
     assert f"{new} is in use" in switched.output
 
 
-def test_no_step_is_done_before_the_one_that_it_follows(folder):
+def test_rotation_steps_run_only_in_order(folder):
     too_early = run("rotate", NAME, "--dir", str(folder), "--reloaded")
     assert (too_early.exit_code, "no new key is announced" in too_early.output) == (1, True)
 

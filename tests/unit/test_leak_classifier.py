@@ -30,7 +30,7 @@ def test_the_area_is_that_of_the_definition():
     assert auc([5, 5], [5, 5]) == 0.5
 
 
-def test_it_finds_nothing_where_there_is_nothing():
+def test_classifier_finds_nothing_without_leak():
     found = [distinguishable(lambda: telling(pairs(100)), 0.65) for _ in range(50)]
 
     assert [one for one in found if one] == []
@@ -44,19 +44,19 @@ def test_it_finds_nothing_where_there_is_nothing():
         pytest.param(lambda time: time + random.choice([-6, 6]), id="spread"),
     ],
 )
-def test_it_finds_a_leak(leak):
+def test_classifier_finds_a_leak(leak):
     found = [distinguishable(lambda: telling(pairs(100, leak)), 0.65) for _ in range(20)]
 
     assert all(found)
 
 
-def test_what_happened_once_counts_for_nothing():
+def test_single_difference_is_ignored():
     rounds = iter([{"time": 0.7}, {"time": 0.5}, {"time": 0.52}])
 
     assert distinguishable(lambda: next(rounds), 0.65) == {}
 
 
-def test_what_stays_counts_and_so_does_its_direction():
+def test_only_stable_difference_in_same_direction_counts():
     same = iter([{"time": 0.7}, {"time": 0.66}, {"time": 0.5}])
     turning = iter([{"time": 0.7}, {"time": 0.3}, {"time": 0.3}])
     against = iter([{"time": 0.7}, {"time": 0.3}, {"time": 0.5}])

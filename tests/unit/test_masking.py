@@ -35,7 +35,7 @@ def test_a_secret_that_comes_byte_by_byte_is_covered():
     )
 
 
-def test_nothing_is_held_back_but_what_may_begin_a_secret():
+def test_only_possible_start_of_secret_is_held_back():
     stream = Mask(["hunter2"]).stream()
 
     assert stream.feed(b"Password: ") == b"Password: "
@@ -45,7 +45,7 @@ def test_nothing_is_held_back_but_what_may_begin_a_secret():
     assert stream.end() == b"hunt"
 
 
-def test_of_secrets_that_begin_alike_the_longest_is_covered():
+def test_longest_of_overlapping_secrets_is_masked():
     mask = Mask(["secret", "secret-of-prod"])
 
     assert through(mask, [b"secret", b"-of-prod."]) == MASK + b"."
@@ -87,7 +87,7 @@ def test_bytes_that_are_no_text_pass_as_they_are():
     assert through(Mask(["grüße"]), ["<grüße>".encode()]) == b"<" + MASK + b">"
 
 
-def test_no_cut_lets_a_secret_through_or_changes_anything_else(count):
+def test_any_split_masks_secrets_and_nothing_else(count):
     draw = random.Random(11)
     for _ in range(count(1500, many=60_000)):
         secrets = [

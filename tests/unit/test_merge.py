@@ -53,7 +53,7 @@ def test_named_fields_replace_null_removes_others_stay():
         ({"variables": {"A": "x"}}, {"variables": 7}, {"variables": 7}, ["detail.variables"]),
     ],
 )
-def test_what_both_sides_changed_clashes_and_all_else_is_merged(text, now, value, clashing):
+def test_only_fields_changed_by_both_sides_conflict(text, now, value, clashing):
     over = {name: each for name, each in (BASE | now).items() if each is not None}
     wanted = {name: each for name, each in (BASE | value).items() if each is not None}
 

@@ -47,7 +47,7 @@ def test_a_name_from_elsewhere_stays_on_its_line():
     )
 
 
-def test_of_many_that_are_meant_five_are_listed():
+def test_at_most_five_similar_names_are_listed():
     reported = which(
         "9 items", [(str(number), "x" * number) for number in range(9)], advice="choose"
     )

@@ -116,7 +116,7 @@ def test_a_new_vault_has_nothing_in_it():
 
 
 @pytest.mark.parametrize("attack", ["items", "head", "generation", "overview_revision"])
-def test_nothing_vouches_for_what_is_in_a_new_vault(sample, attack):
+def test_new_vault_with_unvouched_state_is_rejected(sample, attack):
     _, server = Device.with_new_vault()
     answers = server.sync()
     if attack == "items":

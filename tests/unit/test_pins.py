@@ -50,7 +50,7 @@ def test_malformed_prelogin_response_is_rejected(attack):
         read_prelogin(ANSWER | attack)
 
 
-def test_what_is_pinned_is_taken():
+def test_pinned_value_is_accepted():
     PINS.check(DERIVATION, origin=ORIGIN)
 
 

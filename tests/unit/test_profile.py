@@ -219,7 +219,7 @@ def test_a_merge_takes_the_higher_revision_of_each_vault(profile):
     assert merge_profiles(theirs, written(mine, 5)).vaults == merged.vaults
 
 
-def test_what_one_device_deleted_stays_deleted_in_a_merge(profile):
+def test_deletion_survives_merge_of_profiles(profile):
     mine = profile.with_deleted(A)
     theirs = written(profile.with_head(A, head(9)), 4)
 

@@ -58,7 +58,7 @@ def test_any_one_digit_misread_is_noticed():
 
 
 @pytest.mark.parametrize("typed", ["", "x", KEY.text[:-1], KEY.text + "A", "9" * 56, "Ä" * 56])
-def test_what_is_no_recovery_key_is_not_repeated(typed):
+def test_invalid_recovery_key_is_rejected_without_echo(typed):
     with pytest.raises(NotARecoveryKey) as rejected:
         RecoveryKey.read(typed)
 

@@ -198,7 +198,7 @@ def test_variables_are_only_in_one_process_environment():
     assert arguments == []
 
 
-def test_nothing_but_the_standard_descriptors_is_handed_on():
+def test_only_standard_descriptors_are_inherited():
     _, answer, _ = run("ls", "/proc/self/fd")
 
     assert [number for number in answer.split() if int(number) > 3] == []

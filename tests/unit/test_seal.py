@@ -144,7 +144,7 @@ def test_parts_of_two_envelopes_do_not_mix():
         b"\x00\x00\x00",
     ],
 )
-def test_what_is_sealed_with_another_padding_does_not_open(padded):
+def test_value_with_wrong_padding_does_not_open(padded):
     sealed = seal_padded(KEY, AAD, padded, salt=secrets.token_bytes(32))
 
     with pytest.raises(SealBroken):

@@ -48,7 +48,7 @@ def test_another_suite_is_not_sealed(suite):
     assert not is_sealed(bytes([suite]) + sealed_of(OVERHEAD + 64)[1:])
 
 
-def test_nothing_is_not_sealed():
+def test_empty_value_is_not_sealed():
     assert not is_sealed(b"")
 
 

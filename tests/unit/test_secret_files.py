@@ -47,7 +47,7 @@ def test_a_folder_is_no_file(tmp_path, force):
         save(tmp_path, b"new", force=force)
 
 
-def test_what_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+def test_failed_write_leaves_no_file(tmp_path, monkeypatch):
     def full(place, data):
         place.touch()
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -36,7 +36,7 @@ def named(variables):
     return {problem.partition(":")[0] for problem in problems(variables)}
 
 
-def test_nothing_is_needed_to_try_it_out(home):
+def test_development_needs_no_settings(home):
     settings = Settings.from_environ(home)
 
     assert not settings.production
@@ -348,7 +348,7 @@ def test_a_plain_value_is_one_key_of_its_bytes():
     }
 
 
-def test_what_settings_show_holds_no_secret():
+def test_repr_of_settings_contains_no_secret():
     provided = {**PRODUCTION, "SMTP_USER": "u", "SMTP_PASS": "hunter2"}
 
     shown = repr(Settings.from_environ(provided))

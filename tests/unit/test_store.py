@@ -105,7 +105,7 @@ def test_a_full_disk_leaves_the_old_file(folder, monkeypatch):
     assert sorted(os.listdir(folder.path)) == ["device.json", "device.key", "lock"]
 
 
-def test_what_a_kill_left_unfinished_is_swept(folder):
+def test_unfinished_files_of_killed_process_are_removed(folder):
     folder.write_signed("device.json", b"{}")
     (folder.path / ".device.json.0123.unfinished").write_bytes(b"to")
 
@@ -154,7 +154,7 @@ def test_a_kill_at_any_moment_leaves_one_whole_file(folder, count):
         assert folder.read_json("device.json") == {"a": "x" * 100_000}
 
 
-def test_what_another_user_left_in_a_folder_is_not_read(folder, monkeypatch):
+def test_folder_of_another_user_is_rejected(folder, monkeypatch):
     folder.write("a", b"theirs")
     monkeypatch.setattr("os.getuid", lambda: 12345)
 

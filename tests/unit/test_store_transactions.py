@@ -82,7 +82,7 @@ def test_kill_at_any_point_leaves_old_or_new_files(home, monkeypatch):
     assert len(seen) > 8, "each write and each wait for the disk was a point of death"
 
 
-def test_what_is_to_be_written_together_is_believed_only_whole(home):
+def test_altered_transaction_file_is_rejected(home):
     folder = Folder(home)
     folder.write_signed("together.json", b'{"device.json": null}')
     place = home / "together.json"

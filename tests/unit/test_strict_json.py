@@ -255,7 +255,7 @@ class Shown(field_types.Out):
     moment: field_types.Time
 
 
-def test_answers_are_written_in_the_same_forms():
+def test_responses_use_the_same_forms():
     moment = datetime(2026, 11, 24, 10, 30, tzinfo=timezone(timedelta(hours=1)))
 
     text = Shown(id=UUID(ID), key=b"\xff\xfe", moment=moment).model_dump_json()

@@ -17,7 +17,7 @@ PARTS = st.lists(st.one_of(st.sampled_from(WORDS), ANYTHING), min_size=1, max_si
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(PARTS)
-def test_what_is_surely_strong_has_a_score_of_three(parts):
+def test_surely_strong_password_has_a_score_of_three(parts):
     password = "".join(parts)
 
     assert not is_surely_strong(password) or password_strength(password).score >= 3

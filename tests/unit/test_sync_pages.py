@@ -55,7 +55,7 @@ def test_no_page_is_fetched_after_an_invalid_one(sample):
     assert requested == [7]
 
 
-def test_no_page_is_no_answer():
+def test_missing_page_is_an_error():
     with pytest.raises(AnswerInvalid, match="its end is missing"):
         gather(VAULT, [], since=0)
 

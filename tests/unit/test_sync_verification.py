@@ -57,7 +57,7 @@ def test_a_write_between_two_pages_is_followed(sample):
     assert sample.held.state == sample.ann.state
 
 
-def test_nothing_new_is_no_change(sample):
+def test_unchanged_response_changes_nothing(sample):
     sample.held.sync(sample.server)
     before = sample.held.state
 
@@ -164,7 +164,7 @@ def test_a_fork_at_the_same_revision_is_seen(sample):
         sample.held.judge(other.sync(12))
 
 
-def test_one_item_alone_is_believed_only_as_it_was_verified(sample):
+def test_single_item_must_equal_verified_state(sample):
     row = copy.deepcopy(sample.server.items[IDS[1]])
     state = sample.ann.state
 

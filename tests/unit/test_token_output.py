@@ -34,7 +34,7 @@ def test_created_token_is_printed_despite_a_later_error(monkeypatch, capsys):
     assert capsys.readouterr().out == "vmt_created\n"
 
 
-def test_no_file_is_left_without_a_token(tmp_path):
+def test_failed_command_leaves_no_token_file(tmp_path):
     fail_after(None, tmp_path / "token")
 
     assert list(tmp_path.iterdir()) == []

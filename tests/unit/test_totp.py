@@ -60,7 +60,7 @@ def test_a_code_is_good_at_no_other_time(apart):
 @pytest.mark.parametrize(
     "value", ["", "0", "1234567", "\u00b2" * 6, "\uff11" * 6, "-12345", "abcdef"]
 )
-def test_what_is_no_code_matches_nothing(value):
+def test_invalid_code_matches_no_step(value):
     assert totp.matching_step(seed(20), value, 59.0) is None
 
 

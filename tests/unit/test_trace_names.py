@@ -45,7 +45,7 @@ def test_unknown_words_never_reach_a_span():
     assert name_of("SELECT hunter2()") == "SELECT"
 
 
-def test_what_was_prepared_is_called_by_what_it_does():
+def test_prepared_statement_is_named_by_its_verb():
     assert name_of("PREPARE vaultr_ab AS SELECT 1 FROM accounts") == "PREPARE SELECT accounts"
 
     assert name_of("EXECUTE vaultr_ab(%(id)s)") == "SELECT accounts"
