@@ -150,6 +150,7 @@ def import_client(folder):
     client = importlib.import_module("vaultr.client")
     for module in pkgutil.walk_packages(client.__path__, "vaultr.client."):
         importlib.import_module(module.name)
+    importlib.import_module("zxcvbn")  # which a new password needs; commands import it late
     primitives = importlib.import_module("vaultr.client.crypto.primitives")
     primitives.argon2id = derived_once(primitives.argon2id, folder)
 
