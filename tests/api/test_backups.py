@@ -6,6 +6,7 @@ import sqlite3
 import tarfile
 import threading
 import time
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,13 +15,13 @@ import time_machine
 from pydantic import SecretStr
 
 from tests.harness import app_fixtures, backups, operator_fixtures, servers
+from vaultr.backup import digests, scratch, storage
 from vaultr.backup import restore as restores
-from vaultr.backup import scratch, storage
 from vaultr.backup.create import create as make
 from vaultr.backup.errors import TargetUnusable
 from vaultr.backup.folder import Folder
 from vaultr.backup.verify import inspect
-from vaultr.database import schema_version
+from vaultr.database import engine, schema_version
 from vaultr.ops import last_runs
 from vaultr.ops.last_runs import RunKind
 from vaultr.settings.model import current_settings
@@ -68,6 +69,22 @@ def test_backup_of_every_table_passes_verification(flask, folder):
     assert sorted(path.name for path in folder.iterdir()) == [name, f"{name}.verified"]
     assert last_runs.last(RunKind.BACKUP_MADE).facts["file"] == name
     assert last_runs.last(RunKind.BACKUP_VERIFIED).facts["file"] == name
+
+
+def test_table_that_takes_longer_than_a_request_may_is_backed_up(flask, monkeypatch):
+    backups.fill()
+    digest = digests._of_table
+
+    def large(connection, name):
+        if name == "entries":
+            connection.exec_driver_sql("SELECT pg_sleep(1.5)")
+        return digest(connection, name)
+
+    monkeypatch.setattr(digests, "_of_table", large)
+    monkeypatch.setattr(engine, "deadline", ContextVar("request", default=1.0))
+    name = made(flask)
+
+    assert flask("verify", name).exit_code == 0
 
 
 def test_process_that_makes_backups_cannot_open_them(flask, app, set_to):

@@ -6,6 +6,7 @@ is the sum of each over all rows, so that a dump and a restore may order rows di
 
 import collections
 import contextlib
+import contextvars
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -54,9 +55,15 @@ def computed(
     """
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(_reading(url, snapshot)) for _ in range(connections)]
+        drivers: list[Any] = [connection.connection.dbapi_connection for connection in opened]
         todo = collections.deque(opened[0].scalars(sa.text(_TABLES)))
         pool = stack.enter_context(ThreadPoolExecutor(connections))
-        running = [pool.submit(_of_tables, connection, todo) for connection in opened]
+        # In this context statements have no deadline; in that of a new thread they would have one.
+        contexts = [contextvars.copy_context() for _ in opened]
+        running = [
+            pool.submit(context.run, _of_tables, connection, todo)
+            for context, connection in zip(contexts, opened, strict=True)
+        ]
 
         def result() -> dict[str, TableDigest]:
             found = {name: table for one in running for name, table in one.result().items()}
@@ -66,8 +73,7 @@ def computed(
             yield result
         finally:
             todo.clear()
-            for connection, one in zip(opened, running, strict=True):
-                driver: Any = connection.connection.dbapi_connection
+            for driver, one in zip(drivers, running, strict=True):
                 if not one.done():
                     driver.cancel()
 
