@@ -54,7 +54,7 @@ def test_oldest_versions_of_the_vault_are_dropped_first(app, vault, size, set_to
     assert [one["revision"] for one in listed] == [10, 7, 5]
 
 
-def test_current_contents_are_kept_at_any_age(app, vault, size, set_to):
+def test_current_contents_are_never_removed(app, vault, size, set_to):
     set_to(app, quota_vault_bytes=6 * size)
     old = [vault.put() for _ in range(3)]
     vault.move("trash", old[0])
