@@ -71,7 +71,7 @@ def test_backup_of_every_table_passes_verification(flask, folder):
     assert last_runs.last(RunKind.BACKUP_VERIFIED).facts["file"] == name
 
 
-def test_table_that_takes_longer_than_a_request_may_is_backed_up(flask, monkeypatch):
+def test_table_slower_than_the_request_deadline_is_backed_up(flask, monkeypatch):
     backups.fill()
     digest = digests._of_table
 
