@@ -31,7 +31,7 @@ def test_a_fresh_database_is_a_copy_of_its_template(postgres_url):
     servers.drop_database(template)
 
 
-def test_a_frozen_redis_keeps_silent_and_goes_on_when_thawed(own_redis):
+def test_frozen_redis_resumes_when_thawed(own_redis):
     client = redis.Redis.from_url(own_redis.url, socket_timeout=0.2)
     client.set("kept", 1)
 
@@ -44,7 +44,7 @@ def test_a_frozen_redis_keeps_silent_and_goes_on_when_thawed(own_redis):
     client.close()
 
 
-def test_a_killed_redis_comes_back_empty_at_its_address(own_redis):
+def test_killed_redis_restarts_empty_at_same_address(own_redis):
     with redis.Redis.from_url(own_redis.url) as client:
         client.set("lost", 1)
 
@@ -55,7 +55,7 @@ def test_a_killed_redis_comes_back_empty_at_its_address(own_redis):
         assert client.get("lost") is None
 
 
-def test_a_frozen_postgres_keeps_silent_and_goes_on_when_thawed(own_postgres):
+def test_frozen_postgres_resumes_when_thawed(own_postgres):
     own_postgres.freeze()
 
     with pytest.raises(psycopg2.OperationalError):
@@ -64,7 +64,7 @@ def test_a_frozen_postgres_keeps_silent_and_goes_on_when_thawed(own_postgres):
     assert ask(own_postgres.url) == 1
 
 
-def test_a_killed_postgres_comes_back_with_its_rows(own_postgres):
+def test_killed_postgres_restarts_with_its_rows(own_postgres):
     url = servers.fresh_database(own_postgres.url)
     connection = psycopg2.connect(url)
 

@@ -135,7 +135,7 @@ def test_of_parallel_deletions_one_succeeds(app, as_ann):
     assert [event["typ"] for event in factories.events(app)].count("account.delete") == 1
 
 
-def test_a_vault_of_many_revisions_goes_in_steps(app, as_ann, monkeypatch):
+def test_large_vault_is_deleted_in_steps(app, as_ann, monkeypatch):
     monkeypatch.setattr(vault_deletion, "REVISIONS_A_STEP", 2)
     with app.app_context():
         vault = factories.vault(ANN)

@@ -160,7 +160,7 @@ def test_confirmation_prompt_accepts_the_typed_name(app, ann, flask):
 # --- verify ---
 
 
-def test_a_signup_whose_mail_cannot_arrive_is_verified_by_hand(app, client, flask):
+def test_operator_can_verify_signup_by_hand(app, client, flask):
     client.post(SIGNUP, json=factories.signup())
 
     done = flask("verify", "ann@example.org")
@@ -250,5 +250,5 @@ def test_unknown_account_is_rejected_without_audit_event(app, flask, command):
     assert recorded(app) == []
 
 
-def test_an_address_can_come_by_standard_input(ann, flask):
+def test_address_can_be_read_from_stdin(ann, flask):
     assert flask("logout", "-", stdin="ann@example.org\n").exit_code == 0

@@ -51,7 +51,7 @@ def test_an_event_commits_with_its_transaction(here):
     assert facts() == {"test"}
 
 
-def test_a_transaction_undone_leaves_no_event_and_no_gap(here):
+def test_rolled_back_transaction_leaves_no_event_or_gap(here):
     with transaction():
         record()
     with contextlib.suppress(Undone), transaction():

@@ -54,7 +54,7 @@ def test_events_are_listed_from_the_newest_as_they_were_signed(app, as_ann):
     }
 
 
-def test_the_events_of_another_are_not_shown(app, as_ann, as_bob):
+def test_events_of_other_accounts_are_hidden(app, as_ann, as_bob):
     [of_bob] = record(app, as_bob.account_id, Event.ITEM_READ)
 
     assert str(of_bob) not in ids(as_ann.get(URL))
@@ -147,7 +147,7 @@ def test_malformed_query_is_rejected(as_ann, query):
     assert response.json["type"] == "urn:vaultr:problem:bad-request"
 
 
-def test_a_cursor_is_good_for_its_own_list_only(app, as_ann, as_bob):
+def test_cursor_works_for_its_own_list_only(app, as_ann, as_bob):
     record(app, as_ann.account_id, *[Event.ITEM_WRITE] * 3)
     cursor = as_ann.get(f"{URL}?limit=1").json["next_cursor"]
 
@@ -221,7 +221,7 @@ def test_denials_during_outage_are_recorded_later(app):
     assert sums(app) == [("door.deny", "deny:door", "192.0.2.0/24", 1)]
 
 
-def test_an_id_of_no_account_has_no_events(app, as_ann):
+def test_unknown_account_id_has_no_events(app, as_ann):
     record(app, uuid4(), Event.ITEM_READ)
 
     assert as_ann.get(f"{URL}?action=item").json == {"events": [], "next_cursor": None}

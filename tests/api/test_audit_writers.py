@@ -50,7 +50,7 @@ def end_from_outside(connection):
         )
 
 
-def test_a_commit_that_never_arrived_ends_the_chain_as_unknown(postgres):
+def test_lost_commit_ends_chain_as_unknown(postgres):
     first = record()
     lose_a_commit(end_from_outside)
     third = record()
@@ -89,7 +89,7 @@ def test_a_lost_connection_ends_the_chains_of_all_writers(postgres):
     assert [end for _, _, end in audit_log.starts()] == [None, None, "unknown"]
 
 
-def test_a_statement_that_failed_unseen_cannot_pass_for_a_commit(postgres):
+def test_silently_failed_statement_is_not_committed(postgres):
     """PostgreSQL then answers COMMIT with ROLLBACK, and the driver reports no error."""
 
     def swallow():

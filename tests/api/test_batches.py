@@ -16,7 +16,7 @@ def vault(app, as_ann):
     return Writer(as_ann).create()
 
 
-def test_a_batch_takes_one_revision_a_change(app, vault):
+def test_batch_uses_one_revision_per_change(app, vault):
     old, new, gone, brief = vault.put(), uuid4(), vault.put(), uuid4()
     vault.move("trash", gone)
 
@@ -70,7 +70,7 @@ def test_a_batch_is_one_event(app, vault):
     assert events == [{"kind": "vault", "id": str(vault.id), "from": 1, "to": 5, "head": head}]
 
 
-def test_a_batch_and_single_writes_leave_equal_rows(app, as_ann):
+def test_batch_and_single_writes_store_equal_rows(app, as_ann):
     one, many = Writer(as_ann).create(), Writer(as_ann).create()
     ids = [uuid4() for _ in range(3)]
     steps = [("put", one_id) for one_id in ids]
@@ -221,7 +221,7 @@ def test_a_batch_counts_as_one_write_for_each_hundred_changes(app, vault, set_to
     assert vault.send(request).status_code == 200
 
 
-def test_a_batch_may_have_sixteen_mebibytes_and_no_more(app, vault):
+def test_batch_size_limit_is_sixteen_mebibytes(app, vault):
     request = vault.batch_request(*(("put", uuid4(), "x" * 20_000) for _ in range(250)))
 
     status = vault.send(request).status_code

@@ -85,7 +85,7 @@ def alive(page):
     return ask(page, f"{AUTH}/me")["status"] == 200
 
 
-def test_a_page_of_ours_signs_in_refreshes_and_signs_out(net):
+def test_own_page_logs_in_refreshes_and_logs_out(net):
     page = own_page(net)
     before = page.cookies()["__Host-vaultr_refresh"]["value"]
 

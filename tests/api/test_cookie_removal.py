@@ -25,7 +25,7 @@ def mailed(app, to, page):
     return [match[1] for match in found if match][-1]
 
 
-def test_a_refresh_of_an_ended_session_takes_the_cookies_away(app, browser):
+def test_refresh_of_ended_session_deletes_cookies(app, browser):
     thief = app.test_client()
     for name in (ACCESS, TOKEN, CSRF):
         thief.set_cookie(name, cookie(browser, name))
@@ -37,7 +37,7 @@ def test_a_refresh_of_an_ended_session_takes_the_cookies_away(app, browser):
     assert cookies(thief) == NONE
 
 
-def test_a_logout_ends_the_session_and_takes_the_cookies_away(app, browser):
+def test_logout_ends_session_and_deletes_cookies(app, browser):
     stored = cookie(browser, ACCESS)
 
     assert browser.post(LOGOUT, headers=with_token(browser)).status_code == 204
@@ -78,7 +78,7 @@ def test_email_change_undo_clears_cookies(app, browser):
     assert cookies(browser) == NONE
 
 
-def test_completing_a_recovery_takes_the_cookies_away(app, time_machine):
+def test_completed_recovery_deletes_cookies(app, time_machine):
     account_id, token = account_recovery.begun(app)
     browser = browser_sessions.at(app)
     account_recovery.after_the_wait(time_machine)

@@ -77,7 +77,7 @@ def test_cookies_prove_the_session(browser):
         {"Sec-Fetch-Site": "something-new"},
     ],
 )
-def test_a_request_that_our_page_did_not_mean_changes_nothing(browser, change):
+def test_forged_request_changes_nothing(browser, change):
     headers = with_token(browser) | change
     headers = {name: value for name, value in headers.items() if value is not None}
 
@@ -90,7 +90,7 @@ def test_cross_site_read_is_rejected(browser):
         assert status_and_slug(browser.get(ME, headers={"Sec-Fetch-Site": site})) == (403, "csrf")
 
 
-def test_the_token_of_another_session_is_no_proof(app, browser):
+def test_csrf_token_of_another_session_is_rejected(app, browser):
     bob = signed_in(app, "bob@example.org")
     again = signed_in(app)
 
@@ -118,7 +118,7 @@ def test_request_with_cookies_and_bearer_token_is_rejected(app, browser):
     assert browser.get(ME, headers=bearer).status_code == 200
 
 
-def test_a_bearer_token_needs_no_origin_and_ignores_one(app, client):
+def test_bearer_token_works_with_any_origin(app, client):
     with app.app_context():
         bearer = factories.session().headers
     foreign = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
@@ -126,7 +126,7 @@ def test_a_bearer_token_needs_no_origin_and_ignores_one(app, client):
     assert client.post(LOGOUT, headers=bearer | foreign).status_code == 204
 
 
-def test_a_refresh_replaces_the_cookies_and_answers_no_token(browser):
+def test_cookie_refresh_returns_no_token_in_body(browser):
     before = cookie(browser, ACCESS), cookie(browser, TOKEN)
 
     answer = browser.post(REFRESH, json={}, headers=with_token(browser))
@@ -137,7 +137,7 @@ def test_a_refresh_replaces_the_cookies_and_answers_no_token(browser):
     assert browser.get(ME).status_code == 200
 
 
-def test_a_refresh_works_when_the_access_cookie_is_gone(browser):
+def test_refresh_works_without_access_cookie(browser):
     browser.delete_cookie(ACCESS)
 
     assert browser.post(REFRESH, json={}, headers=with_token(browser)).status_code == 200
@@ -145,7 +145,7 @@ def test_a_refresh_works_when_the_access_cookie_is_gone(browser):
 
 
 @pytest.mark.parametrize("change", [{"X-CSRF-Token": "x"}, {"Origin": "http://evil.example"}])
-def test_a_refresh_that_was_not_meant_rotates_nothing(browser, change):
+def test_forged_refresh_rotates_nothing(browser, change):
     before = cookie(browser, TOKEN)
 
     assert status_and_slug(
@@ -168,7 +168,7 @@ def test_refresh_token_in_body_and_cookie_is_rejected(app, browser):
     assert status_and_slug(answer) == (400, "bad-request")
 
 
-def test_a_refresh_without_any_token_is_a_session_that_ended(client):
+def test_refresh_without_token_returns_session_ended(client):
     assert status_and_slug(client.post(REFRESH, json={})) == (401, "session-ended")
 
 

@@ -24,7 +24,7 @@ def mails():
         return session.query(Mail).order_by(Mail.id).all()
 
 
-def test_the_rows_of_the_outbox_are_alike(here):
+def test_decoy_and_real_outbox_rows_look_equal(here):
     service.send(EMAIL_MESSAGE, ANN)
     service.send(EMAIL_MESSAGE, NOBODY, decoy=True)
 

@@ -46,7 +46,7 @@ def test_only_events_of_a_deleted_vault_remain(app, as_ann, vault):
     assert events == [{"kind": "vault", "id": str(vault.id), **end}]
 
 
-def test_a_long_history_goes_in_steps(app, as_ann, vault, monkeypatch):
+def test_long_history_is_deleted_in_steps(app, as_ann, vault, monkeypatch):
     monkeypatch.setattr(vault_deletion, "REVISIONS_A_STEP", 3)
     lived_in(vault)
     other = Writer(as_ann).create()

@@ -151,7 +151,7 @@ def test_another_kind_of_client_is_a_move_too(app, client, owner):
     assert event["obj"]["changed"] == ["client"]
 
 
-def test_the_same_network_is_no_move(app, client, owner):
+def test_same_network_is_not_reported(app, client, owner):
     tokens = login(at(client, address="192.0.2.7"))
 
     refresh(at(client, address="192.0.2.200"), tokens)
@@ -173,7 +173,7 @@ def test_the_same_network_is_no_move(app, client, owner):
         ("Mozilla/5.0 AppleWebKit/605.1.15 Version/19.0 Safari/605.1.15", "safari"),
     ],
 )
-def test_a_client_is_known_by_a_word(app, client, owner, agent, family):
+def test_client_family_is_recorded(app, client, owner, agent, family):
     login(at(client, agent=agent))
 
     assert events(app, "auth.login.ok")[0]["net"]["client"] == family

@@ -273,7 +273,7 @@ def test_checkpoints_that_lag_are_found_once_there_was_one(as_ann, settings):
     assert found.says.startswith("checkpoints are ")
 
 
-def test_a_disk_that_is_full_is_found(settings, monkeypatch):
+def test_full_disk_is_found(settings, monkeypatch):
     assert bad(external.check_disk(settings)) == []
     full = type("Usage", (), {"free": 2**20, "total": 2**40})
     monkeypatch.setattr(external.shutil, "disk_usage", lambda path: full)

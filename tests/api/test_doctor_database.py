@@ -73,7 +73,7 @@ def test_rights_that_are_missing_are_named(as_role):
     assert ("problem", "rights are missing: DELETE on sessions") in found
 
 
-def test_a_superuser_is_no_role_for_a_server(postgres_app):
+def test_superuser_role_is_reported(postgres_app):
     with postgres_app.app_context():
         settings = in_production(postgres_app.config["SETTINGS"])
         found = bad(database.check(settings, pods=1))
@@ -136,7 +136,7 @@ def test_connection_failure_is_explained_without_names(tmp_path, postgres_url, e
     assert "invalid" not in says
 
 
-def test_a_schema_that_is_behind_is_found(app):
+def test_outdated_schema_is_found(app):
     with app.app_context():
         found = bad(database.check(app.config["SETTINGS"], pods=1))
     [(level, says)] = [one for one in found if "pending" in one[1]]
@@ -145,7 +145,7 @@ def test_a_schema_that_is_behind_is_found(app):
     assert says.startswith("none; ")
 
 
-def test_the_newest_schema_is_as_it_should_be(app, migrated_to_newest):
+def test_newest_schema_passes(app, migrated_to_newest):
     with app.app_context():
         found = bad(database.check(app.config["SETTINGS"], pods=1))
 

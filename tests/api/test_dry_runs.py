@@ -77,7 +77,7 @@ def test_each_change_is_judged_for_itself(app, vault):
     ]
 
 
-def test_an_entry_is_held_against_the_one_before_it(app, vault):
+def test_entry_is_checked_against_previous_one(app, vault):
     behind = vault.twin()
     request = behind.batch_request(*(("put", uuid4()) for _ in range(3)))
     vault.put()
@@ -102,7 +102,7 @@ def test_a_dry_run_keeps_the_quota_and_the_newest_keys(app, vault, set_to):
     assert problems(tried(app, vault, request)) == ["generation-moved"]
 
 
-def test_a_dry_run_waits_for_no_writer(app, vault):
+def test_dry_run_does_not_wait_for_writers(app, vault):
     request = vault.batch_request(("put", uuid4()))
 
     with app.app_context(), transaction() as session:

@@ -205,7 +205,7 @@ def test_of_parallel_undoings_one_succeeds(app, as_ann):
     assert sorted(at_once(lambda _: undo(app, token), 4)) == [204, 400, 400, 400]
 
 
-def test_the_first_address_undoes_all_that_was_changed_after_it(app, as_ann):
+def test_first_address_undoes_all_later_changes(app, as_ann):
     first = changed(app, as_ann)
     assert as_ann.post(EMAIL, json={"email": "third@example.org"}).status_code == 202
     both = mailed(app, NEW), mailed(app, "third@example.org")

@@ -155,7 +155,7 @@ def test_pool_sizes_follow_url_or_threads():
     assert usual["hide_parameters"] is True
 
 
-def test_an_error_of_the_database_hides_what_was_sent(on_postgres):
+def test_database_error_hides_statement_parameters(on_postgres):
     with pytest.raises(sa.exc.DBAPIError) as error, one_statement() as connection:
         connection.execute(sa.text("SELECT CAST(:secret AS text), 1/0"), {"secret": "hunter2"})
 
@@ -204,7 +204,7 @@ def interrupt_a_statement():
             psycopg2.extensions.set_wait_callback(engine.wait)
 
 
-def test_an_interrupted_wait_ends_the_connection_and_not_the_pool(on_postgres):
+def test_interrupted_wait_closes_only_its_connection(on_postgres):
     with pytest.raises(KeyboardInterrupt):
         interrupt_a_statement()
 

@@ -84,7 +84,7 @@ def test_the_watch_sees_what_a_good_token_touches(sqlite_app, anonymous):
     assert {kind for kind, _ in seen} == {"statement", "open"}
 
 
-def test_the_signature_of_these_tests_is_a_good_one(anonymous):
+def test_signature_of_these_tests_is_valid(anonymous):
     """With this signature only the session is missing, which is looked up in the database."""
     status, slug, seen = rejected(anonymous, token({"alg": "HS256", "kid": "test"}))
 
@@ -148,7 +148,7 @@ def test_only_one_signature_algorithm_is_accepted(anonymous, algorithm):
     assert [rejected(anonymous, one) for one in signed] == [NOTHING] * 4
 
 
-def test_a_public_key_is_no_secret_to_sign_with(anonymous):
+def test_public_key_is_rejected_as_hmac_key(anonymous):
     """This attack works on servers that also accept RS256; here only the one secret verifies."""
     public = rsa.generate_private_key(65537, 2048).public_key().public_numbers().n
     key = public.to_bytes(256)
@@ -186,7 +186,7 @@ def test_modified_or_truncated_token_is_anonymous(sqlite_app, anonymous):
     assert {one: reported for one, reported in answers.items() if reported != NOTHING[:2]} == {}
 
 
-def test_the_parts_of_two_good_tokens_make_no_third(sqlite_app, anonymous):
+def test_recombined_token_parts_are_rejected(sqlite_app, anonymous):
     with sqlite_app.app_context():
         one, other = (
             factories.session(factories.owner(email)).access_token.split(".")
@@ -197,7 +197,7 @@ def test_the_parts_of_two_good_tokens_make_no_third(sqlite_app, anonymous):
         assert rejected(anonymous, ".".join(mixed)) == NOTHING
 
 
-def test_a_signature_written_otherwise_is_no_second_token(sqlite_app, anonymous):
+def test_differently_encoded_signature_is_rejected(sqlite_app, anonymous):
     """Base64url has one form: the spare bits of its last character must be zero."""
     with sqlite_app.app_context():
         good = factories.session().access_token

@@ -50,7 +50,7 @@ def stored_responses(app):
         return session.execute(sa.select(sa.func.count()).select_from(StoredResponse)).scalar_one()
 
 
-def test_the_second_answer_is_the_first_one_to_the_byte(app, as_ann):
+def test_replayed_response_has_the_same_bytes(app, as_ann):
     vault = new_vault()
 
     first = as_ann.post("/api/v1/vaults", json=vault, headers=KEY)
@@ -86,7 +86,7 @@ def test_idempotency_key_with_another_request_is_rejected(as_ann, more):
     assert as_ann.get("/api/v1/auth/me").status_code == 200
 
 
-def test_the_same_values_in_other_bytes_are_another_request(as_ann):
+def test_same_values_in_other_bytes_are_rejected(as_ann):
     vault = new_vault()
     as_ann.post("/api/v1/vaults", json=vault, headers=KEY)
 
@@ -96,7 +96,7 @@ def test_the_same_values_in_other_bytes_are_another_request(as_ann):
     assert slug(other) == "idempotency-reused"
 
 
-def test_a_key_means_nothing_to_another_account(app, as_ann, as_bob):
+def test_keys_of_accounts_are_independent(app, as_ann, as_bob):
     as_ann.post("/api/v1/vaults", json=new_vault(), headers=KEY)
 
     theirs = as_bob.post("/api/v1/vaults", json=new_vault(), headers=KEY)
@@ -148,7 +148,7 @@ def test_malformed_idempotency_key_is_rejected_before_the_request_runs(app, as_a
     assert vault_rows.rows(app, VAULTS) == []
 
 
-def test_a_longest_key_is_taken(as_ann):
+def test_longest_key_is_accepted(as_ann):
     vault, key = new_vault(), {"Idempotency-Key": "x" * 128}
 
     answers = [as_ann.post("/api/v1/vaults", json=vault, headers=key) for _ in range(2)]
@@ -232,7 +232,7 @@ def test_stored_response_expires_after_a_day(app, as_ann):
     assert stored_responses(app) == 1
 
 
-def test_an_account_that_ends_leaves_no_answers(app, as_ann, as_bob):
+def test_deleted_account_leaves_no_stored_responses(app, as_ann, as_bob):
     for client in (as_ann, as_bob):
         client.post("/api/v1/vaults", json=new_vault(), headers=KEY)
 

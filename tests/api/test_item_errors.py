@@ -139,7 +139,7 @@ def test_invalid_move_returns_its_own_problem(app, vault, item_id, op, spoilt, s
         assert_problem(vault.ask(request), status, slug)
 
 
-def test_an_item_in_the_trash_is_neither_put_nor_trashed(app, vault, item_id):
+def test_trashed_item_can_not_be_put_or_trashed(app, vault, item_id):
     put, trash = vault.put_request(item_id), vault.move_request("trash", item_id)
     trash = trash.but(entry={"mac": NO_HEAD})  # unchanged, it is the write that is now accepted
     vault.move("trash", item_id)
@@ -173,7 +173,7 @@ def test_a_removed_id_never_comes_back(app, vault, item_id):
         assert_problem(vault.ask(trash), 404, "item-not-found")
 
 
-def test_an_item_that_is_not_there_is_not_found(app, vault, item_id):
+def test_missing_item_returns_404(app, vault, item_id):
     elsewhere = vault.path + f"/items/{uuid4()}"
     put = vault.put_request(item_id)
     put.path = elsewhere
@@ -238,7 +238,7 @@ def test_vault_item_quota_includes_trash(app, vault, item_id, set_to):
     vault.put()
 
 
-def test_a_vault_holds_no_more_bytes_than_its_quota(app, vault, item_id, set_to):
+def test_vault_bytes_are_limited_by_quota(app, vault, item_id, set_to):
     (row,) = everything(app)[0]["items"]
     set_to(app, quota_vault_bytes=290 + 290)
     assert 290 in row

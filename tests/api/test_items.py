@@ -22,7 +22,7 @@ def writes(app):
     return [e["obj"] for e in factories.events(app) if e["typ"] == "item.write"]
 
 
-def test_an_item_is_created_and_read_back_whole(app, as_ann, vault):
+def test_created_item_is_returned_completely(app, as_ann, vault):
     request = vault.put_request(type="api_key")
 
     created = vault.send(request)
@@ -105,7 +105,7 @@ def test_detail_read_is_recorded_before_response(app, as_ann, vault):
     assert {e["sub"] for e in events} == {str(as_ann.account_id)}
 
 
-def test_an_item_goes_to_the_trash_and_comes_back(app, as_ann, vault):
+def test_item_can_be_trashed_and_restored(app, as_ann, vault):
     item_id = vault.put()
     trashed = vault.move("trash", item_id)
     counts = as_ann.get(vault.path).json["counts"]
@@ -122,7 +122,7 @@ def test_an_item_goes_to_the_trash_and_comes_back(app, as_ann, vault):
 
 
 @pytest.mark.parametrize("steps", [["remove"], ["trash", "remove"]])
-def test_a_removed_item_is_gone_with_its_versions(app, as_ann, vault, steps):
+def test_removing_item_deletes_its_versions(app, as_ann, vault, steps):
     item_id = vault.put()
     vault.put(item_id, "another")
     stored = vault.put()
@@ -141,7 +141,7 @@ def test_a_removed_item_is_gone_with_its_versions(app, as_ann, vault, steps):
     vault.full()
 
 
-def test_an_item_is_never_deleted_without_an_entry(app, as_ann, vault):
+def test_plain_delete_of_an_item_is_not_allowed(app, as_ann, vault):
     item_id = vault.put()
 
     with unchanged(app):
@@ -187,7 +187,7 @@ def test_a_cursor_belongs_to_one_list(as_ann, vault):
 @pytest.mark.parametrize(
     "query", ["state=removed", "type=Login", "limit=0", "limit=201", "since=1", "limit=1&limit=2"]
 )
-def test_lists_take_only_what_they_know(as_ann, vault, query):
+def test_lists_reject_unknown_parameters(as_ann, vault, query):
     assert_problem(as_ann.get(f"{vault.path}/items?{query}"), 400, "bad-request")
 
 

@@ -84,7 +84,7 @@ def test_a_pepper_stays_until_every_verifier_is_under_another(app, client, folde
     assert [*Place.of("PEPPER", folder, {}).read().by_id] == [new]
 
 
-def test_a_signup_that_waits_needs_its_pepper_too(app, client, folder):
+def test_pending_signup_needs_its_pepper(app, client, folder):
     assert client.post("/api/v1/auth/signup", json=factories.signup()).status_code == 202
     rotate(app, folder, "PEPPER")
 

@@ -43,7 +43,7 @@ def taken(app, places):
 
 
 @pytest.mark.parametrize("route", ["login", "signup"])
-def test_a_full_queue_answers_busy_at_once(app, client, ann, route):
+def test_full_queue_returns_busy_immediately(app, client, ann, route):
     body = factories.login() if route == "login" else factories.signup()
 
     with taken(app, os.cpu_count() + app.config["SETTINGS"].max_waiting_logins):

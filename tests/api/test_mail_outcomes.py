@@ -101,7 +101,7 @@ def test_email_with_temporary_rejection_is_retried(here, smtp):
     assert [(row.state, row.reason, row.tries) for row in rows()] == [("sent", None, 2)]
 
 
-def test_a_sender_that_stood_still_too_long_sends_nothing_more(here, smtp):
+def test_stalled_sender_sends_nothing_more(here, smtp):
     """Another process has taken over its email: it notices just before sending the content."""
     service.send(EMAIL_MESSAGE, ANN)
     inbox = Inbox()

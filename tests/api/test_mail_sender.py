@@ -66,7 +66,7 @@ def test_email_uses_starttls_with_verified_server(app_for, certificate):
     assert html.get_content().strip() == "<p>Öffnen</p>"
 
 
-def test_a_mail_goes_by_tls_from_the_first_byte(app_for, certificate):
+def test_email_is_sent_over_implicit_tls(app_for, certificate):
     inbox = Inbox()
     with mail_servers.running(inbox, tls=certificate) as port:
         send(app_for(port, "tls", certificate))
@@ -99,7 +99,7 @@ def test_server_with_wrong_certificate_name_gets_no_email(app_for, tmp_path):
     assert inbox.messages == []
 
 
-def test_a_server_that_offers_no_starttls_gets_no_mail(app_for):
+def test_server_without_starttls_gets_no_email(app_for):
     inbox = Inbox()
     with (
         mail_servers.running(inbox) as port,
@@ -119,7 +119,7 @@ def test_on_this_machine_a_mail_may_go_in_clear(app_for):
 
 
 @pytest.mark.parametrize("secure", ["starttls", "tls", "none"])
-def test_a_silent_server_is_left_after_the_time_limit(time_limit, app_for, monkeypatch, secure):
+def test_silent_server_is_abandoned_after_time_limit(time_limit, app_for, monkeypatch, secure):
     monkeypatch.setattr(transports, "STEP_SECONDS", 0.3)
 
     def wait():

@@ -97,7 +97,7 @@ def test_malformed_token_is_bad_request(client, body):
         )  # fmt: skip
 
 
-def test_a_mailed_token_is_no_session(client, mailed):
+def test_mailed_token_does_not_authenticate(client, mailed):
     for token in mailed.values():
         bearer = {"Authorization": f"Bearer {token}"}
         assert client.get(f"{AUTH}/me", headers=bearer).status_code == 401

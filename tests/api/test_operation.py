@@ -121,7 +121,7 @@ def test_body_over_limit_returns_413(anonymous):
     assert post(anonymous, json.dumps({"word": "x" * 1987})).status_code == 200
 
 
-def test_a_body_without_its_length_is_411(anonymous):
+def test_body_without_content_length_is_411(anonymous):
     response = anonymous.post(
         "/api/v1/small/word",
         content_type="application/json",
@@ -212,7 +212,7 @@ def test_unexpected_error_returns_500_without_details(anonymous, capfd):
     assert "hunter2" not in response.text
 
 
-def test_an_error_inside_the_error_handling_is_answered_too(anonymous):
+def test_error_in_error_handler_returns_problem(anonymous):
     response = anonymous.get("/api/v1/small/unwritable", headers={"X-Request-Id": "here"})
 
     assert status_and_slug(response) == (500, "internal")
@@ -221,7 +221,7 @@ def test_an_error_inside_the_error_handling_is_answered_too(anonymous):
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_an_error_before_any_request_is_known_is_answered_too(server, monkeypatch):
+def test_early_error_returns_problem(server, monkeypatch):
     def broken(_environ):
         raise RuntimeError
 

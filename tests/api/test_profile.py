@@ -54,7 +54,7 @@ def test_a_profile_is_written_over_the_revision_it_names(as_ann):
     assert shown == {"revision": 2, "sealed": b64(sealed)}
 
 
-def test_a_profile_of_another_account_stays_as_it_is(as_ann, as_bob):
+def test_profile_of_another_account_is_unchanged(as_ann, as_bob):
     before = as_bob.get("/api/v1/auth/me").json["key_set"]
 
     put(as_ann, 2, over='"1"')

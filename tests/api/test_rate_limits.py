@@ -95,7 +95,7 @@ def test_probes_are_not_counted(limited):
     assert client.get(WANTED).status_code == 200
 
 
-def test_a_session_is_counted_by_itself_reads_and_writes_apart(limited):
+def test_reads_and_writes_are_counted_separately_by_session(limited):
     app = limited(LIMIT_READS="2/3600", LIMIT_WRITES="1/3600", LIMIT_ANONYMOUS="1/3600")
     one, another = as_ann(app), as_ann(app)
     write = f"/api/v1/small/closed/{uuid4()}"

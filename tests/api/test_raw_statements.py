@@ -103,7 +103,7 @@ def test_connection_lost_inside_transaction_is_dropped(app):
         assert raw_driver.run_within(session.connection(), "SELECT 1 AS one", {}).scalar_one() == 1
 
 
-def test_a_silent_database_is_not_waited_for(app):
+def test_silent_database_is_abandoned(app):
     assert raw_driver.run("SELECT 1 AS one", {}).one().one == 1  # it is connected before
     limit = engine.deadline.set(0.2)
     try:

@@ -196,7 +196,7 @@ def test_of_parallel_completions_one_succeeds(app, time_machine):
     assert rows(app, Account)[0].epoch == 2
 
 
-def test_a_rewrap_must_name_every_wrap_there_is(app, client, time_machine):
+def test_rewrap_must_include_every_wrap(app, client, time_machine):
     account_id, token = begun(app)
     with app.app_context():
         factories.vault(ANN)
@@ -221,7 +221,7 @@ def test_a_rewrap_must_name_every_wrap_there_is(app, client, time_machine):
         ({"more": 1}, 400, "bad-request"),
     ],
 )  # fmt: skip
-def test_a_bad_completion_changes_nothing_and_can_be_mended(
+def test_invalid_completion_changes_nothing_and_can_be_repeated(
     app, client, time_machine, change, status, problem
 ):
     account_id, token = begun(app)
@@ -242,7 +242,7 @@ def test_pending_recovery_is_rejected_before_the_body_is_checked(app, client):
     assert slug(client.post(COMPLETE, json=body)) == "recovery-pending"
 
 
-def test_a_completion_that_was_never_started_is_pending(app, client, time_machine):
+def test_completion_before_start_is_pending(app, client, time_machine):
     account_id = with_recovery_key(app)
     token = requested(app)
     after_the_wait(time_machine)

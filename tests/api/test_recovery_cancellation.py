@@ -65,7 +65,7 @@ def test_cancel_token_ends_recovery_and_its_recovery_key(app, client):
     assert emails(app, ANN)[-1].kind == "recovery-cancelled"
 
 
-def test_a_token_that_was_not_started_ends_alone(app, client):
+def test_unstarted_token_ends_alone(app, client):
     account_id = with_recovery_key(app)
     first, second = requested(app), requested(app)
 
@@ -89,7 +89,7 @@ def test_live_session_cancels_recovery_without_step_up(app, as_ann):
     assert as_ann.delete(RECOVER).status_code == 404
 
 
-def test_cancelling_a_token_that_was_not_used_is_recorded(app, as_ann):
+def test_cancelling_unused_token_is_recorded(app, as_ann):
     with_recovery_key(app)
     requested(app)
 

@@ -91,7 +91,7 @@ def test_recovery_requests_are_limited_by_client_address(app, client, set_to):
     assert int(answers[-1].headers["Retry-After"]) > 0
 
 
-def test_a_token_is_over_after_72_hours(app, time_machine):
+def test_token_expires_after_72_hours(app, time_machine):
     account_id = with_recovery_key(app)
     token = requested(app)
 
@@ -178,7 +178,7 @@ def test_guessed_tokens_consume_no_attempts_of_the_account(app, client, set_to):
 
 
 @pytest.mark.parametrize("body", [{}, {"token": "x"}, {"token": 1, "rk_auth": "x"}, [], "x"])
-def test_a_malformed_proof_is_no_guess(app, client, body):
+def test_malformed_recovery_proof_is_not_a_guess(app, client, body):
     account_id, token = begun(app)
 
     for _ in range(6):

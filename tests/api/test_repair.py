@@ -15,7 +15,7 @@ def vault(app, as_ann):
     return Writer(as_ann).create()
 
 
-def test_a_repair_adds_one_entry_and_changes_nothing_else(app, vault):
+def test_repair_only_adds_one_entry(app, vault):
     vault.put()
     items = rows(app, ITEMS)
 

@@ -44,7 +44,7 @@ def _status_and_body(response):
     return response.status_code, response.json, response.headers["ETag"]
 
 
-def test_a_batch_sent_again_is_answered_as_the_first_time(app, vault):
+def test_repeated_batch_returns_first_response(app, vault):
     ids = [uuid4() for _ in range(3)]
     request = vault.batch_request(
         *(("put", one) for one in ids), ("trash", ids[0]), ("remove", ids[0]), ("put", ids[1])

@@ -113,7 +113,7 @@ def test_rotation_steps_out_of_order_are_rejected(app, vault, begun):
         assert_problem(vault.ask(put.but(generation=vault.generation + 1)), 422, "unprocessable")
 
 
-def test_a_removed_id_comes_back_under_no_keys(app, vault):
+def test_removed_id_can_not_be_reused_after_rotation(app, vault):
     item_id = vault.put()
     vault.move("remove", item_id)
     vault.rotate()

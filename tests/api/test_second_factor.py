@@ -47,7 +47,7 @@ def left(client):
     return [one["left"] for one in client.get(ME).json["factors"]][-1]
 
 
-def test_a_right_key_alone_opens_nothing(app, client, ann):
+def test_auth_key_without_second_factor_is_rejected(app, client, ann):
     response = login(client)
 
     assert slug(response) == (401, "second-factor-required")
@@ -195,7 +195,7 @@ def test_failed_login_does_not_consume_recovery_code(app, client, ann, monkeypat
     assert login(client, recovery_code=ann.codes[0]).status_code == 200
 
 
-def test_a_recovery_code_of_another_account_opens_nothing(app, client, ann):
+def test_recovery_code_of_another_account_is_rejected(app, client, ann):
     _, codes = confirmed(app_fixtures.signed_in(app, "bob@example.org"))
 
     assert slug(login(client, recovery_code=codes[0])) == (401, "credentials-invalid")

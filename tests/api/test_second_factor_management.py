@@ -180,7 +180,7 @@ def test_removing_a_factor_removes_its_recovery_codes(app, as_ann):
     assert as_ann.delete(TOTP).status_code == 404
 
 
-def test_a_factor_that_was_never_confirmed_can_be_removed(app, as_ann):
+def test_unconfirmed_factor_can_be_removed(app, as_ann):
     as_ann.post(TOTP)
 
     assert as_ann.delete(TOTP).status_code == 204
@@ -217,7 +217,7 @@ def test_factors_of_another_account_stay_as_they_are(app, as_ann, as_bob):
     assert {one.account_id for one in rows(app, RecoveryCode)} == {as_bob.account_id}
 
 
-def test_a_secret_that_was_moved_to_another_account_opens_nothing(app, client, as_ann, as_bob):
+def test_totp_secret_moved_between_accounts_is_unusable(app, client, as_ann, as_bob):
     """Database access does not allow giving an account another factor."""
     confirmed(as_ann)
     phone, _ = confirmed(as_bob)

@@ -43,7 +43,7 @@ def test_session_list_shows_device_and_coarse_network(app, as_ann):
     }  # fmt: skip
 
 
-def test_a_refresh_is_a_use(app, as_ann, time_machine):
+def test_refresh_counts_as_use(app, as_ann, time_machine):
     time_machine.move_to(datetime.now(UTC) + timedelta(minutes=5))
     client = app.test_client()
     renewed = client.post(REFRESH, json={"refresh_token": as_ann.session.refresh_token}).json

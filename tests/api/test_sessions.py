@@ -135,7 +135,7 @@ def test_a_session_refreshes_six_times_a_minute(client, session):
     assert statuses == [200] * 6 + [429]
 
 
-def test_a_session_that_idles_for_14_days_is_over(app, client, session, time_machine):
+def test_session_ends_after_14_idle_days(app, client, session, time_machine):
     time_machine.move_to(later(days=14, seconds=1))
 
     assert refresh(client, session.refresh_token).status_code == 401

@@ -42,7 +42,7 @@ def test_a_confirmed_signup_is_an_account_that_can_sign_in(app, client):
     }
 
 
-def test_an_answer_to_a_signup_is_empty(client):
+def test_signup_response_is_empty(client):
     response = client.post(SIGNUP, json=factories.signup())
 
     assert (response.status_code, response.data) == (202, b"")
@@ -166,7 +166,7 @@ def test_signups_over_email_limit_keep_pending_signups_valid(app, client, set_to
     assert [str(one.id) for one in rows(app, Account)] == [bodies[0]["account_id"]]
 
 
-def test_the_first_confirmed_wins_and_the_others_die(app, client):
+def test_first_confirmed_signup_wins(app, client):
     bodies = [factories.signup() for _ in range(3)]
     for body in bodies:
         client.post(SIGNUP, json=body)
@@ -208,7 +208,7 @@ def test_any_wrong_token_is_invalid(client, token):
     assert response.json["type"] == "urn:vaultr:problem:token-invalid"
 
 
-def test_a_signup_is_over_after_24_hours(app, client, time_machine):
+def test_signup_expires_after_24_hours(app, client, time_machine):
     client.post(SIGNUP, json=factories.signup())
     (token,) = tokens(app)
 

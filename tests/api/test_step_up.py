@@ -96,7 +96,7 @@ def test_a_session_of_older_credentials_is_not_made_fresh(app, as_ann, monkeypat
     assert "auth.stepup.ok" not in {one["typ"] for one in factories.events(app)}
 
 
-def test_the_key_of_another_account_proves_nothing(as_ann, as_bob):
+def test_auth_key_of_another_account_is_rejected(as_ann, as_bob):
     assert as_ann.post(STEP_UP, json=proof("bob@example.org")).status_code == 403
 
 
@@ -128,7 +128,7 @@ def test_step_ups_belong_to_one_session(app, as_ann):
 
 
 @pytest.mark.parametrize("body", [{}, {"auth_key": "x"}, proof() | {"totp": "1"}])
-def test_a_malformed_proof_is_no_attempt(as_ann, body):
+def test_malformed_auth_key_is_not_an_attempt(as_ann, body):
     for _ in range(6):
         assert as_ann.post(STEP_UP, json=body).status_code == 400
 

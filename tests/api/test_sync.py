@@ -69,7 +69,7 @@ def test_full_sync_lists_items_and_removals_by_revision(app, as_ann, vault):
     assert reads(app) == [ids(page["items"])]
 
 
-def test_a_delta_has_the_entries_since_and_what_they_left(app, as_ann, vault):
+def test_delta_has_new_entries_and_current_items(app, as_ann, vault):
     _first, second, third, fourth = lived_in(vault)
 
     page = as_ann.get(f"{vault.path}/sync?since=5").json
@@ -180,7 +180,7 @@ def test_beyond_the_revision_is_a_moved_head(app, as_ann, vault, query):
     ["since=1&after=1", "since=-1", "since=x", "since=1.0", "limit=0", "limit=1001", "cursor=x",
      "since=", f"since={2**63}", "since=1&since=1"],
 )  # fmt: skip
-def test_a_sync_takes_only_what_it_knows(as_ann, vault, query):
+def test_sync_rejects_unknown_parameters(as_ann, vault, query):
     lived_in(vault)
 
     assert_problem(as_ann.get(f"{vault.path}/sync?{query}"), 400, "bad-request")

@@ -73,12 +73,12 @@ def test_signed_token_has_every_claim_and_verifies(here):
     assert reported["sub"] == str(account_id)
 
 
-def test_a_token_made_by_the_book_is_read(here):
+def test_standard_token_is_accepted(here):
     assert access_tokens.read(signed(claims())) is not None
 
 
 @pytest.mark.parametrize("missing", CLAIMS)
-def test_a_token_without_one_of_its_claims_proves_nothing(here, missing):
+def test_token_without_a_claim_is_rejected(here, missing):
     payload = claims()
     del payload[missing]
 
@@ -119,18 +119,18 @@ def test_a_token_without_one_of_its_claims_proves_nothing(here, missing):
     ],
     ids=lambda wrong: next(iter(wrong)),
 )
-def test_a_token_with_a_wrong_claim_proves_nothing(here, wrong):
+def test_token_with_a_wrong_claim_is_rejected(here, wrong):
     assert access_tokens.read(signed(claims(**wrong))) is None
 
 
-def test_an_expired_token_proves_nothing_from_the_second_it_expires(here):
+def test_token_is_rejected_from_the_second_it_expires(here):
     now = int(time.time())
 
     assert access_tokens.read(signed(claims(iat=now - 601, exp=now - 1))) is None
     assert access_tokens.read(signed(claims(iat=now - 590, exp=now + 10))) is not None
 
 
-def test_a_token_that_was_read_before_expires_all_the_same(here, monkeypatch):
+def test_cached_token_still_expires(here, monkeypatch):
     token = signed(claims())
     assert access_tokens.read(token) is not None
 
@@ -164,7 +164,7 @@ def test_clocks_of_two_servers_may_differ_by_some_seconds(here):
     ],
 )
 @pytest.mark.filterwarnings("ignore:The HMAC key is 32 bytes")
-def test_a_token_that_is_signed_otherwise_proves_nothing(here, token):
+def test_token_with_other_signature_is_rejected(here, token):
     assert access_tokens.read(token()) is None
 
 
@@ -174,12 +174,12 @@ def with_header(header):
     return f"{body}.{part(mac.sign(body.encode(), key_of('JWT_SECRET')))}"
 
 
-def test_the_hand_made_tokens_of_these_tests_are_good_ones(here):
+def test_handmade_tokens_of_these_tests_are_valid(here):
     assert access_tokens.read(with_header({"alg": "HS256", "kid": "test"})) is not None
 
 
 @pytest.mark.parametrize("kid", [7, None, ["test"], {"test": 1}, True, "a" * 500], ids=repr)
-def test_a_key_id_of_another_type_proves_nothing(here, kid):
+def test_key_id_of_wrong_type_is_rejected(here, kid):
     assert access_tokens.read(with_header({"alg": "HS256", "kid": kid})) is None
 
 
@@ -199,7 +199,7 @@ def test_rubbish_proves_nothing(here, token):
     assert access_tokens.read(token) is None
 
 
-def test_a_huge_token_is_not_even_looked_at(here):
+def test_huge_token_is_rejected_without_parsing(here):
     assert access_tokens.read(signed(claims(more="x" * 3000))) is None
     assert access_tokens.read("a.b." + "c" * 10_000_000) is None
 
@@ -230,7 +230,7 @@ def test_two_apps_in_process_keep_keys_and_issuers_separate(tmp_path, here):
     assert access_tokens.read(access_tokens.sign(uuid4(), uuid4(), 1)) is not None
 
 
-def test_the_extension_itself_would_take_a_token_that_never_expires(here):
+def test_extension_accepts_token_that_never_expires(here):
     """This is why every claim is checked here; if this test fails, the extension has improved."""
     payload = claims()
     del payload["exp"], payload["jti"]

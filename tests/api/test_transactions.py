@@ -77,7 +77,7 @@ def fail_after_keeping(error=RuntimeError):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_an_error_undoes_all_of_it(error):
+def test_error_rolls_back_everything(error):
     with pytest.raises(error):
         fail_after_keeping(error)
 
@@ -133,7 +133,7 @@ def test_an_error_at_commit_leaves_the_session_usable():
     assert stored_names() == {"b"}
 
 
-def test_a_row_that_is_there_already_undoes_the_rest():
+def test_duplicate_row_rolls_back_the_rest():
     keep("a")
 
     def again():
@@ -199,7 +199,7 @@ def test_reading_leaves_no_transaction_open(app):
     assert db.engine.pool.checkedout() == 0
 
 
-def test_a_transaction_sees_what_others_did_since_the_last_read():
+def test_transaction_sees_commits_since_last_read():
     keep("a", b"1")
     row = db.session.get(Fact, "a")
     assert row.value == b"1"
@@ -221,7 +221,7 @@ def test_a_single_statement_is_its_own_transaction():
     assert stored_names() == {"a", "b"}
 
 
-def test_a_single_statement_that_failed_leaves_nothing_to_the_next():
+def test_failed_statement_does_not_affect_next_one():
     with pytest.raises(sa.exc.DBAPIError), one_statement() as connection:
         connection.execute(sa.text("SELECT nothing FROM nowhere"))
 
@@ -229,7 +229,7 @@ def test_a_single_statement_that_failed_leaves_nothing_to_the_next():
         assert connection.scalar(sa.text("SELECT 1")) == 1
 
 
-def test_a_fact_is_drawn_once_for_all():
+def test_random_fact_is_generated_once():
     drawn = iter(bytes([n]) for n in range(9))
     values = set(in_threads(8, lambda: fact("key", lambda: next(drawn))))
     clear_fact_cache()

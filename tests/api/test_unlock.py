@@ -47,7 +47,7 @@ def locked_out(app, client, device_id):
 
 @pytest.mark.parametrize("by", ["ann@example.org", " ANN@Example.org", "id", "-"])
 @pytest.mark.matrix(4)
-def test_an_unlocked_account_can_be_signed_in_to_at_once(app, client, run, by):
+def test_unlocked_account_can_log_in_immediately(app, client, run, by):
     with app.app_context():
         account = factories.account("ann@example.org")
     mine = uuid4()

@@ -202,7 +202,7 @@ def test_vault_quota_holds_for_parallel_creates(app, as_ann, set_to):
     assert slugs(answers) == {"done": 3, "quota-exceeded": WRITERS - 3}
 
 
-def test_an_account_can_go_while_it_is_written_to(app, vault, writers):
+def test_account_can_be_deleted_during_writes(app, vault, writers):
     devices = writers(6)
 
     def work(n):

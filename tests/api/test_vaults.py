@@ -54,7 +54,7 @@ def test_a_vault_is_made_with_its_record(app, as_ann):
     assert made[0]["sub"] == made[0]["act"] == str(as_ann.account_id)
 
 
-def test_the_list_has_ones_own_vaults_in_pages(app, as_ann, as_bob):
+def test_list_has_own_vaults_in_pages(app, as_ann, as_bob):
     mine = sorted(str(Writer(as_ann).create().id) for _ in range(3))
     Writer(as_bob).create()
 
@@ -124,7 +124,7 @@ def test_a_rename_is_an_entry_of_the_log(app, vault):
     vault.full()
 
 
-def test_a_rename_sent_again_is_answered_as_the_first_time(app, vault):
+def test_repeated_rename_returns_first_response(app, vault):
     request = vault.rename_request("another name")
     first = vault.send(request).json
     again = vault.ask(request).json

@@ -31,7 +31,7 @@ def test_opening_the_page_changes_nothing(app, client, token):
     assert accounts(app) == 0
 
 
-def test_the_button_confirms_without_any_script(app, client, token):
+def test_button_works_without_scripts(app, client, token):
     page = client.get(PAGE, query_string={"token": token}).text
     action = re.search(r'<form method="post" action="([^"]+)">', page)[1]
     hidden = re.search(r'name="token" value="([^"]+)"', page)[1]

@@ -130,7 +130,7 @@ def test_missing_version_is_404_without_event(app, vault, as_bob):
     assert reads(app) == []
 
 
-def test_a_version_is_brought_back_by_a_new_put(app, vault):
+def test_put_restores_a_version(app, vault):
     item_id = vault.put(text="first")
     vault.put(item_id, "second")
 

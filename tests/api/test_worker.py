@@ -29,7 +29,7 @@ def files(app):
     return list((app.config["SETTINGS"].vaultr_home / "mail").glob("*.eml"))
 
 
-def test_a_mail_is_there_within_a_second_in_development(time_limit, app, inline):
+def test_development_email_arrives_within_a_second(time_limit, app, inline):
     time.sleep(0.3)  # the runner has checked and waits now
 
     def send():
@@ -41,13 +41,13 @@ def test_a_mail_is_there_within_a_second_in_development(time_limit, app, inline)
     assert quickest(send, within=time_limit(1)) < time_limit(1)
 
 
-def test_a_thread_that_was_stopped_has_ended(app):
+def test_stopped_thread_has_ended(app):
     worker.start_inline(app)()
 
     assert "vaultr-worker" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_job_is_done_by_one_at_a_time(app):
+def test_job_runs_in_one_worker_at_a_time(app):
     doing, most, rounds = [], [], []
 
     def work():
@@ -110,7 +110,7 @@ def test_job_repeats_immediately_while_more_is_left(app):
     assert left == []
 
 
-def test_the_command_does_what_is_due_and_ends(app):
+def test_worker_once_runs_due_jobs_and_exits(app):
     before = len(files(app))
     with app.app_context():
         service.send(EMAIL_MESSAGE, "ann@example.org")

@@ -56,7 +56,7 @@ def test_folder_without_account_prints_next_step(site, tmp_path):
     assert "login" in message
 
 
-def test_a_server_that_is_away_ends_4(tmp_path):
+def test_unreachable_server_exits_4(tmp_path):
     device = Device(tmp_path / "new", NOBODY)
 
     message = device.fails(4, "signup", "--email", device.email)

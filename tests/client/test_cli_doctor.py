@@ -54,7 +54,7 @@ def test_new_device_gets_next_steps(site, tmp_path):
     assert found["server"]["state"] == "ok"
 
 
-def test_a_server_that_is_away_fails_with_its_exit_code(tmp_path):
+def test_unreachable_server_fails_with_its_exit_code(tmp_path):
     found = findings(Device(tmp_path / "home", NOBODY), code=4)
 
     assert found["server"]["state"] == "fail"
@@ -157,7 +157,7 @@ def test_doctor_reports_degraded_or_unready_server(tmp_path):
     assert "without redis" in less["server ready"]["said"]
 
 
-def test_a_server_that_never_answers_does_not_hang_the_doctor(tmp_path, monkeypatch):
+def test_silent_server_does_not_hang_doctor(tmp_path, monkeypatch):
     monkeypatch.setattr("vaultr.client.transport.http_transport._PROBE_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"

@@ -29,5 +29,5 @@ def doctored(tmp_path, body):
     b"[" * 200_000, b'{"status":' * 100_000, b"\xff", b"9" * 10_000,
     b'{"status":"healthy","degraded":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
 ], ids=["list", "object", "bytes", "number", "degraded"])  # fmt: skip
-def test_a_probe_that_is_answered_oddly_is_none_of_vaultr(tmp_path, body):
+def test_unexpected_probe_response_is_not_vaultr(tmp_path, body):
     assert "is not a Vaultr server" in doctored(tmp_path, body)["server"]

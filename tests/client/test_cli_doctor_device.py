@@ -29,7 +29,7 @@ def pair(site, tmp_path, request):
     other.done("lock", password=None)
 
 
-def test_a_session_that_was_ended_elsewhere_fails(pair):
+def test_session_ended_elsewhere_fails(pair):
     first, other = pair
     [there] = [each["id"] for each in first.run_json("sessions", "list") if not each["current"]]
     first.done("sessions", "revoke", there)
@@ -59,7 +59,7 @@ def test_deleted_account_is_reported_on_every_device(pair):
         assert found["account"]["state"] == "ok", "what it knows of itself is whole"
 
 
-def test_a_device_that_is_signed_out_is_no_failure(pair):
+def test_logged_out_device_is_not_a_failure(pair):
     first, _ = pair
     first.done("logout")
 

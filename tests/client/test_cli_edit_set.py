@@ -45,7 +45,7 @@ def test_new_variable_is_reported_as_new(device, prod):
     assert exported(device, prod) == {**HELD, "DATABSE_URL": "x"}
 
 
-def test_a_variable_may_be_called_as_a_field_elsewhere(device, prod):
+def test_variable_may_have_name_of_a_field(device, prod):
     device.done("edit", "prod", "--secret", "history", stdin="1")
     device.done("edit", "prod", "--secret", "variables.source", stdin="2")
 

@@ -142,7 +142,7 @@ def test_login_with_password_unlocks_until_lock(account, site, tmp_path):
     person.fails(3, "list", password=None)
 
 
-def test_a_script_that_signs_in_leaves_no_process_with_keys(account, site, tmp_path):
+def test_login_in_a_script_starts_no_agent(account, site, tmp_path):
     person = Device(tmp_path / "home", site.url, email=account.email).with_agent()
 
     result = person.done("login", "--email", account.email, secret_key=account.made["secret_key"])

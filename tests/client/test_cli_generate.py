@@ -12,7 +12,7 @@ from vaultr.client.items.otp import Totp
 TOTP = "otpauth://totp/Mail:ann?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&period=60&digits=8"
 
 
-def test_a_password_is_drawn_without_account_and_server(account):
+def test_password_is_generated_without_account_or_server(account):
     drawn = account.done("generate", password=None)
 
     assert len(drawn) == 21

@@ -110,7 +110,7 @@ def answering(port, answer, kind):
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_an_odd_answer_is_one_error_and_the_copy_stays(owner, kind):
+def test_unexpected_response_is_one_error_and_preserves_cache(owner, kind):
     code, answer = ANSWERS[kind]
     before = {each: each.read_bytes() for each in (owner.home / "vaultr" / "vaults").iterdir()}
     with answering(0, whole(OK, b"{}"), "") as (elsewhere, port):
@@ -154,7 +154,7 @@ def test_web_site_is_reported_as_no_vaultr_server(tmp_path, kind):
 
 
 @pytest.mark.parametrize("wrong", ["unknown", "another host's", "ended"])
-def test_a_command_sends_nothing_where_the_certificate_does_not_hold(tmp_path, wrong):
+def test_command_sends_nothing_over_invalid_certificate(tmp_path, wrong):
     host = "127.0.0.2" if wrong == "another host's" else "127.0.0.1"
     files = certificate(tmp_path, host=host, ended=wrong == "ended")
     with serving(files) as (url, received):

@@ -164,7 +164,7 @@ def test_unchanged_file_needs_no_confirmation(device, env, shop):
     )
 
 
-def test_an_export_of_items_goes_into_no_set(device, shop, tmp_path):
+def test_export_of_items_is_rejected_for_a_set(device, shop, tmp_path):
     (file := tmp_path / "export.json").write_text(EXPORT)
 
     message = device.fails(2, "import", str(file), "--into", "shop")

@@ -30,7 +30,7 @@ def test_item_added_as_json_is_shown_as_json(device, mail):
     }
 
 
-def test_an_item_is_named_by_a_title_that_is_unique(device, mail):
+def test_item_can_be_named_by_unique_title(device, mail):
     assert device.run_json("show", "Mail")["id"] == mail["id"]
 
 
@@ -97,7 +97,7 @@ def test_control_characters_of_a_title_do_not_reach_the_terminal(device):
     device.done("rm", item["id"], "--forever", "--yes")
 
 
-def test_an_edit_keeps_what_it_does_not_name(device, mail):
+def test_edit_preserves_other_fields(device, mail):
     change = {"overview": {"username": "anna"}, "detail": {"password": "new", "totp": None}}
 
     edited = device.run_json("edit", "Mail", stdin=json.dumps(change))
@@ -146,7 +146,7 @@ def test_fields_that_are_not_secret_are_set_by_options(device, mail):
     }
 
 
-def test_a_secret_is_no_value_of_an_option(device, mail):
+def test_secret_is_never_an_option_value(device, mail):
     message = device.fails(2, "edit", "Mail", "--set", "password=hunter3")
 
     assert "--secret" in message
@@ -159,7 +159,7 @@ def test_one_secret_can_be_read_from_stdin(device, mail):
     assert device.done("show", "Mail", "--field", "password") == "by stdin\n"
 
 
-def test_an_item_goes_to_the_trash_and_comes_back(device, mail):
+def test_item_can_be_trashed_and_restored(device, mail):
     trashed = device.run_json("rm", "Mail")
 
     assert trashed["state"] == "trash"

@@ -168,7 +168,7 @@ def test_login_ignores_the_response_to_ending_old_session(tampered_login, betwee
     tampered_login.done("sync")
 
 
-def test_a_server_that_goes_away_after_the_login_changes_nothing(tampered_login, between):
+def test_server_failing_after_login_changes_nothing(tampered_login, between):
     def away(connection):
         between.act = None
         connection.close()

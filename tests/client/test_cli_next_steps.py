@@ -42,7 +42,7 @@ def unreachable(tmp_path_factory):
     person.done("lock", password=None)
 
 
-def test_a_wrong_password_may_be_one_that_was_changed_elsewhere(site, tmp_path):
+def test_wrong_password_suggests_change_on_another_device(site, tmp_path):
     first = owner(site, tmp_path, "elsewhere@example.org")
     other = second(site, tmp_path, first)
     first.done("passwd", "--nobody-knows", also={"--new-password-fd": NEW})

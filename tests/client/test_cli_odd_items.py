@@ -83,7 +83,7 @@ def test_set_unusable_as_environment_is_rejected(odd, name):
     assert "cannot be an environment" in message
 
 
-def test_a_prompt_shows_what_is_there_without_obeying_it(odd):
+def test_prompt_escapes_current_value(odd):
     terminal = Terminal("edit", odd.ids["a terminal"], environ=odd.environ)
 
     terminal.answers("Title [", "Plain")

@@ -249,7 +249,7 @@ def test_misread_kit_differs_from_wrong_key(account, kit_file, tmp_path, spoil):
     assert account.made["secret_key"] not in message
 
 
-def test_a_kit_is_never_used_with_another_server(account, kit_file, tmp_path):
+def test_kit_is_rejected_for_another_server(account, kit_file, tmp_path):
     device = Device(tmp_path / "home", "http://127.0.0.1:9", email=account.email)
 
     message = device.fails(5, "login", "--email", account.email, secret_key=kit_text(kit_file))

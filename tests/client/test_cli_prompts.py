@@ -133,7 +133,7 @@ def test_ctrl_c_at_a_prompt_changes_nothing(account):
     assert [each["head"] for each in account.run_json("sync")] == [each["head"] for each in before]
 
 
-def test_a_long_secret_that_is_typed_is_not_shown(account):
+def test_typed_long_secret_is_hidden(account):
     terminal = at_terminal(account, "add", "note", "--title", "Long and typed")
 
     terminal.answers("Master password: ", account.password)

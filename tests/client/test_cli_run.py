@@ -92,7 +92,7 @@ def test_password_on_stdin_is_not_left_for_command(device, sets):
     assert (result.returncode, result.stdout) == (0, "")
 
 
-def test_a_password_that_was_read_leaves_an_empty_standard_input(account, sets):
+def test_stdin_is_empty_after_reading_password(account, sets):
     result = account.types("run", "--env-set", "prod", "--password-fd", "0", "--", "cat",
                          password=None, stdin=account.password)  # fmt: skip
 

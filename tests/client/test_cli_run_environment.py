@@ -205,7 +205,7 @@ def test_read_and_inject_put_values_where_they_are_wanted(two_vaults, tmp_path):
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_template_without_references_needs_no_account(site, tmp_path):
+def test_template_without_references_works_without_account(site, tmp_path):
     new = Device(tmp_path / "home", site.url)
 
     assert new.done("inject", stdin="nothing\n", password=None) == "nothing\n"

@@ -56,7 +56,7 @@ def test_missing_item_prevents_moving_any(device, three):
     assert states(device, three) == ["trash", "active", "active"]
 
 
-def test_an_item_that_is_named_twice_is_moved_once(device, three):
+def test_item_named_twice_is_moved_once(device, three):
     assert len(device.run_json("rm", "One of three", three[0])) == 1
     assert states(device, three) == ["trash", "active", "active"]
 
@@ -101,7 +101,7 @@ def export(tmp_path):
     return content, write
 
 
-def test_an_export_that_is_imported_again_doubles_nothing(device, export):
+def test_importing_an_export_again_duplicates_nothing(device, export):
     content, write = export
     first = device.run_json("import", write())
     assert first["imported"] == first["read"] == 20

@@ -64,7 +64,7 @@ def test_import_stores_odd_totp_secret_and_names_title(device, odd):
     assert device.done("show", "Odd import", "--field", "totp") == f"{ODD}\n"
 
 
-def test_an_item_with_an_odd_secret_can_be_changed_otherwise(device, odd):
+def test_item_with_invalid_totp_secret_can_be_edited(device, odd):
     shown = device.run_json("show", "Odd import", "--reveal")
     shown["detail"]["password"] = "new"
 

@@ -70,7 +70,7 @@ def test_reading_an_unopenable_item_reports_it(odd, words):
     assert "cannot be opened" in message
 
 
-def test_a_set_that_does_not_open_is_no_environment(odd):
+def test_unopenable_set_is_rejected_as_environment(odd):
     message = odd.fails(5, "run", "--env-set", str(BROKEN_SET.id), "--", "true", password=None)
 
     assert f"Item {BROKEN_SET.id} cannot be opened" in message

@@ -180,7 +180,7 @@ def test_one_descriptor_cannot_hold_two_secrets(tmp_path):
     ("data", "expected"),
     [(b"", "empty"), (b"\n", "empty"), (b"\xff\n", "not UTF-8")],
 )
-def test_a_descriptor_without_a_password_ends_2(data, expected, tmp_path):
+def test_descriptor_without_password_exits_2(data, expected, tmp_path):
     reading, writing = os.pipe()
     os.write(writing, data)
     os.close(writing)
@@ -196,7 +196,7 @@ def test_a_descriptor_without_a_password_ends_2(data, expected, tmp_path):
     assert f"--password-fd {reading}: {expected}" in text.stderr
 
 
-def test_a_descriptor_that_is_not_open_ends_2(tmp_path):
+def test_closed_descriptor_exits_2(tmp_path):
     text = run("signup", "--email", "a@b.c", "--password-fd", "77", home=tmp_path)
 
     assert text.returncode == 2
@@ -210,7 +210,7 @@ def test_a_weak_password_ends_1_before_anything_is_sent(tmp_path):
     assert "at least 15 characters" in text.stderr
 
 
-def test_an_import_can_be_tried_without_an_account(tmp_path):
+def test_dry_run_of_import_needs_no_account(tmp_path):
     text = run("import", str(FIXTURES / "bitwarden-old.json"), "--dry-run", "--json", home=tmp_path)
 
     assert (text.returncode, text.stderr) == (0, "")
@@ -248,7 +248,7 @@ def test_a_protected_file_takes_its_password_from_a_descriptor(tmp_path):
     assert text.stdout.startswith("Can be imported: 1 item (1 login).\n")
 
 
-def test_a_dotenv_file_may_come_by_standard_input(tmp_path):
+def test_dotenv_file_can_be_read_from_stdin(tmp_path):
     text = run("import", "-", "--title", "prod", "--dry-run", home=tmp_path, input="A=1\nB=2\n")
 
     assert text.returncode == 0

@@ -87,7 +87,7 @@ def test_no_request_is_sent_during_pending_password_change(world):
     assert evil.requested == []
 
 
-def test_a_device_that_was_led_elsewhere_can_be_locked(world):
+def test_device_with_forged_server_can_be_locked(world):
     key = world.laptop.device.unlocked.account.account_key
     home = led_to(world.laptop, EVIL)
     again = Vaultr(home=home, transport=Evil().transport(), agent=False)
@@ -122,7 +122,7 @@ def test_restored_cache_is_not_shown_as_fresh(put_back):
     assert "somebody may have replaced the copy by an older one" in notice
 
 
-def test_a_copy_that_was_put_back_is_never_young_enough(put_back):
+def test_replayed_cache_is_never_fresh_enough(put_back):
     long = timedelta(days=7)
 
     assert uses_copy(put_back, offline=False, max_age=long) is False

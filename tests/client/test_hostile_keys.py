@@ -78,7 +78,7 @@ def test_a_key_of_an_ended_generation_writes_nothing_any_more(rotated, generatio
     assert titles(rotated.phone) == ["Bank", "Mail"]
 
 
-def test_an_item_that_goes_back_under_ended_keys_is_noticed(rotated):
+def test_item_sealed_under_ended_keys_is_detected(rotated):
     def change(page):
         for item in page["items"]:
             item["generation"] = 1
@@ -123,7 +123,7 @@ def test_same_key_in_two_generations_is_rejected():
             open_wraps(wrap, account, vault, wraps)
 
 
-def test_a_rotation_that_is_hidden_is_a_roll_back(rotated):
+def test_hidden_rotation_is_a_rollback(rotated):
     before = copy.deepcopy(rotated.server.vaults)
     rotated.laptop.rotate()
     rotated.laptop.close()
@@ -218,7 +218,7 @@ def test_items_swapped_between_two_vaults_are_noticed(two):
         two.second().sync()
 
 
-def test_a_rotation_acknowledged_but_dropped_is_noticed(world):
+def test_dropped_rotation_is_detected(world):
     world.laptop.add("login", *mail())
     (vault,) = world.server.vaults.values()
     before = copy.deepcopy(vault)

@@ -206,7 +206,7 @@ def test_another_origin_gets_nothing(world, tmp_path):
     assert len(world.server.requests) == before
 
 
-def test_a_new_device_that_is_relayed_through_another_origin_notices(world, tmp_path):
+def test_new_device_detects_relay_through_another_origin(world, tmp_path):
     relayed = Vaultr(
         "https://evil.example",
         home=tmp_path / "phone",
@@ -222,7 +222,7 @@ def test_a_new_device_that_is_relayed_through_another_origin_notices(world, tmp_
 
 
 @pytest.mark.parametrize("part", ["account_key", "profile"])
-def test_a_key_set_that_was_touched_does_not_open(world, part):
+def test_altered_key_set_does_not_open(world, part):
     def change(body):
         sealed = body["key_set"][part]
         sealed["sealed"] = flipped(sealed["sealed"])
@@ -234,7 +234,7 @@ def test_a_key_set_that_was_touched_does_not_open(world, part):
         world.second()
 
 
-def test_a_public_identity_key_that_was_exchanged_is_noticed(world):
+def test_exchanged_public_identity_key_is_detected(world):
     def change(body):
         body["key_set"]["identity"]["x25519"]["public"] = b64(secrets.token_bytes(32))
         return body

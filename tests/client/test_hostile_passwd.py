@@ -45,7 +45,7 @@ def check_old_opens(world):
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_a_change_that_is_acknowledged_and_dropped_is_noticed(held, monkeypatch, new_key):
+def test_dropped_password_change_is_detected(held, monkeypatch, new_key):
     monkeypatch.setattr(held.server, "_replace", lambda body: None)
 
     with pytest.raises(AnswerInvalid, match="still shows the old one"):
@@ -145,7 +145,7 @@ def test_value_withheld_between_reads_is_missed_before_loss(held, attack):
     assert not held.sent("PUT", "/auth/credentials")
 
 
-def test_a_device_that_follows_misses_keys_of_an_earlier_generation(held):
+def test_following_device_detects_missing_earlier_keys(held):
     held.laptop.rotate()
     held.laptop.close()
     following(held)
@@ -221,7 +221,7 @@ def following(world):
 
 
 @pytest.mark.parametrize("attack", ["hidden", "other keys", "older wrap", "flipped"])
-def test_a_device_that_follows_takes_only_the_keys_from_before(held, attack):
+def test_following_device_accepts_only_previous_keys(held, attack):
     older = copy.deepcopy(held.server.vaults)
     account = following(held)
 

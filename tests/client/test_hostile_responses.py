@@ -12,7 +12,7 @@ from vaultr.protocol.encoding import b64
 @pytest.mark.parametrize(
     "token", ["", "a b", "a\r\nX-Evil: 1", "\x00", "\u00fc", "\ud800", 7, None]
 )
-def test_a_token_that_no_header_can_hold_is_not_taken(world, name, token):
+def test_token_invalid_in_headers_is_rejected(world, name, token):
     answering(world, "POST", "/auth/login", lambda body: body | {name: token})
 
     with pytest.raises(AnswerInvalid, match=name):
@@ -20,7 +20,7 @@ def test_a_token_that_no_header_can_hold_is_not_taken(world, name, token):
 
 
 @pytest.mark.parametrize("cursor", ["a\r\nX: y", "\x00", "", "\ud800", " ", 5, "x" * 1001])
-def test_a_cursor_that_no_address_can_hold_is_not_followed(world, cursor):
+def test_cursor_invalid_in_urls_is_rejected(world, cursor):
     answering(world, "GET", "/vaults", lambda body: body | {"next_cursor": cursor})
 
     with pytest.raises(AnswerInvalid, match="next_cursor"):
@@ -63,7 +63,7 @@ def test_vault_created_differently_is_not_believed(world, attack):
         world.laptop.create_vault("Work")
 
 
-def test_a_renamed_vault_must_be_answered_with_the_new_name(world):
+def test_rename_response_must_have_the_new_name(world):
     (vault,) = world.server.vaults.values()
     old = vault["overview"]
     answering(world, "PUT", f"/vaults/{vault['id']}", lambda body: body | {"overview": old})
@@ -76,7 +76,7 @@ def test_a_renamed_vault_must_be_answered_with_the_new_name(world):
 @pytest.mark.parametrize(
     ("method", "ending"), [("GET", "/vaults"), ("GET", "/me"), ("PUT", "/profile"), ("PUT", "")]
 )
-def test_an_empty_answer_where_one_is_due_is_an_error(world, method, ending, status):
+def test_empty_response_is_an_error(world, method, ending, status):
     def tamper(requested, path, was, body):
         fits = requested == method and (path.endswith(ending) if ending else "/items/" in path)
         return (status, None) if fits else (was, body)

@@ -19,7 +19,7 @@ from vaultr.client.errors import (
 from vaultr.protocol.encoding import b64
 
 
-def test_an_emptied_server_is_an_error_and_empties_nothing(world):
+def test_emptied_server_is_an_error_and_preserves_cache(world):
     world.laptop.add("login", *mail())
     world.server.vaults.clear()
 
@@ -104,7 +104,7 @@ def test_items_that_are_not_those_of_the_log_are_noticed(world, attack):
     assert titles(world.laptop) == ["Bank", "Mail"]
 
 
-def test_an_item_brought_back_from_the_trash_is_noticed(world):
+def test_item_restored_by_server_is_detected(world):
     world.laptop.add("login", *mail())
     phone = world.second()
     phone.sync()
@@ -121,7 +121,7 @@ def test_an_item_brought_back_from_the_trash_is_noticed(world):
 
 
 @pytest.mark.parametrize("name", ["id", "revision", "head", "content_revision"])
-def test_a_write_answered_with_something_else_is_not_believed(world, name):
+def test_write_with_wrong_response_is_rejected(world, name):
     item = world.laptop.add("login", *mail())
     attacks = {
         "id": "00000000-0000-4000-8000-000000000000",
@@ -135,7 +135,7 @@ def test_a_write_answered_with_something_else_is_not_believed(world, name):
         world.laptop.edit("Mail", detail={"password": "new"})
 
 
-def test_a_write_acknowledged_but_dropped_is_noticed(world):
+def test_dropped_write_is_detected(world):
     (vault,) = world.server.vaults.values()
     before = copy.deepcopy(vault)
     world.laptop.add("login", *mail())
@@ -169,7 +169,7 @@ def undoing(world):
     return before
 
 
-def test_a_profile_that_went_back_is_noticed(world):
+def test_rolled_back_profile_is_detected(world):
     old = copy.deepcopy(world.server.account["profile"])
     world.laptop.add("login", *mail())
     world.laptop.close()
@@ -194,7 +194,7 @@ def test_two_profiles_of_one_revision_are_noticed(world):
         world.laptop.sync()
 
 
-def test_a_profile_that_is_never_written_makes_the_command_fail(world):
+def test_unwritable_profile_fails_the_command(world):
     def reject(method, path, status, body):
         if method == "PUT" and path == "/auth/profile":
             return 412, {"type": "urn:vaultr:problem:precondition-failed", "status": 412}

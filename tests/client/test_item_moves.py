@@ -66,7 +66,7 @@ def test_item_moves_back_and_forth_any_number_of_times(two):
     assert two.laptop.item("Mail").detail == {"password": "secret of Mail"}
 
 
-def test_an_item_that_was_moved_and_removed_there_moves_again(two):
+def test_item_removed_at_target_can_be_moved_again(two):
     two.laptop.move("Mail", to="Work")
     two.laptop.remove("Mail", vault="Work")
     two.laptop.restore("Mail", vault="Personal")
@@ -143,7 +143,7 @@ def test_resumed_move_copies_item_again_after_trash(two):
     assert laptop.resume_move() == []
 
 
-def test_an_edit_while_an_item_moves_moves_with_it(two):
+def test_edit_during_move_is_preserved(two):
     phone = two.second()
     phone.sync()
 

@@ -229,7 +229,7 @@ def _routes(site):
     return _ROUTES
 
 
-def test_the_watch_hears_what_it_has_to(tmp_path):
+def test_audit_hook_sees_network_calls(tmp_path):
     """Otherwise the test above could miss requests."""
     device = Watched(tmp_path / "home", "http://localhost:9", EMAIL)
 

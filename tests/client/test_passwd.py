@@ -62,7 +62,7 @@ def test_new_password_opens_and_old_one_does_not(world, new_key):
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_the_device_that_changed_it_goes_on_without_a_login(world, new_key):
+def test_changing_device_continues_without_login(world, new_key):
     changed(world, new_key=new_key)
     logins = len(world.sent("POST", "/auth/login"))
 
@@ -219,7 +219,7 @@ def test_concurrent_writes_of_another_device_are_included(world):
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_a_lost_answer_is_repeated_and_read_back(world, new_key):
+def test_request_is_repeated_after_lost_response(world, new_key):
     world.laptop.add("login", *mail())
     world.server.lose = [("PUT", "/auth/credentials"), ("GET", "/auth/me"), ("POST", "/refresh")]
 

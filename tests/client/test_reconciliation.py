@@ -57,7 +57,7 @@ def test_only_listed_differences_are_accepted(world):
     assert len(titles(world.laptop)) == 4
 
 
-def test_a_second_device_accepts_what_the_first_one_wrote_again(world):
+def test_second_device_accepts_writes_repeated_by_first(world):
     stored = saved(world)
     phone = world.second()
     phone.sync()

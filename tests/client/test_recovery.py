@@ -109,7 +109,7 @@ def test_recovery_works_on_a_device_of_the_account(lost):
     device.sync()
 
 
-def test_an_account_without_a_secret_key_gets_one(tmp_path, world):
+def test_account_without_secret_key_gets_one(tmp_path, world):
     server = type(world.server)()
     first = Vaultr(
         "https://vault.example", home=tmp_path / "a", transport=server.transport(), agent=False
@@ -140,7 +140,7 @@ def test_weak_recovery_password_is_rejected_before_any_request(lost):
     assert not lost.sent("POST", "/recover/complete")
 
 
-def test_a_lost_answer_is_found_out_by_asking_again(lost):
+def test_lost_response_is_resolved_by_asking_again(lost):
     lost.server.lose = [("POST", "/recover/complete")]
 
     device, _ = recover(lost)
@@ -225,7 +225,7 @@ def test_tampered_recovery_response_opens_nothing(lost, attack):
     assert not (lost.device("new").device.store.folder.path / "changing.json").exists()
 
 
-def test_a_vault_that_is_held_back_is_missed(lost):
+def test_withheld_vault_is_detected(lost):
     answering(lost, "POST", "/recover/start", lambda body: body | {"vaults": []})
 
     with pytest.raises(RolledBack, match="withholds vault"):
@@ -243,7 +243,7 @@ def test_profile_older_than_seen_is_rollback(lost):
         lost.device("laptop").complete_recovery(started(lost, "laptop"), NEW)
 
 
-def test_a_recovery_that_is_relayed_through_another_origin_is_noticed(lost, tmp_path):
+def test_recovery_detects_relay_through_another_origin(lost, tmp_path):
     relayed = Vaultr(
         "https://evil.example",
         home=tmp_path / "relayed",

@@ -205,7 +205,7 @@ def signed_in_with(world, access_token):
 @pytest.mark.parametrize(
     "session_id", ["../logout-all", "", 7, None, "A" * 36, "00000000-0000-4000-8000-00000000000/"]
 )
-def test_an_id_that_is_no_uuid_is_not_sent(world, session_id):
+def test_invalid_session_id_is_not_sent(world, session_id):
     signed_in_with(world, world.server.access_token(session_id))
 
     login(world)
@@ -256,7 +256,7 @@ def test_a_changed_password_ends_all_others_itself(world, new_key):
     assert len(live(world)) == 2
 
 
-def test_a_change_whose_answer_was_lost_leaves_one_session_too(world):
+def test_password_change_with_lost_response_leaves_one_session(world):
     def lose(_method, path):
         if path == "/auth/credentials":
             world.server.lose = [("PUT", path), *[("GET", "/auth/me")] * 20]

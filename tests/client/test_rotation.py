@@ -51,7 +51,7 @@ def test_without_a_fresh_proof_of_the_password_nothing_is_changed(filled):
     assert sent[0] == sent[1]
 
 
-def test_a_rotation_killed_anywhere_goes_on_on_any_device(first_world, tmp_path, filled):
+def test_killed_rotation_continues_on_any_device(first_world, tmp_path, filled):
     steps = requests_of(filled, lambda world: world.laptop.rotate())
     assert steps > 6
     for number in range(1, steps + 1):
@@ -74,7 +74,7 @@ def test_a_rotation_killed_anywhere_goes_on_on_any_device(first_world, tmp_path,
             check_all_is_there(rewound(one).laptop, generation=generation)
 
 
-def test_a_rotation_is_gone_on_with_and_not_begun_again(filled):
+def test_interrupted_rotation_continues_and_does_not_restart(filled):
     killed_at(filled, lambda world: world.laptop.rotate(), "POST", "/changes")
     assert vault_of(filled)["rotating"]
 

@@ -127,7 +127,7 @@ def check(device, chance):
 
 # 40 runs of five rounds, because a single test must not exceed the time-out.
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=LONG) for n in range(1, 40))])
-def test_a_rotation_killed_at_random_moments_goes_on_elsewhere(ann, count, seed):
+def test_rotation_killed_at_random_continues_on_another_device(ann, count, seed):
     chance = random.Random(seed)
     for _ in range(count(1, many=5)):
         one_round(ann, chance, longest_seconds=1.0)

@@ -53,7 +53,7 @@ def vault_items(world, vault):
 
 
 @pytest.mark.parametrize("attack", ["head", "generation", "keys", "id"])
-def test_a_rotation_that_is_answered_otherwise_is_not_believed(filled, attack):
+def test_rotation_with_wrong_response_is_rejected(filled, attack):
     attacks = {
         "head": b64(bytes(32)),
         "generation": 1,

@@ -111,7 +111,7 @@ def test_large_import_reaches_new_device_in_pages(owner):
     assert phone.explain() == []
 
 
-def test_a_device_that_was_away_catches_up_by_a_delta(owner):
+def test_offline_device_catches_up_by_delta(owner):
     phone = owner.second()
     phone.sync()
     owner.laptop.add_many([Draft("login", *mail(f"Item {n}")) for n in range(30)])

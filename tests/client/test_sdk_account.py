@@ -96,7 +96,7 @@ def test_a_folder_keeps_one_account(world):
         world.laptop.signup("bob@example.org", PASSWORD)
 
 
-def test_the_cache_answers_without_the_server(world):
+def test_cache_is_read_without_server(world):
     world.laptop.add("login", *mail())
     world.laptop.close()
     world.server.before = lambda *_: pytest.fail("the server was asked")

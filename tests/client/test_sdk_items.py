@@ -52,7 +52,7 @@ def test_item_outside_schema_is_rejected_before_sending(world):
     assert not world.sent("PUT", "x")
 
 
-def test_a_stale_revision_is_a_conflict_that_names_what_differs(world):
+def test_stale_revision_conflict_names_differing_fields(world):
     seen = world.laptop.add("login", *mail())
     world.second().edit("Mail", overview=None, detail={"password": "theirs"})
 
@@ -141,7 +141,7 @@ def test_a_revision_that_the_item_never_had_is_a_conflict(world, revision):
     assert conflict.value.fields == ["detail.password"]
 
 
-def test_a_write_is_rebased_over_what_others_wrote_elsewhere(world):
+def test_write_is_rebased_on_writes_of_others(world):
     phone = world.second()
     phone.add("login", *mail("Bank"))
 
@@ -150,7 +150,7 @@ def test_a_write_is_rebased_over_what_others_wrote_elsewhere(world):
     assert sorted(item.title for item in phone.items()) == ["Bank", "Mail"]
 
 
-def test_a_writer_that_is_overtaken_many_times_still_writes(world):
+def test_writer_succeeds_after_many_conflicts(world):
     phone = world.second()
     overtaken = []
 

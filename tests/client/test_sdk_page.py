@@ -37,7 +37,7 @@ def run(page, **known):
     return test.globs
 
 
-def test_the_page_of_the_sdk_is_true(server):
+def test_examples_of_sdk_page_work(server):
     page = (ROOT / "docs" / "sdk.md").read_text()
 
     run(page, password="a master password for docs", token_of_the_mail="token0")

@@ -107,7 +107,7 @@ def test_possibly_created_vault_survives_undecided_error(world):
     assert len(world.server.vaults) == 2
 
 
-def test_a_lost_answer_to_the_profile_is_no_failure(world):
+def test_lost_response_to_profile_write_is_not_a_failure(world):
     world.laptop.add("login", *mail())
     world.server.lose = [("PUT", "/auth/profile")]
 

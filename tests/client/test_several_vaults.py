@@ -119,7 +119,7 @@ def test_deletion_after_step_up_continues_by_id(two):
     assert doomed not in two.server.vaults
 
 
-def test_a_deletion_whose_answer_is_lost_is_done(two):
+def test_deletion_with_lost_response_is_complete(two):
     two.server.lose = [("DELETE", "")]
 
     two.laptop.delete_vault("Work", confirm="Work")
@@ -127,7 +127,7 @@ def test_a_deletion_whose_answer_is_lost_is_done(two):
     assert [vault.name for vault in two.laptop.vaults()] == ["Personal"]
 
 
-def test_a_vault_listed_though_deleted_is_never_opened(world):
+def test_deleted_vault_in_list_is_never_opened(world):
     world.laptop.add("login", *mail())
     (vault_id,) = world.server.vaults
     held = world.laptop.device.unlocked.account

@@ -66,7 +66,7 @@ def test_trash_of_other_devices_is_removed_too(world, own_clock):
     assert in_trash(world.second_by_key("tablet")) == []
 
 
-def test_a_clock_that_is_ahead_for_a_while_removes_nothing(trashed, own_clock):
+def test_clock_temporarily_ahead_removes_nothing(trashed, own_clock):
     own_clock(365)
 
     trashed.laptop.sync()

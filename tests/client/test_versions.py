@@ -34,7 +34,7 @@ def test_versions_are_listed_newest_first_and_opened_one_by_one(edited):
         edited.laptop.version("Post", 7)
 
 
-def test_a_version_is_brought_back_by_a_new_write(edited):
+def test_new_write_restores_a_version(edited):
     back = edited.laptop.bring_back("Post", 1)
 
     assert (back.title, back.revision) == ("Mail", 4)

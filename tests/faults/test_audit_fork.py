@@ -32,7 +32,7 @@ record()
 """
 
 
-def test_a_child_goes_on_with_writers_of_its_own(tmp_path):
+def test_forked_child_uses_its_own_writers(tmp_path):
     environ = app_fixtures.environ_for(tmp_path)
     app = app_fixtures.built(environ)
 

@@ -138,7 +138,7 @@ def test_server_killed_anytime_leaves_exactly_one_key(owner, count):
     assert len(opened) == count(2, many=200)
 
 
-def test_a_lost_answer_leaves_exactly_one_key_that_opens(owner, count):
+def test_lost_response_leaves_exactly_one_valid_key(owner, count):
     for number in range(count(2, many=200)):
         client = owner.signed_in()
         key, body = owner.next_keys(rewrap=number % 2 == 0)

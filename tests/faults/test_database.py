@@ -219,7 +219,7 @@ def test_without_a_free_connection_it_is_busy(time_limit, own_postgres, url, tmp
 
 
 @pytest.mark.long
-def test_a_full_pool_takes_no_pod_away(own_postgres, url, tmp_path):
+def test_full_pool_leaves_pod_ready(own_postgres, url, tmp_path):
     narrow = f"{url}?pool_size=1&max_overflow=0"
     with sample_routes.server(tmp_path, DATABASE_URL=narrow) as app, app.app_context():
         with db.engine.begin() as connection:

@@ -50,7 +50,7 @@ def test_healthy_development_server_passes_every_check(right):
     assert not any(text.partition(":")[2] in printed for text in KEYS.values())
 
 
-def test_a_server_that_believes_a_made_up_address_is_found(server):
+def test_server_trusting_forged_address_is_found(server):
     code, topics, _ = doctor(server)
 
     assert code == 1

@@ -127,7 +127,7 @@ def test_the_port_of_the_api_shows_no_numbers(server):
 
 
 @pytest.mark.long
-def test_a_head_and_a_query_are_answered_too(server, port):
+def test_metrics_accept_head_and_query(server, port):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(connection):
         connection.request("HEAD", "/metrics?module=x")

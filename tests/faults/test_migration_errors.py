@@ -43,7 +43,7 @@ def test_a_role_that_owns_nothing_is_sent_to_the_owner(postgres_url, tmp_path):
 
 
 @pytest.mark.long
-def test_a_database_that_is_away_is_named_as_such(tmp_path):
+def test_unreachable_database_is_named(tmp_path):
     code, output = upgrade("postgresql://x@127.0.0.1:1/x", tmp_path)
 
     assert code == 1

@@ -99,7 +99,7 @@ def test_stopped_under_load_each_answer_comes_within_seven_seconds(postgres, sta
 
 
 @pytest.mark.long
-def test_exhausted_connections_answer_unavailable(postgres, started):
+def test_exhausted_connections_return_unavailable(postgres, started):
     url = servers.fresh_database(postgres.url)
     name = f"few_{servers.database_name(url)}"
     with contextlib.closing(psycopg2.connect(url)) as admin:

@@ -87,7 +87,7 @@ def test_without_redis_worker_counts_its_share_and_logs_it(server, client, own_r
     assert events(caplog) == ["redis.away"]
 
 
-def test_a_routes_own_limit_goes_on_alone_too(server, client, own_redis):
+def test_route_limit_works_without_redis(server, client, own_redis):
     own_redis.kill()
 
     def ask():

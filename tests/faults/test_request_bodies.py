@@ -82,7 +82,7 @@ def test_oversized_body_is_413_before_reading(server):
     )
 
 
-def test_a_body_longer_than_its_length_ends_where_it_says(server):
+def test_body_is_cut_at_content_length(server):
     answer = server.raw(request(server, length(), body=BODY + b"rest"))
 
     assert answer.startswith(b"HTTP/1.1 200 OK")

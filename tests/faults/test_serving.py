@@ -58,7 +58,7 @@ def test_sigterm_makes_not_ready_drains_and_exits_cleanly(tmp_path):
 
 
 @pytest.mark.long
-def test_a_second_sigterm_ends_it_at_once(tmp_path):
+def test_second_sigterm_ends_server_immediately(tmp_path):
     with running(tmp_path, forks=False, DRAIN_SECONDS="24") as server:
         server.process.send_signal(signal.SIGTERM)
         wait_for(lambda: server.logged("server.draining"))
@@ -125,7 +125,7 @@ def test_worker_ending_cleanly_records_end_of_its_writers(tmp_path):
 
 
 @pytest.mark.long
-def test_a_terminal_shows_what_runs_and_what_production_needs(tmp_path):
+def test_terminal_lists_services_and_production_settings(tmp_path):
     screen, terminal = pty.openpty()
     server = Running(tmp_path)
     process = subprocess.Popen(SERVER, cwd=ROOT, env=server.environ, stdout=terminal)

@@ -71,7 +71,7 @@ def test_one_of_many_workers_sends_each_email(environ, count):
     assert [one.returncode for one in workers] == [0, 0, 0]
 
 
-def test_a_worker_that_is_killed_keeps_no_lock(environ):
+def test_killed_worker_releases_its_lock(environ):
     app = write_emails(environ, 1)
     with mail_servers.silent() as port:
         hanging = worker(environ | {"SMTP_PORT": str(port)})

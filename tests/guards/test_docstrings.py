@@ -21,7 +21,7 @@ def test_every_module_opens_with_a_sentence():
     assert [name for name, opening in openings.items() if not _is_sentence(opening)] == []
 
 
-def test_a_package_opens_with_a_sentence_and_holds_nothing_else():
+def test_package_contains_only_one_docstring():
     packages = [path for path in source_tree.modules() if path.name == "__init__.py"]
     fuller = [
         source_tree.shown(path) for path in packages if len(source_tree.parsed(path).body) > 1

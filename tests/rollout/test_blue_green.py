@@ -19,7 +19,7 @@ def cluster(tmp_path):
     return Cluster(tmp_path)
 
 
-def test_a_release_goes_beside_the_colour_that_users_are_on(cluster):
+def test_release_deploys_beside_live_colour(cluster):
     done = cluster.run("release", "green", "--tag", "1.2.3", "-f", "production.yaml")
 
     assert done.returncode == DONE, done.stderr
@@ -197,7 +197,7 @@ def test_wrong_call_explains_the_correct_one(cluster, arguments):
     assert cluster.state["calls"] == []
 
 
-def test_a_release_that_fails_leaves_users_where_they_were(cluster):
+def test_failed_release_does_not_move_users(cluster):
     cluster.change(fails=["helm upgrade"])
 
     done = cluster.run("release", "green", "--tag", "1.2.3")
@@ -206,7 +206,7 @@ def test_a_release_that_fails_leaves_users_where_they_were(cluster):
     assert cluster.live == "blue"
 
 
-def test_a_release_without_a_ready_pod_has_failed(cluster):
+def test_release_without_ready_pod_fails(cluster):
     cluster.change(comes_up=0)
 
     assert cluster.run("release", "green", "--tag", "1.2.3").returncode == FAILED

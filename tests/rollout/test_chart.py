@@ -168,7 +168,7 @@ def _mounted(workload):
     return {one["path"] for one in items}
 
 
-def test_the_migration_signs_in_as_the_owner_of_the_tables():
+def test_migration_connects_as_owner_of_tables():
     job = of_kind(rendered("default"), "Job", "migrate")[0]
     secret = next(one for one in pod_spec(job)[1]["volumes"] if one["name"] == "secrets")
 

@@ -22,7 +22,7 @@ def test_upgrade_of_service_owner_moves_no_user(tmp_path, there, led):
     assert service["spec"]["selector"][COLOUR] == led
 
 
-def test_the_other_colour_cannot_take_the_service_away(tmp_path):
+def test_other_colour_cannot_own_the_service(tmp_path):
     claims = "cronJobs.backup.persistentVolumeClaim=a,cronJobs.drill.persistentVolumeClaim=a"
     done = _planned(
         tmp_path, "blue", "vaultr-green", "green", "--set", f"service.create=true,{claims}"

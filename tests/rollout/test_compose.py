@@ -42,7 +42,7 @@ def everything():
     return json.loads(done.stdout)["services"]
 
 
-def test_the_services_are_those_that_are_documented(services):
+def test_services_match_the_documentation(services):
     assert {*services} == {
         "app",
         "worker",

@@ -95,7 +95,7 @@ def test_unknown_name_is_not_redirected(site, host):
     assert "Location" not in secure[2]
 
 
-def test_an_answer_of_the_server_has_each_header_once(site):
+def test_response_has_each_header_once(site):
     _, _, headers = site.ask(site.https, "/api/v1/vaults", scheme="https")
 
     for name, value in SECURITY_HEADERS.items():

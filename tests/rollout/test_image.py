@@ -71,7 +71,7 @@ def test_server_runs_within_pod_limits_and_exits_cleanly(image, trying):
     assert "sh\0" not in first
 
 
-def test_the_same_image_migrates_works_and_takes_commands(image, trying):
+def test_image_migrates_serves_and_runs_commands(image, trying):
     migrated = containers.once(image, "flask", "db", "upgrade", environ=trying)
     requested = containers.once(image, "flask", "check", environ=trying)
 

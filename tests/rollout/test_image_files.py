@@ -35,7 +35,7 @@ def test_the_server_is_started_without_a_shell_and_without_root():
     assert re.search(r"^USER 10001:10001$", text, re.M)
 
 
-def test_the_build_context_holds_the_server_and_nothing_else():
+def test_build_context_contains_only_the_server():
     paths = _context(_tracked())
 
     assert {path.split("/")[0] for path in paths} == {

@@ -80,7 +80,7 @@ def test_forty_guesses_at_once_over_all_workers_are_five_attempts(site, app):
     assert {*codes} <= {401, 429, 503}
 
 
-def test_a_session_lives_and_ends_on_all_pods_at_once(site, app):
+def test_session_starts_and_ends_on_all_pods(site, app):
     headers = _bearer(_login(site, _account(app, "session@example.org")))
     first, second = site.pods
     before = [site.ask(port, "/api/v1/auth/me", headers=headers)[0] for port in site.pods * 3]
@@ -114,7 +114,7 @@ def test_request_sent_to_both_pods_runs_once(site, app):
 
 
 @pytest.mark.parametrize("victim", ["app1", "app2"])
-def test_a_pod_that_dies_takes_no_read_with_it(site, victim):
+def test_killed_pod_fails_no_read(site, victim):
     with Load(site.https, 8) as load:
         time.sleep(0.5)
         site.kill(victim)

@@ -147,7 +147,7 @@ def test_replace_key_without_key_stores_none(agent):
     assert not agent.is_holding_key()
 
 
-def test_a_second_start_takes_the_place_of_the_first(agent):
+def test_second_agent_replaces_the_first(agent):
     agent.start(KEY)
 
     agent.start(bytes(32))

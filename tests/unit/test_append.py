@@ -121,7 +121,7 @@ def answer_of(batch):
         Change.remove(IDS[2]),
     ],
 )
-def test_an_answer_is_taken_only_as_it_was_computed(sample, change):
+def test_response_must_equal_computed_state(sample, change):
     batch = sample.ann.write(sample.server, change)
     answer = answer_of(batch)
 
@@ -140,7 +140,7 @@ def test_an_answer_is_taken_only_as_it_was_computed(sample, change):
             receipts.check_write(batch, answer | {name: attacks[name]})
 
 
-def test_the_answer_to_a_batch_names_every_item_in_order(sample):
+def test_batch_response_names_items_in_order(sample):
     batch = sample.ann.write(sample.server, put(sample.ann, IDS[7]), Change.trash(IDS[0]))
     results = [
         {"item_id": str(IDS[7]), "revision": 13},

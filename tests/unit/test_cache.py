@@ -60,7 +60,7 @@ def test_vault_is_read_back_unchanged(cache, tmp_path):
     assert [again.detail(stored, item_id) for item_id in stored.rows] == [b"one", b"two"]
 
 
-def test_a_vault_that_is_not_there_is_none(cache):
+def test_missing_vault_is_none(cache):
     assert cache.load(VAULT) is None
     assert cache.ids() == []
 
@@ -111,7 +111,7 @@ def test_a_reader_finds_details_that_another_process_has_moved(cache, tmp_path, 
     assert [cache.detail(stored, each) for each in stored.rows] == [b"one", b"two"]
 
 
-def test_a_detail_that_is_not_the_verified_one_is_named(cache, tmp_path):
+def test_altered_detail_is_named(cache, tmp_path):
     stored = cache.save(*vault([b"one", b"two"]))
     (details,) = (tmp_path / "vaults").glob("*.details")
 
@@ -123,7 +123,7 @@ def test_a_detail_that_is_not_the_verified_one_is_named(cache, tmp_path):
         cache.detail(stored, next(iter(stored.rows)))
 
 
-def test_a_full_disk_leaves_the_vault_as_it_was(cache, tmp_path, monkeypatch):
+def test_full_disk_preserves_the_vault(cache, tmp_path, monkeypatch):
     stored = cache.save(*vault([b"one"]))
     (details,) = (tmp_path / "vaults").glob("*.details")
 

@@ -7,7 +7,7 @@ from tests.unit.test_transport import Server, answer
 from vaultr.client.errors import ServerUnreachable
 
 
-def test_a_gateways_error_is_no_answer_of_the_server():
+def test_gateway_error_is_not_a_server_response():
     html = {"Content-Type": "text/html"}
     server = Server(*[lambda: httpx2.Response(502, headers=html, content=b"bad gateway")] * 4)
 
@@ -53,7 +53,7 @@ def test_all_waiting_together_has_an_end():
 @pytest.mark.parametrize(
     "text", ["-1", "1e3", "soon", "", "99999999", "Wed, 25 Nov 2026 10:00:00 GMT"]
 )
-def test_an_odd_retry_after_is_no_reason_to_wait_long(text):
+def test_invalid_retry_after_waits_less_than_a_second(text):
     server = Server(gateway(503, **{"Retry-After": text}), answer())
 
     server.transport().send("GET", "/x")

@@ -65,7 +65,7 @@ def test_wait_over_the_limit_is_rejected(time_limit):
     assert done == []
 
 
-def test_a_place_is_free_again_after_a_failure():
+def test_failure_releases_its_place():
     gate = HashGate(slots=1, places=1)
 
     for _ in range(5):

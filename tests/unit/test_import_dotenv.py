@@ -52,7 +52,7 @@ def problems(text):
         ('A="$HOME/${B}"', "$HOME/${B}"),
     ],
 )
-def test_a_value_is_read_as_it_is_meant(line, value):
+def test_dotenv_value_is_parsed(line, value):
     assert variables(line + "\n") == {"A": value}
     assert variables(line) == {"A": value}
 

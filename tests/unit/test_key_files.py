@@ -36,7 +36,7 @@ def run(*arguments, **environ):
     return CliRunner().invoke(keys, arguments, env=environ)
 
 
-def test_a_new_key_is_announced_behind_then_put_first(folder):
+def test_new_key_is_announced_then_becomes_first(folder):
     (old,) = ids(folder)
 
     announced = run("rotate", NAME, "--dir", str(folder))
@@ -169,7 +169,7 @@ def test_a_key_of_an_older_form_is_never_the_newer():
     assert WrittenKeyring(NAME, {new_id(LATER): b"1", new_id(MORNING): b"2"}).announced is None
 
 
-def test_a_clock_that_goes_back_makes_no_key_the_older():
+def test_newest_key_survives_a_clock_set_back():
     known = WrittenKeyring(NAME, {new_id(LATER): b"1"})
 
     announced = known.with_new(MORNING)

@@ -111,7 +111,7 @@ def test_account_key_opens_only_with_its_inputs():
             keys.open_account_key(kek, account, epoch, kdf, salt, sealed)
 
 
-def test_a_key_of_another_size_is_no_key():
+def test_key_of_wrong_size_is_rejected():
     kek = bytes(range(32))
     bound = keys.aad.account_key(ACCOUNT, 1, Kdf.RECOMMENDED, SALT)
 

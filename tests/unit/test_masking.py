@@ -23,13 +23,13 @@ def test_secret_is_masked_at_every_position():
 
 
 @pytest.mark.parametrize("cut", range(1, 7))
-def test_a_secret_is_covered_however_it_is_cut(cut):
+def test_split_secret_is_masked(cut):
     whole = b"<hunter2>"
 
     assert through(Mask(["hunter2"]), [whole[:cut], whole[cut:]]) == b"<" + MASK + b">"
 
 
-def test_a_secret_that_comes_byte_by_byte_is_covered():
+def test_secret_arriving_byte_by_byte_is_masked():
     assert through(Mask(["hunter2"]), [bytes([each]) for each in b"a hunter2."]) == (
         b"a " + MASK + b"."
     )
@@ -71,7 +71,7 @@ def test_multiline_value_is_masked_by_line_on_terminal():
     )
 
 
-def test_a_value_that_is_no_secret_by_its_length_stays():
+def test_short_value_is_not_masked():
     assert through(Mask(["1", "on", "", "abc"]), [b"1 on abc 1"]) == b"1 on abc 1"
     assert through(Mask([]), [b"1 on abc 1"]) == b"1 on abc 1"
 
@@ -119,6 +119,6 @@ def test_much_output_with_many_secrets_passes_in_reasonable_time():
 
 
 @pytest.mark.parametrize("value", ["hunter2\n", "hunter2\r\n", " hunter2", "hunter2\n\n"])
-def test_a_value_is_covered_without_the_blanks_around_it(value):
+def test_value_is_masked_without_surrounding_blanks(value):
     # A shell removes the newline, and many programs the blanks.
     assert through(Mask([value]), [b"password=hunter2; done"]) == b"password=" + MASK + b"; done"

@@ -41,7 +41,7 @@ def test_names_that_are_near_are_named(wanted, hint):
     assert near(wanted, NAMES) == hint
 
 
-def test_a_name_from_elsewhere_stays_on_its_line():
+def test_foreign_name_stays_on_one_line():
     assert near("begin", ["begin\nvaultr: all is well\u2028" + "x" * 99]) == (
         " Similar: begin vaultr: all is well " + "x" * 33 + "…."
     )

@@ -54,7 +54,7 @@ def silent(connection, expired):
 
 
 @pytest.mark.parametrize("serve", [dripping_headers, dripping_body, silent])
-def test_an_answer_that_takes_too_long_ends_however_it_drips(serve):
+def test_dripping_response_ends_at_time_limit(serve):
     def ask():
         with listening(serve) as url, contextlib.closing(Transport(url, answer_seconds=0.5)) as own:
             began = time.monotonic()
@@ -69,7 +69,7 @@ def test_an_answer_that_takes_too_long_ends_however_it_drips(serve):
     assert min(took) < 2
 
 
-def test_an_endless_answer_ends_at_its_limit():
+def test_endless_response_ends_at_its_limit():
     def endless(connection, expired):
         connection.sendall(HEADERS + b"Transfer-Encoding: chunked\r\n\r\n")
         while not expired.is_set():
@@ -84,7 +84,7 @@ def test_an_endless_answer_ends_at_its_limit():
         transport.close()
 
 
-def test_an_answer_cut_short_is_no_answer():
+def test_truncated_response_is_rejected():
     def cut(connection, expired):
         connection.sendall(HEADERS + b"Content-Length: 10\r\n\r\n{}")
 

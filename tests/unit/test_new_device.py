@@ -161,7 +161,7 @@ def test_new_device_proves_profile_head_leads_to_state(sample):
     assert state.items == sample.ann.state.items
 
 
-def test_the_profiles_own_revision_needs_no_chain(sample):
+def test_revision_in_profile_needs_no_chain(sample):
     device = Device()
 
     synced = device.judge(sample.server.sync(), known=sample.ann.state.waypoint)

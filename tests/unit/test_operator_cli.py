@@ -21,7 +21,7 @@ def ask(*, reject, as_json):
     show({"waits": engine.deadline.get()}, as_json=as_json, lines=lambda: ["It waits."])
 
 
-def test_an_answer_is_lines_for_people_and_json_for_machines():
+def test_output_is_text_or_json():
     lines, text = CliRunner().invoke(ask), CliRunner().invoke(ask, ["--json"])
 
     assert (lines.exit_code, lines.stdout) == (0, "It waits.\n")

@@ -42,7 +42,7 @@ def test_write_parses_its_precondition():
         '"' + "9" * 17 + '"',
     ],
 )
-def test_a_write_takes_one_quoted_revision(value):
+def test_write_accepts_one_quoted_revision(value):
     with pytest.raises(BadRequest) as rejection:
         requested(precondition, If_Match=value)
 
@@ -67,7 +67,7 @@ def test_read_parses_if_none_match():
 
 
 @pytest.mark.parametrize("value", ["*", "7", '"7", "8"', '""', '"a b"', '"' + "a" * 65 + '"'])
-def test_a_read_takes_one_strong_tag(value):
+def test_read_accepts_one_strong_tag(value):
     with pytest.raises(BadRequest):
         requested(known_tag, If_None_Match=value)
 

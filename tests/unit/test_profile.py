@@ -50,7 +50,7 @@ def profile():
     return written(new_profile(PINS).with_head(A, head(5)).with_deleted(B), 3)
 
 
-def test_a_profile_opens_as_it_was_sealed(profile):
+def test_sealed_profile_opens_unchanged(profile):
     opened = open_profile(WRAP, ACCOUNT, 3, profile.sealed)
 
     assert opened == profile
@@ -103,7 +103,7 @@ def test_unknown_fields_are_preserved_everywhere(profile):
         assert stored.document["vaults"][str(A)]["new"] == 3
 
 
-def test_a_change_leaves_the_profile_before_it_as_it_was(profile):
+def test_change_does_not_modify_previous_profile(profile):
     before = json.dumps(profile.document)
 
     profile.with_head(A, head(6)).with_deleted(A)
@@ -148,14 +148,14 @@ def test_profile_of_newer_client_requires_an_update(profile):
         open_profile(WRAP, ACCOUNT, 4, newer.sealed)
 
 
-def test_a_head_in_the_profile_never_goes_back(profile):
+def test_head_in_profile_never_decreases(profile):
     with pytest.raises(ValueError, match="never goes back"):
         profile.with_head(A, head(4))
     with pytest.raises(ValueError, match="never goes back"):
         profile.with_head(B, head(9))
 
 
-def test_the_first_profile_that_is_seen_is_taken(profile):
+def test_first_profile_is_accepted(profile):
     assert accept_profile(None, profile) is profile
 
 
@@ -208,7 +208,7 @@ def test_a_generation_in_the_profile_never_falls(profile):
         accept_profile(ahead, behind)
 
 
-def test_a_merge_takes_the_higher_revision_of_each_vault(profile):
+def test_merge_uses_higher_revision_of_each_vault(profile):
     mine = profile.with_head(A, head(9)).with_head(C, head(2))
     theirs = written(profile.with_head(A, head(7)).with_head(IDS[4], head(4)), 4)
 

@@ -24,7 +24,7 @@ def test_a_reference_names_vault_item_and_field(text, parts):
     assert Reference.parse(str(found)) == found
 
 
-def test_a_whole_item_is_named_without_a_field():
+def test_reference_without_field_names_the_item():
     found = Reference.parse("vaultr://Work/prod", whole=True)
 
     assert (found.vault, found.item, found.field) == ("Work", "prod", None)
@@ -150,12 +150,12 @@ def test_template_values_are_not_expanded_again():
     )
 
 
-def test_a_template_names_the_line_of_what_is_wrong():
+def test_template_error_names_the_line():
     with pytest.raises(UsageError, match=r"line 2: vaultr://a/b is not"):
         filled("one\n{{ vaultr://a/b }}", lambda ref: "")
 
 
-def test_a_template_names_the_line_of_what_is_not_there():
+def test_missing_reference_names_the_line():
     with pytest.raises(VaultrError) as missing:
         filled("one\ntwo\nvaultr://Personal/Other/x", resolver().value)
 

@@ -111,18 +111,18 @@ def test_the_exit_code_is_that_of_the_command(wanted):
     assert run("sh", "-c", f"exit {wanted}")[0] == wanted
 
 
-def test_a_command_that_is_not_there_ends_127():
+def test_missing_command_exits_127():
     code, _, errors = run("no-such-command-of-vaultr")
 
     assert code == 127
     assert errors.strip() == "no-such-command-of-vaultr: No such file or directory"
 
 
-def test_an_empty_command_ends_127():
+def test_empty_command_exits_127():
     assert run("")[0] == 127
 
 
-def test_a_file_that_may_not_be_executed_ends_126(tmp_path):
+def test_file_without_execute_permission_exits_126(tmp_path):
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
 
@@ -130,7 +130,7 @@ def test_a_file_that_may_not_be_executed_ends_126(tmp_path):
     assert run(str(tmp_path))[0] == 126
 
 
-def test_a_file_that_is_no_program_ends_126(tmp_path):
+def test_file_that_is_not_a_program_exits_126(tmp_path):
     script = tmp_path / "script"
     script.write_bytes(b"\x00\x01 no program")
     script.chmod(0o755)
@@ -227,7 +227,7 @@ def _wait_until(holds):
         time.sleep(0.01)
 
 
-def test_a_clean_environment_keeps_what_programs_need():
+def test_clean_environment_has_variables_that_programs_need():
     inherited = {b"PATH": b"/bin", b"LC_ALL": b"C", b"SECRET": b"x", b"VAULTR_URL": b"u"}
 
     assert build_environment({"A": "1"}, inherited, clean=True) == {

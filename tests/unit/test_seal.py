@@ -83,7 +83,7 @@ def test_sealed_value_opens_and_has_padded_length(plaintext):
     assert is_sealed(sealed)
 
 
-def test_the_same_text_never_seals_alike():
+def test_sealing_twice_gives_different_values():
     assert len({seal(KEY, AAD, b"same") for _ in range(50)}) == 50
 
 
@@ -159,5 +159,5 @@ def test_padding_comes_off_as_it_went_on(plaintext):
     assert len(padded) == padded_size(4 + len(plaintext))
 
 
-def test_a_short_password_and_a_long_one_look_alike():
+def test_padding_hides_length_of_passwords():
     assert len(seal(KEY, AAD, b"a")) == len(seal(KEY, AAD, b"a" * 60))

@@ -76,7 +76,7 @@ def test_without_a_keyring_the_file_keeps_it_and_is_named(monkeypatch, store):
     assert place.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_keyring_that_keeps_nothing_is_none(monkeypatch, store):
+def test_keyring_that_stores_nothing_is_ignored(monkeypatch, store):
     monkeypatch.setitem(sys.modules, "keyring", Desktop(priority=0))
 
     store.keep_secret_key(ACCOUNT, KEY)
@@ -130,7 +130,7 @@ def test_replaced_key_remains_until_its_file_exists(desktop):
         secret_keys.read(first)
 
 
-def test_a_key_that_is_forgotten_leaves_the_keyring_too(desktop, store):
+def test_forgotten_key_is_removed_from_keyring(desktop, store):
     store.keep_secret_key(ACCOUNT, KEY)
 
     store.forget_secret_key(ACCOUNT)

@@ -180,7 +180,7 @@ def test_wrong_missing_and_conflicting_settings_are_reported_together():
     ],
     ids=lambda text: text if text.isidentifier() else "wrong",
 )
-def test_a_problem_names_the_setting_and_repeats_nothing(name, value):
+def test_problem_names_setting_without_its_value(name, value):
     reported = problems({**PRODUCTION, name: value})
 
     assert len(reported) == 1
@@ -215,7 +215,7 @@ def test_one_worker_without_redis(home):
     assert named({**home, "WEB_CONCURRENCY": "2"}) == {"WEB_CONCURRENCY"}
 
 
-def test_the_words_of_the_guides_url_become_the_pools_options():
+def test_url_options_configure_the_pool():
     url = "postgresql://vaultr:pw@db:5432/vaultr?schema=public&pool_size=20&max_overflow=10"
 
     settings = Settings.from_environ({**PRODUCTION, "DATABASE_URL": url})

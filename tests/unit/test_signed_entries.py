@@ -115,7 +115,7 @@ def test_entry_that_vouches_for_another_set_is_rejected(sample):
         sample.held.judge(announced(sample.server.sync(5), signed))
 
 
-def test_a_repair_vouches_for_what_is_there(sample):
+def test_repair_vouches_for_current_contents(sample):
     sample.ann.write(sample.server, Change.repair())
 
     assert sample.held.sync(sample.server) == sample.ann.state
@@ -140,7 +140,7 @@ def test_generation_never_decreases_even_when_signed(sample):
         sample.held.judge(announced(sample.server.sync(5), signed))
 
 
-def test_a_generation_rises_by_its_own_entry_only(sample):
+def test_generation_increases_only_by_rotation_entry(sample):
     sample.held.keys[2] = sample.ann.keys[2] = VaultKeys.new()
     signed = sign_last(sample, sample.ann, generation=2)
 

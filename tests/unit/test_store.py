@@ -21,7 +21,7 @@ def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_the_folder_is_where_the_environment_says(monkeypatch, tmp_path):
+def test_folder_is_set_by_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("VAULTR_DIR", str(tmp_path))
 
     assert home_folder() == tmp_path
@@ -43,7 +43,7 @@ def test_a_folder_that_others_could_enter_is_closed(folder):
     assert mode(folder.path) == 0o700
 
 
-def test_a_file_that_is_not_there_is_none(folder):
+def test_missing_file_is_none(folder):
     assert folder.read_signed("device.json") is None
     assert not folder.path.exists(), "reading makes nothing"
 
@@ -61,7 +61,7 @@ def test_an_altered_file_is_named_and_stays(folder, spoil):
     assert place.read_bytes() == spoiled
 
 
-def test_a_file_cannot_take_the_place_of_another(folder):
+def test_file_can_not_replace_another(folder):
     folder.write_signed("one", b"{}")
     (folder.path / "one").rename(folder.path / "two")
 

@@ -270,7 +270,7 @@ class Requested(field_types.Page):
     word: str | None = None
 
 
-def test_a_query_is_text_from_which_numbers_are_read():
+def test_numbers_are_parsed_from_query_text():
     requested = Requested.model_validate(
         {"limit": "200", "since": "0", "known": "7", "dry_run": "true"}
     )

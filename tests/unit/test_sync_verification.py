@@ -115,7 +115,7 @@ def test_pages_that_lead_nowhere_end(sample):
         sample.held.judge(endless_pages())
 
 
-def test_a_server_that_goes_back_between_two_pages_is_caught(sample):
+def test_rollback_between_pages_is_detected(sample):
     first = sample.server.sync(5, limit=3)[:1]
     old_but_later = copy.deepcopy(sample.old)
     device = Device(dict(sample.held.keys), sample.held.state)
@@ -185,7 +185,7 @@ def test_single_item_must_equal_verified_state(sample):
             verify.check_item(state, attack)
 
 
-def test_a_mismatch_names_what_is_held_and_what_is_shown(sample):
+def test_mismatch_names_local_and_server_heads(sample):
     answers = sample.server.sync(5)
     answers[0]["items"].pop(0)
 

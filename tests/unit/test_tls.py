@@ -75,7 +75,7 @@ def serving(files):
 
 
 @pytest.mark.parametrize("wrong", ["unknown", "another host's", "ended"])
-def test_a_certificate_that_does_not_hold_gets_no_request(tmp_path, wrong):
+def test_invalid_certificate_gets_no_request(tmp_path, wrong):
     host = "127.0.0.2" if wrong == "another host's" else "127.0.0.1"
     files = certificate(tmp_path, host=host, ended=wrong == "ended")
     trusted = None if wrong == "unknown" else files[0]

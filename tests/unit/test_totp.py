@@ -71,7 +71,7 @@ def test_secrets_differ_and_are_as_long_as_the_hash():
     assert {len(secret) for secret in secrets} == {20}
 
 
-def test_an_app_reads_from_the_address_what_the_server_checks():
+def test_app_computes_same_codes_from_uri():
     secret, account = totp.new_secret(), "ann+1@example.org"
 
     uri = totp.uri(secret, account, "Vaultr (vault.example)")

@@ -101,7 +101,7 @@ def test_server_address_of_another_form_is_rejected(url):
         origin_of(url)
 
 
-def test_an_answer_is_its_status_its_object_and_its_etag():
+def test_response_has_status_object_and_etag():
     server = Server(answer(content=b'{"a": 1}', ETag='"7"'))
 
     found = server.transport().send("PUT", "/x", {"b": "ü"})
@@ -185,7 +185,7 @@ def test_lost_response_is_not_retried_if_unsafe():
     assert len(server.requests) == 1
 
 
-def test_a_server_that_stays_away_is_unreachable_after_few_tries():
+def test_unreachable_server_is_reported_after_few_tries():
     server = Server(*[httpx2.ConnectError("refused")] * 9)
 
     with pytest.raises(ServerUnreachable, match=r"vault\.example"):
@@ -283,7 +283,7 @@ def test_response_size_is_limited_by_route(path, mib):
 
 
 @pytest.mark.parametrize("part", [b"{},", b"[],", b"1,", b'{"a":{"b":1}},'])
-def test_an_answer_of_few_bytes_takes_little_memory(part):
+def test_small_response_uses_little_memory(part):
     content = b'{"a":[' + part * (16 * MIB // len(part)) + b"0]}"
     carrier = httpx2.MockTransport(lambda _: answer(content=content)())
     transport = Transport("https://vault.example", transport=carrier)

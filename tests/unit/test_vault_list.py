@@ -42,7 +42,7 @@ def test_an_honest_list_may_be_opened(sample, known):
     assert found.deleted == ()
 
 
-def test_a_vault_that_is_further_than_known_may_be_opened(sample):
+def test_vault_ahead_of_profile_may_be_opened(sample):
     known = new_profile(PINS).with_head(VAULT, sample.held.state.waypoint)
 
     found = check_list(known, [listed(sample.server)], {VAULT: sample.held.state})
@@ -50,14 +50,14 @@ def test_a_vault_that_is_further_than_known_may_be_opened(sample):
     assert list(found.open) == [VAULT]
 
 
-def test_a_vault_that_no_profile_names_may_be_opened(sample):
+def test_vault_missing_in_profile_may_be_opened(sample):
     found = check_list(new_profile(PINS), [listed(sample.server)], {})
 
     assert list(found.open) == [VAULT]
 
 
 @pytest.mark.parametrize("by", ["profile", "device"])
-def test_a_known_vault_that_is_missing_is_a_rollback(sample, known, by):
+def test_missing_known_vault_is_a_rollback(sample, known, by):
     profile = known if by == "profile" else new_profile(PINS)
     held = {} if by == "profile" else {VAULT: sample.ann.state}
 
@@ -68,7 +68,7 @@ def test_a_known_vault_that_is_missing_is_a_rollback(sample, known, by):
 
 
 @pytest.mark.parametrize("by", ["profile", "device"])
-def test_a_known_vault_that_went_back_is_a_rollback(sample, known, by):
+def test_known_vault_at_older_revision_is_a_rollback(sample, known, by):
     profile = known if by == "profile" else new_profile(PINS)
     held = {} if by == "profile" else {VAULT: sample.ann.state}
 
@@ -89,7 +89,7 @@ def test_another_generation_at_a_known_revision_is_a_mismatch(sample, known):
         check_list(known, [listed(sample.server, generation=2)], {})
 
 
-def test_a_vault_listed_though_deleted_is_named_and_not_opened(sample, known):
+def test_deleted_vault_in_list_is_named_but_not_opened(sample, known):
     profile = known.with_deleted(VAULT)
 
     found = check_list(profile, [listed(sample.server)], {VAULT: sample.ann.state})

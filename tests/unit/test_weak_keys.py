@@ -32,7 +32,7 @@ def key(data):
     return "k9:" + base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def test_a_drawn_set_is_taken():
+def test_generated_key_set_is_accepted():
     assert Settings.from_environ(PRODUCTION).production
 
 
