@@ -242,7 +242,7 @@ SHOWN = {
     "skopeo copy": "test_release.py::test_image_and_chart_are_oci_layouts",
     "pip install": "engine",
     "FROM registry.example.org": "engine",
-    "export NAMESPACE=vaultr": "test_blue_green.py::test_users_are_led_over",
+    "export NAMESPACE=vaultr": "test_blue_green.py::test_switch_moves_users",
     "# values of prometheus-adapter": "cluster",
 }  # fmt: skip
 
