@@ -28,7 +28,7 @@ def sessions(app):
         return [factories.session(owner) for _ in range(4)]
 
 
-def test_account_may_read_three_times_what_a_session_may(app, sessions, set_to):
+def test_account_read_limit_is_three_times_the_sessions(app, sessions, set_to):
     set_to(app, limit_reads="2/3600")
     client = app.test_client()
 

@@ -184,7 +184,7 @@ def test_error_event_is_recorded_after_rollback(here):
     assert (event.typ, event.out) == ("auth.login.deny", "deny:wrong-key")
 
 
-def test_threads_record_at_once_each_in_a_chain_that_holds(here, count):
+def test_concurrent_threads_record_valid_chains(here, count):
     rounds = count(15, many=300)
 
     def work():

@@ -152,7 +152,7 @@ def test_tree_without_its_last_checkpoint_is_found(trees):
     assert "link" in checks()
 
 
-def test_tree_that_is_gone_as_a_whole_is_found(trees):
+def test_missing_tree_is_found(trees):
     events = "(SELECT event_id FROM audit_leaf WHERE epoch = 2)"
     change(f"DELETE FROM audit_event WHERE event_id IN {events}")
     for table in ("leaf", "node", "checkpoint"):
@@ -169,7 +169,7 @@ def test_log_that_became_shorter_since_the_last_run_is_found(log):
     assert "since" in checks(since=state)
 
 
-def test_tree_of_the_last_run_has_to_exist(trees):
+def test_missing_tree_of_last_run_is_found(trees):
     _, state = run.verify(run.Options())
     for table in ("leaf", "node", "checkpoint"):
         change(f"DELETE FROM audit_{table} WHERE epoch = 3")
@@ -336,7 +336,7 @@ def test_event_that_is_made_pending_again_blocks_nothing(log):
     ],
     ids=["surrogate", "deep", "not-utf8", "list", "number"],
 )
-def test_body_that_is_no_event_is_sequenced_and_found(log, body):
+def test_malformed_event_body_is_sequenced_and_found(log, body):
     event_id = record()
     change("UPDATE audit_event SET body = :b WHERE event_id = :e", b=body, e=as_stored(event_id))
     audit_log.sequence_all()

@@ -44,7 +44,7 @@ def ann(postgres_app):
 @pytest.mark.parametrize(
     "query", ["", "action=item.read", "action=item", "action=vault.create", "action=auth.login.ok"]
 )
-def test_page_of_300000_events_takes_no_half_second(ann, query):
+def test_page_of_300000_events_takes_less_than_half_a_second(ann, query):
     def pages():
         first = ann.get(f"{URL}?limit=200&{query}")
         assert first.status_code == 200
@@ -55,7 +55,7 @@ def test_page_of_300000_events_takes_no_half_second(ann, query):
 
 
 @pytest.mark.long
-def test_page_of_a_machine_without_events_takes_no_half_second(ann):
+def test_page_of_machine_without_events_is_fast(ann):
     def page():
         found = ann.get(f"{URL}?machine=11111111-1111-4111-8111-111111111111")
         assert (found.status_code, found.json["events"]) == (200, [])

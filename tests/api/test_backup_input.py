@@ -102,7 +102,7 @@ def test_backup_for_another_recipient_is_rejected(flask, app, made, empty_url, s
     rejected(flask, made, empty_url, "sealed for another recipient")
 
 
-def test_file_that_is_no_backup_is_rejected(flask, place, empty_url):
+def test_file_that_is_not_a_backup_is_rejected(flask, place, empty_url):
     path = place / storage.new_name(clock.now(), sealed=True)
     path.write_bytes(b"PGDMP" + bytes(5000))
 
@@ -255,7 +255,7 @@ STATE_KNOWN = (
 )
 
 
-def test_verify_detects_what_a_backup_lost(flask, place, monkeypatch):
+def test_verify_detects_rows_missing_in_backup(flask, place, monkeypatch):
     backups.fill()
     statement = (
         "DELETE FROM versions; UPDATE items SET size = size + 1;"

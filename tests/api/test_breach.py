@@ -99,7 +99,7 @@ def test_search_finds_every_range(tmp_path, lines):
 
 
 @pytest.mark.parametrize("content", [b"hello\n" * 99, b"\x00" * 4096, b"A" * 40 + b":x\n"])
-def test_file_that_is_no_list_fails(tmp_path, content):
+def test_invalid_list_file_fails(tmp_path, content):
     path = tmp_path / "other"
     path.write_bytes(content)
 

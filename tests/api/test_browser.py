@@ -119,7 +119,7 @@ def test_even_a_page_of_ours_must_repeat_the_token(net):
     assert alive(page)
 
 
-def test_two_tabs_that_refresh_at_once_both_go_on(net):
+def test_two_tabs_can_refresh_concurrently(net):
     first = own_page(net)
     second = net.chrome.page_in(first.context)
     second.goto(f"{net.vault}/verify-email?token=x")

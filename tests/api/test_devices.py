@@ -260,7 +260,7 @@ def test_strictly_bound_of_parallel_requests_from_elsewhere_one_ends_it(app, own
     assert kinds(app) == ["new-device", "session-ended-moved"]
 
 
-def test_strictly_bound_a_session_at_home_goes_on(app, client, owner, strict):
+def test_strict_binding_accepts_session_from_same_network(app, client, owner, strict):
     tokens = login(at(client))
 
     for _ in range(3):

@@ -79,7 +79,7 @@ def test_redis_without_noeviction_is_an_error_in_production(on_redis):
     assert ("problem", says) in bad(services.check_redis(in_production(settings)))
 
 
-def test_redis_that_is_away_or_read_only_is_found(on_redis):
+def test_unreachable_or_read_only_redis_is_found(on_redis):
     settings, server, client = on_redis
     client.config_set("min-replicas-to-write", 1)
     [(level, says)] = bad(services.check_redis(settings))

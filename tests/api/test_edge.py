@@ -83,7 +83,7 @@ def slug(response):
 
 
 @pytest.mark.parametrize(("path", "status"), ANSWERS.items())
-def test_every_answer_carries_the_headers(production, path, status):
+def test_every_response_has_the_headers(production, path, status):
     response = production.get(path, base_url=HTTPS)
 
     assert response.status_code == status
@@ -156,7 +156,7 @@ def test_other_hosts_are_unknown_but_to_probes(production, host):
     assert production.get("/api/health", **request).status_code == 200
 
 
-def test_probes_answer_over_plain_http_to_any_host(production):
+def test_probes_respond_over_plain_http_to_any_host(production):
     response = production.get("/api/health", base_url="http://10.1.2.3:3000")
 
     assert (response.status_code, response.data) == (200, b'{"status":"healthy"}')

@@ -235,7 +235,7 @@ def test_no_other_kind_of_token_refreshes_a_session(app, kind):
     assert client.post(REFRESH, json={"refresh_token": good}).status_code == 200
 
 
-def test_refresh_token_is_no_access_token(app, client):
+def test_refresh_token_is_rejected_as_access_token(app, client):
     with app.app_context():
         session = factories.session()
 

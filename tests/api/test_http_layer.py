@@ -31,7 +31,7 @@ def test_foreign_request_id_is_used_only_in_plain_form(client, value):
 
 
 @pytest.mark.parametrize("body", [[], [{}], 5, "text", True, None])
-def test_body_that_is_no_object_gets_plain_error(client, body):
+def test_non_object_body_gets_plain_error(client, body):
     sent = {"data": json.dumps(body), "content_type": "application/json"}
     response = client.post("/api/v1/auth/prelogin", **sent)
 

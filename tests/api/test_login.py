@@ -214,7 +214,7 @@ def test_outdated_verifier_is_renewed_at_next_login(app, client, ann, full_hash_
     assert client.post(LOGIN, json=factories.login()).status_code == 200
 
 
-def test_a_verifier_whose_pepper_is_gone_fits_no_key(app, client, ann):
+def test_verifier_with_missing_pepper_matches_no_key(app, client, ann):
     with app.app_context(), transaction() as work:
         work.get(Account, ann.id).pepper_id = "retired"
 

@@ -79,7 +79,7 @@ def test_waiting_login_holds_no_database_connection(app, ann):
     assert held == [0, 0]
 
 
-def test_other_requests_are_answered_while_logins_wait(app, as_ann):
+def test_other_requests_are_served_while_logins_wait(app, as_ann):
     with taken(app, os.cpu_count() + app.config["SETTINGS"].max_waiting_logins):
         assert as_ann.get("/api/v1/auth/me").status_code == 200
 

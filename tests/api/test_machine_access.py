@@ -182,7 +182,7 @@ def wrong_proofs(machine, other):
     yield "vma__"
 
 
-def test_wrong_proofs_are_all_rejected_alike(app, as_ann, as_bob, vault):
+def test_wrong_credentials_are_rejected_identically(app, as_ann, as_bob, vault):
     machine = Machine.created(as_ann, grant(vault))
     other = Machine.created(as_bob)
     bodies = set()

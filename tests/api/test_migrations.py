@@ -52,7 +52,7 @@ def _sorted(found):
     return sorted(repr(sorted(one.items(), key=repr)) for one in found)
 
 
-def test_migrations_build_what_the_models_say(environ, tmp_path, request):
+def test_migrations_match_the_models(environ, tmp_path, request):
     app = create_app(Settings.from_environ(environ))
     with app.app_context():
         flask_migrate.upgrade(directory=str(ROOT / "migrations"))

@@ -61,7 +61,7 @@ def test_switched_off_features_are_listed(flask):
     assert states == {"signup": "on", "writes": "off", "machines": "on", "maintenance": "on"}
 
 
-def test_switching_what_is_so_already_changes_and_records_nothing(app, flask):
+def test_switching_to_current_state_changes_and_records_nothing(app, flask):
     result = flask("ops", "switch", "maintenance", "off", "--json")
 
     assert answer(result)["changed"] is False
@@ -107,7 +107,7 @@ def _mail(number, state, created_at):
         )  # fmt: skip
 
 
-def test_cleaning_up_counts_first_and_removes_just_what_it_counted(app, flask, expired_rows):
+def test_cleanup_removes_exactly_the_counted_rows(app, flask, expired_rows):
     before = answer(flask("ops", "cleanup", "--dry-run", "--json"))
     with app.app_context():
         assert _rows(Session) == 2
@@ -151,7 +151,7 @@ def test_db_status_of_the_newest_schema(app, flask, migrated_to_newest):
     assert answer(result) == {"current": newest, "head": newest, "pending": [], "compatible": True}
 
 
-def test_db_status_of_an_older_schema_names_what_is_pending(app, flask, migrated_to):
+def test_db_status_of_older_schema_names_pending_migrations(app, flask, migrated_to):
     with app.app_context():
         *_, before, newest = schema_version.known()
     migrated_to(before)
@@ -198,7 +198,7 @@ def test_daily_all_is_well(flask, healthy, backed_up):
     assert {one["topic"] for one in found} == {"health", "errors", "backup", "limits", "mail"}
 
 
-def test_daily_a_server_that_does_not_answer_is_found(flask, backed_up):
+def test_daily_unreachable_server_is_found(flask, backed_up):
     assert daily_of(flask, "--url", "http://127.0.0.1:1")[:2] == (1, {"health"})
 
 
@@ -224,7 +224,7 @@ def test_daily_a_mail_that_waits_too_long_is_found(app, flask, healthy, backed_u
     assert daily_of(flask, "--url", healthy)[:2] == (1, {"mail"})
 
 
-def test_daily_a_mail_server_that_is_away_is_found(app, flask, healthy, backed_up, set_to):
+def test_daily_unreachable_mail_server_is_found(app, flask, healthy, backed_up, set_to):
     set_to(app, smtp_host="127.0.0.1", smtp_port=1, smtp_secure="none")
 
     assert daily_of(flask, "--url", healthy)[:2] == (1, {"mail"})

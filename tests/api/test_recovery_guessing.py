@@ -37,7 +37,7 @@ def rejected(app, body):
     return (response.status_code, slug(response)) == (400, "token-invalid")
 
 
-def test_request_is_answered_alike_and_emails_only_the_owner(app, client):
+def test_response_is_identical_and_only_owner_gets_email(app, client):
     with_recovery_key(app, ANN)
     with app.app_context():
         factories.account(BOB)

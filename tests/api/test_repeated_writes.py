@@ -67,7 +67,7 @@ def test_a_repeated_write_needs_its_precondition_and_a_sound_body(app, vault):
         assert_problem(vault.ask(request.but(overview="plain")), 422, "not-sealed")
 
 
-def test_another_write_under_the_same_number_is_no_repetition(app, vault):
+def test_different_write_of_same_revision_is_not_a_repetition(app, vault):
     mine, theirs = vault.put_request(), vault.put_request()
     vault.send(theirs)
     sealed = vault.put_request()
@@ -82,7 +82,7 @@ def test_another_write_under_the_same_number_is_no_repetition(app, vault):
         assert_problem(vault.ask(sealed.but(entry={"n": 1}, content_revision=1)), 409, "head-moved")
 
 
-def test_batch_with_only_a_stored_ending_is_no_repetition(app, vault):
+def test_batch_with_only_a_stored_ending_is_not_a_repetition(app, vault):
     first, last = uuid4(), uuid4()
     request = vault.batch_request(("put", first), ("put", last))
     vault.send(request)

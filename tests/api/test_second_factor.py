@@ -201,7 +201,7 @@ def test_recovery_code_of_another_account_is_rejected(app, client, ann):
     assert slug(login(client, recovery_code=codes[0])) == (401, "credentials-invalid")
 
 
-def test_both_factors_at_once_are_malformed_and_no_attempt(client, ann):
+def test_both_factors_together_are_malformed_and_not_counted(client, ann):
     both = {"totp": ann.phone.code(), "recovery_code": ann.codes[0]}
 
     assert {login(client, **both).status_code for _ in range(6)} == {400}

@@ -93,7 +93,7 @@ def test_secret_is_stored_sealed_and_codes_hashed(app, as_ann):
 
 
 @pytest.mark.parametrize(("method", "path"), FACTOR_ROUTES)
-def test_factors_change_only_after_a_fresh_proof(app, as_ann, method, path):
+def test_factor_changes_need_recent_step_up(app, as_ann, method, path):
     with app.app_context():
         hour_ago = datetime.now(UTC) - timedelta(hours=1)
         factories.change_session(as_ann.session.id, proven_at=hour_ago)

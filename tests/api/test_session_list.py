@@ -151,7 +151,7 @@ def test_logout_all_ends_every_session_of_this_account(app, as_ann, as_bob):
     )
 
 
-def test_logout_all_needs_a_fresh_proof(app, as_ann):
+def test_logout_all_needs_recent_step_up(app, as_ann):
     with app.app_context():
         factories.grow_stale(as_ann.session.id)
 

@@ -134,7 +134,7 @@ def test_archive_with_added_or_long_record_is_rejected(data):
 
 
 @pytest.mark.parametrize("start", [b"", b"{}", b'{"format":"vaultr-export/2",\n', b"\n" * 9])
-def test_other_file_is_no_archive(start):
+def test_file_that_is_not_an_archive_is_rejected(start):
     with pytest.raises(ArchiveInvalid):
         list(records(io.BytesIO(start)))
 

@@ -8,7 +8,7 @@ import pytest
 from tests.client.devices import NOBODY, Device
 
 
-def test_signup_answers_the_account_its_secret_key_and_its_code(account):
+def test_signup_prints_account_secret_key_and_code(account):
     UUID(account.made["account_id"])
     assert len(base64.urlsafe_b64decode(account.made["secret_key"] + "=")) == 32
     assert re.fullmatch("[0-9a-f]{8}", account.made["code"])

@@ -46,7 +46,7 @@ def test_missing_file_in_the_variable_is_reported(secured, tmp_path):
     assert "VAULTR_CA_FILE does not name a file." in message
 
 
-def test_remembered_file_that_is_gone_can_be_replaced(secured, tmp_path):
+def test_missing_remembered_file_can_be_replaced(secured, tmp_path):
     file, moved = tmp_path / "ca.pem", tmp_path / "moved.pem"
     secured.done("signup", "--email", secured.email, "--ca-file", str(file))
     file.rename(moved)

@@ -86,7 +86,7 @@ def test_bash_completes_titles_with_spaces_as_one_word(in_bash):
     assert read == ["zeta", "zeta post", "zeta set", 'zeta\'s $HOME, "x"']
 
 
-def test_bash_completes_within_quotes_what_is_plain_there(in_bash):
+def test_bash_completes_plain_characters_within_quotes(in_bash):
     # Within single quotes only the quote is special; within double quotes four more characters are.
     assert in_bash("vaultr", "show", "'zeta") == ["zeta", "zeta post", "zeta set"]
     assert in_bash("vaultr", "show", "'trap a") == ["trap a$(touch PWNED)"]
@@ -129,7 +129,7 @@ def test_bash_completes_the_fields_of_the_item_that_is_named(in_bash):
     assert in_bash("vaultr", "show", "no such item", "--field", "") == [""]
 
 
-def test_bash_completes_what_can_be_taken_back(in_bash, typed):
+def test_bash_completes_items_that_can_be_restored(in_bash, typed):
     item = {"overview": {"title": "omega in the trash"}}
     typed.done("rm", typed.run_json("add", "note", stdin=json.dumps(item))["id"])
 
@@ -176,7 +176,7 @@ def test_completion_reaches_no_server(typed):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_script_is_answered_as_json_too(typed, shell):
+def test_each_script_can_be_printed_as_json(typed, shell):
     reported = typed.run_json("completion", shell, password=None)
 
     assert reported["shell"] == shell

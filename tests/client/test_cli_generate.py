@@ -37,7 +37,7 @@ def test_generated_password_matches_the_options(account, words, form):
     assert re.fullmatch(form, account.done("generate", *words, password=None).rstrip("\n"))
 
 
-def test_many_are_drawn_at_once_and_none_twice(account):
+def test_many_passwords_are_generated_without_duplicates(account):
     lines = account.done("generate", "--count", "50", password=None).splitlines()
 
     assert len(set(lines)) == 50

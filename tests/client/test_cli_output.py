@@ -207,7 +207,7 @@ def test_ctrl_c_at_a_question_writes_nothing(account):
     assert [each["head"] for each in account.run_json("sync")] == [each["head"] for each in before]
 
 
-def test_two_commands_at_once_do_not_hinder_each_other(shown):
+def test_concurrent_commands_do_not_disturb_each_other(shown):
     began = time.monotonic()
     words = [*shown.program, "list", "output", "--json"]
     many = [subprocess.Popen(words, env=shown.environ, stdout=subprocess.PIPE) for _ in range(6)]

@@ -48,7 +48,7 @@ def test_every_error_ends_with_a_code_of_the_table():
     assert set(codes.values()) >= {1, 2, 3, 4, 5, 126, 127}
 
 
-def test_every_reference_of_the_page_to_another_page_is_there():
+def test_links_of_the_page_exist():
     links = re.findall(r"\]\(([^)#:]+)\)", PAGE.read_text())
 
     assert [link for link in links if not (PAGE.parent / link).exists()] == []

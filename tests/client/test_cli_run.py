@@ -139,7 +139,7 @@ def test_a_real_export_is_imported_whole(device, tmp_path):
     assert result == login["login"]["password"] + "\n"
 
 
-def test_an_export_with_one_odd_entry_changes_nothing(device, tmp_path):
+def test_import_with_one_invalid_entry_changes_nothing(device, tmp_path):
     export = make_bitwarden.export(20, seed=2)
     export["items"][11]["type"] = "99"
     file = tmp_path / "export.json"

@@ -153,7 +153,7 @@ def test_offline_run_uses_cache_and_shows_age(two_vaults):
     assert "The copy on this device is" in message
 
 
-def test_export_takes_the_same_sets_and_options(two_vaults):
+def test_export_accepts_the_same_sets_and_options(two_vaults):
     words = (
         "export",
         "given base",

@@ -39,7 +39,7 @@ def tabbed(world, monkeypatch):
     return press
 
 
-def test_titles_are_offered_from_what_the_device_holds(tabbed):
+def test_titles_are_completed_from_local_cache(tabbed):
     assert tabbed() == (["Mail"], 0)
 
 

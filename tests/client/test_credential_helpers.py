@@ -182,7 +182,7 @@ def test_git_clones_over_http_with_our_helper(device, tmp_path):
     device.done("rm", "Clones", "--forever", "--yes")
 
 
-def test_locked_helpers_answer_as_git_and_docker_expect(device):
+def test_locked_helpers_respond_as_git_and_docker_expect(device):
     request = "protocol=https\nhost=git.example\n\n"
     locked = {"VAULTR_AGENT": "off"}
 

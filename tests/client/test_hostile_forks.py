@@ -78,7 +78,7 @@ def test_endless_head_moved_ends(world):
 
 
 @pytest.mark.parametrize("part", ["overview", "detail"])
-def test_every_bit_of_what_is_stored_of_an_item_counts(world, part, count):
+def test_every_changed_bit_of_a_stored_item_is_detected(world, part, count):
     item = world.laptop.add("login", *mail())
     (vault,) = world.server.vaults.values()
     honest = vault["items"][str(item.id)][part]

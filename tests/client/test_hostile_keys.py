@@ -93,7 +93,7 @@ def test_item_sealed_under_ended_keys_is_detected(rotated):
 
 
 @pytest.mark.parametrize("attack", WRAPS)
-def test_other_wraps_than_those_of_the_rotation_are_noticed(rotated, attack):
+def test_replaced_wraps_of_rotation_are_detected(rotated, attack):
     def change(page):
         first, second = (dict(each) for each in page["vault"]["keys"])
         match attack:
@@ -206,7 +206,7 @@ def test_entry_with_foreign_mac_is_not_followed(two):
         phone.sync()
 
 
-def test_items_swapped_between_two_vaults_are_noticed(two):
+def test_items_swapped_between_vaults_are_detected(two):
     one, other = two.server.vaults.values()
     (mine,), (theirs,) = one["items"].values(), other["items"].values()
     sealed = ("overview", "detail", "type", "generation", "content_revision")

@@ -56,7 +56,7 @@ def test_a_cursor_stays_within_its_own_place_of_the_address(world):
         {"id": "00000000-0000-4000-8000-000000000000"},
     ],
 )
-def test_vault_created_differently_is_not_believed(world, attack):
+def test_differently_created_vault_is_rejected(world, attack):
     answering(world, "POST", "/vaults", lambda body: body | attack)
 
     with pytest.raises(StateMismatch):

@@ -53,7 +53,7 @@ def test_new_device_detects_rollback_by_profile(world):
         world.second().sync()
 
 
-def test_a_fork_that_only_the_profile_shows_is_noticed(world):
+def test_fork_is_detected_by_the_profile(world):
     world.laptop.add("login", *mail())
     before = copy.deepcopy(world.server.vaults)
     phone = world.second()
@@ -72,7 +72,7 @@ def test_a_fork_that_only_the_profile_shows_is_noticed(world):
 
 
 @pytest.mark.parametrize("attack", ["dropped", "doubled", "older", "swapped", "moved", "retyped"])
-def test_items_that_are_not_those_of_the_log_are_noticed(world, attack):
+def test_items_contradicting_the_log_are_detected(world, attack):
     first = world.laptop.add("login", *mail())
     second = world.laptop.add("login", *mail("Bank"))
     (vault,) = world.server.vaults.values()
@@ -147,7 +147,7 @@ def test_dropped_write_is_detected(world):
     assert titles(world.laptop) == ["Mail"]
 
 
-def test_false_head_moved_is_noticed(world):
+def test_false_head_moved_is_detected(world):
     def reject(method, path, status, body):
         if method == "PUT" and "/items/" in path:
             return 409, {"type": "urn:vaultr:problem:head-moved", "status": 409, "revision": 9}
@@ -183,7 +183,7 @@ def test_rolled_back_profile_is_detected(world):
         world.device("laptop").login(EMAIL, PASSWORD)
 
 
-def test_two_profiles_of_one_revision_are_noticed(world):
+def test_two_profiles_of_one_revision_are_detected(world):
     def change(body):
         sealed = body["key_set"]["profile"]
         sealed["sealed"] = world.server.account["profile"]["sealed"][:-4] + "AAAA"
@@ -209,7 +209,7 @@ def test_unwritable_profile_fails_the_command(world):
         world.laptop.close()
 
 
-def test_a_second_wrap_for_a_generation_is_noticed(world):
+def test_second_wrap_for_a_generation_is_detected(world):
     world.laptop.add("login", *mail())
 
     def change(page):

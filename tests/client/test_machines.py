@@ -252,7 +252,7 @@ def test_edit_renews_revision_and_head_of_the_wraps(world, owner, as_machine):
     assert owner.machine("build").revision == 2
 
 
-def test_machine_loses_vault_that_its_owner_took_away(owner, as_machine, tmp_path):
+def test_machine_loses_vault_revoked_by_its_owner(owner, as_machine, tmp_path):
     owner.create_vault("Work")
     token = owner.add_machine("ci", {"Personal": "read", "Work": "read"}, expires_at=LATER)[1]
     with as_machine(token, tmp_path / "ci") as machine:

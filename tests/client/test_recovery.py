@@ -276,7 +276,7 @@ def test_invalid_inputs_end_before_recovery_key_is_used(lost, attack, error):
 
 
 @pytest.mark.parametrize("odd", [{"ready_at": "soon"}, {"recovery_key": 1}, {"key_set": None}])
-def test_odd_answers_are_named(lost, odd):
+def test_invalid_responses_are_named(lost, odd):
     answering(lost, "POST", "/recover/start", lambda body: body | odd)
 
     with pytest.raises(IntegrityError):

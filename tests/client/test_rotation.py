@@ -36,7 +36,7 @@ def test_restored_item_uses_new_keys(filled):
     assert filled.second().item("Door").detail == {"password": "secret of Door"}
 
 
-def test_without_a_fresh_proof_of_the_password_nothing_is_changed(filled):
+def test_rotation_without_step_up_changes_nothing(filled):
     filled.server.step_up = False
     before = vault_of(filled)["revision"]
 
@@ -122,7 +122,7 @@ def test_write_under_old_keys_is_resealed(filled):
     assert len(filled.laptop.items()) == 5
 
 
-def test_two_devices_that_begin_at_once_share_one_rotation(filled):
+def test_two_devices_starting_together_share_one_rotation(filled):
     phone = filled.second()
 
     def overtake(method, path):
@@ -156,7 +156,7 @@ def test_due_keys_are_replaced_even_during_rotation(filled):
     assert noticed(phone) == []
 
 
-def test_all_vaults_are_rotated_once_however_often_that_is_interrupted(world):
+def test_interrupted_rotation_rotates_each_vault_once(world):
     for name in ("Home", "Work"):
         world.laptop.create_vault(name)
         world.laptop.add("login", *mail(f"Key of {name}"), vault=name)

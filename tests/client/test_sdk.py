@@ -138,7 +138,7 @@ def test_vaults_made_on_one_device_open_on_the_other(owner):
     assert phone.item("Plan", vault="Work").detail == {"notes": "secret"}
 
 
-def test_writers_on_two_devices_at_once_lose_nothing(owner, count):
+def test_concurrent_writers_on_two_devices_lose_nothing(owner, count):
     each = count(6, many=60)
     phone = owner.second()
     owner.laptop.sync()

@@ -121,7 +121,7 @@ def test_whole_item_edit_merges_only_changed_fields(world):
     assert variables == {"A": "ours", "B": "theirs", "C": "3"}
 
 
-def test_edit_of_content_seen_before_rotation_is_no_conflict(world):
+def test_edit_of_content_seen_before_rotation_does_not_conflict(world):
     seen = world.laptop.add("login", *mail())
     world.second().rotate()
 

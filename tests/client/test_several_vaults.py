@@ -40,7 +40,7 @@ def test_ambiguous_vault_name_is_rejected(two, name):
     assert two.laptop.rename_vault("Work", "Work").name == "Work"
 
 
-def test_vaults_named_alike_are_distinguished_by_ids(two):
+def test_vaults_of_same_name_are_distinguished_by_ids(two):
     phone = two.second()
     phone.sync()
 

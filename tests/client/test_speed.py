@@ -113,7 +113,7 @@ def test_delta_sync_adds_little_time(full):
 
 
 @pytest.mark.long
-def test_unlocking_takes_the_derivation_and_two_tenths_of_a_second(device, count):
+def test_unlock_adds_at_most_200_ms_to_derivation(device, count):
     """Python's own start, which every command has, is on both sides.
 
     CPU time is compared, so that other load on the machine does not count.

@@ -93,7 +93,7 @@ def test_old_version_does_not_overwrite_concurrent_edit(edited):
     assert edited.laptop.item("Post").detail == {"password": "newest"}
 
 
-def test_edit_between_sync_and_list_is_no_alarm(edited):
+def test_edit_between_sync_and_list_raises_no_error(edited):
     phone = edited.second()
 
     def overtake(method, path):

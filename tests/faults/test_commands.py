@@ -118,7 +118,7 @@ def test_check_exits_1_and_lists_problems_without_values(flask):
 
 
 @pytest.mark.long
-def test_settings_are_listed_with_what_they_mean_and_without_values(flask):
+def test_settings_are_listed_with_meaning_and_without_values(flask):
     done = flask("settings", "--json", **PRODUCTION)
 
     rows = {row["name"]: row for row in json.loads(done.stdout)}

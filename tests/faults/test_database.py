@@ -152,7 +152,7 @@ def test_probes_respond_while_database_is_frozen(time_limit, server, client, own
 
 
 @pytest.mark.long
-def test_away_it_is_unavailable_at_once(time_limit, client, own_postgres):
+def test_unreachable_database_returns_unavailable_immediately(time_limit, client, own_postgres):
     assert client.get(ASKS).status_code == 200
     own_postgres.kill()
 
@@ -165,7 +165,7 @@ def test_away_it_is_unavailable_at_once(time_limit, client, own_postgres):
     assert client.get(ASKS).status_code == 200
 
 
-def test_with_everything_away_health_answers_and_ready_names_it(
+def test_outage_of_all_dependencies_is_named_by_readiness(
     own_postgres, own_redis, url, tmp_path
 ):
     more = {"DATABASE_URL": url, "REDIS_URL": own_redis.url, "READY_REDIS_GRACE": "0"}

@@ -72,7 +72,7 @@ def test_database_restarted_under_load_needs_no_server_restart(postgres, started
 
 
 @pytest.mark.long
-def test_stopped_under_load_each_answer_comes_within_seven_seconds(postgres, started):
+def test_database_stopped_under_load_delays_responses_at_most_7_s(postgres, started):
     server, app = started(servers.fresh_database(postgres.url))
     before = workers(server)
     slowest = []

@@ -226,7 +226,7 @@ def killed(_admin, _server, own):
         pytest.param(killed, "connection", marks=pytest.mark.long),
     ],
 )
-def test_broken_redis_counts_as_away_until_repaired(
+def test_broken_redis_counts_as_unavailable_until_repaired(
     time_limit, server, client, own_redis, admin, broken, reason, monkeypatch, caplog
 ):
     monkeypatch.setattr("vaultr.health.readiness._database", lambda: ([], []))
@@ -255,7 +255,7 @@ def test_broken_redis_counts_as_away_until_repaired(
     assert number("vaultr_redis_away") == 0
 
 
-def test_redis_requiring_unknown_password_is_away_from_start(own_redis, admin, tmp_path):
+def test_redis_requiring_unknown_password_is_unavailable_from_start(own_redis, admin, tmp_path):
     admin.config_set("requirepass", "right")
     url = with_password(own_redis.url, "wrong")
     with sample_routes.server(
@@ -281,7 +281,7 @@ def test_the_log_line_holds_no_password(own_redis, tmp_path, capsys):
     assert "hunter2" not in out
 
 
-def test_logins_are_counted_by_account_exactly_while_redis_is_away(own_redis, tmp_path):
+def test_logins_are_counted_exactly_without_redis(own_redis, tmp_path):
     """Not by a worker's share of the limit, because the database counts them."""
     limits = {"LIMIT_LOGIN_ACCOUNT": "4/900", "WEB_CONCURRENCY": "2"}
     body = {

@@ -39,7 +39,7 @@ def port_of(address):
     return int(address.partition(":")[2], 16)
 
 
-def test_client_hanging_up_in_body_is_no_server_error(tmp_path):
+def test_client_hanging_up_in_body_is_not_a_server_error(tmp_path):
     with running(tmp_path) as server:
         for half in (HALF_A_BODY, HALF_A_FORM):
             with socket.create_connection(("127.0.0.1", server.port)) as connection:

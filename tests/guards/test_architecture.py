@@ -31,7 +31,7 @@ def test_client_packages_are_listed_in_layer_order():
     assert places == sorted(places)
 
 
-def test_modules_that_the_page_names_are_there():
+def test_modules_on_the_page_exist():
     named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", PAGE.read_text()))
     there = {
         name

@@ -73,7 +73,7 @@ def test_message_uses_no_word_of_the_protocol(package):
     assert found == []
 
 
-def test_error_says_what_was_not_lost_and_what_to_do():
+def test_integrity_error_says_consequences_and_next_step():
     silent = {
         kind.__name__: kind.advice
         for kind in integrity_errors()

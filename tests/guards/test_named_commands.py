@@ -99,7 +99,7 @@ def programs(tmp_path_factory):
         yield {"flask": of_flask, "vaultr": of_vaultr}
 
 
-def test_every_command_that_is_named_is_there_with_its_options(programs):
+def test_named_commands_and_options_exist(programs):
     paths = [
         path
         for where in WHERE

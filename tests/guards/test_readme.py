@@ -37,7 +37,7 @@ def test_make_ci_runs_everything_that_must_pass():
     assert {"lint", "format", "types", "layers", "security", "guards"} <= {*checks}
 
 
-def test_files_that_the_readme_points_to_are_there():
+def test_files_in_the_readme_exist():
     text = (source_tree.ROOT / "README.md").read_text()
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
 

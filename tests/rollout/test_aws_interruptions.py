@@ -273,7 +273,7 @@ def test_killed_release_keeps_others_out_until_it_continues(cloud, proxy, tmp_pa
     assert cloud.run(*command).returncode == 0
 
 
-def test_same_release_twice_at_once_runs_once(cloud, proxy, tmp_path):
+def test_same_release_started_twice_runs_once(cloud, proxy, tmp_path):
     tag = next(TAGS)
     cloud.push(tag)
     command = ["release", "ecs", "--tag", tag, "--record", tmp_path / "record"]

@@ -116,7 +116,7 @@ def test_task_runs_with_its_command_and_environment(site, cloud, values, name):
     assert done.returncode == 0, tools.output_of(done)
 
 
-def test_web_task_becomes_healthy_and_answers(site, cloud, values):
+def test_web_task_becomes_healthy_and_responds(site, cloud, values):
     with running(site, cloud, values, "web") as settings:
         over_https = {"X-Forwarded-Proto": "https", "Host": HOST}
         status, body, _ = site.ask(int(settings["PORT"]), "/api/ready", headers=over_https)

@@ -151,7 +151,7 @@ def test_release_after_a_restore_needs_the_restored_instance(stored, tmp_path):
     ["", "hunter2", "https://u:hunter2@db:5432/vaultr", "postgresql://u:hunter2@db:99999/vaultr",
      "postgresql://u:hunter2/p@db:5432/vaultr", "postgresql:///vaultr", "postgresql://u:x@[::1/v"],
 )  # fmt: skip
-def test_secret_that_is_no_url_is_named_and_not_shown(stored, value):
+def test_invalid_url_secret_is_named_and_not_shown(stored, value):
     name = f"{aws.NAME}/MIGRATION_DATABASE_URL"
     url = stored.call("secretsmanager", "get_secret_value", SecretId=name)["SecretString"]
     stored.call("secretsmanager", "put_secret_value", SecretId=name, SecretString=value or " ")

@@ -192,7 +192,7 @@ def test_load_balancer_accepts_only_tls_with_the_certificate():
     assert len(certificate["DomainValidationOptions"]) == 2
 
 
-def test_names_of_the_server_are_aliases_of_what_answers():
+def test_server_names_are_aliases_of_balancer_or_cloudfront():
     records = resources("edge", "Route53::RecordSet")
 
     led = {

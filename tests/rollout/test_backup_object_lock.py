@@ -100,7 +100,7 @@ def test_prune_keeps_locked_backups_and_says_so(flask, moto, tmp_path):
     assert "DeleteMarkers" not in versions
 
 
-def test_mark_that_is_locked_longer_goes_with_a_later_prune(flask, moto, tmp_path):
+def test_marker_locked_longer_is_removed_by_later_prune(flask, moto, tmp_path):
     put_old(LOCKABLE, tmp_path.name)
     bucket, prune = Bucket(LOCKABLE, tmp_path.name), ("prune", "--keep-days=30", "--keep-monthly=0")
     bucket.mark_verified(OLD[0], {})

@@ -90,7 +90,7 @@ def test_api_request_names_the_host_that_users_type(cluster, smoke, url):
     assert sent[-3:] == ["vaultr.healthcheck", "--api", url]
 
 
-def test_rollback_works_although_the_api_answers_errors(cluster):
+def test_rollback_works_while_the_api_returns_errors(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.run("switch", "green")
     cluster.change(api=503)

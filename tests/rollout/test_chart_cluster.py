@@ -156,7 +156,7 @@ def test_every_host_has_ingress_rule_and_server_accepts_it():
     assert route["spec"]["rules"][0]["backendRefs"] == [{"name": "vaultr", "port": 80}]
 
 
-def test_egress_is_closed_except_for_what_the_values_name():
+def test_egress_is_limited_to_the_values():
     policies = of_kind(rendered("all-on"), "NetworkPolicy")
 
     for policy in policies:

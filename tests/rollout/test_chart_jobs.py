@@ -98,7 +98,7 @@ def test_helm_test_sends_a_request_that_users_send(site, host, code):
     assert done.returncode == code, tools.output_of(done)
 
 
-def test_plain_http_of_users_is_noticed_before_a_switch(site):
+def test_plain_http_of_users_is_detected_before_a_switch(site):
     at = ("--at", f"http://127.0.0.1:{site.ports['app1']}")
     command = ("python", "-m", "vaultr.healthcheck", "--api", f"http://{HOST}", *at)
 

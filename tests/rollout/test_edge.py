@@ -124,7 +124,7 @@ def test_proxy_errors_are_problems_with_all_headers(site, path, more, status, sl
     assert not re.search(rb"nginx/\d", head)
 
 
-def test_proxy_without_server_answers_503_with_retry_after(site):
+def test_proxy_without_server_returns_503_with_retry_after(site):
     site.ports["app-away"] = 1
     https, _ = site.edge("lonely", backends=["app-away"])
 

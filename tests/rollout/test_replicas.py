@@ -70,7 +70,7 @@ def test_a_limit_is_one_for_all_pods(site, app):
     assert then == [429] * 2
 
 
-def test_forty_guesses_at_once_over_all_workers_are_five_attempts(site, app):
+def test_forty_concurrent_guesses_are_limited_to_five_attempts(site, app):
     who = _account(app, "guessed@example.org")
     with ThreadPoolExecutor(40) as threads:
         ports = site.pods * 20

@@ -91,7 +91,7 @@ def test_agent_forgets_key_after_idle_time(tmp_path, runtime):
     assert agent.account_key() is None
 
 
-def test_looking_is_no_use_but_asking_for_the_key_is(tmp_path):
+def test_only_requests_for_the_key_reset_idle_time(tmp_path):
     agent = AgentClient(tmp_path)
 
     used_for(agent, seconds=1.5, idle_seconds=1.0)

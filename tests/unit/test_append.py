@@ -190,7 +190,7 @@ def test_a_state_does_not_show_its_sum(sample):
     assert sample.ann.state.vault_id == VAULT
 
 
-def test_two_devices_that_write_at_once_rebase_on_each_other(sample):
+def test_concurrent_writers_rebase_on_each_other(sample):
     bob = sample.ann.twin()
     sample.ann.write(sample.server, put(sample.ann, IDS[0], "ann"))
 

@@ -108,7 +108,7 @@ def test_event_rehashed_with_the_key_breaks_the_next_link():
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
-def test_an_event_taken_away_before_the_last_is_found(gone):
+def test_missing_event_before_the_last_is_found(gone):
     events = chained(4)
     del events[gone]
 

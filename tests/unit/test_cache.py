@@ -85,7 +85,7 @@ def test_keeping_one_new_detail_does_not_rewrite_the_others(cache, tmp_path):
     assert details.read_bytes() == b"onetwo"
 
 
-def test_details_that_nothing_names_any_more_are_cleared_away(cache, tmp_path, monkeypatch):
+def test_unreferenced_details_are_removed(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(cache_module, "_SPARE_BYTES", 10)
     stored = cache.save(*vault([b"one", b"two"]))
     item_id = next(iter(stored.rows))

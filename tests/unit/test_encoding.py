@@ -42,7 +42,7 @@ def test_every_part_is_separated_from_its_neighbours(parts):
 
 
 @given(st.lists(st.binary(max_size=8), max_size=4), st.lists(st.binary(max_size=8), max_size=4))
-def test_two_lists_of_parts_never_encode_alike(one, other):
+def test_different_lists_of_parts_have_different_encodings(one, other):
     assert (lp(*one) == lp(*other)) == (one == other)
 
 

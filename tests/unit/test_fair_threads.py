@@ -27,7 +27,7 @@ def one_thread():
     return FairThreads(1, lambda name, *_: name)
 
 
-def test_names_take_turns_however_many_jobs_one_has():
+def test_names_take_turns_regardless_of_number_of_jobs():
     done = []
     with one_thread() as pool, busy(pool):
         for name in ("a", "a", "a", "b", "c", "b"):

@@ -86,7 +86,7 @@ def test_duplicate_name_is_reported_with_both_lines():
     assert problems("A=1\nB=2\nA=1\n") == ["line 3: A was already set in line 1"]
 
 
-def test_every_odd_line_is_reported_without_its_content():
+def test_every_invalid_line_is_reported_without_its_content():
     text = "A=1\nhunter2\n2B=x\nC='x' y\n\nD-E=hunter2\nC=3\nexport F\n"
 
     found = problems(text)

@@ -142,7 +142,7 @@ def test_keepass_of_other_versions_and_ciphers_is_named():
     assert "damaged" in rejected(data[:-40])
 
 
-def test_parameters_that_are_cut_off_anywhere_are_damage():
+def test_truncated_parameters_are_reported_as_damage():
     data = b"\x00\x01" + b"\x42\x01\x00\x00\x00S\x02\x00\x00\x00ab" + b"\x00"
 
     assert kdbx_key.parameters(data) == {"S": b"ab"}

@@ -43,7 +43,7 @@ def test_lines_and_spaces_do_not_matter():
     assert read_kit(" ".join(KIT.text)) == KIT
 
 
-def test_every_misread_character_is_noticed_and_not_repeated():
+def test_misread_character_is_rejected_without_echo():
     chance = random.Random(4)
     for place, email_message in enumerate(KIT.text):
         other = chance.choice([each for each in "abcXYZ059-_.;=," if each != email_message])

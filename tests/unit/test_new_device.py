@@ -231,7 +231,7 @@ def test_known_device_follows_chain_from_earlier_profile_head(sample):
     assert plan_sync(state, known) == SyncPlan(full=False, since=12, conditional=True)
 
 
-def test_known_device_is_not_led_past_other_profile_head(sample):
+def test_known_device_rejects_other_head_than_profile(sample):
     forked = Waypoint(5, bytes(32), 1)
     ahead = Waypoint(9, bytes(32), 1)
 

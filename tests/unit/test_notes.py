@@ -59,7 +59,7 @@ def test_signed_checkpoint_is_opened_again():
     assert notes.open_checkpoint(text, [NEW[0], OLD[0]], verify) == CHECKPOINT
 
 
-def test_every_changed_byte_of_a_checkpoint_is_noticed():
+def test_every_changed_byte_of_a_checkpoint_is_detected():
     text = str(notes.sign(CHECKPOINT.text(), [OLD]))
     data = text.encode()
     for place in range(len(data)):

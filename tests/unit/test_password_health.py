@@ -62,7 +62,7 @@ def test_no_finding_holds_a_password():
     assert not any("hunter2" in each for each in texts)
 
 
-def test_unopenable_or_odd_dated_item_is_no_error():
+def test_unopenable_or_oddly_dated_item_raises_no_error():
     items = (
         item(1, "Closed", None),
         item(2, "Odd", {"history": "x", "source": [], "expires_at": 7}, expires_on="31.12.2026"),
@@ -93,7 +93,7 @@ def test_breached_passwords_are_found_in_a_large_sorted_file(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"password1\n", b"\xff" * 500, b"A" * 39 + b":1\n"])
-def test_file_that_is_no_list_of_hashes_is_rejected(content, tmp_path):
+def test_file_without_hashes_is_rejected(content, tmp_path):
     (file := tmp_path / "wrong").write_bytes(content)
 
     with pytest.raises(BreachFileInvalid):

@@ -30,7 +30,7 @@ def test_aes_gcm_matches_nist_vectors(case):
 
 
 @pytest.mark.parametrize(("key", "nonce"), [(16, 12), (24, 12), (32, 8), (32, 13), (32, 16)])
-def test_aes_gcm_takes_no_other_size_of_key_or_nonce(key, nonce):
+def test_aes_gcm_rejects_other_sizes_of_key_or_nonce(key, nonce):
     for use in (primitives.aes_gcm_seal, primitives.aes_gcm_open):
         with pytest.raises(ValueError, match="32 bytes and a nonce of 12 bytes"):
             use(bytes(key), bytes(nonce), bytes(32), b"")

@@ -46,7 +46,7 @@ def test_case_spaces_dashes_and_common_misreadings_do_not_matter(typed):
     assert RecoveryKey.read(typed) == KEY
 
 
-def test_any_one_digit_misread_is_noticed():
+def test_misread_digit_is_detected():
     chance = random.Random(3)
     digits = KEY.text.replace("-", "")
     for place, digit in enumerate(digits):

@@ -31,7 +31,7 @@ def test_a_thread_that_ends_closes_its_connection(redis_url):
     client.close()
 
 
-def test_connections_end_with_what_they_count_for(redis_url):
+def test_connections_close_with_their_owner(redis_url):
     client, lines = named_lines(redis_url, "lines-of-an-app")
     lines.run("return 1", [], [])
     with redis.Redis.from_url(redis_url, decode_responses=True) as onlooker:

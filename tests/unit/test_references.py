@@ -108,7 +108,7 @@ def test_reference_to_totp_returns_a_code():
 
 
 @pytest.mark.parametrize("field", ["variables", "fields"])
-def test_a_group_of_fields_is_no_value(field):
+def test_group_of_fields_is_rejected_as_value(field):
     with pytest.raises(VaultrError, match="group"):
         resolver().value(Reference("Personal", "Mail", field))
 

@@ -45,7 +45,7 @@ def test_associated_data_matches_the_test_vectors():
     assert aad.item(VAULT, ITEM, "detail", "login", 7, 1).hex() == SEALS[2]["aad"]
 
 
-def test_no_two_places_are_bound_alike():
+def test_each_place_has_different_associated_data():
     salt, public = bytes(range(32)), bytes(32)
     bound = [
         aad.account_key(ACCOUNT, 1, Kdf.RECOMMENDED, salt),

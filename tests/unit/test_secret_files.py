@@ -42,7 +42,7 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
 
 
 @pytest.mark.parametrize("force", [True, False])
-def test_a_folder_is_no_file(tmp_path, force):
+def test_folder_is_rejected_as_file(tmp_path, force):
     with pytest.raises(FileExists, match="folder"):
         save(tmp_path, b"new", force=force)
 

@@ -111,7 +111,7 @@ def test_keyring_locked_later_is_reported_with_next_step(desktop, store):
     assert "--secret-key-fd" in closed.value.advice
 
 
-def test_a_keyring_that_holds_another_text_is_no_secret_key(desktop, store):
+def test_invalid_text_in_keyring_is_rejected_as_secret_key(desktop, store):
     store.keep_secret_key(ACCOUNT, KEY)
     desktop.kept = dict.fromkeys(desktop.kept, "short")
 

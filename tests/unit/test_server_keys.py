@@ -51,7 +51,7 @@ def test_sealing_twice_returns_different_values():
     assert ring(OLD).seal("letter", b"hello") != ring(OLD).seal("letter", b"hello")
 
 
-def test_every_changed_byte_is_noticed():
+def test_every_changed_byte_is_detected():
     sealed = ring(OLD).seal("letter", b"hello")
 
     for place in range(len(sealed)):

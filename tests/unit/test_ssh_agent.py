@@ -121,7 +121,7 @@ def test_declined_confirmation_signs_nothing_and_names_the_key(keys):
     assert requested == ["laptop"]
 
 
-def test_keys_are_gone_after_their_lifetime(keys):
+def test_keys_are_removed_after_their_lifetime(keys):
     now = [0.0]
     key = primitives.ssh_key(keys["ed25519"][0], None)
     agent = SshAgent([Identity(key, "a")], lifetime=60, clock=lambda: now[0])

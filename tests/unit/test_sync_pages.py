@@ -18,7 +18,7 @@ def sample():
     return sample_vault.create()
 
 
-def test_pages_fold_into_what_the_server_shows(sample):
+def test_pages_are_merged_into_the_server_state(sample):
     one = gather(VAULT, sample.server.sync(5), since=5)
     many = gather(VAULT, sample.server.sync(5, limit=2), since=5)
 
@@ -235,7 +235,7 @@ def test_page_with_too_many_entries_is_invalid(sample, monkeypatch):
         gather(VAULT, sample.server.sync(5), since=5)
 
 
-def test_entries_without_end_count_as_what_fills_the_memory(sample, monkeypatch):
+def test_endless_entries_are_limited_by_memory(sample, monkeypatch):
     monkeypatch.setattr("vaultr.client.log.pages.SEALED_BYTES_MOST", 3 * 1024)
     bare = ({**page, "items": [], "removed": []} for page in sample.server.sync(5, limit=2))
 
