@@ -98,7 +98,9 @@ def confirmed_already(app, client, which, time_machine):
     [over, of_another_address, of_another_id, confirmed_already],
     ids=lambda one: one.__name__,
 )
-def test_resend_without_signup_responds_identically_and_sends_nothing(app, client, time_machine, case):
+def test_resend_without_signup_responds_identically_and_sends_nothing(
+    app, client, time_machine, case
+):
     requested = case(app, client, sign_up(client), time_machine)
     before = len(emails(app))
     stored = {row.token_hash for row in rows(app, WaitingSignup)}

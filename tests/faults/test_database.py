@@ -165,9 +165,7 @@ def test_unreachable_database_returns_unavailable_immediately(time_limit, client
     assert client.get(ASKS).status_code == 200
 
 
-def test_outage_of_all_dependencies_is_named_by_readiness(
-    own_postgres, own_redis, url, tmp_path
-):
+def test_outage_of_all_dependencies_is_named_by_readiness(own_postgres, own_redis, url, tmp_path):
     more = {"DATABASE_URL": url, "REDIS_URL": own_redis.url, "READY_REDIS_GRACE": "0"}
     with sample_routes.server(tmp_path, **more) as app:
         client = app.test_client()

@@ -31,9 +31,9 @@ def _closed(path):
 def _mounts(volumes):
     """Return the commands that mount the root of a task."""
     lines = ["set -e", "mount --make-rprivate /", "mount -t tmpfs none /mnt"]
-    places = {path: path for path in PROGRAMS if _closed(path)} | {
-        Path(target): source for target, source in volumes.items()
-    }
+    # Volumes first: the programs may lie in a folder that a volume replaces.
+    places = {Path(target): source for target, source in volumes.items()}
+    places |= {path: path for path in PROGRAMS if _closed(path)}
     for number, source in enumerate(places.values()):
         lines += [f"mkdir /mnt/{number}", f"mount --bind {shlex.quote(str(source))} /mnt/{number}"]
     hidden = {_closed(path) for path in PROGRAMS} - {None, Path("/mnt")}

@@ -206,10 +206,10 @@ def test_snapshot_in_the_making_is_neither_latest_nor_doubled(stored, tmp_path):
         ),
         (["latest", "--instance", "vaultr-prod", "--before", "2020-01-01"], "no usable snapshot"),
         (["latest", "--instance", "elsewhere"], "no usable snapshot"),
-        (["create", "--instance", "elsewhere"], "no database instance elsewhere"),
+        (["create", "--instance", "elsewhere"], "no such database instance: elsewhere"),
         (
             ["prune", "--instance", "elsewhere", "--keep-days", "30"],
-            "no database instance elsewhere",
+            "no such database instance: elsewhere",
         ),
         (
             ["prune", "--instance", "vaultr-prod", "--keep-days", "0"],

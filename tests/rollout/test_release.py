@@ -165,7 +165,7 @@ def test_provenance_names_what_was_built_and_from_what(built):
 @pytest.mark.parametrize(
     ("version", "environ", "says"),
     [
-        ("latest", {}, "no version"),
+        ("latest", {}, "not a version"),
         (VERSION, {"COSIGN_KEY": ""}, "set COSIGN_KEY"),
     ],
 )
