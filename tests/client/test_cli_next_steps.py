@@ -47,7 +47,13 @@ def test_wrong_password_suggests_change_on_another_device(site, tmp_path):
     other = second(site, tmp_path, first)
     first.done("passwd", "--nobody-knows", also={"--new-password-fd": NEW})
 
-    assert "vaultr login --changed" in other.fails(1, "unlock", password=NEW)
+    online = other.fails(1, "unlock", password=NEW)
+    offline = other.fails(1, "list", "--offline", password=NEW)
+
+    assert "The master password was changed or recovered elsewhere" in online
+    assert "The master password is wrong." in offline
+    assert "vaultr login --changed" in online
+    assert "vaultr login --changed" in offline
 
 
 def test_first_command_after_a_change_elsewhere_names_the_login(site, tmp_path):

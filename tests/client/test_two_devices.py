@@ -50,6 +50,15 @@ def follow(world, name, password, secret_key=None):
     return unlocked(world, name, password)
 
 
+def test_status_shows_the_end_of_the_session_by_a_password_change(world):
+    phone = world.second()
+
+    world.laptop.change_password(PASSWORD, NEW, new_key=False)
+
+    assert phone.status(offline=True).logged_in
+    assert not phone.status().logged_in
+
+
 @pytest.mark.parametrize("keys", [(False, False), (True, True), (False, True), (True, False)])
 @pytest.mark.matrix(2)
 def test_one_of_two_password_changes_succeeds(crossed, keys):

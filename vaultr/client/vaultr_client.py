@@ -362,8 +362,8 @@ class Vaultr:
         """
         return device_status(self.device, offline=offline)
 
-    def explained(self, error: errors.SessionEnded) -> errors.SessionEnded:
-        """Ask the server whether a changed password ended the session; return the clearer error."""
+    def explained(self, error: errors.SessionEnded | WrongPassword) -> errors.VaultrError:
+        """Ask the server whether the password was changed elsewhere; return the clearer error."""
         return explained(self.device, error)
 
     def record_kit(self) -> None:

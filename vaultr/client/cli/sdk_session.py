@@ -107,12 +107,19 @@ def unlock(
     :param lifetime: how long it holds them.
     :raises Locked: there is no way to get the password.
     :raises WrongPassword: it was wrong three times, or it came from a file descriptor.
+    :raises PasswordChangedElsewhere: it was wrong, and the server shows the cause.
     """
-    retry_wrong_password(
-        options,
-        lambda: vaultr.unlock(prompts.password_or_locked(options), keep=keep, lifetime=lifetime),
-        rejected=CredentialsInvalid,  # the first unlock after a signup logs in
-    )
+    # This module is part of the SDK, which is already loaded.
+    from vaultr.client.vaultr_client import WrongPassword  # noqa: PLC0415 - heavy, see above
+
+    def attempt() -> None:
+        try:
+            vaultr.unlock(prompts.password_or_locked(options), keep=keep, lifetime=lifetime)
+        except WrongPassword as error:
+            raise error if options.offline else vaultr.explained(error) from None
+
+    # The first unlock after a signup logs in.
+    retry_wrong_password(options, attempt, rejected=CredentialsInvalid)
 
 
 def retry_wrong_password(

@@ -10,7 +10,7 @@ from typing import Final
 from vaultr.client.account import pending_change, recovery
 from vaultr.client.account.sessions_and_factors import Protection, read_protection
 from vaultr.client.background.agent_client import HeldKey
-from vaultr.client.errors import Refused, ServerUnreachable
+from vaultr.client.errors import Refused, ServerUnreachable, SessionEnded
 from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.storage import freshness
 from vaultr.client.storage.pins import Pins
@@ -24,7 +24,7 @@ _KIT_FILE: Final = "kit.json"
 class DeviceStatus:
     """What a device knows about itself, and what the server reports about the account.
 
-    :ivar logged_in: whether this device has a session, as far as it knows.
+    :ivar logged_in: whether this device has a session; an unlocked device asks the server.
     :ivar unlocked: whether the keys are in memory, here or in the agent.
     :ivar locks_in_seconds: how long the agent still holds the keys; None if it holds none, or holds
         them until logout.
@@ -58,6 +58,12 @@ def device_status(device: DeviceSession, *, offline: bool) -> DeviceStatus:
     unlocked = device.find_unlocked() if store.account() is not None else None
     logged_in = store.account() is not None and store.folder.read(SESSION_FILE) is not None
     held = None if device.agent is None else device.agent.held()
+    protection = None
+    if logged_in and not offline:
+        try:
+            protection = _protection(device)
+        except SessionEnded:
+            logged_in = False
     vaults = None
     if unlocked is not None:
         vaults = sorted(map(unlocked.reader.info, unlocked.reader.vaults()), key=by_name)
@@ -71,7 +77,7 @@ def device_status(device: DeviceSession, *, offline: bool) -> DeviceStatus:
         held=held,
         synced_at=freshness.noted(store.folder),
         vaults=vaults,
-        protection=None if offline or not logged_in else _protection(device),
+        protection=protection,
         kit=_kit_state(device, known.pins),
         pending=list(_pending(device)),
     )
@@ -83,6 +89,8 @@ def _protection(device: DeviceSession) -> Protection | None:
         return None
     try:
         return read_protection(unlocked.account.session.send("GET", "/auth/me"))
+    except SessionEnded:
+        raise
     except (ServerUnreachable, Refused):
         return None
 

@@ -2,6 +2,7 @@
 
 from enum import Enum, auto
 
+from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.errors import PasswordChangedElsewhere, SessionEnded, VaultrError
 from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.storage.pins import read_prelogin
@@ -30,7 +31,7 @@ def reason(device: DeviceSession) -> Reason | None:
     return None if known.pins.fits(shown) else Reason.PASSWORD_CHANGED
 
 
-def explained(device: DeviceSession, error: SessionEnded) -> SessionEnded:
+def explained(device: DeviceSession, error: SessionEnded | WrongPassword) -> VaultrError:
     """Return the error about a password changed elsewhere, or ``error`` for other causes."""
     try:
         device.hurry()
@@ -38,5 +39,8 @@ def explained(device: DeviceSession, error: SessionEnded) -> SessionEnded:
             return error
     except VaultrError:
         return error
+    finally:
+        if isinstance(error, WrongPassword):
+            device.drop()  # after another entry, the command has its own time limits
     text = str(PasswordChangedElsewhere.__doc__)
-    return PasswordChangedElsewhere(error.slug, error.status, text)
+    return PasswordChangedElsewhere("session-ended", 401, text)
