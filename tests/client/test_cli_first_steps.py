@@ -69,8 +69,8 @@ def test_invalid_email_is_rejected_before_password_prompt(account, tmp_path):
     assert "not an email address" in message
 
 
-def test_invalid_email_address_is_prompted_again(tmp_path):
-    terminal = at_terminal(Device(tmp_path / "home", "http://127.0.0.1:9"), "signup")
+def test_invalid_email_address_is_prompted_again(site, tmp_path):
+    terminal = at_terminal(Device(tmp_path / "home", site.url), "signup")
 
     terminal.answers("Email address: ", "ann")
     terminal.answers("Email address: ", "ann@example.org")
@@ -78,6 +78,16 @@ def test_invalid_email_address_is_prompted_again(tmp_path):
 
     assert terminal.ends() == 130
     assert "That is not an email address" in terminal.shown
+
+
+@pytest.mark.parametrize("command", ["signup", "login"])
+def test_unreachable_server_is_reported_before_any_password(tmp_path, command):
+    device = Device(tmp_path / "home", "http://127.0.0.1:9")
+
+    terminal = at_terminal(device, command, "--email", "ann@example.org")
+
+    assert terminal.ends() == 4
+    assert "assword: " not in terminal.shown
 
 
 def test_whole_link_works_like_its_token(site, tmp_path):

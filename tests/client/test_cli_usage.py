@@ -285,8 +285,8 @@ def test_help_loads_neither_the_network_nor_ciphers():
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-def test_ctrl_c_at_prompt_exits_130_without_password_echo(tmp_path):
-    environ = {**os.environ, "VAULTR_DIR": str(tmp_path), "VAULTR_URL": "http://127.0.0.1:9"}
+def test_ctrl_c_at_prompt_exits_130_without_password_echo(site, tmp_path):
+    environ = {**os.environ, "VAULTR_DIR": str(tmp_path), "VAULTR_URL": site.url}
     terminal = Terminal("signup", "--email", "a@b.example", environ=environ)
     terminal.answers("New master password: ", "correct horse battery")
     terminal.presses_ctrl_c("(again): ")

@@ -23,7 +23,8 @@ from tests.harness.timing import until
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-# Python and the linker read these at their start, and libraries when they are imported: a fork cannot obey them.
+# Python and the linker read these at their start, and libraries when they are imported: a fork
+# cannot obey them.
 READ_EARLY = ("PYTHON", "LC_", "LD_", "LANG", "TZ", "OTEL_", "PROMETHEUS_", "GUNICORN_")
 # Python adds this to its own environment, where nothing names a locale.
 ADDED = {"LC_CTYPE": "C.UTF-8"}

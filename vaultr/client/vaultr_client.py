@@ -227,6 +227,7 @@ class Vaultr:
         self.forget_elsewhere = device.forget_elsewhere
         self.close = device.close
         self.check_server = account.check_server
+        self.reach_server = account.reach_server
         self.check_signup = account.check_signup
         self.check_session = account.check_session
 

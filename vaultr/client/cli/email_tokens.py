@@ -7,6 +7,7 @@ from vaultr.client.errors import UsageError
 
 # The server checks more; this catches a name or a typo before the user types a secret.
 _ADDRESS: Final = re.compile(r"[^\s@]+@[^\s@]+")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _AFTER_TOKEN: Final = re.compile(r"[&#\s]")
 
 
@@ -25,3 +26,16 @@ def token_of(text: str) -> str:
     """Return the token in ``text``, which may be the token itself or the whole link."""
     _, is_link, rest = text.strip().rpartition("token=")
     return _AFTER_TOKEN.split(rest, maxsplit=1)[0] if is_link else text.strip()
+
+
+def recovery_token(text: str) -> str:
+    """Return the token in ``text``, as the email about a recovery shows it.
+
+    :raises UsageError: it is cut off or something else, so a recovery key would be typed in vain.
+    """
+    token = token_of(text)
+    if not _TOKEN.fullmatch(token):
+        raise UsageError(
+            "That is not the token from the email, which has 43 characters. Copy the whole token."
+        )
+    return token

@@ -48,6 +48,14 @@ class AccountOperations:
         """
         self._device.server()
 
+    def reach_server(self, email: str) -> None:
+        """Check that a Vaultr server responds, before the user types a password.
+
+        :raises ServerUnreachable: it does not, or its certificate is invalid.
+        :raises NotVaultr: something else responds.
+        """
+        self._device.server().send("POST", "/auth/prelogin", {"email": email}, again=True)
+
     def check_signup(self) -> None:
         """Check that an account can be created in this folder, before the user types anything.
 

@@ -49,6 +49,7 @@ def signup(options: GlobalOptions, no_secret_key: bool, breach_file: Path | None
     with locked_sdk(options) as vaultr:
         vaultr.check_signup()
         address = prompts.email(options)
+        _reach(options, vaultr, address)
         password = prompts.new_password(
             options.password_fd, "--password-fd", address, breach_file=breach_file
         )
@@ -60,6 +61,12 @@ def signup(options: GlobalOptions, no_secret_key: bool, breach_file: Path | None
         )
     else:
         _print_signup(result, address)
+
+
+def _reach(options: GlobalOptions, vaultr: "Vaultr", address: str) -> None:
+    """Find out that no Vaultr server responds before somebody types a password."""
+    if options.password_fd is None and prompts.can_ask():
+        vaultr.reach_server(address)
 
 
 def _secret_key_text(signup: "Signup") -> str | None:
@@ -151,6 +158,8 @@ def login(
         if "kit" not in credentials:  # which contains the server
             vaultr.check_server()
         address = prompts.email(options, vaultr.email)
+        if "kit" not in credentials:
+            _reach(options, vaultr, address)
         _log_in(options, vaultr, address, credentials)
         # A person need not type the password again, but a script did not ask for an agent.
         unlocked = options.password_fd is None and vaultr.keep(lifetime)

@@ -10,7 +10,7 @@ import click
 from vaultr.client.cli import output, prompts
 from vaultr.client.cli.commands.passwd import rotate_all_vaults
 from vaultr.client.cli.commands.read_inject import force_option
-from vaultr.client.cli.email_tokens import token_of
+from vaultr.client.cli.email_tokens import recovery_token
 from vaultr.client.cli.options import (
     GlobalOptions,
     Group,
@@ -145,7 +145,7 @@ def recover(
     account gets a new secret key. This device remembers the token, so you can repeat an interrupted
     command.
     """
-    token = None if token is None else token_of(token)
+    token = None if token is None else recovery_token(token)
     with locked_sdk(options) as vaultr:
         running = None if again else vaultr.begun_recovery
         if token is None and running is not None and options.email in (None, running[0]):
