@@ -192,7 +192,7 @@ def test_unreachable_server_is_reported_before_the_recovery_key(tmp_path):
     assert "Cannot ask for the recovery key" not in message
 
 
-def test_token_that_was_cut_off_is_rejected_before_the_recovery_key(tmp_path):
+def test_incomplete_token_is_rejected_before_the_recovery_key(tmp_path):
     device = Device(tmp_path / "home", NOBODY)
 
     message = device.fails(2, "recover", "A" * 42, "--email", device.email, password=None)

@@ -50,7 +50,7 @@ def follow(world, name, password, secret_key=None):
     return unlocked(world, name, password)
 
 
-def test_status_shows_the_end_of_the_session_by_a_password_change(world):
+def test_status_shows_session_ended_by_password_change(world):
     phone = world.second()
 
     world.laptop.change_password(PASSWORD, NEW, new_key=False)
