@@ -149,7 +149,8 @@ def test_web_site_is_reported_as_no_vaultr_server(tmp_path, kind):
 
         message = device.fails(5, "signup", "--url", url, "--email", "ann@example.org")
 
-    assert f"{url} is not a Vaultr server" in message
+    assert f"vaultr: The site {url} is not a Vaultr server: it sent" in message
+    assert ".." not in message
     assert "--url or VAULTR_URL" in message
 
 

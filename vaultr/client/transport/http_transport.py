@@ -325,7 +325,7 @@ def _checked(response: "HttpResponse", origin: str, *, plain: bool) -> Answer:
 
 
 def _not_vaultr(origin: str, sent: str) -> NotVaultr:
-    return NotVaultr(f"{origin} is not a Vaultr server: it sent {sent}.")
+    return NotVaultr(f"The site {origin} is not a Vaultr server: it sent {sent}.")
 
 
 def _text(content: bytes) -> str:
