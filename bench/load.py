@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import psutil
 
@@ -51,10 +52,14 @@ def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") 
 
 
 class Connection:
-    """One open connection, reopened after some requests."""
+    """One open connection, reopened after some requests.
 
-    def __init__(self, port: int) -> None:
+    :param client: the address of the client, of 127.0.0.0/8.
+    """
+
+    def __init__(self, port: int, client: str = "127.0.0.1") -> None:
         self._port = port
+        self._client = client
         self._socket: socket.socket | None = None
         self._left = 0
         self._buffer = b""
@@ -63,7 +68,9 @@ class Connection:
         """Send one request; return status and body."""
         if self._socket is None or self._left == 0:
             self.close()
-            self._socket = socket.create_connection(("127.0.0.1", self._port), 60)
+            self._socket = socket.create_connection(
+                ("127.0.0.1", self._port), 60, source_address=(self._client, 0)
+            )
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._left, self._buffer = REQUESTS_A_CONNECTION, b""
         self._left -= 1
@@ -113,15 +120,17 @@ def run(
     *,
     seconds: float | None,
     follow: Follow | None = None,
+    clients: Sequence[str] = (),
 ) -> Seen:
     """Run each connection's ``requests``: repeatedly for ``seconds``, or once if it is None.
 
     :param follow: creates each further request of a connection from the previous response; it must
         be a function of a module, because it is sent to another process.
+    :param clients: the address of each connection; by default all have the same.
     """
     before = _cpu_seconds()
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        seen: Seen = pool.apply(_run, (port, requests, seconds, follow))
+        seen: Seen = pool.apply(_run, (port, requests, seconds, follow, clients))
     if BY_CPU.is_set():
         seen.seconds = _cpu_seconds() - before
     return seen
@@ -137,14 +146,21 @@ def _cpu_seconds() -> float:
 
 
 def _run(
-    port: int, requests: Sequence[Sequence[bytes]], seconds: float | None, follow: Follow | None
+    port: int,
+    requests: Sequence[Sequence[bytes]],
+    seconds: float | None,
+    follow: Follow | None,
+    clients: Sequence[str],
 ) -> Seen:
     seen = Seen()
     lock = threading.Lock()
     began = time.monotonic()
+    connections = itertools.zip_longest(map(partial(Connection, port), clients), requests)
     threads = [
-        threading.Thread(target=_connection, args=(port, own, seconds, seen, lock, follow))
-        for own in requests
+        threading.Thread(
+            target=_connection, args=(each or Connection(port), own, seconds, seen, lock, follow)
+        )
+        for each, own in connections
     ]
     for thread in threads:
         thread.start()
@@ -155,14 +171,13 @@ def _run(
 
 
 def _connection(
-    port: int,
+    connection: Connection,
     own: Sequence[bytes],
     seconds: float | None,
     seen: Seen,
     lock: threading.Lock,
     follow: Follow | None,
 ) -> None:
-    connection = Connection(port)
     statuses: dict[int, int] = {}
     latencies = []
     following: bytes | None = None
