@@ -15,6 +15,8 @@ from tests.rollout import tools
 PROGRAMS = (Path(sys.base_prefix), tools.ROOT)
 # The volumes of a task replace these.
 REPLACED = (Path("/tmp"), Path("/mnt"), Path("/var/lib"))
+# The kernel refuses this while a program writes there, as a health check that starts early may do.
+READ_ONLY = "n=0; until mount -o remount,ro,bind /; do n=$((n + 1)); [ $n -lt 50 ]; sleep 0.1; done"
 AS_TASK = [
     "setpriv", "--reuid", "10001", "--regid", "10001", "--clear-groups", "--bounding-set", "-all",
     "--inh-caps", "-all", "--no-new-privs",
@@ -46,7 +48,7 @@ def _mounts(volumes):
         if target in PROGRAMS:
             lines.append(f"mount -o remount,ro,bind {quoted}")
     lines += [f"mount -o remount,ro {shlex.quote(str(one))}" for one in hidden - {Path("/tmp")}]
-    lines += ["mount -o remount,ro /var/lib", "mount -o remount,ro,bind /"]
+    lines += ["mount -o remount,ro /var/lib", READ_ONLY]
     return "\n".join(lines)
 
 
