@@ -9,6 +9,7 @@ import sqlalchemy as sa
 import time_machine
 
 from tests.harness import audit_log
+from tests.harness.audit_tampering import as_stored
 from vaultr import clock
 from vaultr.audit import checkpoints, proofs, routes, service, signing
 from vaultr.audit.events import Event
@@ -255,7 +256,9 @@ def test_proofs_from_damaged_tree_are_a_problem(app, as_ann):
 
     assert_damaged(as_ann.get(f"{BASE}/checkpoint"))
     assert_damaged(as_ann.get(f"{BASE}/consistency?epoch=1&from=1&to=5"))
-    delete(app, f"audit_leaf WHERE event_id = '{event_id}'")
+    with app.app_context():
+        stored = as_stored(event_id)
+    delete(app, f"audit_leaf WHERE event_id = '{stored}'")
     assert_damaged(as_ann.get(f"{BASE}/events/{event_id}/proof"))
 
 

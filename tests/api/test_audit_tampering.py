@@ -166,7 +166,7 @@ def test_deleted_tail_event_with_a_business_row_is_found(log):
 @pytest.mark.parametrize("event_id", [UUID(int=0), UUID("ffffffff-ffff-7fff-bfff-ffffffffffff")])
 def test_business_row_naming_an_impossible_event_is_found(log, event_id):
     factories.owner("odd@example.org")
-    change("UPDATE accounts SET audit_event_id = :e", e=event_id)
+    change("UPDATE accounts SET audit_event_id = :e", e=as_stored(event_id))
 
     assert "cross" in checks(cross=True)
 
