@@ -65,7 +65,7 @@ def pytest_ignore_collect(collection_path, config):
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by what is marked here
 def pytest_collection_modifyitems(config, items):
-    left_out = []
+    left_out = [item for item in items if _on_sqlite(item) and _marked(item, "postgresql_only")]
     if not config.getoption("--long"):
         left_out += [item for item in items if item.get_closest_marker("long")]
         left_out += [item for item in items if _needs_no_sqlite(item)]
@@ -112,8 +112,15 @@ def _but(cases, most):
 
 def _needs_no_sqlite(item):
     """Check whether this is a run on SQLite of a test that does not need both databases."""
-    database = item.callspec.params.get("app") if hasattr(item, "callspec") else None
-    return database == "sqlite" and item.get_closest_marker("both_databases") is None
+    return _on_sqlite(item) and not _marked(item, "both_databases")
+
+
+def _on_sqlite(item):
+    return hasattr(item, "callspec") and item.callspec.params.get("app") == "sqlite"
+
+
+def _marked(item, name):
+    return item.get_closest_marker(name) is not None
 
 
 @pytest.fixture(scope="session")

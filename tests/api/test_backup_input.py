@@ -200,6 +200,7 @@ def test_server_newer_than_the_programs_is_rejected(monkeypatch):
         programs.check_version(990_001)
 
 
+@pytest.mark.postgresql_only
 def test_missing_programs_are_named(flask, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
 
@@ -209,6 +210,7 @@ def test_missing_programs_are_named(flask, monkeypatch):
     assert "postgresql-client-17" in done.output
 
 
+@pytest.mark.postgresql_only
 def test_failed_dump_leaves_no_file(flask, place, monkeypatch, tmp_path):
     fake = tmp_path / "bin"
     fake.mkdir()
@@ -255,6 +257,7 @@ STATE_KNOWN = (
 )
 
 
+@pytest.mark.postgresql_only
 def test_verify_detects_rows_missing_in_backup(flask, place, monkeypatch):
     backups.fill()
     statement = (
@@ -279,6 +282,7 @@ def test_verify_detects_rows_missing_in_backup(flask, place, monkeypatch):
     assert "the constraint items.ck_items_state_known is missing" in says
 
 
+@pytest.mark.postgresql_only
 def test_verify_detects_logs_that_were_broken_before(flask, place):
     writer = backups.fill()
     with transaction() as session:

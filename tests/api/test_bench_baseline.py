@@ -19,6 +19,7 @@ def bare(here, monkeypatch):
     del baseline._local.connection
 
 
+@pytest.mark.postgresql_only
 def test_baseline_runs_the_statements_of_the_server(bare):
     vault = factories.vault()
     item = factories.item(vault)
