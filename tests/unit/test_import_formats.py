@@ -84,6 +84,29 @@ def test_onepassword_login_keeps_its_fields():
                     ("Deed", "attachment deed.pdf")}  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("members", "faults"),
+    [
+        ({"details": None}, ["details must be an object"]),
+        ({"uuid": ["hunter2"]}, ["uuid must be text"]),
+        ({"createdAt": "hunter2"}, ["createdAt must be a number"]),
+        ({"overview": {"tags": [7]}}, ["overview.tags must be a list of texts"]),
+        ({"overview": {"urls": ["hunter2", {"url": {}}]}},
+         ["overview.urls[1] must be an object", "overview.urls[2].url must be text"]),
+        ({"details": {"sections": [{}, {"fields": [{"title": "a", "value": "hunter2"}]}]}},
+         ["details.sections[2].fields[1].value must be an object"]),
+    ],
+)  # fmt: skip
+def test_wrong_onepassword_member_is_named_by_its_path(members, faults):
+    item = foreign_files.onepassword_item(**members)
+    document = foreign_files.onepassword_document(foreign_files.onepassword_item(), item)
+
+    message = rejected(json.dumps(document).encode(), "1password")
+
+    assert [fault for fault in faults if f"entry 2: {fault}" not in message] == []
+    assert "hunter2" not in message
+
+
 def test_proton_pass_keeps_vault_passkey_and_custom_fields():
     reading = read(foreign_files.all_files()["proton-pass"])
     mail, card, wifi = reading.drafts

@@ -86,6 +86,13 @@ def test_invalid_json_or_unicode_is_rejected(value):
     assert "detail.extra" in faults_of("note", {"title": "a"}, {"extra": value})
 
 
+def test_value_that_contains_itself_is_rejected():
+    endless = {}
+    endless["again"] = [endless]
+
+    assert "detail.extra" in faults_of("note", {"title": "a"}, {"extra": endless})
+
+
 def test_an_item_may_fill_the_servers_limit_and_no_more():
     check("note", {"title": "a"}, {"notes": "x" * 60_000})
 

@@ -23,10 +23,16 @@ def read_object(data: bytes) -> Json:
 
     :raises ValueError: the text is not such an object.
     """
+    return read_text(data.decode())
+
+
+def read_text(text: str) -> Json:
+    """Return one JSON object, like :func:`read_object`, from text that is already decoded.
+
+    :raises ValueError: the text is not such an object.
+    """
     try:
-        value = json.loads(
-            data.decode(), object_pairs_hook=_unique, parse_constant=_reject_constant
-        )
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_reject_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):

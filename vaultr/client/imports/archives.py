@@ -12,7 +12,6 @@ _RATIO_MOST: Final = 100
 _SMALL_BYTES: Final = 1024 * 1024
 _MEMBERS_MOST: Final = 100_000
 _ENCRYPTED: Final = 1
-_PIECE: Final = 1024 * 1024
 _BOMB: Final = (
     "unpacks to more data than Vaultr accepts: it may be a zip bomb. Nothing was unpacked."
 )
@@ -59,14 +58,12 @@ class Archive:
             reject(f"This zip archive {_BOMB}")
         try:
             with self._zip.open(info) as member:
-                data = bytearray()
-                while piece := member.read(_PIECE):
-                    data += piece
-                    if len(data) > most:
-                        reject(f"This zip archive {_BOMB}")
+                data = member.read(most + 1)
         except (*self._failures, ValueError):
             reject("This zip archive is damaged. Export or copy it again.")
-        return bytes(data)
+        if len(data) > most:
+            reject(f"This zip archive {_BOMB}")
+        return data
 
 
 def gunzip(data: bytes) -> bytes:

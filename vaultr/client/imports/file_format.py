@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 from vaultr.client.imports.problems import reject
-from vaultr.client.strict_json import read_object
+from vaultr.client.strict_json import read_text
 
 # A whole file is read into memory: 2,000 entries of Bitwarden take about 2 MiB.
 FILE_BYTES: Final = 64 * 1024 * 1024
@@ -59,7 +59,7 @@ def json_object(data: bytes, advice: str) -> dict[str, Any]:
     if not start_of(data).startswith((b"{", b"[")):
         reject(f"This file is not JSON. {advice}")
     try:
-        return read_object(text.encode())
+        return read_text(text)
     except json.JSONDecodeError as error:
         if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
             reject(

@@ -42,7 +42,8 @@ class Format:
 def _without_collection() -> Iterator[None]:
     """Stop the garbage collector from visiting a million values without cycles.
 
-    It took a fifth of the time for reading 10,000 entries.
+    It took a fifth of the time for reading 10,000 entries. Afterwards it takes them for old
+    objects; as new objects, it would visit them all immediately.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -50,6 +51,9 @@ def _without_collection() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            if not gc.get_freeze_count():  # what the program froze itself stays frozen
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

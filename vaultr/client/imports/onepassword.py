@@ -7,6 +7,7 @@ from vaultr.client.imports.archives import Archive
 from vaultr.client.imports.entry import LOGIN_KEY, TRASH, Entry, time_of
 from vaultr.client.imports.file_format import ZIP, check_whole, json_object
 from vaultr.client.imports.json_members import Members
+from vaultr.client.imports.json_objects import Object, Objects, rest
 from vaultr.client.imports.problems import Problem, reject
 from vaultr.client.imports.reading import ImportFile, Reading, Report, checked
 from vaultr.client.items.schemas import Draft
@@ -69,8 +70,12 @@ _ADDRESS: Final = {
 _HIDDEN: Final = frozenset({"concealed", "totp", "creditCardNumber", "sshKey"})
 _MODES: Final = {"default": "domain", "host": "host", "never": "never"}
 _HUNDRED: Final = 100
-# Values that 1Password computes from the rest of an overview.
-_COMPUTED: Final = frozenset({"subtitle", "ps", "pbe", "pgrng", "icons", "watchtowerExclusions"})
+_NOTHING: Final[tuple[object, ...]] = (None, "", {})
+# The members of an overview that have a place here, and those that 1Password computes.
+_KNOWN: Final = frozenset(
+    {"title", "tags", "urls", "url"}
+    | {"subtitle", "ps", "pbe", "pgrng", "icons", "watchtowerExclusions"}
+)
 
 
 def read_file(file: ImportFile) -> Reading:
@@ -92,102 +97,105 @@ def read_file(file: ImportFile) -> Reading:
     report, drafts, outer = Report(), [], list[str]()
     problems: list[Problem] = []
     for number, (item, vault) in enumerate(_items(accounts, outer), start=1):
-        draft = _draft(item, vault, report)
-        problems += [Problem(f"entry {number}", fault) for fault in item.faults]
-        if draft is not None and not item.faults:
+        take = Objects(item)
+        draft = _draft(take, vault, report)
+        faults = take.faults()
+        problems += [Problem(f"entry {number}", fault) for fault in faults]
+        if draft is not None and not faults:
             drafts.append(draft)
     problems += [Problem("", fault) for fault in outer]
     return checked(drafts, report, problems)
 
 
-def _items(accounts: list[Any], faults: list[str]) -> Iterator[tuple[Members, str | None]]:
+def _items(accounts: list[Any], faults: list[str]) -> Iterator[tuple[object, str | None]]:
     for account in accounts:
         for vault in Members(account, "account", faults).all_within("vaults"):
             name = vault.within("attrs").text("name") if "attrs" in vault else None
             for item in vault.values("items"):
                 # Early versions wrapped every item in another object.
-                inner = item.get("item") if isinstance(item, dict) and "item" in item else item
-                yield Members(inner, ""), name
+                yield item["item"] if isinstance(item, dict) and "item" in item else item, name
 
 
-def _draft(item: Members, vault: str | None, report: Report) -> Draft | None:
-    overview, details = item.within("overview"), item.within("details")
-    category = item.text("categoryUuid") or ""
-    kind, ours = _CATEGORIES.get(
-        category, (f"category {category[:20] or 'without number'}", "note")
-    )
+def _draft(take: Objects, vault: str | None, report: Report) -> Draft | None:
+    item = take.root
+    overview, details = take.object(item, "overview"), take.object(item, "details")
+    category = take.text(item, "categoryUuid") or ""
+    kind, ours = _CATEGORIES.get(category) or _unknown(category)
     entry = Entry(report, kind, ours)
-    entry.put("title", "overview.title", overview.text("title"))
-    state = item.text("state")
-    if state == "trashed" or item.flag("trashed"):
+    entry.put("title", "overview.title", take.text(overview, "title"))
+    state = take.text(item, "state")
+    if state == "trashed" or take.flag(item, "trashed"):
         entry.drop(TRASH)
         return None
     entry.put("vault", "overview.folder", vault)
-    entry.put("tags", "overview.tags", overview.texts("tags"))
-    entry.put("favIndex", "overview.favourite", bool(item.number("favIndex")))
+    entry.put("tags", "overview.tags", take.texts(overview, "tags"))
+    entry.put("favIndex", "overview.favourite", bool(take.number(item, "favIndex")))
     entry.put("state", "overview.archived", state == "archived")
-    _urls(entry, overview)
-    _details(entry, details)
-    entry.source["more"] = _more(overview)
+    _urls(entry, take, overview)
+    _details(entry, take, details)
+    entry.source["more"] = rest(overview, _KNOWN)
     return entry.draft(
         "1password",
-        id=item.text("uuid"),
-        created_at=time_of(item.number("createdAt")),
-        updated_at=time_of(item.number("updatedAt")),
+        id=take.text(item, "uuid"),
+        created_at=time_of(take.number(item, "createdAt")),
+        updated_at=time_of(take.number(item, "updatedAt")),
     )
 
 
-def _more(overview: Members) -> dict[str, Any]:
-    return {name: value for name, value in overview.rest().items() if name not in _COMPUTED}
+def _unknown(category: str) -> tuple[str, str]:
+    return f"category {category[:20] or 'without number'}", "note"
 
 
-def _urls(entry: Entry, overview: Members) -> None:
-    for each in overview.all_within("urls"):
-        mode = each.text("mode")
-        match = _MODES.get(mode or "default")
-        entry.url("url", each.text("url"), match if mode not in (None, "default") else None)
-    entry.url("url", overview.text("url"))
+def _urls(entry: Entry, take: Objects, overview: Object) -> None:
+    for each in take.objects(overview, "urls"):
+        mode = take.text(each, "mode")
+        match = _MODES.get(mode) if mode not in (None, "default") else None
+        entry.url("url", take.text(each, "url"), match)
+    entry.url("url", take.text(overview, "url"))
 
 
-def _details(entry: Entry, details: Members) -> None:
-    for each in details.all_within("loginFields"):
-        name, value = each.text("name") or each.text("id") or "field", each.text_or_flag("value")
-        designation = each.text("designation")
-        if designation in ("username", "password") and entry.type == "login":
-            entry.put(name, _PLACES["login"][designation], value)
-        elif value:
-            entry.field(name, value, hidden=each.text("fieldType") == "P")
-    entry.note("notesPlain", details.text("notesPlain"))
-    password = details.text("password")
+def _details(entry: Entry, take: Objects, details: Object) -> None:
+    for each in take.objects(details, "loginFields"):
+        _login_field(entry, take, each)
+    entry.note("notesPlain", take.text(details, "notesPlain"))
+    password = take.text(details, "password")
     if entry.type == "login":
         entry.put("password", LOGIN_KEY, password)
     else:
         entry.field("password", password, hidden=True)
-    for section in details.all_within("sections"):
-        title = section.text("title")
-        for field in section.all_within("fields"):
-            _field(entry, field, title)
-    for past in details.all_within("passwordHistory"):
-        entry.past(past.text("value"), time_of(past.number("time")))
-    if "documentAttributes" in details:
-        entry.attachment(details.within("documentAttributes").text("fileName") or "document")
-    _passkey(entry, details)
-
-
-def _passkey(entry: Entry, details: Members) -> None:
-    if "passkey" in details:
-        details.forget("passkey")
+    for section in take.objects(details, "sections"):
+        title = take.text(section, "title")
+        for field in take.objects(section, "fields"):
+            _field(entry, take, field, title)
+    for past in take.objects(details, "passwordHistory"):
+        entry.past(take.text(past, "value"), time_of(take.number(past, "time")))
+    if details.get("documentAttributes") is not None:
+        document = take.object(details, "documentAttributes")
+        entry.attachment(take.text(document, "fileName") or "document")
+    if details.get("passkey") is not None:
         entry.leave_out("passkey", "1Password exports it without its private key")
 
 
-def _field(entry: Entry, field: Members, section: str | None) -> None:
-    label = field.text("title") or field.text("id") or "field"
+def _login_field(entry: Entry, take: Objects, field: Object) -> None:
+    name = take.text(field, "name") or take.text(field, "id") or "field"
+    value = take.text_or_flag(field, "value")
+    designation = take.text(field, "designation")
+    if designation in ("username", "password") and entry.type == "login":
+        entry.put(name, _PLACES["login"][designation], value)
+    elif value:
+        entry.field(name, value, hidden=take.text(field, "fieldType") == "P")
+
+
+def _field(entry: Entry, take: Objects, field: Object, section: str | None) -> None:
+    title = take.text(field, "title")
+    label = title or take.text(field, "id") or "field"
     name = f"{section}: {label}" if section else label
-    values = field.object("value")
+    values = take.object_or_empty(field, "value")
     kind, value = next(iter(values.items()), ("string", None))
-    if value in (None, "", {}):
+    if not value and value in _NOTHING:
         return
-    place = _PLACES[entry.type].get(field.text("id") or "")
+    # An id that serves as label names no place.
+    place = _PLACES[entry.type].get(take.text(field, "id") or "") if title else None
     special = _SPECIAL.get(kind)
     if special is not None:
         special(entry, name, value)

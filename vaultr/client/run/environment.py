@@ -142,7 +142,7 @@ def _read_set(
     variables = (item.detail or {}).get("variables", {})
     check = SCHEMAS["env_set"].detail["variables"]
     # Another client may have written it, and an environment accepts less than JSON.
-    if problems := [f"{where} {what}" for where, what in check(item.title, variables)]:
+    if problems := [f"{item.title}{place} {what}" for place, what in check(variables)]:
         raise VaultrError(f"This set cannot be an environment: {'; '.join(problems)}.")
     return item.title, dict(variables)
 

@@ -8,13 +8,17 @@ from vaultr.client.errors import SealBroken
 
 # More than any item needs, and far below the recursion limit of code that walks it.
 NESTING_MOST: Final = 64
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+# A cycle is found by its depth: to remember each container takes an eighth of the time.
+_ENCODER: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+)
 
 
 def encode(part: Mapping[str, Any]) -> bytes:
     """Return an overview or a detail as the JSON to seal, in the same order.
 
     :raises ValueError: NaN, an infinity, or text that is not Unicode (a lone surrogate).
+    :raises RecursionError: it contains itself, or is nested deeper than Python recurses.
     """
     return _ENCODER.encode(part).encode()
 
