@@ -61,6 +61,8 @@ def region_lost(day):
         " so are all secrets and the state of the sequencer. Left are the bucket, the keys in"
         " escrow and the name of the service.",
     )
+    for client in system.clients:
+        client.wait_for_more()  # so that each has writes that the newest backup lacks
     system.lose_region()
     day.alerts("VaultrGone", "VaultrWorkerGone")
     day.page.runbook("Region lost")
