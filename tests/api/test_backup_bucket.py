@@ -1,7 +1,6 @@
 """Backups in a bucket, tested with `rclone serve s3`, an S3 server."""
 
 import shutil
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,21 +24,11 @@ def endpoint(tmp_path_factory):
     shutil.rmtree(folder)
 
 
-def until_it_lists(place):
-    until = time.monotonic() + 60
-    while True:
-        try:
-            return place.list()
-        except LocationFailed:
-            assert time.monotonic() < until
-            time.sleep(0.1)
-
-
 @pytest.fixture
 def bucket(endpoint, monkeypatch):
     buckets.use(endpoint, monkeypatch)
     place = Bucket("vaultr-backups", "production")
-    until_it_lists(place)
+    buckets.wait_until_listed(place)
     return place
 
 
@@ -108,7 +97,9 @@ def test_bucket_with_private_authority_needs_private_ca(settings, monkeypatch, t
     with buckets.serving(tmp_path / "data", *tls) as port:
         buckets.use(f"https://localhost:{port}", monkeypatch)
 
-        listed = until_it_lists(Bucket("vaultr-backups", "", settings.model_copy(update=trusting)))
+        listed = buckets.wait_until_listed(
+            Bucket("vaultr-backups", "", settings.model_copy(update=trusting))
+        )
 
         assert listed == []
         with pytest.raises(LocationFailed, match="SSLError"):

@@ -163,7 +163,7 @@ def test_parallel_refreshes_get_one_successor(app, session):
 
 
 def test_session_that_ends_during_refresh_gets_no_tokens(app, client, session):
-    """Whoever ends it locks the row, which is gone when the refresh gets the lock."""
+    """Ending the session locks its row first, so a waiting refresh then finds no row."""
     bearer = {"Authorization": f"Bearer {session.access_token}"}
 
     def act(number):

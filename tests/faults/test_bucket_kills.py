@@ -11,7 +11,6 @@ import signal
 import socket
 import socketserver
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +19,6 @@ import pytest
 from tests.harness import app_fixtures, backups, buckets, forked_programs
 from vaultr.backup import storage, verify
 from vaultr.backup.bucket import Bucket
-from vaultr.backup.errors import LocationFailed
 from vaultr.database.base import Fact
 from vaultr.database.session import transaction
 from vaultr.settings.model import current_settings
@@ -142,18 +140,8 @@ def killed(app, example, tunnel, tmp_path, set_to, monkeypatch):
 
         run.bucket = Bucket(BUCKET, prefix)
         run.printed = tmp_path / "printed"
-        _wait_for(run.bucket)
+        buckets.wait_until_listed(run.bucket)
         yield run
-
-
-def _wait_for(bucket):
-    until = time.monotonic() + 60
-    while True:
-        try:
-            return bucket.list()
-        except LocationFailed:
-            assert time.monotonic() < until
-            time.sleep(0.05)
 
 
 def limits(tunnel):

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from tests.harness import servers
+from tests.harness.timing import until
+from vaultr.backup.errors import LocationFailed
 
 KEY, SECRET = "backup-access-key", "backup-secret-key"
 
@@ -42,3 +44,14 @@ def use(endpoint, monkeypatch):
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
     for name, value in environ(endpoint).items():
         monkeypatch.setenv(name, value)
+
+
+def wait_until_listed(bucket):
+    """Wait until the server has started; return the backups in a bucket."""
+
+    def listed():
+        with contextlib.suppress(LocationFailed):
+            return (bucket.list(),)  # an empty list is found, too
+        return None
+
+    return until(listed)[0]
