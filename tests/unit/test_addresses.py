@@ -17,7 +17,7 @@ from vaultr.auth.email_addresses import deliverable, normalise
         ("a" * 308 + "@example.org", "a" * 308 + "@example.org"),
     ],
 )
-def test_an_address_is_trimmed_composed_lowered_and_nothing_more(value, expected):
+def test_email_address_is_trimmed_normalised_and_lowercased(value, expected):
     assert normalise(value) == expected
     assert normalise(expected) == expected
 

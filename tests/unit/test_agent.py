@@ -49,7 +49,7 @@ def gone(path: Path) -> bool:
     return until(lambda: not path.exists())
 
 
-def test_handed_over_key_is_returned_until_forgotten(agent, runtime):
+def test_stored_key_is_returned_until_agent_ends(agent, runtime):
     assert agent.account_key() is None
 
     assert agent.start(KEY)
@@ -62,7 +62,7 @@ def test_handed_over_key_is_returned_until_forgotten(agent, runtime):
     assert agent.account_key() is None
 
 
-def test_the_socket_is_only_its_owners(agent, runtime):
+def test_agent_socket_is_accessible_only_to_owner(agent, runtime):
     agent.start(KEY)
 
     assert stat.S_IMODE(socket_of(runtime).stat().st_mode) == 0o600
@@ -117,7 +117,7 @@ def used_for(agent, *, seconds, idle_seconds):
             began = last = time.monotonic()
 
 
-def test_fixed_time_ends_in_spite_of_use(tmp_path, runtime):
+def test_total_lifetime_ends_despite_use(tmp_path, runtime):
     agent = AgentClient(tmp_path)
 
     agent.start(KEY, Lifetime(total_seconds=1.0))
@@ -125,13 +125,13 @@ def test_fixed_time_ends_in_spite_of_use(tmp_path, runtime):
     until(lambda: agent.account_key() is None)
 
 
-def test_without_limits_the_key_stays(agent):
+def test_key_without_lifetime_never_expires(agent):
     agent.start(KEY, Lifetime())
 
     assert agent.held().left is None
 
 
-def test_replaced_key_keeps_the_end_of_the_first(agent):
+def test_replaced_key_keeps_the_expiry_of_the_first(agent):
     agent.start(KEY, Lifetime(total_seconds=100))
     time.sleep(0.2)
 
@@ -141,7 +141,7 @@ def test_replaced_key_keeps_the_end_of_the_first(agent):
     assert agent.held().left < 99.9
 
 
-def test_replace_key_without_key_stores_none(agent):
+def test_replace_key_on_empty_agent_stores_nothing(agent):
     agent.replace_key(KEY)
 
     assert not agent.is_holding_key()
@@ -181,7 +181,7 @@ def test_stalling_or_invalid_client_does_not_stop_agent(agent, runtime):
         assert agent.account_key() == KEY
 
 
-def test_a_folder_that_others_may_enter_is_not_used(tmp_path, runtime, monkeypatch):
+def test_agent_does_not_start_in_folder_accessible_to_others(tmp_path, runtime, monkeypatch):
     runtime.chmod(0o755)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(agent_client.tempfile, "tempdir", None)

@@ -51,7 +51,7 @@ def test_log_matches_the_test_vectors(known_log):
         assert signed.head.hex() == known["head"] == state.head.hex()
 
 
-def test_batch_equals_its_single_writes(known_log):
+def test_batch_produces_same_heads_as_single_writes(known_log):
     state, keys = known_log
 
     batch = append.prepare(
@@ -65,7 +65,7 @@ def test_batch_equals_its_single_writes(known_log):
     assert [each.revision for each in batch.writes] == [1, 2, 3, 4, 5]
 
 
-def test_preparing_a_write_leaves_the_state_as_it_is(sample):
+def test_prepare_does_not_change_the_state(sample):
     before = sample.ann.state.to_json()
 
     append.prepare(
@@ -82,7 +82,7 @@ def test_incremental_sum_equals_full_sum(sample):
     assert state.total == total_of(sample.ann.keys[2].lk, state.items, state.overview)
 
 
-def test_an_entry_carries_four_fields_as_a_request_needs_them(sample):
+def test_entry_json_has_exactly_the_four_request_fields(sample):
     batch = sample.ann.write(sample.server, put(sample.ann, IDS[7]))
 
     entry = batch.last.entry_json()
@@ -160,7 +160,7 @@ def test_batch_response_names_items_in_order(sample):
             receipts.check_batch(batch, answer | attack)
 
 
-def test_rename_returns_the_vault_as_computed(sample):
+def test_rename_response_must_equal_computed_vault(sample):
     batch = sample.ann.write(sample.server, rename(sample.ann, "third name"))
     answer = sample.server.view()
 
@@ -178,14 +178,14 @@ def test_rename_returns_the_vault_as_computed(sample):
             receipts.check_vault(batch, answer | attack)
 
 
-def test_a_state_reads_back_from_plain_values(sample):
+def test_state_survives_json_round_trip(sample):
     sample.held.sync(sample.server, sample.ann.state.waypoint)
 
     for state in (sample.held.state, sample.ann.state):
         assert VaultState.from_json(state.to_json()) == state
 
 
-def test_a_state_does_not_show_its_sum(sample):
+def test_repr_of_state_omits_its_sum(sample):
     assert str(sample.ann.state.total) not in repr(sample.ann.state)
     assert sample.ann.state.vault_id == VAULT
 
@@ -200,7 +200,7 @@ def test_concurrent_writers_rebase_on_each_other(sample):
     assert sample.ann.sync(sample.server).items == bob.state.items
 
 
-def test_a_new_vault_begins_at_its_own_first_head():
+def test_new_vault_starts_at_its_first_head():
     ann, server = Device.with_new_vault()
 
     assert (ann.state.n, ann.state.generation) == (0, 1)

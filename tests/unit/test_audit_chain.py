@@ -70,7 +70,7 @@ def found(events):
     return {finding.fault for finding in chain.verify(events, {"2026": KEY})}
 
 
-def test_the_known_answers_hold():
+def test_hashes_match_known_answers():
     head, hashes = chain.genesis(WRITER), []
     for seq, (sub, typ, _) in enumerate(KNOWN):
         body = (
@@ -84,13 +84,13 @@ def test_the_known_answers_hold():
     assert hashes == [known for _, _, known in KNOWN]
 
 
-def test_whole_chains_of_several_writers_hold_in_any_order():
+def test_complete_chains_verify_in_any_order():
     both = chained(4) + chained(3, writer=b"w" * 16)
 
     assert chain.verify(reversed(both), {"2026": KEY}) == []
 
 
-def test_an_event_edited_without_the_key_is_found():
+def test_event_edited_without_key_is_detected():
     events = chained(4)
     body = events[2].body.replace(b'"item.read"', b'"item.xxxx"')
     events[2] = replace(events[2], body=body, typ="item.xxxx")
@@ -108,33 +108,33 @@ def test_event_rehashed_with_the_key_breaks_the_next_link():
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
-def test_missing_event_before_the_last_is_found(gone):
+def test_missing_event_before_the_last_is_detected(gone):
     events = chained(4)
     del events[gone]
 
     assert "an event is missing or duplicated" in found(events)
 
 
-def test_two_events_in_one_place_are_found():
+def test_duplicate_event_is_detected():
     events = chained(4)
 
     assert "an event is missing or duplicated" in found([*events, events[3]])
 
 
-def test_a_chain_under_another_key_is_found():
+def test_chain_under_wrong_or_unknown_key_is_detected():
     assert found(chained(2, key=b"x" * 32)) == {"its MAC is wrong"}
     assert {one.fault for one in chain.verify(chained(2), {})} == {"its key is unknown"}
 
 
 @pytest.mark.parametrize("column", ["sub", "act", "typ", "out"])
-def test_a_column_that_differs_from_the_body_is_found(column):
+def test_column_that_differs_from_body_is_detected(column):
     events = chained(4)
     events[3] = replace(events[3], **{column: "bob"})
 
     assert found(events) == {"a column differs from the body"}
 
 
-def test_time_grows_along_a_chain():
+def test_event_not_later_than_previous_is_detected():
     events = chained(2)
     body = events[1].body.replace(b"000001Z", b"000000Z")
     mac, event_hash = chain.link(KEY, events[1].prev_hash, body)
@@ -143,7 +143,7 @@ def test_time_grows_along_a_chain():
     assert found(events) == {"its time is not after the previous event"}
 
 
-def test_a_body_is_written_in_the_canonical_form():
+def test_event_body_uses_canonical_json():
     """RFC 8785, section 3.2.2.2: the shortest escapes, all else unchanged."""
     body = {"n": 10, "b": None, "a": '€$\x0f\nA\'B"\\"/', "c": [True, {"y": 1, "x": "é"}]}
 

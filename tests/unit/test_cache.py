@@ -65,7 +65,7 @@ def test_missing_vault_is_none(cache):
     assert cache.ids() == []
 
 
-def test_changes_of_another_process_are_seen(cache, tmp_path):
+def test_load_returns_changes_of_another_process(cache, tmp_path):
     cache.save(*vault([b"one"]))
     assert cache.load(VAULT).state.n == 3
 
@@ -74,7 +74,7 @@ def test_changes_of_another_process_are_seen(cache, tmp_path):
     assert cache.load(VAULT).state.n == 4
 
 
-def test_keeping_one_new_detail_does_not_rewrite_the_others(cache, tmp_path):
+def test_save_without_new_details_keeps_the_details_file(cache, tmp_path):
     stored = cache.save(*vault([b"one", b"two"]))
     (details,) = (tmp_path / "vaults").glob("*.details")
     inode = details.stat().st_ino
@@ -99,7 +99,7 @@ def test_unreferenced_details_are_removed(cache, tmp_path, monkeypatch):
     assert [cache.detail(stored, each) for each in stored.rows] == [b"one", b"two"]
 
 
-def test_a_reader_finds_details_that_another_process_has_moved(cache, tmp_path, monkeypatch):
+def test_details_moved_by_another_process_stay_readable(cache, tmp_path, monkeypatch):
     stored = cache.save(*vault([b"one", b"two"]))
     monkeypatch.setattr(cache_module, "_SPARE_BYTES", 0)
     other = Cache(Folder(tmp_path))
@@ -111,7 +111,7 @@ def test_a_reader_finds_details_that_another_process_has_moved(cache, tmp_path, 
     assert [cache.detail(stored, each) for each in stored.rows] == [b"one", b"two"]
 
 
-def test_altered_detail_is_named(cache, tmp_path):
+def test_altered_details_file_is_reported_by_name(cache, tmp_path):
     stored = cache.save(*vault([b"one", b"two"]))
     (details,) = (tmp_path / "vaults").glob("*.details")
 

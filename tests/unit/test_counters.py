@@ -44,7 +44,7 @@ class Clock:
 
 
 @given(limit=st.integers(1, 12), seconds=st.integers(1, 5), steps=STEPS)
-def test_memory_lets_through_what_the_model_does(limit, seconds, steps):
+def test_memory_counters_allow_what_the_model_allows(limit, seconds, steps):
     clock = Clock()
     memory, model = MemoryCounters(clock), Model(limit, seconds)
 
@@ -100,7 +100,7 @@ def test_neighbouring_slots_never_exceed_limit(limit, seconds, steps):
 
 
 @given(limit=st.integers(1, 12), seconds=st.integers(1, 5), steps=STEPS, cost=st.integers(1, 3))
-def test_waiting_as_advised_is_enough(limit, seconds, steps, cost):
+def test_waiting_until_reset_allows_the_next_hit(limit, seconds, steps, cost):
     clock = Clock()
     memory, rate = MemoryCounters(clock), Rate(limit, seconds)
     for wait, taken in steps:
@@ -113,7 +113,7 @@ def test_waiting_as_advised_is_enough(limit, seconds, steps, cost):
     assert window.allowed or cost > limit or memory.take([Count("k", rate, cost)])[0].allowed
 
 
-def test_reading_a_counter_counts_nothing():
+def test_take_with_zero_cost_consumes_nothing():
     clock = Clock()
     memory, rate = MemoryCounters(clock), Rate(2, 10)
     memory.take([Count("k", rate, 2)])
@@ -137,7 +137,7 @@ def on_redis(redis_url):
         yield shared
 
 
-def test_redis_and_memory_agree(on_redis):
+def test_redis_and_memory_counters_agree(on_redis):
     @settings(max_examples=60, deadline=None)
     @given(limit=st.integers(1, 12), seconds=st.integers(1, 5), steps=STEPS)
     def agree(limit, seconds, steps):
@@ -164,7 +164,7 @@ def backend(request, redis_url):
 HOUR = 3600
 
 
-def test_all_are_counted_or_none(backend):
+def test_hit_rejected_by_one_counter_consumes_none(backend):
     narrow, wide = Count("narrow", Rate(1, HOUR)), Count("wide", Rate(9, HOUR))
     backend.take([narrow])
 
@@ -270,7 +270,7 @@ def test_expired_counters_are_dropped_first():
     assert not memory.take([ours])[0].allowed
 
 
-def test_alone_each_worker_has_its_share():
+def test_without_reachable_redis_each_worker_gets_its_share():
     away = FallbackLimiter("redis://127.0.0.1:1/0", workers=4)
     rate = Rate(20, HOUR)
 
@@ -280,7 +280,7 @@ def test_alone_each_worker_has_its_share():
     assert away.take([Count("rare", Rate(1, HOUR))])[0].allowed
 
 
-def test_without_redis_the_one_process_has_it_all():
+def test_without_redis_setting_one_process_gets_full_limit():
     alone = FallbackLimiter(None, workers=4)
 
     let = [alone.take([Count("k", Rate(20, HOUR))])[0].allowed for _ in range(21)]

@@ -35,7 +35,7 @@ def test_rollback_is_explained_item_by_item(sample):
     }
 
 
-def test_the_vault_itself_comes_first_with_both_heads(sample):
+def test_explanation_starts_with_vault_and_both_heads(sample):
     shown = pages.gather(VAULT, sample.old.sync(), since=0)
 
     behind, name, *_ = explain(sample.ann.state, shown)
@@ -73,7 +73,7 @@ def test_diverged_histories_differ_from_inconsistent_state(sample):
         ({"state": "trash"}, "in the trash, on this device active"),
     ],
 )
-def test_each_kind_of_difference_has_its_words(sample, change, how):
+def test_each_kind_of_difference_has_its_own_text(sample, change, how):
     items = dict(sample.ann.state.items)
     items[IDS[1]] = replace(items[IDS[1]], **change)
 

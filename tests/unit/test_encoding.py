@@ -20,7 +20,7 @@ def parts_of(encoded):
     return parts
 
 
-def test_parts_are_counted_and_each_is_preceded_by_its_length():
+def test_encoding_has_part_count_and_length_prefixes():
     encoded = lp("ab", 1, UUID(int=2), b"\x00")
 
     assert encoded.hex() == (
@@ -30,7 +30,7 @@ def test_parts_are_counted_and_each_is_preceded_by_its_length():
 
 
 @given(st.lists(PARTS, max_size=6))
-def test_every_part_is_separated_from_its_neighbours(parts):
+def test_encoded_parts_decode_to_the_same_parts(parts):
     as_bytes = [
         part if isinstance(part, bytes) else part.encode() if isinstance(part, str) else None
         for part in parts
@@ -64,7 +64,7 @@ def test_base64url_reads_back_what_it_wrote(data):
 
 
 @given(st.text(alphabet="AQgw_-9", max_size=8))
-def test_each_value_has_one_form_only(text):
+def test_base64_decodes_only_canonical_text(text):
     try:
         data = unb64(text)
     except ValueError:

@@ -70,7 +70,7 @@ def test_environment_page_matches_the_settings(pytestconfig):
     assert PAGE.read_text() == page
 
 
-def test_the_page_names_every_setting_once():
+def test_environment_page_lists_every_setting_once():
     names = re.findall(r"^\| `([A-Z_]+)` \|", PAGE.read_text(), re.M)
 
     assert len(set(names)) == len(names) == len(described())

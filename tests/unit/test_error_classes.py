@@ -11,7 +11,7 @@ def test_every_slug_is_lowercase_with_error_status():
     assert {status // 100 for status in STATUS_OF.values()} == {4, 5}
 
 
-def test_a_wrong_key_is_another_status_at_a_step_up():
+def test_credential_slugs_have_status_401_or_403():
     assert statuses_of("credentials-invalid") == {401, 403}
     assert statuses_of("second-factor-required") == {401, 403}
     assert statuses_of("head-moved") == {409}
@@ -31,7 +31,7 @@ def test_a_wrong_key_is_another_status_at_a_step_up():
         ("some-day", errors.Refused),
     ],
 )
-def test_error_arrives_as_class_of_its_slug(slug, kind):
+def test_problem_slug_selects_the_error_class(slug, kind):
     rejection = errors.error_from_problem(
         slug, 409, {"detail": "No.", "revision": 7, "status": 409}
     )

@@ -78,7 +78,7 @@ def test_own_import_reads_every_exported_dotenv_value(seed):
     assert draft.detail["variables"] == values
 
 
-def test_another_reader_of_dotenv_reads_the_same_where_readers_agree(tmp_path):
+def test_python_dotenv_reads_portable_values_exactly(tmp_path):
     values = {
         name: value
         for name, value in variables().items()
@@ -91,7 +91,7 @@ def test_another_reader_of_dotenv_reads_the_same_where_readers_agree(tmp_path):
     assert dict(other_reader.dotenv_values(file)) == values
 
 
-def test_variables_of_the_shell_format_are_handed_to_programs(tmp_path):
+def test_shell_format_exports_variables_to_programs(tmp_path):
     values = {"A": "it's", "B": "x\ny"}
     program = f"{plain('shell', values)}exec env -0"
 
@@ -102,17 +102,17 @@ def test_variables_of_the_shell_format_are_handed_to_programs(tmp_path):
 
 
 @pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml.BaseLoader])
-def test_every_value_is_read_by_a_reader_of_yaml(loader):
+def test_yaml_parser_reads_every_exported_value(loader):
     values = variables() | {"yes": "1", "NO": "2", "null": "3", "On": "4", "y": "5", "E1": "6"}
 
     assert yaml.load(plain("yaml", values), loader) == values
 
 
-def test_every_value_is_read_by_a_reader_of_json():
+def test_json_parser_reads_every_exported_value():
     assert json.loads(plain("json", variables())) == variables()
 
 
-def test_a_secret_of_kubernetes_holds_every_value():
+def test_kubernetes_secret_contains_every_value():
     values = variables() | {"NO": ""}
 
     text = written("kubernetes", values, Place("shop.db-1", "team-a"))

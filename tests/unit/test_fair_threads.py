@@ -27,7 +27,7 @@ def one_thread():
     return FairThreads(1, lambda name, *_: name)
 
 
-def test_names_take_turns_regardless_of_number_of_jobs():
+def test_jobs_of_different_names_run_in_turns():
     done = []
     with one_thread() as pool, busy(pool):
         for name in ("a", "a", "a", "b", "c", "b"):
@@ -68,7 +68,7 @@ def test_cancelled_job_never_runs():
         ("1", "Accept: */*\r\n\r\nX-Forwarded-For: 192.0.2.1", "127.0.0.1"),
     ],
 )
-def test_requests_wait_by_client_address(tmp_path, proxies, headers, expected):
+def test_queue_name_is_the_client_address(tmp_path, proxies, headers, expected):
     settings = Settings.from_environ(environ_for(tmp_path, TRUSTED_PROXIES=proxies))
     ours, theirs = socket.socketpair()
     request = f"GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n".encode()

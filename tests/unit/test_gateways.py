@@ -40,7 +40,7 @@ def test_only_provably_unsent_request_is_retried():
     assert len(away.requests) == 1
 
 
-def test_all_waiting_together_has_an_end():
+def test_retries_stop_after_total_wait_limit():
     server = Server(*[gateway(503, **{"Retry-After": "10"})] * 9)
 
     with pytest.raises(ServerUnreachable):
@@ -61,7 +61,7 @@ def test_invalid_retry_after_waits_less_than_a_second(text):
     assert server.waited[0] < 1
 
 
-def test_two_clients_do_not_come_back_at_one_moment():
+def test_retry_after_waits_are_spread_randomly():
     waits = set()
     for _ in range(8):
         server = Server(gateway(503, **{"Retry-After": "5"}), answer())

@@ -9,7 +9,7 @@ from vaultr.client.items import generator
 from vaultr.client.items.generator import PasswordRule, PhraseRule, passphrase, password
 
 
-def test_a_password_has_its_length_and_some_of_each_kind():
+def test_password_has_its_length_and_every_character_kind():
     for _ in range(200):
         drawn = password(PasswordRule(length=8))
         assert len(drawn) == 8
@@ -19,14 +19,14 @@ def test_a_password_has_its_length_and_some_of_each_kind():
         assert any(each in generator.SYMBOLS for each in drawn)
 
 
-def test_kinds_that_are_not_wanted_are_left_out():
+def test_excluded_character_kinds_do_not_occur():
     drawn = password(PasswordRule(length=400, upper=False, symbols="", unlike=True))
 
     assert set(drawn) <= set("abcdefghijklmnopqrstuvwxyz0123456789") - set("0l1258")
     assert len(set(drawn)) > 20
 
 
-def test_every_password_that_fits_has_the_same_chance(monkeypatch):
+def test_fitting_passwords_are_equally_likely(monkeypatch):
     """The rule is so small that all passwords can be listed; each occurs equally often."""
     monkeypatch.setattr(generator.string, "ascii_lowercase", "ab")
     rule = PasswordRule(length=4, upper=False, digits=False, symbols="!")
@@ -68,14 +68,14 @@ def test_impossible_password_rule_is_rejected(rule):
         password(rule)
 
 
-def test_a_passphrase_is_words_of_the_list():
+def test_passphrase_consists_of_listed_words():
     drawn = passphrase(PhraseRule(words=7)).split("-")
 
     assert len(drawn) == 7
     assert set(drawn) <= set(generator.word_list())
 
 
-def test_the_words_are_distinct_and_cannot_be_taken_apart_otherwise():
+def test_word_list_has_distinct_lowercase_words():
     words = generator.word_list()
 
     assert len(words) == len(set(words)) == 7772
@@ -83,7 +83,7 @@ def test_the_words_are_distinct_and_cannot_be_taken_apart_otherwise():
     assert all(3 <= len(word) <= 9 for word in words)
 
 
-def test_a_passphrase_may_have_capitals_a_number_and_another_separator():
+def test_passphrase_supports_capitals_number_and_separator():
     drawn = passphrase(PhraseRule(words=4, separator=".", capitals=True, number=True))
 
     parts = drawn.split(".")
@@ -114,5 +114,5 @@ def test_weak_passphrase_rule_is_rejected(rule):
         passphrase(rule)
 
 
-def test_words_may_run_into_each_other_where_capitals_part_them():
+def test_empty_separator_is_allowed_with_capitals():
     assert passphrase(PhraseRule(words=3, separator="", capitals=True)).isalpha()

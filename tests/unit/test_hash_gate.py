@@ -85,7 +85,7 @@ def test_hashes_run_in_a_low_priority_thread():
     assert there == min(19, max(here, 5))
 
 
-def test_name_that_has_its_place_waits_beside_the_queue():
+def test_second_hash_of_same_name_waits_outside_queue():
     gate, release = HashGate(slots=1, places=1, wait_seconds=1), threading.Event()
     first = threading.Thread(target=gate.run, args=(release.wait, {"s:1": 1}))
     first.start()

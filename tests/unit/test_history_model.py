@@ -52,7 +52,7 @@ def write_history(steps):
 
 @QUIET
 @given(STEPS, st.integers(1, 30), st.randoms(use_true_random=False))
-def test_every_device_arrives_where_the_writer_is(steps, limit, chance):
+def test_synced_device_has_the_state_of_the_writer(steps, limit, chance):
     ann, server, met = write_history(steps)
     held, known = chance.choice(met), chance.choice(met).state.waypoint
 

@@ -59,7 +59,7 @@ def test_no_secret_of_a_real_export_is_in_an_overview(export, drafts):
         assert not [value for value in hidden if value and value in shown]
 
 
-def test_a_login_keeps_everything_that_the_export_knows():
+def test_login_keeps_every_field_of_the_export():
     document = plain(
         {
             "type": 1,
@@ -127,7 +127,7 @@ def test_a_login_keeps_everything_that_the_export_knows():
     }
 
 
-def test_an_export_of_an_older_version_with_nulls_is_read():
+def test_older_export_with_nulls_is_read():
     mail, note = read((FIXTURES / "bitwarden-old.json").read_bytes())
 
     assert mail.overview == {
@@ -150,7 +150,7 @@ def test_unknown_members_are_preserved_as_source():
     }
 
 
-def test_an_export_of_an_organisation_names_its_collections():
+def test_organisation_collections_become_folder_and_tags():
     document = {
         "encrypted": False,
         "collections": [{"id": "c1", "name": "Ops"}, {"id": "c2", "name": "Web"}],
@@ -184,7 +184,7 @@ def test_passkey_members_that_bitwarden_lost_are_left_out():
     assert draft.detail["passkeys"] == [{"credential_id": "c", "key_value": "k", "rp_id": "r"}]
 
 
-def test_the_known_answer_of_a_protected_export_opens():
+def test_known_protected_export_opens_with_its_password():
     [draft] = read(PROTECTED, lambda: "export password")
 
     assert draft.overview == {"title": "Mail", "username": "ann"}

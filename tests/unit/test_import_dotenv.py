@@ -57,7 +57,7 @@ def test_dotenv_value_is_parsed(line, value):
     assert variables(line) == {"A": value}
 
 
-def test_quoted_values_run_over_lines():
+def test_quoted_value_may_span_lines():
     text = "KEY=\"-----BEGIN-----\nabc=\n# no comment\n-----END-----\"\nB='x\n\ny'\n"
 
     assert variables(text) == {
@@ -66,7 +66,7 @@ def test_quoted_values_run_over_lines():
     }
 
 
-def test_comments_and_blank_lines_are_passed_over():
+def test_comments_and_blank_lines_are_ignored():
     assert variables("# first\n\n   \t\n  # A=2\nA=1\n#end") == {"A": "1"}
 
 
@@ -121,7 +121,7 @@ def test_invalid_utf8_is_reported_by_line():
     assert "Line 2 is not UTF-8" in problems(b"A=1\nB=\xfc\n")[0]
 
 
-def test_utf_16_is_named():
+def test_utf_16_file_is_reported_as_utf_16():
     assert "UTF-16" in problems("A=1\n".encode("utf-16"))[0]
 
 
@@ -137,7 +137,7 @@ def test_oversized_set_is_rejected():
     "line",
     ["A='it'\\''s'", 'A="x\\$y \\"q\\""', "A='a\nb # c'", "A=\"p\"'q'r", "A=#x", "A=x#y", "A= # n"],
 )
-def test_sh_reads_the_same(line):
+def test_dotenv_value_equals_value_in_sh(line):
     result = subprocess.run(
         ["sh", "-c", f'{line}\nprintf %s "$A"'], capture_output=True, check=True, text=True
     )

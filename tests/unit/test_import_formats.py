@@ -169,7 +169,7 @@ def test_kubernetes_secret_reports_binary_and_other_kinds():
         ({"quoting": 1, "lineterminator": "\n"}, "utf-8"),
     ],
 )
-def test_csv_of_spreadsheets_is_read_with_their_delimiters_and_quotes(dialect, encode):
+def test_spreadsheet_csv_with_any_delimiter_and_quoting_is_read(dialect, encode):
     data = table(["name", "url", "username", "password"], ["M;a,\ti", "u", "a", HOSTILE], **dialect)
 
     [draft] = read(data.decode().encode(encode)).drafts
@@ -178,7 +178,7 @@ def test_csv_of_spreadsheets_is_read_with_their_delimiters_and_quotes(dialect, e
     assert draft.detail["password"] == HOSTILE
 
 
-def test_any_csv_is_read_by_a_map_of_its_columns():
+def test_custom_csv_is_read_with_a_column_map():
     data = table(["Name", "Secret", "Tags", "Room"], ["Mail", "p", "a, b", "7"])
 
     [draft] = read(

@@ -25,7 +25,7 @@ KEEPASS = {"TimeOtp-Length": "8", "TimeOtp-Algorithm": "HMAC-SHA-1"}
         {"TimeOtp-Secret-Base64": base64.b64encode(KEY).decode(), **KEEPASS},
     ],
 )
-def test_seed_with_settings_computes_the_codes_of_keepass(values):
+def test_totp_settings_produce_keepass_codes(values):
     seed = seed_of(values)
 
     assert Totp.parse(seed.value).at(59) == "94287082"
@@ -33,25 +33,25 @@ def test_seed_with_settings_computes_the_codes_of_keepass(values):
 
 
 @pytest.mark.parametrize("settings", ["", "thirty;6"])
-def test_seed_without_readable_settings_stays_a_seed(settings):
+def test_totp_seed_with_invalid_settings_stays_unchanged(settings):
     seed = seed_of({"TOTP Seed": TEXT, "TOTP Settings": settings})
 
     assert (seed.value, seed.fields) == (TEXT, {"TOTP Seed"})
 
 
-def test_seed_of_steam_computes_codes_of_steam():
+def test_steam_seed_produces_steam_codes():
     seed = seed_of({"TOTP Seed": TEXT, "TOTP Settings": "30;S"})
 
     assert seed.value == f"steam://{TEXT}"
     assert len(Totp.parse(seed.value).at(59)) == 5
 
 
-def test_other_algorithm_of_keepass_is_used():
+def test_totp_algorithm_of_keepass_is_applied():
     seed = seed_of({"TimeOtp-Secret-Base32": TEXT, "TimeOtp-Algorithm": "HMAC-SHA-512"})
 
     assert Totp.parse(seed.value).hash_name == "sha512"
 
 
 @pytest.mark.parametrize("values", [{}, {"otp": ""}, {"TimeOtp-Secret-Hex": "no hex"}])
-def test_entry_without_a_readable_seed_has_none(values):
+def test_entry_without_readable_seed_has_no_totp(values):
     assert seed_of(values) is None

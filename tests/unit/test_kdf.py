@@ -20,7 +20,7 @@ def test_every_released_cost_is_within_the_bounds():
     assert Kdf.RECOMMENDED in RELEASED
 
 
-def test_the_canonical_text_has_sorted_keys_and_no_space():
+def test_canonical_kdf_has_sorted_keys_without_spaces():
     assert canonical(Kdf.RECOMMENDED) == '{"alg":"argon2id","m":65536,"p":4,"t":3}'
 
 
@@ -33,7 +33,7 @@ def test_the_canonical_text_has_sorted_keys_and_no_space():
         {"p": 16},
     ],
 )
-def test_a_cost_on_a_bound_is_taken(change):
+def test_kdf_cost_on_a_bound_is_accepted(change):
     assert kdf_of(GOOD | change).to_json() == GOOD | change
 
 
@@ -73,5 +73,5 @@ def test_salt_of_wrong_size_or_equal_bytes_is_rejected(salt):
         check_salt(salt)
 
 
-def test_a_salt_of_32_bytes_is_taken():
+def test_salt_of_32_bytes_is_accepted():
     check_salt(bytes(range(32)))

@@ -67,7 +67,7 @@ def test_rotation_steps_run_only_in_order(folder):
 
 
 @pytest.mark.parametrize("name", KEY_SETS)
-def test_every_set_rotates_and_the_others_stay(folder, name):
+def test_rotate_changes_only_the_named_key_set(folder, name):
     before = {one: (folder / one.lower()).read_text() for one in KEY_SETS}
 
     assert run("rotate", name.lower(), "--dir", str(folder)).exit_code == 0
@@ -76,7 +76,7 @@ def test_every_set_rotates_and_the_others_stay(folder, name):
     assert changed == {name}
 
 
-def test_a_file_keeps_its_mode_and_leaves_no_draft_behind(folder):
+def test_rotate_keeps_file_mode_and_leaves_no_temporary_file(folder):
     files = {path.name for path in folder.iterdir()}
 
     run("rotate", NAME, "--dir", str(folder))
@@ -85,7 +85,7 @@ def test_a_file_keeps_its_mode_and_leaves_no_draft_behind(folder):
     assert {path.name for path in folder.iterdir()} == files
 
 
-def test_the_file_is_found_by_its_setting(folder):
+def test_rotate_finds_file_by_its_setting(folder):
     path = folder / "jwt_secret"
 
     assert run("rotate", NAME, JWT_SECRET_FILE=str(path)).exit_code == 0
@@ -93,7 +93,7 @@ def test_the_file_is_found_by_its_setting(folder):
     assert len(ids(folder)) == 2
 
 
-def test_a_variable_is_printed_as_it_must_become(folder):
+def test_rotate_prints_new_value_of_variable(folder):
     text = generate_keys("k1")[NAME]
 
     done = run("rotate", NAME, JWT_SECRET=text)
@@ -107,7 +107,7 @@ def test_a_variable_is_printed_as_it_must_become(folder):
     assert output["key"] in Keys.parse(output["value"]).by_id
 
 
-def test_a_plain_value_becomes_a_key_of_the_set(tmp_path):
+def test_plain_value_becomes_the_default_key(tmp_path):
     plain = "an owner typed this at 40 characters 7%Q"
     (tmp_path / "pepper").write_text(plain)
 
@@ -162,7 +162,7 @@ def test_used_or_missing_key_cannot_be_retired():
     assert [*known.without("b").by_id] == ["a"]
 
 
-def test_a_key_of_an_older_form_is_never_the_newer():
+def test_old_form_key_id_is_never_newest():
     for old in ("dev", "default", "k1", "20261125ab12"):
         assert WrittenKeyring(NAME, {old: b"1", new_id(MORNING): b"2"}).announced is not None
         assert WrittenKeyring(NAME, {new_id(MORNING): b"1", old: b"2"}).announced is None
@@ -201,7 +201,7 @@ def test_only_one_of_parallel_key_rotations_succeeds(folder):
     assert len(ids(folder)) == 2
 
 
-def test_complete_key_set_goes_into_a_private_file(tmp_path):
+def test_generate_writes_complete_private_env_file(tmp_path):
     path = tmp_path / ".env"
 
     assert run("generate", "--env-file", str(path)).exit_code == 0

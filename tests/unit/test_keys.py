@@ -36,7 +36,7 @@ def test_derivations_match_the_test_vectors(case):
     assert canonical(kdf_of(KNOWN["kdf"])) == KNOWN["kdf_text"]
 
 
-def test_another_account_has_other_keys_of_the_same_root():
+def test_derived_keys_differ_by_account_and_purpose():
     root = bytes(range(32))
 
     derived = {
@@ -48,7 +48,7 @@ def test_another_account_has_other_keys_of_the_same_root():
     assert len(derived) == 4
 
 
-def test_two_ways_to_type_a_password_are_one():
+def test_equivalent_unicode_passwords_derive_same_root():
     composed, decomposed = (unicodedata.normalize(form, "Schlüßel Å") for form in ("NFC", "NFD"))
 
     roots = {
@@ -69,13 +69,13 @@ def test_two_ways_to_type_a_password_are_one():
         Kdf("argon2id", 65_536, 3, 255),
     ],
 )
-def test_unsafe_costs_stop_before_the_password_is_used(no_hash, kdf):
+def test_unsafe_costs_are_rejected_before_hashing(no_hash, kdf):
     with pytest.raises(UnsafeParameters, match="password was not used"):
         keys.derive_root("correct horse", SALT, kdf, None)
 
 
 @pytest.mark.parametrize("salt", [b"", bytes(32), bytes(16), bytes(range(64))])
-def test_unsafe_salts_stop_before_the_password_is_used(no_hash, salt):
+def test_unsafe_salts_are_rejected_before_hashing(no_hash, salt):
     with pytest.raises(UnsafeParameters, match="password was not used"):
         keys.derive_root("correct horse", salt, Kdf.RECOMMENDED, None)
 
@@ -121,7 +121,7 @@ def test_key_of_wrong_size_is_rejected():
         )
 
 
-def test_identity_keys_open_as_their_own_kind_only():
+def test_identity_key_opens_only_as_its_kind():
     identity = keys.new_identity(WRAP, ACCOUNT)
     x25519, ed25519 = identity["x25519"], identity["ed25519"]
 
@@ -146,7 +146,7 @@ def test_foreign_public_key_half_is_rejected():
         keys.open_identity(WRAP, ACCOUNT, "x25519", foreign, sealed)
 
 
-def test_vault_keys_open_for_their_account_vault_and_generation_only():
+def test_vault_keys_open_only_for_their_account_vault_and_generation():
     both = VaultKeys.new()
     sealed = both.wrap(WRAP, ACCOUNT, VAULT, 1)
 
@@ -168,7 +168,7 @@ def test_second_key_of_known_generation_is_mismatch():
         keys.open_wraps(WRAP, ACCOUNT, VAULT, wraps, held={1: second})
 
 
-def test_keys_are_not_shown():
+def test_repr_of_keys_omits_key_material():
     both = VaultKeys(vk=b"v" * 32, lk=b"l" * 32)
     shown = repr(both) + repr(keys.new_identity(WRAP, ACCOUNT))
 
@@ -177,7 +177,7 @@ def test_keys_are_not_shown():
     assert "private" not in shown
 
 
-def test_a_secret_key_reads_back_from_its_text():
+def test_secret_key_text_parses_to_same_key():
     secret_key = keys.new_secret_key()
 
     assert keys.secret_key_bytes(f" {keys.secret_key_text(secret_key)}\n") == secret_key

@@ -32,13 +32,13 @@ def checked(args):
 
 
 @pytest.mark.parametrize("kit", [KIT, WITHOUT])
-def test_its_text_is_read_back(kit):
+def test_kit_text_parses_to_same_kit(kit):
     assert read_kit(kit.text) == kit
     assert kit.text.isascii()
     assert not re.search(r"\s", kit.text)
 
 
-def test_lines_and_spaces_do_not_matter():
+def test_read_kit_ignores_lines_and_spaces():
     assert read_kit("\n".join(KIT.parts())) == KIT
     assert read_kit(" ".join(KIT.text)) == KIT
 
@@ -87,7 +87,7 @@ def test_kit_page_has_text_and_code_and_no_links(kit):
     assert "default-src 'none'" in shown
 
 
-def test_terminal_qr_code_has_same_modules_as_paper():
+def test_terminal_qr_code_draws_two_rows_per_line():
     lines = qr.lines(KIT.text)
 
     assert len({len(line) for line in lines}) == 1
@@ -97,5 +97,5 @@ def test_terminal_qr_code_has_same_modules_as_paper():
     assert lines[1][2:9] == "\u2588\u2580\u2580\u2580\u2580\u2580\u2588", "the upper left corner"
 
 
-def test_the_secret_key_is_in_no_repr():
+def test_repr_of_kit_omits_the_secret_key():
     assert "kkkk" not in repr(KIT)

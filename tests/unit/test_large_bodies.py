@@ -39,7 +39,7 @@ def test_body_that_waits_too_long_is_rejected():
         raise AssertionError
 
 
-def test_place_is_free_again_after_a_failure():
+def test_failed_body_releases_its_turn():
     turns = Turns(0.01)
     with pytest.raises(RuntimeError), turns.turn():
         raise RuntimeError

@@ -23,7 +23,7 @@ def pairs(number, leak=lambda time: time):
     )
 
 
-def test_the_area_is_that_of_the_definition():
+def test_auc_matches_its_definition():
     assert auc([3, 4], [1, 2]) == 1
     assert auc([1, 2], [3, 4]) == 0
     assert auc([1, 3], [2, 4]) == 0.25

@@ -84,7 +84,7 @@ def test_field_named_like_a_secret_is_omitted(logged, name):
     assert SECRET not in json.dumps(logged())
 
 
-def test_logged_error_has_type_and_place_but_no_text(logged):
+def test_logged_error_has_type_and_location_without_text(logged):
     error = failed(ValueError(f"invalid input: {SECRET}"), KeyError(SECRET))
 
     logs.failure("request.failed", error, slug="internal")

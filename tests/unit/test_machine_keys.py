@@ -40,7 +40,7 @@ def test_derived_keys_follow_the_protocol():
     assert b64(TOKEN.secret) not in TOKEN.bearer
 
 
-def test_token_comes_back_from_its_text_and_hides_in_repr():
+def test_token_text_parses_and_repr_hides_secret():
     again = MachineToken.parse(f" {TOKEN.text}\n")
 
     assert again == TOKEN

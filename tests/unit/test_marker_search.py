@@ -91,7 +91,7 @@ def test_key_is_found_as_bytes_and_as_text():
 
 
 @pytest.mark.parametrize("content", ["raw", "gzip", "zstd", "zip"])
-def test_value_is_found_wherever_the_stream_is_cut(content):
+def test_value_split_between_chunks_is_found(content):
     packed = {"raw": bytes, "gzip": gzip.compress, "zstd": zstd.compress, "zip": zipped}[content]
     heap = b"before " + packed(b"some text " + VALUE.encode() + b" more text")
 

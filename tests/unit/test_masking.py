@@ -52,7 +52,7 @@ def test_longest_of_overlapping_secrets_is_masked():
     assert through(mask, [b"secret", b"-of-dev."]) == MASK + b"-of-dev."
 
 
-def test_secrets_that_overlap_are_covered_together():
+def test_overlapping_secrets_are_masked_together():
     mask = Mask(["abcdef", "defghi"])
 
     assert through(mask, [b"<abcdefghi>"]) == b"<" + MASK + b">"
@@ -80,7 +80,7 @@ def test_mask_hides_the_length():
     assert through(Mask(["abcd"]), [b"abcd"]) == through(Mask(["x" * 5000]), [b"x" * 5000])
 
 
-def test_bytes_that_are_no_text_pass_as_they_are():
+def test_non_text_bytes_pass_unchanged():
     data = bytes(range(256)) * 3
 
     assert through(Mask(["grüße"]), [data]) == data

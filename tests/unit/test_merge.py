@@ -5,7 +5,7 @@ from vaultr.client.items.merge import changed, merge
 BASE = {"password": "a", "totp": "b", "variables": {"A": "1", "B": "2"}}
 
 
-def test_named_fields_replace_null_removes_others_stay():
+def test_merge_replaces_named_fields_and_removes_nulls():
     old = {"title": "Mail", "username": "ann", "colour": 7}
 
     new = merge(old, {"username": None, "title": "Post", "tags": []}, old, prefix="overview")
@@ -63,7 +63,7 @@ def test_only_fields_changed_by_both_sides_conflict(text, now, value, clashing):
     assert list(found.clashing) == clashing
 
 
-def test_the_fields_that_differ_are_named():
+def test_changed_lists_differing_fields():
     ours = {"password": "a", "totp": "b", "notes": "c"}
 
     names = changed(ours, {"password": "a", "totp": "x", "key": 1}, prefix="detail")
@@ -86,5 +86,5 @@ def test_values_of_different_json_types_count_as_changed(was, wanted, within):
     assert list(changed(base, {"field": within(was)}, prefix="detail")) == []
 
 
-def test_an_object_is_the_same_in_any_order():
+def test_key_order_does_not_count_as_change():
     assert list(changed({"a": {"b": 1, "c": 2}}, {"a": {"c": 2, "b": 1}}, prefix="detail")) == []

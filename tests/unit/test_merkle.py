@@ -125,7 +125,7 @@ def tree():
     return Tree(1500)
 
 
-def test_known_answers_of_leaves_and_roots_hold():
+def test_leaves_and_roots_match_known_answers():
     frontier, last, seqs = Frontier(), {}, {}
     for index, (subject, event) in enumerate(zip(SUBJECTS, EVENTS, strict=True)):
         tag, seq = merkle.subject_tag(subject), seqs.get(subject, 0)
@@ -138,7 +138,7 @@ def test_known_answers_of_leaves_and_roots_hold():
         assert frontier.root().hex() == ROOTS[index]
 
 
-def test_known_answers_of_event_hashes_hold():
+def test_event_hash_matches_known_answer():
     prev = bytes.fromhex("b438a246e6b99cb7aa460eb3feadbdaee3773be0c8a4e24219024f536ba4597c")
     body = (
         f'{{"eid":"00000000-0000-7000-8000-000000000000","n":0,"sub":"","typ":"writer.start",'
@@ -155,7 +155,7 @@ def test_roots_follow_the_recursive_definition(tree, size):
     assert tree.roots[size] == plain_root([tree.nodes[0, index] for index in range(size)])
 
 
-def test_all_small_inclusion_proofs_hold_in_both_checkers(tree):
+def test_both_checkers_accept_all_small_inclusion_proofs(tree):
     for size in SMALL:
         for index in range(size):
             proof = (index, size, tree.nodes[0, index], tree.inclusion(index, size))
@@ -164,7 +164,7 @@ def test_all_small_inclusion_proofs_hold_in_both_checkers(tree):
             assert accepts(merkle.check_inclusion, *proof, tree.roots[size])
 
 
-def test_all_small_consistency_proofs_hold_in_both_checkers(tree):
+def test_both_checkers_accept_all_small_consistency_proofs(tree):
     for second in SMALL:
         for first in range(1, second + 1):
             path = tree.consistency(first, second)
@@ -174,7 +174,7 @@ def test_all_small_consistency_proofs_hold_in_both_checkers(tree):
             assert accepts(merkle.check_consistency, *proof)
 
 
-def test_random_larger_proofs_hold_in_both_checkers(tree):
+def test_both_checkers_accept_random_larger_proofs(tree):
     draw = random.Random(16)
     for _ in range(300):
         size = draw.randrange(40, 1501)
@@ -230,7 +230,7 @@ def altered(draw, path):
     return path
 
 
-def test_a_frontier_continues_from_stored_nodes(tree):
+def test_frontier_restored_from_nodes_has_same_root(tree):
     for size in SMALL:
         hashes = [tree.nodes[node] for node in merkle.complete_nodes(0, size)]
         again = Frontier(size, hashes)

@@ -56,7 +56,7 @@ def test_every_query_uses_existing_metrics():
     assert len(metric_queries.queries()) > 50
 
 
-def test_every_number_is_in_an_alert_or_on_a_dashboard():
+def test_every_metric_is_in_an_alert_or_dashboard():
     requested = " ".join(metric_queries.queries().values())
     names = [one.name for one in metrics.all_metrics()] + [*gateway.METRICS]
 
@@ -71,7 +71,7 @@ def test_rules_use_only_recorded_series_that_exist():
     assert requested <= {one["record"] for one in metric_queries.rules() if "record" in one}
 
 
-def test_dashboards_are_whole():
+def test_dashboard_panels_are_complete_with_distinct_positions():
     assert len(metric_queries.DASHBOARDS) == 3
     for name, panel in metric_queries.panels():
         assert panel["title"], name
@@ -82,7 +82,7 @@ def test_dashboards_are_whole():
 
 
 @pytest.mark.parametrize("page", ["runbook", "post-mortem", "post-mortem-security", "upgrading"])
-def test_links_lead_somewhere(page):
+def test_links_of_operator_pages_exist(page):
     path = source_tree.ROOT / "docs" / f"{page}.md"
     text = path.read_text()
     for target in re.findall(r"\]\((?!https:)([^)\s]+)\)", text):

@@ -24,7 +24,7 @@ NAMES = ["GitHub", "GitLab", "Mail", "mail", "", "Straße", "Cafe\u0301"]
         ("CAF\u00c9", ["Cafe\u0301"]),
     ],
 )
-def test_an_exact_name_wins_and_otherwise_case_alone_may_differ(wanted, found):
+def test_exact_name_is_preferred_over_other_case(wanted, found):
     assert meant(wanted, ((name, name) for name in NAMES)) == found
 
 
@@ -37,7 +37,7 @@ def test_an_exact_name_wins_and_otherwise_case_alone_may_differ(wanted, found):
         ("", ""),
     ],
 )
-def test_names_that_are_near_are_named(wanted, hint):
+def test_similar_names_are_suggested(wanted, hint):
     assert near(wanted, NAMES) == hint
 
 

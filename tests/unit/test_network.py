@@ -97,7 +97,7 @@ def test_truncated_response_is_rejected():
         transport.close()
 
 
-def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
+def test_proxy_variables_are_ignored(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
 
@@ -112,7 +112,7 @@ def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
         transport.close()
 
 
-def test_a_file_of_authorities_that_cannot_be_read_is_named(tmp_path):
+def test_missing_ca_file_is_reported_by_name(tmp_path):
     with pytest.raises(UsageError, match=r"none\.pem"):
         Transport("https://vault.example", ca_file=tmp_path / "none.pem")
 

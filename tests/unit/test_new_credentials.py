@@ -39,7 +39,7 @@ def drawn(kdf=Kdf.RECOMMENDED, **more):
         (Kdf("argon2id", 65_536, 9, 16), Kdf("argon2id", 65_536, 9, 4)),
     ],
 )
-def test_memory_and_passes_never_fall(before, after):
+def test_new_kdf_never_lowers_memory_or_passes(before, after):
     assert drawn(before).derivation.kdf == after
 
 

@@ -80,7 +80,7 @@ ABOUT_A_FULL_SET = (
 @pytest.mark.parametrize(
     "attack", [*ABOUT_ANY_SYNC, *ABOUT_A_FULL_SET], ids=lambda attack: attack.__name__
 )
-def test_a_server_cannot(attack, sample):
+def test_attack_on_full_sync_is_rejected(attack, sample):
     answers = sample.server.sync()
     device = Device()
     attack(answers, sample)
@@ -92,7 +92,7 @@ def test_a_server_cannot(attack, sample):
 
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 1000])
-def test_an_honest_full_set_is_the_state_of_the_writer(sample, limit):
+def test_honest_full_sync_produces_the_writers_state(sample, limit):
     assert Device().sync(sample.server, limit=limit) == sample.ann.state
 
 
@@ -108,7 +108,7 @@ def test_item_changed_between_pages_counts_once(sample):
     assert device.state == sample.ann.state
 
 
-def test_a_new_vault_has_nothing_in_it():
+def test_new_vault_syncs_as_empty():
     ann, server = Device.with_new_vault()
 
     assert Device().sync(server) == ann.state
@@ -147,7 +147,7 @@ def test_revision_0_in_profile_is_ignored(sample):
     assert Device().sync(sample.server, known=Waypoint(0, bytes(32), 1)).n == 12
 
 
-def test_an_older_true_set_is_a_rollback_against_the_profile(sample):
+def test_genuine_older_state_is_a_rollback_against_profile(sample):
     with pytest.raises(RolledBack):
         Device().judge(sample.old.sync(), known=sample.ann.state.waypoint)
 
@@ -161,7 +161,7 @@ def test_new_device_proves_profile_head_leads_to_state(sample):
     assert state.items == sample.ann.state.items
 
 
-def test_revision_in_profile_needs_no_chain(sample):
+def test_equal_profile_revision_needs_no_chain(sample):
     device = Device()
 
     synced = device.judge(sample.server.sync(), known=sample.ann.state.waypoint)
@@ -170,14 +170,14 @@ def test_revision_in_profile_needs_no_chain(sample):
     assert plan_sync(device.state, sample.ann.state.waypoint).conditional
 
 
-def test_another_head_at_the_profiles_own_revision_is_a_fork(sample):
+def test_other_head_at_revision_of_profile_is_a_fork(sample):
     known = Waypoint(12, bytes(32), 1)
 
     with pytest.raises(ChainBroken):
         Device().judge(sample.server.sync(), known)
 
 
-def test_a_higher_revision_alone_proves_nothing(sample):
+def test_higher_revision_with_forked_chain_is_rejected(sample):
     other = copy.deepcopy(sample.old)
     bob = sample.held.twin()
     bob.write(other, *[put(bob, each, "bob") for each in [*IDS, *IDS]])
@@ -200,7 +200,7 @@ def test_new_device_chain_must_end_at_its_state(sample):
         device.judge(other.sync(5), known)
 
 
-def test_a_set_that_moves_on_before_the_chain_is_followed(sample):
+def test_write_during_new_device_sync_is_followed(sample):
     device = Device()
     known = sample.held.state.waypoint
     device.judge(sample.server.sync(), known)
@@ -243,7 +243,7 @@ def test_known_device_rejects_other_head_than_profile(sample):
         plan_sync(sample.ann.state, Waypoint(12, bytes(32), 1))
 
 
-def test_known_device_is_not_held_below_profile(sample):
+def test_known_device_rejects_state_older_than_profile(sample):
     with pytest.raises(RolledBack):
         sample.held.judge(sample.old.sync(5), sample.ann.state.waypoint)
 
@@ -256,7 +256,7 @@ def test_row_below_cached_revision_must_equal_cached_row(sample):
         sample.ann.judge(answers, sample.held.state.waypoint)
 
 
-def test_removal_below_cached_revision_removes_nothing(sample):
+def test_removal_below_cached_revision_is_rejected(sample):
     answers = sample.server.sync(5)
     answers[0]["items"] = []
     answers[0]["removed"].append({"id": str(IDS[1]), "revision": 6})
@@ -283,7 +283,7 @@ def test_device_at_revision_0_starts_with_full_sync(sample):
     assert bob.state.vault_id == VAULT
 
 
-def test_withheld_keys_are_missed_before_state_is_stored(sample):
+def test_withheld_keys_are_detected_before_storing_state(sample):
     sample.ann.write(sample.server, Change.rotate_begin())
     wraps = sample.server.stored["keys"]
     sample.server.stored["keys"] = [wrap for wrap in wraps if wrap["generation"] == 2]
@@ -292,7 +292,7 @@ def test_withheld_keys_are_missed_before_state_is_stored(sample):
         Device().sync(sample.server)
 
 
-def test_name_of_unwritten_vault_must_open():
+def test_unwritten_vault_with_unopenable_name_is_rejected():
     _, server = Device.with_new_vault()
     server.stored["overview"] = b64(bytes([1]) * 145)
 

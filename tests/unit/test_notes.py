@@ -30,7 +30,7 @@ CHECKPOINT = Checkpoint(LOG, 3, 7, b"r" * 32)
 CHANGE = KeyChange(LOG, 3, 7, b"r" * 32, NEW[0])
 
 
-def test_known_verification_key_is_read_and_written():
+def test_verification_key_survives_round_trip():
     key = VerificationKey.parse(KNOWN_KEY)
 
     assert str(key) == KNOWN_KEY
@@ -53,7 +53,7 @@ def test_malformed_verification_key_is_invalid(text):
         VerificationKey.parse(text)
 
 
-def test_signed_checkpoint_is_opened_again():
+def test_signed_checkpoint_opens_unchanged():
     text = str(notes.sign(CHECKPOINT.text(), [OLD]))
 
     assert notes.open_checkpoint(text, [NEW[0], OLD[0]], verify) == CHECKPOINT
@@ -125,12 +125,12 @@ def test_key_change_that_names_another_key_is_invalid():
         notes.open_key_change(str(notes.sign(text, [OLD, NEW])), OLD[0], verify)
 
 
-def test_two_signatures_on_a_checkpoint_are_no_key_change():
+def test_doubly_signed_checkpoint_is_not_a_key_change():
     with pytest.raises(NoteInvalid):
         notes.open_key_change(str(notes.sign(CHECKPOINT.text(), [OLD, NEW])), OLD[0], verify)
 
 
-def test_proof_is_read_and_written():
+def test_proof_survives_round_trip():
     note = notes.sign(CHECKPOINT.text(), [OLD])
     proof = Proof(2, (b"a" * 32, b"b" * 32), note)
 
@@ -147,7 +147,7 @@ def test_proof_with_a_part_left_out_is_invalid(cut):
         Proof.parse(text.replace(cut, "", 1))
 
 
-def test_cosignature_of_a_witness_counts_with_its_time():
+def test_witness_cosignature_is_valid_for_unchanged_text():
     witness = VerificationKey("witness.example", OLD[0].public, notes.COSIGNATURE)
     time = (1700000000).to_bytes(8, "big")
     message = f"cosignature/v1\ntime 1700000000\n{CHECKPOINT.text()}".encode()

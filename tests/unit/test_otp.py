@@ -22,7 +22,7 @@ VECTORS = [
 
 @pytest.mark.parametrize("place", range(3))
 @pytest.mark.parametrize("vector", VECTORS)
-def test_codes_are_those_of_rfc_6238(place, vector):
+def test_codes_match_rfc_6238(place, vector):
     algorithm, seed = list(SEEDS.items())[place]
     secret = base64.b32encode(seed).decode().rstrip("=")
     address = f"otpauth://totp/A:b?secret={secret}&digits=8&algorithm={algorithm}&issuer=A"
@@ -35,7 +35,7 @@ HOTP = [755224, 287082, 359152, 969429, 338314, 254676, 287922, 162583, 399871, 
 
 
 @pytest.mark.parametrize(("counter", "code"), list(enumerate(map(str, HOTP))))
-def test_codes_are_those_of_rfc_4226(counter, code):
+def test_codes_match_rfc_4226(counter, code):
     secret = base64.b32encode(SEEDS["SHA1"]).decode()
 
     assert Totp.parse(secret).at(30 * counter) == code
@@ -52,7 +52,7 @@ def test_codes_are_those_of_rfc_4226(counter, code):
         "otpauth://totp/?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&period=30&digits=6&image=x",
     ],
 )
-def test_a_secret_is_read_as_people_and_sites_write_it(text):
+def test_totp_secret_is_read_in_common_forms(text):
     assert Totp.parse(text) == Totp(SEEDS["SHA1"])
 
 
@@ -105,5 +105,5 @@ def test_invalid_totp_secret_is_rejected_and_not_printed(text):
     assert "GEZDGNB" not in str(rejected.value)
 
 
-def test_the_secret_is_in_no_repr():
+def test_repr_of_totp_omits_the_secret():
     assert "12345" not in repr(Totp(SEEDS["SHA1"]))

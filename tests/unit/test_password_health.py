@@ -53,7 +53,7 @@ def test_reused_weak_old_and_expiring_are_found_by_title():
     ]
 
 
-def test_no_finding_holds_a_password():
+def test_findings_contain_no_password():
     items = [item(n, f"T{n}", {"password": "hunter2"}) for n in (1, 2)]
 
     texts = [f"{each.kind} {each.message}" for each in findings(items, LIMITS)]

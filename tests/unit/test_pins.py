@@ -78,7 +78,7 @@ def test_other_salt_or_cost_needs_owner_consent(seen):
         (DERIVATION, "http://vault.example"),
     ],
 )
-def test_another_account_or_origin_is_never_taken(seen, origin, changed):
+def test_other_account_or_origin_is_always_rejected(seen, origin, changed):
     with pytest.raises(PinMismatch, match="password was not used"):
         PINS.check(seen, origin=origin, changed=changed)
 
@@ -98,7 +98,7 @@ def test_owner_with_changed_address_gets_next_step():
         {"kdf": Kdf("argon2id", 65_536, 4, 4)},
     ],
 )
-def test_the_pins_of_the_profile_must_be_the_same(change):
+def test_pins_that_differ_from_profile_are_rejected(change):
     PINS.check_same(replace(PINS))
 
     with pytest.raises(PinMismatch):

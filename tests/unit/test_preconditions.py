@@ -72,5 +72,5 @@ def test_read_accepts_one_strong_tag(value):
         requested(known_tag, If_None_Match=value)
 
 
-def test_weak_tag_of_a_read_is_compared_weakly():
+def test_read_with_weak_tag_uses_weak_comparison():
     assert requested(known_tag, If_None_Match='W/"7"') == "7"

@@ -29,7 +29,7 @@ def test_existing_home_and_its_files_become_private(tmp_path):
     assert {mode(path) for path in files} == {0o600}
 
 
-def test_other_files_in_home_stay_as_they_are(tmp_path):
+def test_other_files_in_home_keep_their_mode(tmp_path):
     (tmp_path / "script").write_text("x")
     (tmp_path / "script").chmod(0o755)
 

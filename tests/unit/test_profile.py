@@ -59,7 +59,7 @@ def test_sealed_profile_opens_unchanged(profile):
     assert (opened.head_of(A), opened.head_of(B), opened.head_of(C)) == (head(5), None, None)
 
 
-def test_a_profile_has_the_documented_form(profile):
+def test_profile_has_documented_form(profile):
     assert profile.document == {
         "v": 1,
         "pins": {
@@ -82,7 +82,7 @@ def test_a_profile_has_the_documented_form(profile):
     ("wrap", "account", "revision"),
     [(bytes(32), ACCOUNT, 3), (WRAP, OTHER, 3), (WRAP, ACCOUNT, 2), (WRAP, ACCOUNT, 4)],
 )
-def test_a_profile_opens_as_its_own_revision_only(profile, wrap, account, revision):
+def test_profile_opens_only_with_its_key_account_and_revision(profile, wrap, account, revision):
     with pytest.raises(SealBroken):
         open_profile(wrap, account, revision, profile.sealed)
 
@@ -159,7 +159,7 @@ def test_first_profile_is_accepted(profile):
     assert accept_profile(None, profile) is profile
 
 
-def test_a_later_profile_is_taken(profile):
+def test_later_profile_is_accepted(profile):
     later = written(profile.with_head(A, head(6)).with_head(C, head(0)), 4)
 
     assert accept_profile(profile, later) is later
@@ -167,7 +167,7 @@ def test_a_later_profile_is_taken(profile):
     assert accept_profile(profile, profile) is profile
 
 
-def test_a_lower_revision_of_the_profile_is_a_rollback(profile):
+def test_profile_with_lower_revision_is_a_rollback(profile):
     with pytest.raises(RolledBack, match="has seen 3"):
         accept_profile(profile, written(profile, 2))
 
@@ -200,7 +200,7 @@ def test_newer_profile_without_known_entries_is_rejected(profile, vault_id, note
         accept_profile(profile, written(replace(profile, document=document), 4))
 
 
-def test_a_generation_in_the_profile_never_falls(profile):
+def test_lower_generation_in_profile_is_a_rollback(profile):
     ahead = written(profile.with_head(A, head(6, generation=2)), 4)
     behind = written(profile.with_head(A, head(7, generation=1)), 5)
 

@@ -42,7 +42,7 @@ def test_recovery_key_is_grouped_base32_with_checksum():
         KEY.text.replace("O", "0").replace("I", "1").replace("B", "8"),
     ],
 )
-def test_case_spaces_dashes_and_common_misreadings_do_not_matter(typed):
+def test_recovery_key_ignores_case_separators_and_common_misreadings(typed):
     assert RecoveryKey.read(typed) == KEY
 
 

@@ -17,7 +17,7 @@ def open_under(client, name):
     return sum(one["name"] == name for one in client.client_list())
 
 
-def test_a_thread_that_ends_closes_its_connection(redis_url):
+def test_ended_thread_closes_its_redis_connection(redis_url):
     client, lines = named_lines(redis_url, "lines-of-threads")
 
     threads = [threading.Thread(target=lines.run, args=("return 1", [], [])) for _ in range(8)]
@@ -31,7 +31,7 @@ def test_a_thread_that_ends_closes_its_connection(redis_url):
     client.close()
 
 
-def test_connections_close_with_their_owner(redis_url):
+def test_connections_close_when_their_owner_is_deleted(redis_url):
     client, lines = named_lines(redis_url, "lines-of-an-app")
     lines.run("return 1", [], [])
     with redis.Redis.from_url(redis_url, decode_responses=True) as onlooker:

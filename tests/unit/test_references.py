@@ -17,7 +17,7 @@ from vaultr.client.items.templates import filled, holds_references
         ("vaultr://Personal/Mail/totp?as=code", ("Personal", "Mail", "totp", True)),
     ],
 )
-def test_a_reference_names_vault_item_and_field(text, parts):
+def test_reference_contains_vault_item_and_field(text, parts):
     found = Reference.parse(text)
 
     assert (found.vault, found.item, found.field, found.as_code) == parts
@@ -96,7 +96,7 @@ def resolver(requested=None):
         ("urls", "https://a.example, https://b.example"),
     ],
 )
-def test_a_field_is_found_as_show_finds_it(field, value):
+def test_reference_accepts_field_names_of_show(field, value):
     assert resolver().value(Reference("Personal", "Mail", field)) == value
 
 
@@ -121,7 +121,7 @@ def test_missing_value_is_reported_with_its_reference(reference):
     assert missing.value.__notes__ == [f"The reference is {Reference(*reference)}."]
 
 
-def test_an_item_is_opened_once_for_all_its_references():
+def test_item_is_opened_once_for_all_references():
     requested = []
     reads = resolver(requested)
 
@@ -171,6 +171,6 @@ def test_unquoted_reference_allows_any_script_and_ends_before_punctuation():
     assert seen == [Reference("Büro", "Päckchen", "Prüfwort")]
 
 
-def test_a_text_without_references_stays_as_it_is():
+def test_text_without_references_is_unchanged():
     assert filled("{{ x }} $HOME\r\n", resolver().value) == "{{ x }} $HOME\r\n"
     assert not holds_references("{{ x }}")

@@ -14,7 +14,7 @@ def run(policy, *, at_least=0.0):
     return None
 
 
-def test_pauses_double_up_to_the_longest():
+def test_pauses_double_up_to_the_maximum():
     pauses = []
     policy = RetryPolicy(5, 1.0, 3.0, spread=(1.0, 1.0), sleep=pauses.append)
 
@@ -23,7 +23,7 @@ def test_pauses_double_up_to_the_longest():
     assert pauses == [1.0, 2.0, 3.0, 3.0]
 
 
-def test_pauses_are_spread_between_the_factors():
+def test_pauses_are_random_within_spread_factors():
     pauses = []
     policy = RetryPolicy(50, 1.0, 1.0, spread=(0.5, 1.5), sleep=pauses.append)
 

@@ -50,7 +50,7 @@ def python(text):
     return (sys.executable, "-c", text)
 
 
-def test_sets_are_joined_in_their_order():
+def test_sets_are_merged_in_order():
     assert list(merge_sets([("a", {"Z": "1", "B": "2"}), ("b", {"A": "3"})]).items()) == [
         ("Z", "1"),
         ("B", "2"),
@@ -107,7 +107,7 @@ def test_values_are_passed_unchanged_in_every_locale():
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 5, 42, 255])
-def test_the_exit_code_is_that_of_the_command(wanted):
+def test_exit_code_is_that_of_command(wanted):
     assert run("sh", "-c", f"exit {wanted}")[0] == wanted
 
 
@@ -138,7 +138,7 @@ def test_file_that_is_not_a_program_exits_126(tmp_path):
     assert run(str(script))[0] == 126
 
 
-def test_the_path_of_the_set_finds_the_command(tmp_path):
+def test_command_is_found_on_path_of_the_set(tmp_path):
     script = tmp_path / "only-here"
     script.write_text("#!/bin/sh\nexit 9\n")
     script.chmod(0o755)
@@ -158,7 +158,7 @@ def test_signal_reaches_replaced_process(name):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGWINCH"])
-def test_a_command_that_handles_a_signal_decides_itself(name):
+def test_command_with_signal_handler_chooses_its_exit_code(name):
     handler = (
         f"import signal, sys, time\n"
         f"signal.signal(signal.{name}, lambda *_: sys.exit(33))\n"

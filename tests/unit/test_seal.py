@@ -31,7 +31,7 @@ def test_sealing_matches_the_test_vectors(case):
 
 
 @pytest.mark.parametrize("case", [case for case in SEALS if case["padded"]])
-def test_opening_reads_the_known_answers(case):
+def test_opening_matches_the_test_vectors(case):
     key, bound, sealed = (bytes.fromhex(case[name]) for name in ("key", "aad", "sealed"))
 
     assert open_sealed(key, bound, sealed).hex() == case["plaintext"]
@@ -45,7 +45,7 @@ def test_associated_data_matches_the_test_vectors():
     assert aad.item(VAULT, ITEM, "detail", "login", 7, 1).hex() == SEALS[2]["aad"]
 
 
-def test_each_place_has_different_associated_data():
+def test_associated_data_differs_for_every_use():
     salt, public = bytes(range(32)), bytes(32)
     bound = [
         aad.account_key(ACCOUNT, 1, Kdf.RECOMMENDED, salt),
@@ -87,7 +87,7 @@ def test_sealing_twice_gives_different_values():
     assert len({seal(KEY, AAD, b"same") for _ in range(50)}) == 50
 
 
-def test_each_bit_of_an_envelope_counts():
+def test_open_rejects_envelope_with_any_flipped_bit():
     sealed = seal(KEY, AAD, b'{"password":"hunter2"}')
 
     opened = []
@@ -104,14 +104,14 @@ def test_each_bit_of_an_envelope_counts():
 
 
 @pytest.mark.parametrize("size", [0, 1, 33, 81, 144])
-def test_an_envelope_cut_short_does_not_open(size):
+def test_open_rejects_truncated_envelope(size):
     sealed = seal(KEY, AAD, b"text")
 
     with pytest.raises(SealBroken):
         open_sealed(KEY, AAD, sealed[:size])
 
 
-def test_an_envelope_with_something_behind_it_does_not_open():
+def test_open_rejects_envelope_with_trailing_bytes():
     with pytest.raises(SealBroken):
         open_sealed(KEY, AAD, seal(KEY, AAD, b"text") + bytes(64))
 
@@ -119,12 +119,12 @@ def test_an_envelope_with_something_behind_it_does_not_open():
 @pytest.mark.parametrize(
     ("key", "bound"), [(bytes(32), AAD), (KEY, b"elsewhere"), (KEY, b""), (KEY, AAD + b"\x00")]
 )
-def test_another_key_or_binding_does_not_open(key, bound):
+def test_open_rejects_wrong_key_or_associated_data(key, bound):
     with pytest.raises(SealBroken):
         open_sealed(key, bound, seal(KEY, AAD, b"text"))
 
 
-def test_parts_of_two_envelopes_do_not_mix():
+def test_open_rejects_parts_of_two_envelopes():
     one, other = seal(KEY, AAD, b"one"), seal(KEY, AAD, b"two")
 
     for cut in (33, 65, 100):
@@ -144,7 +144,7 @@ def test_parts_of_two_envelopes_do_not_mix():
         b"\x00\x00\x00",
     ],
 )
-def test_value_with_wrong_padding_does_not_open(padded):
+def test_open_rejects_wrong_padding(padded):
     sealed = seal_padded(KEY, AAD, padded, salt=secrets.token_bytes(32))
 
     with pytest.raises(SealBroken):
@@ -152,7 +152,7 @@ def test_value_with_wrong_padding_does_not_open(padded):
 
 
 @given(st.binary(max_size=5000))
-def test_padding_comes_off_as_it_went_on(plaintext):
+def test_unpad_reverses_pad(plaintext):
     padded = pad(plaintext)
 
     assert unpad(padded) == plaintext

@@ -14,7 +14,7 @@ def sealed_of(size):
 
 
 @pytest.mark.parametrize(("size", "step"), known_answers.load("vp1")["padding"])
-def test_a_size_has_its_known_padding_step(size, step):
+def test_padded_size_matches_the_test_vectors(size, step):
     assert padded_size(size) == step
 
 
@@ -29,7 +29,7 @@ def test_padding_adds_at_most_an_eighth(size):
 
 
 @given(st.integers(4, 100_000), st.integers(4, 100_000))
-def test_a_longer_value_never_has_a_smaller_step(one, other):
+def test_padded_size_never_decreases(one, other):
     assert (padded_size(one) <= padded_size(other)) or one > other
 
 
@@ -39,12 +39,12 @@ def test_ciphertext_on_a_padding_step_can_be_sealed(step):
 
 
 @pytest.mark.parametrize("size", [1, 33, 81, 82, 144, 146, 81 + 65, 81 + 1025, 81 + 65_537])
-def test_a_size_off_the_padding_steps_is_not_sealed(size):
+def test_ciphertext_off_padding_steps_is_not_sealed(size):
     assert not is_sealed(sealed_of(size))
 
 
 @pytest.mark.parametrize("suite", [0, 2, 0x7B, 0xFF])
-def test_another_suite_is_not_sealed(suite):
+def test_unknown_suite_is_not_sealed(suite):
     assert not is_sealed(bytes([suite]) + sealed_of(OVERHEAD + 64)[1:])
 
 

@@ -8,7 +8,7 @@ from vaultr.client.storage import secret_files
 from vaultr.client.storage.secret_files import FileExists, save
 
 
-def test_written_file_is_private_and_leaves_no_temporary(tmp_path):
+def test_written_file_is_private_and_leaves_no_temporary_file(tmp_path):
     save(tmp_path / "out", b"secret", force=False)
 
     assert (tmp_path / "out").read_bytes() == b"secret"
@@ -29,7 +29,7 @@ def test_existing_file_is_overwritten_only_on_request(tmp_path):
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_link_is_replaced_and_not_followed(tmp_path):
+def test_symlink_is_replaced_and_not_followed(tmp_path):
     (tmp_path / "elsewhere").write_text("old")
     (tmp_path / "out").symlink_to(tmp_path / "elsewhere")
 

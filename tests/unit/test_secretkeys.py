@@ -65,7 +65,7 @@ def test_keyring_stores_key_and_file_only_its_name(desktop, store):
     assert all(text.encode() not in file for text in desktop.kept.values() for file in files(store))
 
 
-def test_without_a_keyring_the_file_keeps_it_and_is_named(monkeypatch, store):
+def test_without_keyring_secret_key_is_stored_in_private_file(monkeypatch, store):
     monkeypatch.setitem(sys.modules, "keyring", None)  # as if the extra were not installed
 
     store.keep_secret_key(ACCOUNT, KEY)
@@ -84,7 +84,7 @@ def test_keyring_that_stores_nothing_is_ignored(monkeypatch, store):
     assert store.secret_key_place(ACCOUNT) != "the keyring"
 
 
-def test_a_keyring_can_be_left_alone(desktop, monkeypatch, store):
+def test_keyring_setting_off_stores_key_in_file(desktop, monkeypatch, store):
     monkeypatch.setenv("VAULTR_KEYRING", "off")
 
     store.keep_secret_key(ACCOUNT, KEY)

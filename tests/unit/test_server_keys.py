@@ -20,7 +20,7 @@ def ring(*texts):
     return KeyRing(Keys.parse(",".join(texts)))
 
 
-def test_the_first_key_seals_and_all_open():
+def test_first_key_seals_and_all_keys_open():
     before = ring(OLD).seal("letter", b"hello")
 
     rotated = ring(NEW, OLD)
@@ -32,7 +32,7 @@ def test_the_first_key_seals_and_all_open():
         ring(OLD).open("letter", rotated.seal("letter", b"hello"))
 
 
-def test_a_key_is_found_by_its_id():
+def test_find_returns_key_by_id():
     rotated = ring(NEW, OLD)
 
     assert rotated.find("new") == rotated.current
@@ -40,7 +40,7 @@ def test_a_key_is_found_by_its_id():
     assert rotated.find("other") is None
 
 
-def test_a_sealed_value_keeps_to_its_purpose():
+def test_sealed_value_opens_only_for_its_purpose():
     sealed = ring(OLD).seal("letter", b"hello")
 
     with pytest.raises(CannotOpen):
@@ -62,12 +62,12 @@ def test_every_changed_byte_is_detected():
 
 
 @given(st.binary(max_size=80))
-def test_rubbish_cannot_be_opened(data):
+def test_random_bytes_do_not_open(data):
     with pytest.raises(CannotOpen):
         ring(OLD).open("letter", data)
 
 
-def test_keys_of_different_purposes_are_derived_apart():
+def test_derived_keys_differ_by_purpose():
     keys = ring(OLD)
 
     assert keys.derived("a") == keys.derived("a")
@@ -75,5 +75,5 @@ def test_keys_of_different_purposes_are_derived_apart():
     assert len(keys.derived("a")) == 32
 
 
-def test_a_key_shows_its_id_and_never_itself():
+def test_repr_of_keyring_shows_only_key_ids():
     assert repr(ring(NEW, OLD)) == "KeyRing(keys=Keys(new, old))"

@@ -63,11 +63,11 @@ def test_development_keys_are_generated_once_and_private(home, tmp_path):
     assert [path.stat().st_mode & 0o777 for path in (tmp_path / "home").iterdir()] == [0o600]
 
 
-def test_a_database_makes_it_production():
+def test_database_url_selects_production():
     assert "BASE_URL" in named({"DATABASE_URL": "postgresql://db/vaultr"})
 
 
-def test_a_complete_production_has_its_own_defaults():
+def test_production_has_its_own_defaults():
     settings = Settings.from_environ({**PRODUCTION, "WEB_CONCURRENCY": "4"})
 
     assert settings.production
@@ -79,7 +79,7 @@ def test_a_complete_production_has_its_own_defaults():
     assert settings.hosts == {"vault.example.org"}
 
 
-def test_production_lists_all_that_is_missing_in_one_message():
+def test_production_lists_all_missing_settings_in_one_message():
     with pytest.raises(InvalidSettings) as rejection:
         Settings.from_environ({"VAULTR_ENV": "production"})
 
@@ -211,7 +211,7 @@ def test_invalid_host_is_reported_once():
     assert len(problems({**PRODUCTION, "ALLOWED_HOSTS": "vault.example.org:1"})) == 1
 
 
-def test_one_worker_without_redis(home):
+def test_several_workers_without_redis_are_rejected(home):
     assert named({**home, "WEB_CONCURRENCY": "2"}) == {"WEB_CONCURRENCY"}
 
 
@@ -243,7 +243,7 @@ def test_smtp_secure_accepts_the_guides_values(value, meant):
         ("?sslmode=require", False), ("?sslrootcert=/etc/ca.crt", False),
     ],
 )  # fmt: skip
-def test_authorities_of_a_database_are_checked_in_full(tmp_path, query, ok):
+def test_database_ca_requires_full_verification(tmp_path, query, ok):
     authority = Certificate(tmp_path, "localhost").file.read_text()
     url = f"postgresql://u:p@db.example.org/vaultr{query}"
     environ = {**PRODUCTION, "DATABASE_URL": url, "DATABASE_CA": authority}
@@ -263,7 +263,7 @@ def test_authorities_of_a_database_are_checked_in_full(tmp_path, query, ok):
     ("query", "is_added"),
     [("?sslmode=verify-full", True), ("?sslmode=require", False), ("", False)],
 )
-def test_private_authority_is_added_where_database_is_verified(tmp_path, query, is_added):
+def test_private_ca_is_added_only_to_verified_database_url(tmp_path, query, is_added):
     environ = {
         **PRODUCTION,
         "DATABASE_URL": f"postgresql://u:p@db.example.org/vaultr{query}",
@@ -277,20 +277,20 @@ def test_private_authority_is_added_where_database_is_verified(tmp_path, query, 
     assert [*tmp_path.glob("home/database-ca-*.pem")] != [] or not is_added
 
 
-def test_authorities_of_redis_need_tls(tmp_path):
+def test_redis_ca_without_tls_is_rejected(tmp_path):
     authority = Certificate(tmp_path, "localhost").file.read_text()
 
     assert named({**PRODUCTION, "REDIS_CA": authority}) == {"REDIS_CA"}
 
 
-def test_mails_in_clear_stay_on_the_machine(home):
+def test_unencrypted_smtp_is_allowed_only_to_loopback(home):
     mail = {**home, "SMTP_SECURE": "none"}
 
     assert Settings.from_environ({**mail, "SMTP_HOST": "127.0.0.1"}).smtp_secure == "none"
     assert named({**mail, "SMTP_HOST": "127.evil.example"}) == {"SMTP_SECURE"}
 
 
-def test_datadog_host_is_another_name_of_statsd_host(home, tmp_path):
+def test_datadog_host_is_an_alias_of_statsd_host(home, tmp_path):
     (tmp_path / "host").write_text("from-file\n")
 
     assert Settings.from_environ({**home, "DATADOG_HOST": "agent"}).statsd_host == "agent"
@@ -301,7 +301,7 @@ def test_datadog_host_is_another_name_of_statsd_host(home, tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(PRODUCTION))
-def test_each_setting_can_be_the_content_of_a_file(name, tmp_path):
+def test_each_setting_can_be_read_from_a_file(name, tmp_path):
     (tmp_path / "value").write_text(f"{PRODUCTION[name]}\n")
     provided = {**PRODUCTION, f"{name}_FILE": str(tmp_path / "value")}
     del provided[name]
@@ -309,7 +309,7 @@ def test_each_setting_can_be_the_content_of_a_file(name, tmp_path):
     assert Settings.from_environ(provided) == Settings.from_environ(PRODUCTION)
 
 
-def test_files_that_cannot_be_read_are_problems_by_name(tmp_path):
+def test_unreadable_setting_files_are_reported_by_name(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     (tmp_path / "empty").write_text("\n")
     provided = {
@@ -330,7 +330,7 @@ def test_files_that_cannot_be_read_are_problems_by_name(tmp_path):
     assert "hunter2" not in " ".join(reported)
 
 
-def test_first_key_of_a_set_signs():
+def test_key_set_separated_by_commas_or_lines_keeps_order():
     one, two = (loader.generate_keys(key_id)["PEPPER"] for key_id in ("new", "old.1"))
 
     by_comma = Settings.from_environ({**PRODUCTION, "PEPPER": f"{one}, {two}"}).pepper
@@ -340,7 +340,7 @@ def test_first_key_of_a_set_signs():
     assert by_comma == by_line
 
 
-def test_a_plain_value_is_one_key_of_its_bytes():
+def test_plain_value_becomes_one_default_key():
     plain = "correct: horse, battery / staple = 4711 ä"
 
     assert Settings.from_environ({**PRODUCTION, "PEPPER": plain}).pepper.by_id == {
@@ -357,7 +357,7 @@ def test_repr_of_settings_contains_no_secret():
     assert all(text.partition(":")[2] not in shown for text in KEYS.values())
 
 
-def test_a_slip_in_the_environment_makes_no_files(home, tmp_path):
+def test_invalid_environment_creates_no_files(home, tmp_path):
     problems({**home, "VAULTR_ENV": "prod"})
 
     assert not (tmp_path / "home").exists()

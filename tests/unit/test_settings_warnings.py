@@ -54,7 +54,7 @@ def test_probable_mistake_is_named_without_its_value(name, value, says):
         {"DATABASE_URL": "postgresql:///vaultr?host=/run/postgresql"},
     ],
 )
-def test_connections_on_this_machine_need_no_tls(changes):
+def test_local_connections_without_tls_have_no_warning(changes):
     assert found({**GOOD, **changes}) == []
 
 
@@ -68,5 +68,5 @@ def test_connections_on_this_machine_need_no_tls(changes):
         ({"BIND": "0.0.0.0:8000", "PORT": "3000"}, 1),
     ],
 )
-def test_bind_needs_one_port(changes, count):
+def test_conflicting_bind_port_has_a_warning(changes, count):
     assert len(found({**GOOD, **changes})) == count

@@ -91,7 +91,7 @@ def test_malformed_signed_entry_is_rejected(sample, fields):
         sample.held.judge(announced(sample.server.sync(5), signed))
 
 
-def test_a_signed_restore_cannot_bring_an_older_content_back(sample):
+def test_signed_restore_of_older_content_is_rejected(sample):
     old = sample.held.state.items[IDS[1]]
     sample.ann.write(sample.server, Change.trash(IDS[1]))
     signed = sign_last(

@@ -51,7 +51,7 @@ def test_statsd_sums_counts_keeps_last_gauge_and_each_timing(listener):
     ]
 
 
-def test_a_datagram_fits_into_a_packet_and_none_is_lost(listener):
+def test_datagrams_are_bounded_and_lose_no_metric(listener):
     emitter = emitter_to(listener)
     for number in range(500):
         emitter.count(f"vaultr.some_name_that_is_long.{number}", 1)
@@ -67,7 +67,7 @@ def test_a_datagram_fits_into_a_packet_and_none_is_lost(listener):
     assert len(sizes) < 30
 
 
-def test_names_are_bounded(listener):
+def test_metric_names_are_bounded(listener):
     emitter = emitter_to(listener)
     for number in range(MOST_NAMES + 50):
         emitter.count(f"vaultr.{number}", 1)
@@ -109,7 +109,7 @@ def test_without_statsd_nothing_is_buffered():
         (("x\ny:1|c", ""), "vaultr.x_y_1_c.none"),
     ],
 )
-def test_a_name_holds_nothing_that_the_protocol_reads(parts, name):
+def test_metric_name_contains_no_protocol_characters(parts, name):
     assert name_of(*parts) == name
 
 
@@ -124,5 +124,5 @@ def test_a_name_holds_nothing_that_the_protocol_reads(parts, name):
         ("statsd:many", ("statsd", 8125)),
     ],
 )
-def test_an_address_has_the_usual_port_unless_it_names_one(text, address):
+def test_address_without_valid_port_uses_default_port(text, address):
     assert address_of(text) == address

@@ -27,7 +27,7 @@ def test_folder_is_set_by_environment(monkeypatch, tmp_path):
     assert home_folder() == tmp_path
 
 
-def test_a_file_is_read_back_and_private(folder):
+def test_signed_file_is_readable_and_private(folder):
     folder.write_signed("device.json", b'{"a":1}')
 
     assert folder.read_json("device.json") == {"a": 1}
@@ -35,7 +35,7 @@ def test_a_file_is_read_back_and_private(folder):
     assert {mode(file) for file in folder.path.iterdir()} == {0o600}
 
 
-def test_a_folder_that_others_could_enter_is_closed(folder):
+def test_folder_accessible_to_others_becomes_private(folder):
     folder.path.mkdir(mode=0o755)
 
     folder.write_signed("device.json", b"{}")
@@ -49,7 +49,7 @@ def test_missing_file_is_none(folder):
 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: data + b" ", lambda _: b""])
-def test_an_altered_file_is_named_and_stays(folder, spoil):
+def test_altered_file_is_reported_and_unchanged(folder, spoil):
     folder.write_signed("device.json", b'{"a":1}')
     place = folder.path / "device.json"
     place.write_bytes(spoil(place.read_bytes()))
@@ -61,7 +61,7 @@ def test_an_altered_file_is_named_and_stays(folder, spoil):
     assert place.read_bytes() == spoiled
 
 
-def test_file_can_not_replace_another(folder):
+def test_renamed_file_is_rejected(folder):
     folder.write_signed("one", b"{}")
     (folder.path / "one").rename(folder.path / "two")
 
@@ -77,7 +77,7 @@ def test_lost_device_key_is_not_replaced_while_files_use_it(folder):
         Folder(folder.path).read_signed("device.json")
 
 
-def test_a_link_is_not_followed(folder, tmp_path):
+def test_symlink_is_not_followed(folder, tmp_path):
     folder.write_signed("device.json", b"{}")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(b"theirs")
@@ -90,7 +90,7 @@ def test_a_link_is_not_followed(folder, tmp_path):
     assert elsewhere.read_bytes() == b"theirs"
 
 
-def test_a_full_disk_leaves_the_old_file(folder, monkeypatch):
+def test_full_disk_preserves_the_old_file(folder, monkeypatch):
     folder.write_signed("device.json", b'{"a":1}')
 
     def full(descriptor):
@@ -135,7 +135,7 @@ def test_lock_blocks_other_processes_until_their_timeout(folder, monkeypatch):
         assert folder.read_json("device.json") == {}
 
 
-def test_a_kill_at_any_moment_leaves_one_whole_file(folder, count):
+def test_kill_at_any_moment_leaves_complete_file(folder, count):
     writing = (
         "import sys, itertools; from pathlib import Path\n"
         "from vaultr.client.storage.private_folder import Folder\n"

@@ -33,7 +33,7 @@ def test_any_surely_strong_password_has_a_score_of_three(parts):
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_common_password_with_something_around_it_is_measured(word):
+def test_common_password_with_extra_characters_is_not_surely_strong(word):
     assert not is_surely_strong(word + "xK9")
     assert not is_surely_strong("123456!!" + word + "!!123456")
 

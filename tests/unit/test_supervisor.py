@@ -31,7 +31,7 @@ def start(system, masked, *command, program=PROGRAM):
 
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("masked", [True, False])
-def test_signals_are_passed_on(system, masked):
+def test_signals_reach_the_command(system, masked):
     with start(system, masked, sys.executable, "-c", TELLS) as process:
         assert process.stdout.readline() == "there\n"
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1):
@@ -53,7 +53,7 @@ def test_exit_code_of_the_command_passes_through(system, script, code):
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_output_is_covered(system):
+def test_secret_in_output_is_masked(system):
     with start(
         system, True, "sh", "-c", "printf 'open ses'; sleep 0.2; echo ame-street"
     ) as process:

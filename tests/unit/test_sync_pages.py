@@ -28,7 +28,7 @@ def test_pages_are_merged_into_the_server_state(sample):
     assert set(one.wraps) == {1}
 
 
-def test_pages_may_be_fetched_as_they_are_read(sample):
+def test_pages_are_fetched_one_by_one(sample):
     requested = []
 
     def fetched():
@@ -77,14 +77,14 @@ def test_page_after_the_last_is_rejected(sample):
         {"revision": 13},
     ],
 )
-def test_a_page_must_lead_to_its_revision(sample, change):
+def test_page_not_ending_at_its_revision_is_invalid(sample, change):
     page = sample.server.sync(5)[0] | change
 
     with pytest.raises(AnswerInvalid, match="do not lead"):
         gather(VAULT, [page], since=5)
 
 
-def test_a_revision_that_falls_between_pages_is_a_rollback(sample):
+def test_revision_decreasing_between_pages_is_a_rollback(sample):
     first, *rest = sample.server.sync(5, limit=4)
     first |= {"revision": 14, "vault": first["vault"] | {"revision": 14}}
 
@@ -95,7 +95,7 @@ def test_a_revision_that_falls_between_pages_is_a_rollback(sample):
 @pytest.mark.parametrize(
     "change", [{"id": str(IDS[0])}, {"revision": 11}, {"head": b64(bytes(32))}]
 )
-def test_a_page_and_its_vault_must_agree(sample, change):
+def test_page_contradicting_its_vault_is_invalid(sample, change):
     page = sample.server.sync(5)[0]
     page["vault"] |= change
 
@@ -104,7 +104,7 @@ def test_a_page_and_its_vault_must_agree(sample, change):
 
 
 @pytest.mark.parametrize("numbers", [[], [6, 7, 8], [7, 6, 8, 9, 10, 11, 12], [6, 6]])
-def test_a_delta_has_every_entry_once_and_in_order(sample, numbers):
+def test_delta_with_missing_or_reordered_entries_is_invalid(sample, numbers):
     page = sample.server.sync(5)[0]
     page["entries"] = [page["entries"][number - 6] for number in numbers]
 
@@ -113,7 +113,7 @@ def test_a_delta_has_every_entry_once_and_in_order(sample, numbers):
 
 
 @pytest.mark.parametrize("revision", [5, 13])
-def test_a_row_is_of_the_revisions_of_its_page(sample, revision):
+def test_row_outside_revisions_of_page_is_invalid(sample, revision):
     page = sample.server.sync(5)[0]
     page["removed"][0]["revision"] = revision
 
@@ -121,7 +121,7 @@ def test_a_row_is_of_the_revisions_of_its_page(sample, revision):
         gather(VAULT, [page], since=5)
 
 
-def test_two_rows_never_share_a_revision(sample):
+def test_two_rows_with_one_revision_are_invalid(sample):
     page = sample.server.sync(5)[0]
     page["removed"][0]["revision"] = page["items"][0]["revision"]
 
@@ -129,7 +129,7 @@ def test_two_rows_never_share_a_revision(sample):
         gather(VAULT, [page], since=5)
 
 
-def test_an_id_comes_once_on_a_page(sample):
+def test_id_repeated_on_a_page_is_rejected(sample):
     page = sample.server.sync(5)[0]
     twice = [*page["items"], page["items"][0] | {"revision": 8}]
     both = [*page["removed"], {"id": page["items"][0]["id"], "revision": 8}]
@@ -164,7 +164,7 @@ def test_removed_id_does_not_return_on_later_page(sample):
         {"overview": "=="},
     ],
 )
-def test_an_item_has_its_form(sample, change):
+def test_malformed_item_is_invalid(sample, change):
     page = sample.server.sync(5)[0]
     page["items"][0] |= change
 
@@ -183,7 +183,7 @@ def test_an_item_has_its_form(sample, change):
         {"n": 2**60},
     ],
 )
-def test_an_entry_has_its_form_and_names_its_own_head(sample, change):
+def test_malformed_entry_or_wrong_head_is_invalid(sample, change):
     page = sample.server.sync(5)[0]
     page["entries"][0] |= change
 
@@ -191,7 +191,7 @@ def test_an_entry_has_its_form_and_names_its_own_head(sample, change):
         gather(VAULT, [page], since=5)
 
 
-def test_a_generation_has_one_wrap(sample):
+def test_two_wraps_for_one_generation_are_rejected(sample):
     page = sample.server.sync(5)[0]
     page["vault"]["keys"].append({"generation": 1, "sealed_key": b64(bytes(40))})
 
@@ -207,14 +207,14 @@ def endless(sample):
     return (page | {"through": n} for n in itertools.count(1))
 
 
-def test_a_sync_that_has_no_end_is_ended(sample, monkeypatch):
+def test_endless_sync_stops_at_page_limit(sample, monkeypatch):
     monkeypatch.setattr("vaultr.client.log.pages.PAGES_MOST", 20)
 
     with pytest.raises(AnswerInvalid, match="no end"):
         gather(VAULT, endless(sample), since=0)
 
 
-def test_a_sync_that_fills_the_memory_is_ended(sample, monkeypatch):
+def test_sync_stops_at_size_limit(sample, monkeypatch):
     monkeypatch.setattr("vaultr.client.log.pages.SEALED_BYTES_MOST", 1000)
 
     with pytest.raises(AnswerInvalid, match="no end"):

@@ -23,7 +23,7 @@ def sample():
 @pytest.mark.parametrize(
     "attack", [*ABOUT_ANY_SYNC, *ABOUT_A_DELTA], ids=lambda attack: attack.__name__
 )
-def test_a_server_cannot(attack, sample):
+def test_attack_on_delta_sync_is_rejected(attack, sample):
     answers = sample.server.sync(5)
     before = sample.held.state
     known = Waypoint(12, sample.server.head, 1) if attack is go_back_to_revision_5 else None
@@ -35,7 +35,7 @@ def test_a_server_cannot(attack, sample):
     assert sample.held.state is before
 
 
-def test_an_honest_delta_leads_to_the_state_of_the_writer(sample):
+def test_honest_delta_produces_the_writers_state(sample):
     synced = sample.held.judge(sample.server.sync(5))
 
     assert synced.state == sample.ann.state
@@ -44,11 +44,11 @@ def test_an_honest_delta_leads_to_the_state_of_the_writer(sample):
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 1000])
-def test_an_honest_delta_may_come_in_pages(sample, limit):
+def test_honest_delta_in_pages_produces_the_writers_state(sample, limit):
     assert sample.held.sync(sample.server, limit=limit) == sample.ann.state
 
 
-def test_a_write_between_two_pages_is_followed(sample):
+def test_write_between_two_pages_is_synced(sample):
     first = sample.server.sync(5, limit=3)[:1]
     sample.ann.write(sample.server, put(sample.ann, IDS[1], "again"))
 
@@ -83,7 +83,7 @@ def test_unchanged_response_changes_nothing(sample):
         ("n", 13),
     ],
 )
-def test_no_field_of_an_entry_can_be_changed(sample, name, value, relink):
+def test_entry_with_changed_field_is_rejected(sample, name, value, relink):
     for place in range(7):
         answers = sample.server.sync(5)
         entry = answers[0]["entries"][place]
@@ -104,7 +104,7 @@ def test_pages_out_of_order_are_rejected(sample):
         sample.held.judge([pages[1], pages[0], pages[2]])
 
 
-def test_pages_that_lead_nowhere_end(sample):
+def test_endless_identical_pages_are_rejected(sample):
     page = sample.server.sync(5, limit=3)[0]
 
     def endless_pages():
@@ -125,7 +125,7 @@ def test_rollback_between_pages_is_detected(sample):
         sample.held.judge([*first, *old_but_later.sync(8)])
 
 
-def test_a_lower_revision_is_a_rollback_that_names_both_heads(sample):
+def test_lower_revision_is_a_rollback_naming_both_heads(sample):
     sample.held.sync(sample.server)
 
     with pytest.raises(IntegrityError):
@@ -154,7 +154,7 @@ def test_two_histories_of_one_vault_are_a_fork(sample):
         sample.held.judge(other.sync(12))
 
 
-def test_a_fork_at_the_same_revision_is_seen(sample):
+def test_fork_at_the_same_revision_is_detected(sample):
     other = copy.deepcopy(sample.old)
     bob = sample.held.twin()
     bob.write(other, *[put(bob, each, "bob") for each in IDS[:7]])

@@ -19,13 +19,13 @@ def narrow(monkeypatch):
     ("a" * 40, "a" * 16 + "…"), ("é" * 40, "é" * 16 + "…"), ("界" * 40, "界" * 8 + "…"),
     ("e\u0301" * 40, "e\u0301" * 16 + "…"), ("short", "short"),
 ])  # fmt: skip
-def test_a_cell_is_cut_where_its_column_ends(narrow, capsys, text, shown):
+def test_cell_is_truncated_to_column_width(narrow, capsys, text, shown):
     output.print_table(("TITLE", "ID"), [(text, "i" * 11)])
 
     assert capsys.readouterr().out.splitlines()[1].split("  ")[0].rstrip() == shown
 
 
-def test_a_long_cell_is_cut_in_time(narrow, capsys):
+def test_long_cell_is_truncated_quickly(narrow, capsys):
     began = time.thread_time()  # CPU time, because it waits for nothing
     output.print_table(("TITLE", "FOLDER", "ID"), [("t", "é" * 16_000, "i")])
 

@@ -89,7 +89,7 @@ def test_invalid_certificate_gets_no_request(tmp_path, wrong):
     assert received == []
 
 
-def test_a_private_authority_is_trusted_by_its_file(tmp_path):
+def test_private_ca_file_is_trusted(tmp_path):
     files = certificate(tmp_path)
 
     with serving(files) as (url, _):
@@ -98,7 +98,7 @@ def test_a_private_authority_is_trusted_by_its_file(tmp_path):
         transport.close()
 
 
-def test_the_environment_adds_no_authority(tmp_path, monkeypatch):
+def test_ssl_cert_file_variable_is_ignored(tmp_path, monkeypatch):
     files = certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
 

@@ -26,7 +26,7 @@ def seed(length):
 
 
 @pytest.mark.parametrize("moment", CODES)
-def test_the_known_answers_of_rfc_6238_hold(moment):
+def test_codes_match_rfc_6238(moment):
     found = tuple(
         totp.code(seed(length), totp.step_of(moment), digits=8, hash_name=name)
         for name, length in SEEDS.items()
@@ -36,7 +36,7 @@ def test_the_known_answers_of_rfc_6238_hold(moment):
 
 
 @pytest.mark.parametrize(("counter", "number"), [*enumerate(HOTP)])
-def test_the_known_answers_of_rfc_4226_hold(counter, number):
+def test_codes_match_rfc_4226(counter, number):
     assert totp.code(seed(20), counter) == str(number)
 
 
@@ -49,7 +49,7 @@ def test_code_is_valid_one_step_before_and_after(apart):
 
 
 @pytest.mark.parametrize("apart", [-1000, -3, -2, 2, 3, 1000])
-def test_a_code_is_good_at_no_other_time(apart):
+def test_code_is_invalid_two_or_more_steps_away(apart):
     secret, moment = seed(20), 1_700_000_010.0
 
     provided = totp.code(secret, totp.step_of(moment) + apart)
@@ -64,7 +64,7 @@ def test_invalid_code_matches_no_step(value):
     assert totp.matching_step(seed(20), value, 59.0) is None
 
 
-def test_secrets_differ_and_are_as_long_as_the_hash():
+def test_new_secrets_are_distinct_and_20_bytes_long():
     secrets = {totp.new_secret() for _ in range(50)}
 
     assert len(secrets) == 50

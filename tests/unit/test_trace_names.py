@@ -35,7 +35,7 @@ def known(monkeypatch):
         (b"\xff\xfe", "OTHER"),
     ],
 )  # fmt: skip
-def test_a_statement_is_called_by_its_verbs_and_our_tables(text, name):
+def test_statement_name_has_verbs_and_known_tables(text, name):
     assert name_of(text) == name
 
 
@@ -53,7 +53,7 @@ def test_prepared_statement_is_named_by_its_verb():
     assert name_of("EXECUTE unknown('hunter2')") == "EXECUTE"
 
 
-def test_generated_statements_fill_no_memory():
+def test_statement_name_cache_is_bounded():
     for number in range(3000):
         name_of(f"SELECT {number} FROM accounts")
         name_of(f"INSERT INTO items VALUES ('{number}')".encode())
@@ -85,13 +85,13 @@ def test_tracing_is_on_only_with_a_collector():
         ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}, "only http/protobuf is supported"),
     ],
 )
-def test_impossible_tracing_is_reported(more, says):
+def test_unsupported_tracing_settings_are_reported(more, says):
     reported = spans.problem({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", **more})
 
     assert reported is None if says is None else says in reported
 
 
-def test_without_a_start_a_span_is_nothing():
+def test_span_without_started_tracing_is_none():
     with spans.span("argon2") as part, spans.job("outbox") as job:
         assert part is job is None
     assert spans.trace_id() is None

@@ -67,7 +67,7 @@ class Server:
         ("https://bücher.example", "https://xn--bcher-kva.example"),
     ],
 )
-def test_an_address_has_one_form(url, origin):
+def test_server_address_is_normalised(url, origin):
     assert origin_of(url) == origin
 
 
@@ -140,7 +140,7 @@ def test_response_has_status_object_and_etag():
         lambda: httpx2.Response(409, headers=PROBLEM, content=b'{"type":"about:x y","status":409}'),
     ],
 )
-def test_response_of_another_server_is_invalid(odd):
+def test_malformed_or_foreign_response_is_invalid(odd):
     server = Server(odd)
 
     with pytest.raises(AnswerInvalid):
@@ -149,7 +149,7 @@ def test_response_of_another_server_is_invalid(odd):
     assert len(server.requests) == 1, "nothing else is asked, least of all another address"
 
 
-def test_error_arrives_as_class_of_its_slug():
+def test_problem_slug_selects_the_error_class():
     server = Server(problem("head-moved", 409, revision=7, head="abc", detail="it\x1b[31m moved"))
 
     with pytest.raises(HeadMoved) as rejected:
@@ -194,7 +194,7 @@ def test_unreachable_server_is_reported_after_few_tries():
     assert len(server.requests) == 4
 
 
-def test_retry_after_is_obeyed():
+def test_retry_waits_for_retry_after():
     limited = problem("rate-limited", 429)
 
     def for_three_seconds():
@@ -251,7 +251,7 @@ MIB = 1 << 20
 
 
 @pytest.mark.parametrize("cookie", ["a=b; Path=/", "a=b; Domain=vault.example", "a=\xe6; Path=/"])
-def test_no_cookie_is_taken_or_sent_back(cookie):
+def test_cookies_are_ignored(cookie):
     # With bytes above 127, a cookie would also prevent all following requests.
     headers = [*JSON.items(), (b"Set-Cookie", cookie.encode("latin-1"))]
     answers = [lambda: httpx2.Response(200, headers=headers, content=b"{}")] * 2

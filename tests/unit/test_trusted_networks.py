@@ -54,10 +54,10 @@ def test_scheme_counts_from_trusted_proxies_only(peer, forwarded, proto, scheme)
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/8,fd00::/8", "10.0.0.0/8, fd00::/8"])
-def test_setting_takes_networks(text):
+def test_setting_accepts_networks(text):
     assert TrustedProxies.parse(text).networks == NETWORKS
     assert str(TrustedProxies.parse(text)) == "10.0.0.0/8,fd00::/8"
 
 
-def test_setting_takes_a_number():
+def test_setting_accepts_a_hop_count():
     assert (TrustedProxies.parse("2").hops, bool(TrustedProxies.parse("0"))) == (2, False)

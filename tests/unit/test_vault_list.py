@@ -35,7 +35,7 @@ def known(sample):
     return new_profile(PINS).with_head(VAULT, sample.ann.state.waypoint)
 
 
-def test_an_honest_list_may_be_opened(sample, known):
+def test_vault_of_matching_list_may_be_opened(sample, known):
     found = check_list(known, [listed(sample.server)], {VAULT: sample.ann.state})
 
     assert list(found.open) == [VAULT]
@@ -79,12 +79,12 @@ def test_known_vault_at_older_revision_is_a_rollback(sample, known, by):
     assert short_head(sample.old.head) in str(caught.value)
 
 
-def test_another_head_at_a_known_revision_is_a_fork(sample, known):
+def test_other_head_at_known_revision_is_a_fork(sample, known):
     with pytest.raises(ChainBroken):
         check_list(known, [listed(sample.server, head=b64(bytes(32)))], {})
 
 
-def test_another_generation_at_a_known_revision_is_a_mismatch(sample, known):
+def test_other_generation_at_known_revision_is_a_mismatch(sample, known):
     with pytest.raises(StateMismatch):
         check_list(known, [listed(sample.server, generation=2)], {})
 
@@ -130,7 +130,7 @@ class Listing:
         return self.page
 
 
-def test_a_list_without_end_is_ended_by_its_pages():
+def test_endless_vault_list_stops_at_page_limit():
     sender = Listing([], size=100)
 
     with pytest.raises(AnswerInvalid, match="no end"):
@@ -139,7 +139,7 @@ def test_a_list_without_end_is_ended_by_its_pages():
     assert sender.requested == 100
 
 
-def test_a_list_that_fills_the_memory_is_ended():
+def test_vault_list_stops_at_size_limit():
     sender = Listing([{"id": "v", "junk": "j"}], size=30 << 20)
 
     with pytest.raises(AnswerInvalid, match="no end"):
@@ -148,6 +148,6 @@ def test_a_list_that_fills_the_memory_is_ended():
     assert sender.requested == 3
 
 
-def test_list_page_has_at_most_the_requested_rows(sample):
+def test_page_with_more_rows_than_requested_is_invalid(sample):
     with pytest.raises(AnswerInvalid, match="more vaults on a page"):
         list(ask_list(Listing([listed(sample.server)] * 201, size=100)))
