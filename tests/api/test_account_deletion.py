@@ -117,7 +117,7 @@ def test_pending_signup_does_not_reuse_id_of_deleted_account(app, client):
     assert client.post(f"{AUTH}/verify-email", json={"token": of_eve}).status_code == 400
 
 
-def test_needs_recent_step_up(app, as_ann):
+def test_deletion_without_recent_step_up_returns_403(app, as_ann):
     with app.app_context():
         factories.grow_stale(as_ann.session.id)
 
@@ -127,7 +127,7 @@ def test_needs_recent_step_up(app, as_ann):
     assert as_ann.get(f"{AUTH}/me").status_code == 200
 
 
-def test_of_parallel_deletions_one_succeeds(app, as_ann):
+def test_one_of_parallel_deletions_succeeds(app, as_ann):
     def delete(_):
         return app.test_client().delete(ACCOUNT, headers=as_ann.session.headers).status_code
 
@@ -174,7 +174,7 @@ def writers(vault):
     }
 
 
-def test_deletion_beside_writers_causes_no_deadlock_and_removes_all_rows(app, count):
+def test_deletion_during_writes_causes_no_deadlock_and_removes_all_rows(app, count):
     for _ in range(count(2, many=40)):
         with app.app_context():
             vault = factories.vault(ANN)

@@ -41,7 +41,7 @@ HASHING = {"login", "signup"}
 
 
 @pytest.mark.parametrize("route", REQUESTS)
-def test_the_same_work_is_done_for_known_and_unknown_addresses(app, client, route):
+def test_known_and_unknown_addresses_cause_the_same_work(app, client, route):
     with app.app_context(), transaction() as work:
         account = factories.account("ann@example.org")
         work.add(factories.recovery_key(account.id))
@@ -57,7 +57,7 @@ def test_the_same_work_is_done_for_known_and_unknown_addresses(app, client, rout
     assert known[-1] == (1 if route in HASHING else 0)
 
 
-def test_hash_for_unknown_address_costs_the_same_as_for_account(app, client, monkeypatch):
+def test_key_of_unknown_address_is_hashed_at_current_cost(app, client, monkeypatch):
     """An unknown key is checked at the current cost, in memory, passes and lanes."""
     checked, matches = [], password_hashing._matches
     monkeypatch.setattr(
@@ -73,7 +73,7 @@ def test_hash_for_unknown_address_costs_the_same_as_for_account(app, client, mon
     assert unknown.split("$")[:4] == live.split("$")[:4]
 
 
-def test_same_work_is_done_with_and_without_pending_signup(app, client):
+def test_resend_does_same_work_with_and_without_pending_signup(app, client):
     done = []
     for email in ("warm@example.org", "ann@example.org", "bob@example.org"):
         body = factories.signup(email)
@@ -87,7 +87,7 @@ def test_same_work_is_done_with_and_without_pending_signup(app, client):
     assert done[1] == done[2]
 
 
-def test_the_same_work_is_done_without_a_recovery_key(app, client):
+def test_account_without_recovery_key_causes_same_work_as_unknown_address(app, client):
     with app.app_context():
         factories.account("ann@example.org")
     done = []

@@ -71,7 +71,7 @@ def test_session_over_its_limit_costs_no_statement(app, sessions, set_to):
 # --- emails ---
 
 
-def test_account_writes_to_five_new_addresses_an_hour(app, as_ann, set_to):
+def test_email_change_over_account_limit_returns_429(app, as_ann, set_to):
     set_to(app, limit_mail_account="2/3600")
 
     answers = [
@@ -95,7 +95,7 @@ def devices_left(app):
         return work.scalar(sa.select(sa.func.count()).select_from(KnownDevice))
 
 
-def test_login_over_the_quota_ends_the_longest_idle_session(app, sessions, set_to):
+def test_login_over_quota_ends_longest_idle_session(app, sessions, set_to):
     set_to(app, quota_sessions=4)
     with app.app_context(), transaction() as work:
         work.get(Session, sessions[2].id).last_used_at -= known_devices.UNUSED
@@ -108,7 +108,7 @@ def test_login_over_the_quota_ends_the_longest_idle_session(app, sessions, set_t
     assert (finished["obj"]["id"], finished["out"]) == (str(sessions[2].id), "ok:too-many-sessions")
 
 
-def test_login_over_the_quota_forgets_the_longest_unused_device(app, set_to):
+def test_login_over_quota_deletes_a_known_device(app, set_to):
     set_to(app, quota_devices=2)
     first = uuid4()
     with app.app_context():
@@ -133,7 +133,7 @@ def test_devices_unused_for_a_year_are_deleted(app, as_ann):
     assert devices_left(app) == 1
 
 
-def test_new_password_forgets_all_known_devices(app, as_ann):
+def test_new_password_deletes_all_known_devices(app, as_ann):
     assert devices_left(app) == 1
 
     response = as_ann.put("/api/v1/auth/credentials", json=new_keys(NEW))
@@ -142,7 +142,7 @@ def test_new_password_forgets_all_known_devices(app, as_ann):
     assert devices_left(app) == 0
 
 
-def test_second_factor_forgets_all_known_devices(app, as_ann):
+def test_second_factor_deletes_all_known_devices(app, as_ann):
     assert devices_left(app) == 1
 
     second_factors.confirmed(as_ann)
@@ -150,7 +150,7 @@ def test_second_factor_forgets_all_known_devices(app, as_ann):
     assert devices_left(app) == 0
 
 
-def test_session_that_was_refreshed_too_often_ends(app, sessions, set_to):
+def test_session_over_refresh_quota_ends(app, sessions, set_to):
     set_to(app, quota_refreshes=2)
     with app.app_context():
         with transaction() as work:
@@ -179,7 +179,7 @@ def test_sessions_of_an_account_share_ten_hashes_a_minute(app, sessions, set_to)
     assert statuses == [204, 204, 429]
 
 
-def test_stale_credentials_are_rejected_without_a_hash(app, as_ann, monkeypatch):
+def test_credentials_with_wrong_epoch_are_rejected_before_hashing(app, as_ann, monkeypatch):
     hashed = []
     monkeypatch.setattr("vaultr.auth.password_hashing._compute", hashed.append)
     keys = new_keys(NEW)

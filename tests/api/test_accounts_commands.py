@@ -72,7 +72,7 @@ def test_operator_lock_blocks_every_device_and_password_until_unlock(app, client
     assert recorded(app) == [("lock", "olga", str(ann.id)), ("unlock", "olga", str(ann.id))]
 
 
-def test_no_purge_ends_an_operators_lock(app, client, ann, flask):
+def test_cleanup_does_not_remove_operator_lock(app, client, ann, flask):
     flask("lock", str(ann.id))
 
     app.test_cli_runner().invoke(args=["ops", "cleanup"])
@@ -144,7 +144,7 @@ def test_deleted_account_loses_vaults_and_keeps_audit_events(app, flask):
 
 @pytest.mark.parametrize("command", DESTROYING)
 @pytest.mark.parametrize("value", [("--confirm", "bob@example.org"), ("--confirm", ""), ()])
-def test_destructive_command_requires_the_same_name(app, ann, flask, command, value):
+def test_destructive_command_requires_matching_confirmation(app, ann, flask, command, value):
     done = flask(command, "ann@example.org", *value, stdin="ann@example.com\n")
 
     assert done.exit_code == 1
@@ -152,7 +152,7 @@ def test_destructive_command_requires_the_same_name(app, ann, flask, command, va
     assert (rows(app, Account), recorded(app)) == (1, [])
 
 
-def test_confirmation_prompt_accepts_the_typed_name(app, ann, flask):
+def test_confirmation_prompt_accepts_the_same_address(app, ann, flask):
     assert flask("delete", "ann@example.org", stdin="ann@example.org\n").exit_code == 0
     assert rows(app, Account) == 0
 
@@ -171,7 +171,7 @@ def test_operator_can_verify_signup_by_hand(app, client, flask):
     assert recorded(app)[0][:2] == ("verify", "olga")
 
 
-def test_of_several_signups_one_is_named_by_its_id(app, client, flask):
+def test_verify_of_several_signups_requires_account_id(app, client, flask):
     first, second = factories.signup(), factories.signup()
     for body in (first, second):
         client.post(SIGNUP, json=body)
@@ -182,7 +182,7 @@ def test_of_several_signups_one_is_named_by_its_id(app, client, flask):
     assert sign_in(client).json["account"]["id"] == second["account_id"]
 
 
-def test_verify_without_waiting_signup_does_nothing(ann, flask):
+def test_verify_without_pending_signup_exits_1(ann, flask):
     done = flask("verify", "ann@example.org")
 
     assert (done.exit_code, done.stderr) == (

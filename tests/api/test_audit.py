@@ -42,7 +42,7 @@ def facts():
     return {name for name in db.session.scalars(sa.select(Fact.name)) if name.startswith("test")}
 
 
-def test_an_event_commits_with_its_transaction(here):
+def test_event_is_committed_with_its_transaction(here):
     with transaction() as session:
         session.add(Fact(name="test", value=b""))
         event_id = record(obj={"kind": "vault", "id": "v"})
@@ -64,7 +64,7 @@ def test_rolled_back_transaction_leaves_no_event_or_gap(here):
     assert [event.writer_seq for event in audit_log.events()] == [1, 2]
 
 
-def test_a_writer_that_has_never_committed_leaves_no_trace(here):
+def test_rolled_back_first_event_leaves_no_writer_start(here):
     with contextlib.suppress(Undone), transaction():
         record()
         raise Undone
@@ -152,7 +152,7 @@ def test_event_body_names_actor_action_and_origin(here):
     assert body["dc"] is None
 
 
-def test_the_system_acts_outside_of_requests(here):
+def test_event_outside_of_requests_names_system_as_actor(here):
     with transaction():
         record(account_id=None)
 

@@ -51,7 +51,7 @@ def newest():
         return checkpoints.newest(session)
 
 
-def test_file_gets_every_newest_checkpoint_and_verifies(here, set_to, tmp_path):
+def test_anchor_file_gets_newest_checkpoint_and_verifies(here, set_to, tmp_path):
     path = tmp_path / "checkpoints"
     anchored(here, set_to, path.as_uri())
     for _ in range(3):
@@ -91,7 +91,7 @@ def test_signer_waits_for_an_anchor_that_cannot_be_read(here, set_to, tmp_path):
     assert sequencer.current().halted == "anchor-unreachable"
 
 
-def test_failing_anchor_stops_nothing(here, set_to, tmp_path):
+def test_failing_anchor_does_not_stop_signing(here, set_to, tmp_path):
     record()
     audit_log.sequence_all()
     anchored(here, set_to, (tmp_path / "gone" / "checkpoints").as_uri())
@@ -157,7 +157,7 @@ def test_new_key_opens_tree_named_by_old_key(here, set_to):
     assert found.exit_code == 0, found.listed
 
 
-def test_lost_key_leaves_no_note(here, set_to):
+def test_key_change_after_lost_key_has_no_note(here, set_to):
     keys(here, set_to, ("old", OLD))
     record()
     audit_log.sequence_all()
@@ -208,7 +208,7 @@ def grow(times=1):
         sequencer.sequence()
 
 
-def test_witness_cosigns_what_extends_its_last_checkpoint(here, set_to):
+def test_witness_cosigns_checkpoint_that_extends_its_last_one(here, set_to):
     with audit_anchors.witness() as witness:
         witnessed(here, set_to, witness)
         grow()
@@ -243,7 +243,7 @@ def test_witness_with_private_authority_needs_private_ca(here, set_to, tmp_path)
         assert anchors.failing() == []
 
 
-def test_witness_of_another_key_is_a_failing_anchor(here, set_to):
+def test_witness_with_unexpected_key_is_a_failing_anchor(here, set_to):
     with audit_anchors.witness() as witness:
         other = VerificationKey(witness.key.name, b"x" * 32, COSIGNATURE)
         witnessed(here, set_to, witness, key=other)
@@ -256,7 +256,7 @@ def test_witness_of_another_key_is_a_failing_anchor(here, set_to):
         assert anchors.failing() == [witness.url]
 
 
-def test_witness_takes_tree_of_new_key_once_added(here, set_to):
+def test_witness_accepts_new_tree_after_it_is_added(here, set_to):
     keys(here, set_to, ("old", OLD))
     with audit_anchors.witness() as witness:
         witnessed(here, set_to, witness)
@@ -274,7 +274,7 @@ def test_witness_takes_tree_of_new_key_once_added(here, set_to):
         assert set(witness.seen) == {"localhost/audit/1", "localhost/audit/2"}
 
 
-def test_checkpoint_that_looks_anchored_is_sent_all_the_same(here, set_to, tmp_path):
+def test_checkpoint_falsely_marked_as_anchored_is_still_sent(here, set_to, tmp_path):
     path = tmp_path / "checkpoints"
     anchored(here, set_to, path.as_uri())
     grow()

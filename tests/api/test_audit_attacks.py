@@ -89,7 +89,7 @@ def sign_newest_as(key):
 
 
 @pytest.mark.both_databases
-def test_keys_that_the_database_names_are_not_trusted(log):
+def test_keys_known_only_from_database_are_not_trusted(log):
     _, evil, other = evil_keys()
     row = an_event()
     edit(row, with_key=True)
@@ -105,7 +105,7 @@ def test_keys_that_the_database_names_are_not_trusted(log):
     assert checks() >= {"checkpoint", "key-change"}
 
 
-def test_note_that_the_new_key_has_not_signed_is_found(log):
+def test_key_change_note_signed_by_untrusted_key_is_detected(log):
     own, evil, _ = evil_keys()
     forged = SigningKeys((evil,)).key_change(evil, Checkpoint("localhost/audit", 1, 1, b"r" * 32))
     with transaction() as session:
@@ -115,14 +115,14 @@ def test_note_that_the_new_key_has_not_signed_is_found(log):
     assert checks() == {"key-change"}
 
 
-def test_without_checkpoint_key_the_fingerprint_is_shown(log, set_to):
+def test_verify_without_checkpoint_key_warns_about_key(log, set_to):
     set_to(log, checkpoint_key=None)
 
     assert verify().exit_code == 0
     assert warnings() == {"key"}
 
 
-def test_lost_key_is_a_warning_and_its_tree_still_verified(log, set_to):
+def test_lost_key_is_a_warning_and_its_tree_is_verified(log, set_to):
     set_to(log, checkpoint_key=Keys({"new": EVIL}))
     sequencer.forget()
     record()
@@ -135,7 +135,7 @@ def test_lost_key_is_a_warning_and_its_tree_still_verified(log, set_to):
 
 
 @pytest.mark.both_databases
-def test_leaves_that_no_checkpoint_covers_are_reported(log):
+def test_leaves_without_covering_checkpoint_are_reported(log):
     """Otherwise the end of a tree could be rewritten unnoticed if its checkpoints are deleted."""
     change("DELETE FROM audit_checkpoint WHERE size > 1")
 
@@ -145,14 +145,14 @@ def test_leaves_that_no_checkpoint_covers_are_reported(log):
     assert checks() == {"checkpoint"}
 
 
-def test_tree_without_its_last_checkpoint_is_found(trees):
+def test_deleted_last_checkpoint_of_a_tree_is_detected(trees):
     last = "SELECT max(size) FROM audit_checkpoint WHERE epoch = 2"
     change(f"DELETE FROM audit_checkpoint WHERE epoch = 2 AND size = ({last})")
 
     assert "link" in checks()
 
 
-def test_missing_tree_is_found(trees):
+def test_deleted_tree_is_detected(trees):
     events = "(SELECT event_id FROM audit_leaf WHERE epoch = 2)"
     change(f"DELETE FROM audit_event WHERE event_id IN {events}")
     for table in ("leaf", "node", "checkpoint"):
@@ -161,7 +161,7 @@ def test_missing_tree_is_found(trees):
     assert "link" in checks()
 
 
-def test_log_that_became_shorter_since_the_last_run_is_found(log):
+def test_truncation_since_last_verification_is_detected(log):
     _, state = run.verify(run.Options())
     size = len(stored()) - 2
     cut_to(size)
@@ -169,7 +169,7 @@ def test_log_that_became_shorter_since_the_last_run_is_found(log):
     assert "since" in checks(since=state)
 
 
-def test_missing_tree_of_last_run_is_found(trees):
+def test_tree_deleted_since_last_verification_is_detected(trees):
     _, state = run.verify(run.Options())
     for table in ("leaf", "node", "checkpoint"):
         change(f"DELETE FROM audit_{table} WHERE epoch = 3")
@@ -192,7 +192,7 @@ def pruned(app, set_to):
         "checkpoint = (SELECT note FROM audit_checkpoint WHERE epoch = 2 LIMIT 1)",
     ],
 )
-def test_prune_has_to_be_recorded_as_its_row_says(trees, set_to, values):
+def test_prune_row_that_differs_from_its_event_is_detected(trees, set_to, values):
     pruned(trees, set_to)
     with time_machine.travel("2026-03-20T12:05:00Z"):
         assert checks() == set()
@@ -201,7 +201,7 @@ def test_prune_has_to_be_recorded_as_its_row_says(trees, set_to, values):
         assert "prune" in checks()
 
 
-def test_record_of_one_prune_does_not_cover_another(trees, set_to):
+def test_event_of_one_prune_does_not_cover_another(trees, set_to):
     pruned(trees, set_to)
     with transaction() as session:
         row = session.scalar(sa.select(AuditPrune))
@@ -226,7 +226,7 @@ def test_record_of_one_prune_does_not_cover_another(trees, set_to):
         assert "prune" in checks()
 
 
-def test_deleted_hold_and_prune_under_it_are_found(trees, set_to):
+def test_deleted_hold_and_prune_during_hold_are_detected(trees, set_to):
     with time_machine.travel("2026-03-20T12:00:00Z"):
         retention.hold("case-17", reason="court order", by="ann")
         audit_log.sequence_all()
@@ -245,7 +245,7 @@ def test_deleted_hold_and_prune_under_it_are_found(trees, set_to):
     assert checks() == {"hold"}
 
 
-def test_gap_that_the_sequencer_recorded_is_reported(log):
+def test_gap_recorded_by_sequencer_is_reported(log):
     record()
     change("DELETE FROM audit_event WHERE event_id NOT IN (SELECT event_id FROM audit_leaf)")
     audit_log.sequence_all()
@@ -253,20 +253,20 @@ def test_gap_that_the_sequencer_recorded_is_reported(log):
     assert "gap" in checks()
 
 
-def test_forged_detail_without_salt_is_found(log):
+def test_forged_detail_without_salt_is_detected(log):
     change("UPDATE audit_event SET detail = :d WHERE typ = 'item.write'", d=b"{}")
 
     assert checks() == {"detail"}
 
 
-def test_changed_column_of_a_pending_event_is_found(log):
+def test_changed_column_of_pending_event_is_detected(log):
     event_id = record()
     change("UPDATE audit_event SET sub = 'x' WHERE event_id = :e", e=as_stored(event_id))
 
     assert checks() == {"pending"}
 
 
-def test_clock_that_was_set_back_is_a_warning(log):
+def test_clock_set_back_is_a_warning(log):
     with time_machine.travel(clock.now() - timedelta(hours=1)):
         record()
         transaction_hooks.pool().forget()
@@ -306,7 +306,7 @@ def test_signer_state_file_survives_hostile_triggers(postgres_app, does):
         assert Checkpoint.of_note(state_file.read()).size == len(stored())
 
 
-def test_state_does_not_go_back_to_an_older_checkpoint(log):
+def test_signer_state_is_not_replaced_by_older_checkpoint(log):
     known = anchor()
     change("DELETE FROM audit_checkpoint WHERE size > 1")
     change("UPDATE audit_checkpoint SET anchored_to = NULL")
@@ -316,7 +316,7 @@ def test_state_does_not_go_back_to_an_older_checkpoint(log):
     assert state_file.read() == known
 
 
-def test_event_that_is_made_pending_again_blocks_nothing(log):
+def test_sequenced_event_marked_pending_again_does_not_block_sequencing(log):
     row = an_event()
     change("INSERT INTO audit_pending (event_id) VALUES (:e)", e=row["event_id"])
     record()
@@ -336,7 +336,7 @@ def test_event_that_is_made_pending_again_blocks_nothing(log):
     ],
     ids=["surrogate", "deep", "not-utf8", "list", "number"],
 )
-def test_malformed_event_body_is_sequenced_and_found(log, body):
+def test_malformed_event_body_is_sequenced_and_detected(log, body):
     event_id = record()
     change("UPDATE audit_event SET body = :b WHERE event_id = :e", b=body, e=as_stored(event_id))
     audit_log.sequence_all()
@@ -351,7 +351,7 @@ def test_malformed_event_body_is_sequenced_and_found(log, body):
         *(pytest.param(one, marks=pytest.mark.long) for one in ("294000-01-01", "0044-03-15 BC")),
     ],
 )
-def test_impossible_time_of_an_event_blocks_nothing(postgres_app, moment):
+def test_event_with_impossible_time_does_not_block_sequencing(postgres_app, moment):
     app_fixtures.empty(postgres_app)
     with postgres_app.app_context():
         event_id = record()
@@ -366,7 +366,7 @@ def test_impossible_time_of_an_event_blocks_nothing(postgres_app, moment):
         assert {"event", "gap"} <= checks()
 
 
-def test_options_of_the_signer_find_a_log_that_was_cut(log):
+def test_signer_options_detect_truncated_log(log):
     known = state_file.read()
     size = len(stored()) - 2
     cut_to(size)
@@ -378,7 +378,7 @@ def test_options_of_the_signer_find_a_log_that_was_cut(log):
     assert "truncated" in {one["check"] for one in json.loads(done.stdout)["findings"]}
 
 
-def test_announced_restore_accounts_for_lost_anchors(log):
+def test_truncation_explained_by_reopen_is_a_warning(log):
     size = len(stored())
     record()
     audit_log.sequence_all()

@@ -48,7 +48,7 @@ def two_months_of_events():
             audit_log.sequence_all()
 
 
-def test_status_shows_tree_key_and_what_a_witness_needs(here):
+def test_status_shows_tree_key_and_witness_configuration(here):
     record()
     audit_log.sequence_all()
 
@@ -97,7 +97,7 @@ def test_verify_of_a_lagging_log_exits_3(here):
     assert done.exit_code == 3
 
 
-def test_verify_since_a_state_reads_only_what_is_new(here, tmp_path):
+def test_verify_since_state_reads_only_new_events(here, tmp_path):
     path = str(tmp_path / "state")
     record()
     audit_log.sequence_all()
@@ -169,7 +169,7 @@ def test_exported_log_verifies_without_the_database(here, exported, tmp_path):
 
 
 @pytest.mark.parametrize("root", [b"\0" * 32, b"\xff" * 32])
-def test_contradicting_anchor_beside_the_real_one_is_found(here, exported, tmp_path, root):
+def test_contradicting_anchor_next_to_valid_one_is_detected(here, exported, tmp_path, root):
     with reading() as session:
         newest = checkpoints.newest(session)
     forged = signing.keys().checkpoint(replace(newest.checkpoint, root=root))
@@ -202,7 +202,7 @@ def changed(lines):
     }
 
 
-def test_changed_export_is_found(here, exported, tmp_path):
+def test_changed_export_is_detected(here, exported, tmp_path):
     lines = exported.read_text().splitlines()
     for name, altered in changed(lines).items():
         path = tmp_path / "altered.jsonl"
@@ -262,7 +262,7 @@ def test_proofs_into_pruned_tree_return_410_with_checkpoint(app, as_ann, set_to)
     assert gone.json["checkpoint"] == final.json["checkpoint"]
 
 
-def test_nothing_is_pruned_without_retention_or_under_a_hold(here, set_to):
+def test_prune_is_rejected_without_retention_or_during_hold(here, set_to):
     two_months_of_events()
     with pytest.raises(NoRetention):
         retention.prune(by="ann")
@@ -279,7 +279,7 @@ def test_nothing_is_pruned_without_retention_or_under_a_hold(here, set_to):
         retention.prune(by="ann")
 
 
-def test_redacted_detail_leaves_the_log_verifiable(app, as_ann, set_to):
+def test_log_verifies_after_detail_is_redacted(app, as_ann, set_to):
     set_to(app, audit_detail="on")
     as_ann.post("/api/v1/auth/logout", headers={"User-Agent": "probe/1"})
     with app.app_context():
@@ -297,7 +297,7 @@ def test_redacted_detail_leaves_the_log_verifiable(app, as_ann, set_to):
             retention.redact(event.event_id, reason="again", by="ann")
 
 
-def test_changed_detail_is_found(app, as_ann, set_to):
+def test_changed_detail_is_detected(app, as_ann, set_to):
     set_to(app, audit_detail="on")
     as_ann.post("/api/v1/auth/logout")
     with app.app_context():
@@ -309,7 +309,7 @@ def test_changed_detail_is_found(app, as_ann, set_to):
         assert {one.check for one in findings()[0].listed} == {"detail"}
 
 
-def test_account_deletion_leaves_the_log_verifiable(app, as_ann, set_to):
+def test_log_verifies_after_account_deletion(app, as_ann, set_to):
     set_to(app, audit_detail="on")
     with app.app_context():
         record(as_ann.account_id)
@@ -327,7 +327,7 @@ def test_account_deletion_leaves_the_log_verifiable(app, as_ann, set_to):
     assert (found.exit_code, found.listed) == (0, [])
 
 
-def test_transcript_of_the_documentation_misses_no_attack():
+def test_documented_transcript_detects_every_attack():
     done = subprocess.run(
         [sys.executable, "docs/audit_transcript.py"], capture_output=True, text=True
     )

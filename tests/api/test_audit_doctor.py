@@ -30,7 +30,7 @@ def test_intact_log_has_no_problem(log):
     assert "the signer can sign" in found(log, "ok")
 
 
-def test_role_that_may_change_the_log_is_named(postgres_app):
+def test_role_with_rights_to_change_log_is_reported(postgres_app):
     with postgres_app.app_context():
         [says] = found(postgres_app, "warning")
 
@@ -80,7 +80,7 @@ def test_doctor_writes_no_state_for_the_signer(here):
     assert state_file.read() is not None
 
 
-def test_anchor_that_cannot_be_read_is_a_problem(log, set_to, tmp_path):
+def test_unreadable_anchor_is_a_problem(log, set_to, tmp_path):
     url = (tmp_path / "not-mounted" / "checkpoints").as_uri()
     set_to(log, audit_anchors=(url,))
     anchors.init_app(log, log.config["SETTINGS"])

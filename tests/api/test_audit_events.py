@@ -33,7 +33,7 @@ def test_anonymous_request_reads_no_audit_events(client):
     assert response.status_code == 401
 
 
-def test_events_are_listed_from_the_newest_as_they_were_signed(app, as_ann):
+def test_events_are_listed_newest_first_as_signed(app, as_ann):
     record(app, as_ann.account_id, Event.ITEM_WRITE, Event.ITEM_READ)
 
     response = as_ann.get(URL)
@@ -61,7 +61,7 @@ def test_events_of_other_accounts_are_hidden(app, as_ann, as_bob):
     assert str(of_bob) in ids(as_bob.get(URL))
 
 
-def test_pages_hold_every_event_once(app, as_ann):
+def test_pages_contain_each_event_once(app, as_ann):
     written = record(app, as_ann.account_id, *[Event.ITEM_WRITE] * 7)
 
     seen, cursor = [], ""
@@ -72,7 +72,7 @@ def test_pages_hold_every_event_once(app, as_ann):
     assert seen == [str(one) for one in reversed(written)]
 
 
-def test_events_are_chosen_by_type_and_by_family(app, as_ann):
+def test_action_filter_accepts_type_and_family(app, as_ann):
     write, read, _ = record(
         app, as_ann.account_id, Event.ITEM_WRITE, Event.ITEM_READ, Event.VAULT_CREATE
     )
@@ -81,7 +81,7 @@ def test_events_are_chosen_by_type_and_by_family(app, as_ann):
     assert ids(as_ann.get(f"{URL}?action=item")) == [str(read), str(write)]
 
 
-def test_every_type_and_family_can_be_chosen_and_no_other(app, as_ann):
+def test_action_filter_accepts_only_known_types_and_families(app, as_ann):
     record(app, as_ann.account_id, *Event)
 
     found = {action: len(ids(as_ann.get(f"{URL}?action={action}"))) for action in ACTIONS}
@@ -92,7 +92,7 @@ def test_every_type_and_family_can_be_chosen_and_no_other(app, as_ann):
     assert as_ann.get(f"{URL}?action=ite").status_code == 400
 
 
-def test_events_of_a_machine_are_found_page_by_page(app, as_ann, set_to):
+def test_machine_filter_returns_its_events_across_pages(app, as_ann, set_to):
     set_to(app, audit_page_events=3)
     machine, events = uuid4(), []
     for number in range(10):
@@ -111,7 +111,7 @@ def test_events_of_a_machine_are_found_page_by_page(app, as_ann, set_to):
     assert pages > 2
 
 
-def test_events_are_chosen_from_a_time_until_another(app, as_ann):
+def test_time_range_includes_start_and_excludes_end(app, as_ann):
     # In the future, because a writer never records an earlier time than its last.
     begin = clock.now().replace(microsecond=0) + timedelta(hours=1)
     moments = [begin + timedelta(seconds=second) for second in range(3)]
@@ -147,7 +147,7 @@ def test_malformed_query_is_rejected(as_ann, query):
     assert response.json["type"] == "urn:vaultr:problem:bad-request"
 
 
-def test_cursor_works_for_its_own_list_only(app, as_ann, as_bob):
+def test_cursor_of_another_query_or_account_returns_400(app, as_ann, as_bob):
     record(app, as_ann.account_id, *[Event.ITEM_WRITE] * 3)
     cursor = as_ann.get(f"{URL}?limit=1").json["next_cursor"]
 
@@ -221,7 +221,7 @@ def test_denials_during_outage_are_recorded_later(app):
     assert sums(app) == [("door.deny", "deny:door", "192.0.2.0/24", 1)]
 
 
-def test_unknown_account_id_has_no_events(app, as_ann):
+def test_events_of_unknown_account_are_not_listed(app, as_ann):
     record(app, uuid4(), Event.ITEM_READ)
 
     assert as_ann.get(f"{URL}?action=item").json == {"events": [], "next_cursor": None}

@@ -48,7 +48,7 @@ def test_anonymous_request_gets_no_audit_proofs(client):
         assert client.get(f"{BASE}/{path}").status_code == 401
 
 
-def test_proof_leads_from_the_body_to_the_signed_root(app, as_ann):
+def test_inclusion_proof_verifies_event_against_signed_root(app, as_ann):
     event_id = record(app, as_ann.account_id, 3)
 
     response = as_ann.get(f"{BASE}/events/{event_id}/proof")
@@ -66,7 +66,7 @@ def test_proof_leads_from_the_body_to_the_signed_root(app, as_ann):
     merkle.check_inclusion(proof.index, shown.size, merkle.leaf_hash(leaf), proof.path, shown.root)
 
 
-def test_event_without_a_checkpoint_is_not_sequenced_yet(app, as_ann):
+def test_proof_of_event_without_checkpoint_returns_not_sequenced_yet(app, as_ann):
     event_id = record(app, as_ann.account_id, sequenced=False)
 
     response = as_ann.get(f"{BASE}/events/{event_id}/proof")
@@ -76,7 +76,7 @@ def test_event_without_a_checkpoint_is_not_sequenced_yet(app, as_ann):
     assert response.headers["Retry-After"] == "1"
 
 
-def test_events_of_others_and_unknown_ones_are_not_found(app, as_ann, as_bob):
+def test_proof_of_foreign_or_unknown_event_returns_404(app, as_ann, as_bob):
     event_id = record(app, as_bob.account_id)
 
     for one in (event_id, uuid4(), UUID(int=7)):
@@ -85,7 +85,7 @@ def test_events_of_others_and_unknown_ones_are_not_found(app, as_ann, as_bob):
         assert response.json["type"] == "urn:vaultr:problem:not-found"
 
 
-def test_listed_events_have_their_place_once_sequenced(app, as_ann):
+def test_sequenced_events_are_listed_with_epoch_and_subject_position(app, as_ann):
     record(app, as_ann.account_id, 2)
 
     first, second = as_ann.get(f"{BASE}/events?action=item").json["events"]
@@ -95,7 +95,7 @@ def test_listed_events_have_their_place_once_sequenced(app, as_ann):
     assert unb64(first["subject_prev"])
 
 
-def test_checkpoint_before_the_first_is_not_found(as_ann):
+def test_checkpoint_request_before_first_checkpoint_returns_404(as_ann):
     assert as_ann.get(f"{BASE}/checkpoint").status_code == 404
 
 
@@ -112,7 +112,7 @@ def test_checkpoint_names_its_key_and_its_opening_event(app, as_ann):
     assert response.json["key_changes"] == []
 
 
-def test_consistency_leads_from_an_older_checkpoint(app, as_ann):
+def test_consistency_proof_verifies_from_older_checkpoint(app, as_ann):
     record(app, as_ann.account_id, 3)
     old = opened(as_ann.get(f"{BASE}/checkpoint"))
     record(app, as_ann.account_id, 5)
@@ -141,7 +141,7 @@ def test_consistency_leads_from_an_older_checkpoint(app, as_ann):
         ("epoch=1&from=1&to=1&more=1", 400),
     ],
 )
-def test_consistency_of_other_sizes_is_rejected(app, as_ann, query, status):
+def test_invalid_consistency_query_is_rejected(app, as_ann, query, status):
     record(app, as_ann.account_id)
 
     assert as_ann.get(f"{BASE}/consistency?{query}").status_code == status
@@ -161,7 +161,7 @@ def test_proofs_for_removed_checkpoints_still_work(app, as_ann):
     merkle.check_consistency(old.size, new.size, old.root, new.root, path)
 
 
-def test_header_has_the_newest_checkpoint(app, as_ann, client):
+def test_newest_checkpoint_is_in_header_of_authenticated_responses(app, as_ann, client):
     assert "X-Vaultr-Checkpoint" not in as_ann.get(f"{BASE}/events").headers
     record(app, as_ann.account_id)
 
@@ -172,7 +172,7 @@ def test_header_has_the_newest_checkpoint(app, as_ann, client):
     assert "X-Vaultr-Checkpoint" not in client.get(f"{BASE}/events").headers
 
 
-def test_unpublished_checkpoint_is_shown_nowhere(app, as_ann):
+def test_unpublished_checkpoint_is_not_shown(app, as_ann):
     record(app, as_ann.account_id)
     before = as_ann.get(f"{BASE}/checkpoint").json
     with app.app_context(), db.engine.begin() as connection:
@@ -189,7 +189,7 @@ def lines(response):
     return [json.loads(line) for line in response.get_data(as_text=True).splitlines()]
 
 
-def test_bundle_has_all_events_with_proofs_of_all_trees(app, as_ann, as_bob):
+def test_export_has_all_events_and_trees(app, as_ann, as_bob):
     record(app, as_ann.account_id, 3)
     record(app, as_bob.account_id, 2)
     with time_machine.travel(clock.now() + timedelta(days=40)), app.app_context():
@@ -207,7 +207,7 @@ def test_bundle_has_all_events_with_proofs_of_all_trees(app, as_ann, as_bob):
     assert len(seqs) >= 4
 
 
-def test_bundle_continues_after_a_number(app, as_ann):
+def test_export_after_a_number_starts_with_next_event(app, as_ann):
     record(app, as_ann.account_id, 4)
 
     _, *rest = lines(as_ann.get(f"{BASE}/export?after=2"))
@@ -262,7 +262,7 @@ def test_proofs_from_damaged_tree_are_a_problem(app, as_ann):
     assert_damaged(as_ann.get(f"{BASE}/events/{event_id}/proof"))
 
 
-def test_damage_found_late_is_the_last_line_of_the_export(app, as_ann, monkeypatch):
+def test_damage_found_during_export_ends_it_with_problem(app, as_ann, monkeypatch):
     monkeypatch.setattr(routes, "_FIRST_LINES", 3)
     monkeypatch.setattr(proofs, "_BATCH", 4)
     record(app, as_ann.account_id, 17)
@@ -290,7 +290,7 @@ def test_changes_are_rejected_when_the_log_is_far_behind(app, as_ann, set_to):
     assert read.status_code == 200
 
 
-def test_events_that_never_arrive_make_the_process_not_ready(app, as_ann):
+def test_self_audit_counts_deleted_events(app, as_ann):
     from vaultr.audit import self_audit  # noqa: PLC0415 - beside its only use
 
     record(app, as_ann.account_id, sequenced=False)

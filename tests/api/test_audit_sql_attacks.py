@@ -87,7 +87,7 @@ def user(postgres_app):
 
 @pytest.mark.matrix(2)
 @pytest.mark.parametrize("name", CHANGES)
-def test_change_by_sql_is_found(user, name):
+def test_change_by_sql_is_detected(user, name):
     statement, shown_to_user = CHANGES[name]
     with user.app.app_context():
         assert change(statement) > 0

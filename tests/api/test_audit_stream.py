@@ -60,7 +60,7 @@ def write(receiver):
     return receiver
 
 
-def test_lost_receiver_gets_only_the_last_line_again(site):
+def test_reconnected_receiver_gets_only_last_line_again(site):
     first = write(Receiver(3))
 
     second = write(Receiver())
@@ -72,7 +72,7 @@ def test_lost_receiver_gets_only_the_last_line_again(site):
     assert write(Receiver()).getvalue() == ""
 
 
-def test_line_stays_marked_until_it_is_written(site):
+def test_repeated_line_is_marked_until_it_is_written(site):
     write(Receiver(3))
     write(Receiver(0))  # fails before its first line
     sequencer.forget()
@@ -84,7 +84,7 @@ def test_line_stays_marked_until_it_is_written(site):
 
 
 @pytest.mark.parametrize("left", ["", "{}", '{"batches": ["other"], "place": [1, 2]}'])
-def test_lost_position_marks_the_whole_batch(site, left):
+def test_lost_position_marks_whole_batch_as_repeated(site, left):
     write(Receiver(3))
     stream_position.path().write_text(left)
 
@@ -106,7 +106,7 @@ def test_stream_of_restored_database_is_marked(site):
     assert again.places(marked=True) == again.places() == [3, 4, 5, 6]
 
 
-def test_second_process_waits_for_a_paused_one(site):
+def test_second_process_writes_nothing_while_first_is_paused(site):
     others = Receiver()
     paused = Paused(2, lambda: write(others))
 
@@ -116,7 +116,7 @@ def test_second_process_waits_for_a_paused_one(site):
     assert paused.places(marked=False) == [0, 1, 2, 3, 4, 5, 6]
 
 
-def test_second_process_with_a_disk_of_its_own_marks_lines(site, monkeypatch):
+def test_second_process_with_separate_disk_marks_its_lines(site, monkeypatch):
     others = Receiver()
 
     def continue_elsewhere():
@@ -141,7 +141,7 @@ def test_stream_without_state_file_loses_nothing(site, monkeypatch):
     assert last.places(marked=True) == [0, 1, 2, 3, 4, 5, 6]
 
 
-def test_position_is_read_as_it_was_written(site):
+def test_stored_position_is_read_back_unchanged(site):
     with stream_position.opened() as file:
         file.write(Position(("one", "two"), (2**40, 2**62)))
 

@@ -65,13 +65,13 @@ def test_untouched_log_verifies(log):
         b'{"typ":[1],"obj":{}}',
     ],
 )
-def test_opening_event_of_any_form_is_found(log, body):
+def test_malformed_opening_event_is_detected(log, body):
     edit(stored()[0], with_key=True, body=body)
 
     assert "root" in checks()
 
 
-def test_edited_body_is_found(log):
+def test_edited_body_is_detected(log):
     row = an_event()
     change("UPDATE audit_event SET body = :b WHERE writer_seq = :n", b=b"{}", n=row["writer_seq"])
 
@@ -83,14 +83,14 @@ def test_edited_body_is_found(log):
 
 
 @pytest.mark.parametrize("with_key", [False, True])
-def test_edited_and_rehashed_event_is_found(log, with_key):
+def test_edited_and_rehashed_event_is_detected(log, with_key):
     edit(an_event(), with_key=with_key)
 
     assert {"leaf", "writer"} <= checks()
 
 
 @pytest.mark.parametrize("anchored", [False, True])
-def test_edit_with_rebuilt_tree_is_found(log, anchored):
+def test_edit_with_rebuilt_tree_is_detected(log, anchored):
     known = [anchor()] if anchored else []
     edit(an_event(), with_key=True)
     rebuild_tree()
@@ -101,7 +101,7 @@ def test_edit_with_rebuilt_tree_is_found(log, anchored):
     assert ("root" in found) == anchored
 
 
-def test_rebuilt_chain_and_tree_are_found_by_the_anchor(log):
+def test_rebuilt_chain_and_tree_are_detected_by_anchor(log):
     known, row = anchor(), an_event()
     edit(row, with_key=True)
     rebuild_chain(row)
@@ -110,7 +110,7 @@ def test_rebuilt_chain_and_tree_are_found_by_the_anchor(log):
     assert checks(known) == {"root"}
 
 
-def test_rebuilt_chain_and_tree_without_any_anchor_are_missed(log):
+def test_rebuilt_chain_and_tree_without_anchor_are_not_detected(log):
     """This is why anchors exist, as the documentation says."""
     row = an_event()
     edit(row, with_key=True)
@@ -120,7 +120,7 @@ def test_rebuilt_chain_and_tree_without_any_anchor_are_missed(log):
     assert checks() == set()
 
 
-def test_the_signer_itself_rejects_a_rebuilt_tree(log):
+def test_signer_rejects_rebuilt_tree(log):
     row = an_event()
     edit(row, with_key=True)
     rebuild_chain(row)
@@ -133,7 +133,7 @@ def test_the_signer_itself_rejects_a_rebuilt_tree(log):
 
 
 @pytest.mark.parametrize("rebuilt", [False, True])
-def test_deleted_event_is_found(log, rebuilt):
+def test_deleted_event_is_detected(log, rebuilt):
     known, row = anchor(), an_event()
     change("DELETE FROM audit_event WHERE event_id = :e", e=row["event_id"])
     if rebuilt:
@@ -142,7 +142,7 @@ def test_deleted_event_is_found(log, rebuilt):
     assert checks(known) >= ({"writer", "truncated"} if rebuilt else {"event", "writer"})
 
 
-def test_deleted_pending_event_in_mid_chain_is_found(log):
+def test_deleted_pending_event_inside_chain_is_detected(log):
     event_id = record()
     record()
     for table in ("audit_pending", "audit_event"):
@@ -151,7 +151,7 @@ def test_deleted_pending_event_in_mid_chain_is_found(log):
     assert "writer" in checks()
 
 
-def test_deleted_tail_event_with_a_business_row_is_found(log):
+def test_deleted_last_event_of_business_row_is_detected(log):
     factories.owner("tail@example.org")
     account = db.session.execute(
         sa.text("SELECT audit_event_id FROM accounts WHERE email = 'tail@example.org'")
@@ -164,19 +164,19 @@ def test_deleted_tail_event_with_a_business_row_is_found(log):
 
 
 @pytest.mark.parametrize("event_id", [UUID(int=0), UUID("ffffffff-ffff-7fff-bfff-ffffffffffff")])
-def test_business_row_naming_an_impossible_event_is_found(log, event_id):
+def test_business_row_with_impossible_event_id_is_detected(log, event_id):
     factories.owner("odd@example.org")
     change("UPDATE accounts SET audit_event_id = :e", e=as_stored(event_id))
 
     assert "cross" in checks(cross=True)
 
 
-def test_trigger_that_drops_one_insert_fails_the_change(log):
+def test_change_fails_if_trigger_drops_its_event(log):
     with audit_failures.put("lost"), pytest.raises(AuditUnavailable):
         record()
 
 
-def test_writer_whose_events_vanish_is_found_by_the_self_audit(log):
+def test_deleted_events_of_writer_are_detected_by_self_audit(log):
     record()
     change("DELETE FROM audit_pending")
     change("DELETE FROM audit_event WHERE event_id NOT IN (SELECT event_id FROM audit_leaf)")
@@ -206,7 +206,7 @@ def dropped_after_insert(condition):
         change("DROP TRIGGER dropped ON audit_pending")
 
 
-def test_event_dropped_by_a_late_trigger_is_found(postgres_app):
+def test_event_dropped_by_late_trigger_is_detected(postgres_app):
     app_fixtures.empty(postgres_app)
     with postgres_app.app_context():
         record(ANN)
@@ -218,7 +218,7 @@ def test_event_dropped_by_a_late_trigger_is_found(postgres_app):
         assert checks() == {"writer"}
 
 
-def test_writer_dropped_by_trigger_is_found_by_self_audit(postgres_app):
+def test_writer_dropped_by_trigger_is_detected_by_self_audit(postgres_app):
     """The verifier cannot detect it, as the documentation says."""
     app_fixtures.empty(postgres_app)
     with postgres_app.app_context():
@@ -233,7 +233,7 @@ def test_writer_dropped_by_trigger_is_found_by_self_audit(postgres_app):
         assert self_audit.missing_events() == 2  # the start of the writer, and its event
 
 
-def test_forged_event_without_the_mac_key_is_found(log):
+def test_event_forged_without_mac_key_is_detected(log):
     row = stored()[-1]
     body = bytes(row["body"]).replace(b'"ok"', b'"no"')
     mac, event_hash = chain.link(b"x" * 32, bytes(row["event_hash"]), body)
@@ -251,7 +251,7 @@ def test_forged_event_without_the_mac_key_is_found(log):
     assert "event" in checks()
 
 
-def test_swapped_leaves_are_found(log):
+def test_swapped_leaves_are_detected(log):
     change("UPDATE audit_leaf SET idx = 1000 WHERE idx = 3")
     change("UPDATE audit_leaf SET idx = 3 WHERE idx = 4")
     change("UPDATE audit_leaf SET idx = 4 WHERE idx = 1000")
@@ -259,7 +259,7 @@ def test_swapped_leaves_are_found(log):
     assert "leaf" in checks()
 
 
-def test_reattributed_subject_is_found(log):
+def test_reattributed_subject_is_detected(log):
     row = an_event()
     tag = merkle.subject_tag(str(UUID(int=9)))
     change("UPDATE audit_leaf SET subject_tag = :t WHERE idx = :i", t=tag, i=row["idx"])
@@ -284,7 +284,7 @@ def test_reattributed_subject_is_found(log):
     ],
     ids=["ahead", "behind", "other-leaf", "gone", "added"],
 )
-def test_changed_end_of_a_subject_chain_is_found(log, statement):
+def test_changed_end_of_subject_chain_is_detected(log, statement):
     assert checks() == set()
 
     changed = change(
@@ -295,7 +295,7 @@ def test_changed_end_of_a_subject_chain_is_found(log, statement):
     assert checks() == {"subject"}
 
 
-def test_hidden_leaf_with_renumbering_is_found(log):
+def test_deleted_leaf_with_renumbering_is_detected(log):
     row = an_event()
     change("DELETE FROM audit_leaf WHERE idx = :i", i=row["idx"])
     for at in range(row["idx"] + 1, len(stored()) + 2):
@@ -304,7 +304,7 @@ def test_hidden_leaf_with_renumbering_is_found(log):
     assert {"leaf", "event"} <= checks()
 
 
-def test_restored_backup_is_found_by_anchor_and_signer(log):
+def test_restored_backup_is_detected_by_anchor_and_signer(log):
     size = len(stored())
     record(ANN)
     audit_log.sequence_all()
@@ -325,7 +325,7 @@ def test_restored_backup_is_found_by_anchor_and_signer(log):
     assert checks(known) == {"truncated"}
 
 
-def test_reopen_opens_a_tree_that_names_the_restore(log):
+def test_reopen_starts_new_tree_and_records_the_reason(log):
     size = len(stored())
     record(ANN)
     audit_log.sequence_all()

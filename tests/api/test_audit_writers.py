@@ -75,7 +75,7 @@ def test_lost_commit_response_ends_chain_as_unknown(postgres):
     assert [end for _, _, end in audit_log.starts()] == [None, "unknown"]
 
 
-def test_a_lost_connection_ends_the_chains_of_all_writers(postgres):
+def test_lost_connection_ends_chains_of_all_its_writers(postgres):
     record()
     with transaction():
         service.record(Event.VAULT_CREATE, account_id=ANN)
@@ -89,7 +89,7 @@ def test_a_lost_connection_ends_the_chains_of_all_writers(postgres):
     assert [end for _, _, end in audit_log.starts()] == [None, None, "unknown"]
 
 
-def test_silently_failed_statement_is_not_committed(postgres):
+def test_commit_after_swallowed_statement_error_fails(postgres):
     """PostgreSQL then answers COMMIT with ROLLBACK, and the driver reports no error."""
 
     def swallow():
@@ -117,7 +117,7 @@ def test_commit_rejected_by_constraint_leaves_no_gap_in_chain(here):
     assert len(audit_log.starts()) == 1
 
 
-def test_a_chain_ends_with_its_month(here):
+def test_new_month_starts_new_chain(here):
     with time_machine.travel("2026-11-30T23:59:59Z"):
         record()
     with time_machine.travel("2026-12-01T00:00:01Z"):
@@ -138,7 +138,7 @@ def test_event_times_increase_when_the_clock_goes_back(here):
     assert [event.t.microsecond for event in audit_log.events()] == [1, 2, 3]
 
 
-def test_stopping_writer_records_its_end(here):
+def test_stopped_writer_records_stop_event(here):
     record()
 
     service.stop()
@@ -180,7 +180,7 @@ def test_fast_read_can_be_first_event_of_process(postgres):
     assert not in_transaction()
 
 
-def test_fast_read_that_finds_nothing_records_nothing(postgres):
+def test_fast_read_without_result_records_no_event(postgres):
     hot(True)
     hot(False)
     hot(True)

@@ -40,7 +40,7 @@ def settings(app, example, set_to, monkeypatch):
         yield current_settings()
 
 
-def test_backup_in_a_bucket_is_made_drilled_and_pruned(settings, bucket):
+def test_bucket_backup_can_be_created_drilled_and_pruned(settings, bucket):
     backups.fill()
 
     name = create.create(settings, bucket).name
@@ -78,7 +78,7 @@ def test_large_backup_is_uploaded_in_parts(settings, bucket):
     bucket.remove(name)
 
 
-def test_missing_bucket_and_unreachable_server_are_named(settings, bucket, monkeypatch):
+def test_missing_bucket_and_unreachable_server_are_reported(settings, bucket, monkeypatch):
     with pytest.raises(LocationFailed, match="cannot be used: NoSuchBucket"):
         Bucket("other", "").list()
     with pytest.raises(LocationFailed, match="has no backup vaultr-missing"):

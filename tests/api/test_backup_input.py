@@ -167,7 +167,7 @@ def test_password_comes_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("number", "says"), [(errno.ENOSPC, "is full"), (errno.EACCES, "cannot be written")]
 )
-def test_location_that_cannot_be_written_is_named(place, number, says):
+def test_unwritable_location_is_reported(place, number, says):
     def fail(_file):
         raise OSError(number, os.strerror(number))
 
@@ -177,7 +177,7 @@ def test_location_that_cannot_be_written_is_named(place, number, says):
     assert list(place.iterdir()) == []
 
 
-def test_location_that_is_not_mounted_is_named(flask, app, set_to, place):
+def test_missing_location_is_reported(flask, app, set_to, place):
     set_to(app, backup_location=str(place / "missing"))
 
     done = flask("create")
@@ -186,7 +186,7 @@ def test_location_that_is_not_mounted_is_named(flask, app, set_to, place):
     assert "does not exist. Is its disk mounted?" in done.output
 
 
-def test_missing_backup_is_named(flask, place):
+def test_missing_backup_is_reported(flask, place):
     done = flask("verify", str(place / "vaultr-20261130T120000Z-000000.tar.age"))
 
     assert done.exit_code == 1
@@ -201,7 +201,7 @@ def test_server_newer_than_the_programs_is_rejected(monkeypatch):
 
 
 @pytest.mark.postgresql_only
-def test_missing_programs_are_named(flask, monkeypatch):
+def test_missing_programs_are_reported(flask, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
 
     done = flask("create")
@@ -283,7 +283,7 @@ def test_verify_detects_rows_missing_in_backup(flask, place, monkeypatch):
 
 
 @pytest.mark.postgresql_only
-def test_verify_detects_logs_that_were_broken_before(flask, place):
+def test_verify_detects_log_damaged_before_backup(flask, place):
     writer = backups.fill()
     with transaction() as session:
         session.execute(sa.text("UPDATE vaults SET head = sha256('x')"))
@@ -297,7 +297,7 @@ def test_verify_detects_logs_that_were_broken_before(flask, place):
     assert "audit log:" in failed.value.detail
 
 
-def test_verify_detects_a_history_that_an_anchor_contradicts(flask, app, place, set_to, tmp_path):
+def test_verify_detects_log_that_contradicts_an_anchor(flask, app, place, set_to, tmp_path):
     backups.fill()
     with reading() as session:
         note = checkpoints.last_signed(session).note

@@ -71,7 +71,7 @@ def test_backup_of_every_table_passes_verification(flask, folder):
     assert last_runs.last(RunKind.BACKUP_VERIFIED).facts["file"] == name
 
 
-def test_table_slower_than_the_request_deadline_is_backed_up(flask, monkeypatch):
+def test_backup_is_not_limited_by_request_deadline(flask, monkeypatch):
     backups.fill()
     digest = digests._of_table
 
@@ -87,7 +87,7 @@ def test_table_slower_than_the_request_deadline_is_backed_up(flask, monkeypatch)
     assert flask("verify", name).exit_code == 0
 
 
-def test_process_that_makes_backups_cannot_open_them(flask, app, set_to):
+def test_backup_cannot_be_opened_without_identity(flask, app, set_to):
     name = made(flask)
     set_to(app, backup_identity_file=None)
 
@@ -128,7 +128,7 @@ def test_backup_without_recipient_in_development_is_a_plain_tar(flask, app, set_
         assert archive.getnames() == ["dump/000000001", "manifest.json"]
 
 
-def test_two_creates_at_the_same_time_are_both_whole(flask, app, folder):
+def test_parallel_creates_make_two_complete_backups(flask, app, folder):
     names = []
 
     def run():
@@ -167,7 +167,7 @@ def test_drill_prints_measured_seconds_and_age(flask, stored):
 
 
 @pytest.mark.parametrize(("option", "says"), [("--rto", "the restore took"), ("--rpo", "age of")])
-def test_drill_fails_past_an_objective(flask, stored, option, says):
+def test_drill_fails_if_an_objective_is_missed(flask, stored, option, says):
     done = flask("drill", "--json", option, "0")
 
     assert done.exit_code == 1
@@ -175,7 +175,7 @@ def test_drill_fails_past_an_objective(flask, stored, option, says):
     assert last_runs.last(RunKind.DRILL) is None
 
 
-def test_drill_without_backup_reports_that_none_exists(flask):
+def test_drill_without_backup_reports_missing_backup(flask):
     done = flask("drill", "--json")
 
     found = json.loads(done.stdout)

@@ -62,7 +62,7 @@ def _counters_are_true(app):
     assert vault.version_bytes == sum(version.size for version in rows(app, VERSIONS))
 
 
-def test_a_batch_is_one_event(app, vault):
+def test_batch_records_one_event(app, vault):
     response = vault.send(vault.batch_request(*(("put", uuid4()) for _ in range(5))))
 
     events = [event["obj"] for event in factories.events(app) if event["typ"] == "item.write"]
@@ -94,7 +94,7 @@ def test_batch_and_single_writes_store_equal_rows(app, as_ann):
         assert stored(names[0], one, *names[1:]) == stored(names[0], many, *names[1:])
 
 
-def test_fifty_versions_of_an_item_stay_after_a_batch(app, vault):
+def test_batch_keeps_fifty_newest_versions_of_an_item(app, vault):
     item_id = vault.put()
 
     vault.send(vault.batch_request(*(("put", item_id, str(n)) for n in range(60))))
@@ -114,7 +114,7 @@ def test_fifty_versions_of_an_item_stay_after_a_batch(app, vault):
         ({"entry": {"n": 9}}, 409, "head-moved"),
     ],
 )
-def test_invalid_change_rolls_back_batch_and_is_named(app, vault, spoilt, status, slug):
+def test_invalid_change_rolls_back_batch_and_is_reported(app, vault, spoilt, status, slug):
     item_id = vault.put()
     request = vault.batch_request(("put", uuid4()), ("trash", item_id), ("put", uuid4()))
     bad = request.body["changes"][1]
@@ -185,7 +185,7 @@ def test_change_without_precondition_is_rejected(app, vault):
     assert [fault["pointer"] for fault in problem["errors"]] == ["/changes/1"]
 
 
-def test_quotas_hold_within_a_batch(app, vault, set_to):
+def test_item_quota_applies_within_a_batch(app, vault, set_to):
     set_to(app, quota_items=3)
     stored = vault.put()
 
@@ -197,7 +197,7 @@ def test_quotas_hold_within_a_batch(app, vault, set_to):
     assert vault.state.n == 5
 
 
-def test_a_batch_has_from_one_to_a_thousand_changes(app, vault, set_to):
+def test_batch_accepts_one_to_a_thousand_changes(app, vault, set_to):
     set_to(app, limit_writes="100/60")
     steps = [("put", uuid4()) for _ in range(1001)]
     request = vault.batch_request(*steps[:1000])
@@ -212,7 +212,7 @@ def test_a_batch_has_from_one_to_a_thousand_changes(app, vault, set_to):
     assert (len(with_more["items"]), with_more["more"]) == (1000, False)
 
 
-def test_a_batch_counts_as_one_write_for_each_hundred_changes(app, vault, set_to):
+def test_batch_counts_as_one_write_per_hundred_changes(app, vault, set_to):
     set_to(app, limit_writes="3/60")
     request = vault.batch_request(*(("put", uuid4()) for _ in range(201)))
 

@@ -72,11 +72,11 @@ def test_range_without_hashes_looks_like_any_other(as_ann):
 
 
 @pytest.mark.parametrize("prefix", ["1234", "123456", "1234g", "12%2045", ""])
-def test_other_prefixes_are_not_found(as_ann, prefix):
+def test_malformed_prefix_returns_404(as_ann, prefix):
     assert as_ann.get(f"{BREACH}/{prefix}").status_code == 404
 
 
-def test_missing_upstream_is_unavailable(app, request):
+def test_range_without_upstream_is_empty_and_marked_unavailable(app, request):
     """The app of most tests has no upstream."""
     client = signed_in(app, "ann@example.org")
 
@@ -88,7 +88,7 @@ def test_missing_upstream_is_unavailable(app, request):
 
 
 @pytest.mark.parametrize("lines", [0, 1, 2, 3, 500])
-def test_search_finds_every_range(tmp_path, lines):
+def test_sorted_file_search_finds_every_range(tmp_path, lines):
     path = tmp_path / "some.txt"
     path.write_text("".join(f"{one}:7\n" for one in HASHES[:lines]))
     searched = SortedFile(path)
@@ -99,7 +99,7 @@ def test_search_finds_every_range(tmp_path, lines):
 
 
 @pytest.mark.parametrize("content", [b"hello\n" * 99, b"\x00" * 4096, b"A" * 40 + b":x\n"])
-def test_invalid_list_file_fails(tmp_path, content):
+def test_invalid_or_missing_hash_file_fails(tmp_path, content):
     path = tmp_path / "other"
     path.write_bytes(content)
 
@@ -112,7 +112,7 @@ def test_invalid_list_file_fails(tmp_path, content):
 @pytest.mark.parametrize(
     "url", ["http://a.example/range", "ftp://a/", "file://host/x", "https:///x", "x"]
 )
-def test_other_upstreams_stop_the_start(tmp_path, url):
+def test_invalid_upstream_url_prevents_start(tmp_path, url):
     with pytest.raises(InvalidSettings, match="BREACH_UPSTREAM_URL"):
         Settings.from_environ(environ_for(tmp_path, BREACH_UPSTREAM_URL=url))
 
@@ -170,7 +170,7 @@ def test_breach_service_receives_five_digits_once(tmp_path, site):
         ("200 OK", f"{'A' * 35}:1\n".encode() * 40_000),
     ],
 )
-def test_bad_response_of_the_service_fails(site, status, body):
+def test_invalid_response_of_breach_service_fails(site, status, body):
     site.status, site.body, site.headers = status, body, [("Location", site.url)]
 
     with pytest.raises(UpstreamFailed):
@@ -190,7 +190,7 @@ def test_untrusted_certificate_fails(site, monkeypatch):
     assert site.requested == []
 
 
-def test_silent_service_holds_few_requests(site):
+def test_silent_service_occupies_four_requests_at_most(site):
     site.waits.clear()
 
     def ask(_):

@@ -110,7 +110,7 @@ def test_cookies_are_httponly_and_same_site(net):
         assert one["httpOnly"] == (name != "__Host-vaultr_csrf")
 
 
-def test_even_a_page_of_ours_must_repeat_the_token(net):
+def test_own_page_without_csrf_token_is_rejected(net):
     page = own_page(net)
 
     rejected = ask(page, f"{AUTH}/logout", "POST")
@@ -164,7 +164,7 @@ def test_allowed_origin_cannot_use_cookies(net):
 
 
 @pytest.mark.parametrize("where", ["foe", "sibling"])
-def test_a_foreign_page_reads_and_changes_nothing(net, where):
+def test_page_of_another_origin_reads_and_changes_nothing(net, where):
     """The sibling is under our own domain: the browser sends our cookies, and we reject them."""
     ours = own_page(net)
     page = net.chrome.page_in(ours.context)
@@ -186,7 +186,7 @@ def test_a_foreign_page_reads_and_changes_nothing(net, where):
 
 
 @pytest.mark.parametrize("where", ["foe", "sibling"])
-def test_a_form_of_a_foreign_page_changes_nothing(net, where):
+def test_form_of_another_origin_changes_nothing(net, where):
     ours = own_page(net)
     page = net.chrome.page_in(ours.context)
     page.goto(getattr(net, where))
@@ -198,7 +198,7 @@ def test_a_form_of_a_foreign_page_changes_nothing(net, where):
     assert alive(ours)
 
 
-def test_no_foreign_page_can_frame_ours(net):
+def test_page_of_another_origin_cannot_frame_own_page(net):
     page = net.chrome.page()
     page.goto(net.foe)
 

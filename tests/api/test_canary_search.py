@@ -218,7 +218,7 @@ def test_table_names_sinks_and_markers(app, file, places, search):
     assert LEAK not in done.output
 
 
-def test_sink_without_place_fails_a_complete_search(app, file, search):
+def test_sink_without_location_fails_complete_search(app, file, search):
     words = ["canary", "search", str(file)]
 
     usual = app.test_cli_runner().invoke(args=words)

@@ -43,7 +43,7 @@ def test_browser_login_sets_cookies_and_returns_no_tokens(browser):
     assert re.search(r"Max-Age=1209600\b", set_[TOKEN])
 
 
-def test_without_asking_for_cookies_none_are_set(app, client):
+def test_login_without_cookies_option_sets_no_cookies(app, client):
     with app.app_context():
         factories.owner("ann@example.org")
 
@@ -53,7 +53,7 @@ def test_without_asking_for_cookies_none_are_set(app, client):
     assert answer.json["refresh_token"]
 
 
-def test_cookies_prove_the_session(browser):
+def test_cookies_authenticate_the_session(browser):
     assert browser.get(ME, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
     assert browser.get(ME).status_code == 200
     assert browser.post(STEP_UP, json=proof(), headers=with_token(browser)).status_code == 204
@@ -77,7 +77,7 @@ def test_cookies_prove_the_session(browser):
         {"Sec-Fetch-Site": "something-new"},
     ],
 )
-def test_forged_request_changes_nothing(browser, change):
+def test_request_with_invalid_csrf_headers_is_rejected(browser, change):
     headers = with_token(browser) | change
     headers = {name: value for name, value in headers.items() if value is not None}
 
@@ -145,7 +145,7 @@ def test_refresh_works_without_access_cookie(browser):
 
 
 @pytest.mark.parametrize("change", [{"X-CSRF-Token": "x"}, {"Origin": "http://evil.example"}])
-def test_forged_refresh_rotates_nothing(browser, change):
+def test_refresh_with_invalid_csrf_headers_rotates_nothing(browser, change):
     before = cookie(browser, TOKEN)
 
     assert status_and_slug(
@@ -173,7 +173,7 @@ def test_refresh_without_token_returns_session_ended(client):
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "http://evil.example"}, {"Origin": "null"}])
-def test_another_site_cannot_sign_a_browser_in(app, client, headers):
+def test_cookie_login_from_another_origin_is_rejected(app, client, headers):
     with app.app_context():
         factories.owner("ann@example.org")
 
@@ -183,7 +183,7 @@ def test_another_site_cannot_sign_a_browser_in(app, client, headers):
     assert "Set-Cookie" not in answer.headers
 
 
-def test_the_origin_of_the_address_in_mails_is_ours_too(app, browser, set_to):
+def test_origin_of_base_url_is_accepted(app, browser, set_to):
     set_to(app, base_url="https://vault.example")
     headers = with_token(browser, Origin="https://vault.example")
 
@@ -207,7 +207,7 @@ def test_fast_read_accepts_cookies(app, browser):
     )
 
 
-def test_no_allowed_origin_may_send_cookies(app, client, set_to):
+def test_cors_headers_allow_no_cookies(app, client, set_to):
     """Pages of other origins must authenticate with a bearer token."""
     set_to(app, cors_origins=("https://app.example",))
 

@@ -37,7 +37,7 @@ def recovery_key(app, account_id):
         work.add(row)
 
 
-def test_new_key_opens_the_account_and_old_key_does_not(app, as_ann):
+def test_login_accepts_only_new_key_after_credential_change(app, as_ann):
     body = new_keys(NEW)
 
     response = as_ann.put(CREDENTIALS, json=body)
@@ -53,7 +53,7 @@ def test_new_key_opens_the_account_and_old_key_does_not(app, as_ann):
     assert key_set.profile == unb64(body["profile"]["sealed"])
 
 
-def test_other_sessions_die_and_own_session_continues_by_refresh_token(app, as_ann):
+def test_other_sessions_end_and_own_session_continues_by_refresh_token(app, as_ann):
     with app.app_context():
         other = factories.session()
 
@@ -70,7 +70,7 @@ def test_other_sessions_die_and_own_session_continues_by_refresh_token(app, as_a
     assert [one.id for one in rows(app, Session)] == [as_ann.session.id]
 
 
-def test_another_accounts_sessions_stay(app, as_ann, as_bob):
+def test_sessions_of_other_accounts_stay_active(app, as_ann, as_bob):
     as_ann.put(CREDENTIALS, json=new_keys(NEW))
 
     assert as_bob.get(ME).status_code == 200
@@ -87,7 +87,7 @@ def test_wrong_epoch_or_profile_revision_is_rejected(app, as_ann, epoch, revisio
     assert as_ann.get(ME).status_code == 200
 
 
-def test_needs_recent_step_up(app, as_ann):
+def test_credential_change_without_recent_step_up_returns_403(app, as_ann):
     with app.app_context():
         factories.grow_stale(as_ann.session.id)
 
@@ -118,7 +118,7 @@ def test_invalid_credential_bodies_are_rejected_and_change_nothing(
     assert opens(app, OLD) == 200
 
 
-def test_of_parallel_changes_over_one_epoch_one_succeeds(app, as_ann):
+def test_one_of_parallel_credential_changes_succeeds(app, as_ann):
     keys = [bytes([number + 1]) * 32 for number in range(4)]
 
     def change(number):
@@ -139,7 +139,7 @@ def test_of_parallel_changes_over_one_epoch_one_succeeds(app, as_ann):
     assert account.epoch == 2
 
 
-def test_without_a_new_account_key_the_recovery_key_stays(app, as_ann):
+def test_recovery_key_stays_without_new_account_key(app, as_ann):
     recovery_key(app, as_ann.account_id)
 
     as_ann.put(CREDENTIALS, json=new_keys(NEW))
@@ -206,7 +206,7 @@ def another_identity(rewrap):
         (another_identity, "/rewrap/identity/x25519/public"),
     ],
 )
-def test_rewrap_that_misses_a_wrap_changes_nothing(app, as_ann, spoil, pointer):
+def test_rewrap_with_wrong_wraps_changes_nothing(app, as_ann, spoil, pointer):
     with app.app_context():
         factories.vault(ANN)
         factories.vault(ANN)

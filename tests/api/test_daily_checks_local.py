@@ -27,7 +27,7 @@ def errors(httpd, app, set_to):
     return look
 
 
-def test_daily_check_finds_redis_that_does_not_count(own_redis, tmp_path):
+def test_daily_check_reports_unavailable_redis(own_redis, tmp_path):
     sources = daily_checks.Sources("http://127.0.0.1:1")
     limits = dict(daily_checks.checks(sources))["limits"]
 
@@ -45,7 +45,7 @@ def port_of(url):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_errors_are_judged_by_local_server_metrics(errors, httpd, host):
+def test_error_rate_is_read_from_local_server_metrics(errors, httpd, host):
     few, many = (httpd(LINE % (200, 100 - bad) + LINE % (500, bad)) for bad in (5, 6))
 
     assert errors(port_of(few), host) == (
@@ -71,7 +71,7 @@ def test_check_without_port_reports_what_it_skipped(errors, port):
     assert "--log" in found["todo"]
 
 
-def test_port_without_server_or_of_a_worker_judges_nothing(errors, httpd):
+def test_error_check_is_skipped_without_server_metrics(errors, httpd):
     unreachable, unseen = errors(free_port())
     assert unseen == ["errors"]
     assert "no metrics at http://127.0.0.1:" in unreachable["says"]

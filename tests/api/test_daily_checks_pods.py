@@ -60,7 +60,7 @@ def _errors(url):
     return list(checks["errors"]())
 
 
-def test_errors_of_any_pod_behind_the_name_are_counted(pods):
+def test_errors_of_all_pods_behind_a_name_are_counted(pods):
     url = pods({"127.0.0.1": (200, 60), "127.0.0.2": (500, 20), "127.0.0.3": (200, 20)})
 
     [found] = _errors(url)

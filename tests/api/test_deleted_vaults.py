@@ -26,7 +26,7 @@ def lived_in(vault):
     return first
 
 
-def test_only_events_of_a_deleted_vault_remain(app, as_ann, vault):
+def test_deleted_vault_leaves_only_audit_events(app, as_ann, vault):
     item_id = lived_in(vault)
     other = Writer(as_ann).create()
     stored = other.put()

@@ -53,7 +53,7 @@ def events(app, typ):
     return [event for event in factories.events(app) if event["typ"] == typ]
 
 
-def test_the_first_use_of_a_device_is_mailed_once(app, client, owner):
+def test_first_login_on_device_sends_one_email(app, client, owner):
     device = uuid4()
     at(client, agent=BROWSER)
 
@@ -68,14 +68,14 @@ def test_the_first_use_of_a_device_is_mailed_once(app, client, owner):
     assert str(device) not in email_message.text
 
 
-def test_each_new_device_is_mailed(app, client, owner):
+def test_each_new_device_sends_an_email(app, client, owner):
     for _ in range(2):
         login(at(client))
 
     assert kinds(app) == ["new-device"] * 2
 
 
-def test_a_failed_login_of_a_new_device_mails_nothing(app, client, owner):
+def test_failed_login_on_new_device_sends_no_email(app, client, owner):
     wrong = factories.login(key=b"x" * 32)
 
     assert client.post(f"{AUTH}/login", json=wrong).status_code == 401
@@ -94,7 +94,7 @@ def test_signup_device_is_known_and_next_device_is_new(app, client):
     assert kinds(app) == ["new-device"]
 
 
-def test_of_parallel_logins_with_one_new_device_one_is_mailed(app, owner):
+def test_parallel_logins_on_new_device_send_one_email(app, owner):
     device = uuid4()
 
     at_once(lambda _: login(at(app.test_client()), device), 3)
@@ -141,7 +141,7 @@ def test_session_move_is_notified_once_per_network(app, client, owner):
     assert kinds(app) == ["new-device", "session-moved"]
 
 
-def test_another_kind_of_client_is_a_move_too(app, client, owner):
+def test_refresh_by_another_client_family_notifies_owner(app, client, owner):
     tokens = login(at(client))
 
     assert refresh(at(client, agent=BROWSER), tokens).status_code == 200
@@ -151,7 +151,7 @@ def test_another_kind_of_client_is_a_move_too(app, client, owner):
     assert event["obj"]["changed"] == ["client"]
 
 
-def test_same_network_is_not_reported(app, client, owner):
+def test_address_change_within_network_sends_no_email(app, client, owner):
     tokens = login(at(client, address="192.0.2.7"))
 
     refresh(at(client, address="192.0.2.200"), tokens)
@@ -238,7 +238,7 @@ def test_strict_binding_rejects_write_from_elsewhere_and_ends_session(app, clien
     assert kinds(app) == ["new-device", "session-ended-moved"]
 
 
-def test_strictly_bound_a_refresh_from_elsewhere_ends_the_session(app, client, owner, strict):
+def test_strict_binding_ends_session_on_refresh_from_elsewhere(app, client, owner, strict):
     tokens = login(at(client))
 
     answer = refresh(at(app.test_client(), address=AWAY), tokens)
@@ -248,7 +248,7 @@ def test_strictly_bound_a_refresh_from_elsewhere_ends_the_session(app, client, o
     assert kinds(app) == ["new-device", "session-ended-moved"]
 
 
-def test_strictly_bound_of_parallel_requests_from_elsewhere_one_ends_it(app, owner, strict):
+def test_strict_binding_ends_session_once_for_parallel_requests(app, owner, strict):
     tokens = login(at(app.test_client()))
 
     def ask(_number):

@@ -22,7 +22,7 @@ def shown(client):
     return response
 
 
-def test_anyone_may_read_it_under_the_policy_of_pages(shown):
+def test_docs_page_is_public_with_page_security_policy(shown):
     assert shown.headers["Content-Security-Policy"] == security_headers.PAGE_POLICY
     assert shown.headers["Cache-Control"] == "no-store"
     assert "<style" not in shown.text
@@ -30,7 +30,7 @@ def test_anyone_may_read_it_under_the_policy_of_pages(shown):
     assert "<script>" not in shown.text
 
 
-def test_every_operation_and_schema_of_the_document_is_on_it(app, shown):
+def test_docs_page_lists_every_operation_and_schema(app, shown):
     with app.app_context():
         described = document(app)
 

@@ -46,7 +46,7 @@ def test_keys_are_listed_by_id_and_never_by_value(settings):
     assert not any(text.partition(":")[2] in everything for text in generate_keys("x").values())
 
 
-def test_a_key_that_is_old_or_cannot_rotate_is_found(settings):
+def test_old_key_and_key_without_id_are_reported(settings):
     old = Keys({"20240101ab": b"o" * 32, "spare": b"s" * 32})
     plain = Keys({"default": b"p" * 32})
     with time_machine.travel("2026-01-01T12:00Z", tick=False):
@@ -79,7 +79,7 @@ def test_redis_without_noeviction_is_an_error_in_production(on_redis):
     assert ("problem", says) in bad(services.check_redis(in_production(settings)))
 
 
-def test_unreachable_or_read_only_redis_is_found(on_redis):
+def test_unreachable_or_read_only_redis_is_reported(on_redis):
     settings, server, client = on_redis
     client.config_set("min-replicas-to-write", 1)
     [(level, says)] = bad(services.check_redis(settings))
@@ -117,7 +117,7 @@ def test_mail_server_with_self_signed_certificate_is_reported(settings, tmp_path
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(60, "problem"), (10, "warning")])
-def test_clocks_that_are_apart_are_found(postgres_app, seconds, level):
+def test_clock_difference_is_reported(postgres_app, seconds, level):
     with (
         postgres_app.app_context(),
         time_machine.travel(clock.now() + timedelta(seconds=seconds)),
@@ -128,7 +128,7 @@ def test_clocks_that_are_apart_are_found(postgres_app, seconds, level):
     assert f"{seconds}" in found[0][1]
 
 
-def test_clocks_that_agree_are_as_they_should_be(postgres_app):
+def test_equal_clocks_pass(postgres_app):
     with postgres_app.app_context():
         assert bad(services.check_clock()) == []
 
@@ -174,7 +174,7 @@ def test_certificate_check_reports_expiry_and_trust(settings, tmp_path):
     assert unknown.ends_at == trusted.ends_at
 
 
-def test_a_certificate_that_ends_soon_or_is_distrusted_is_found(settings, monkeypatch):
+def test_expiring_or_untrusted_certificate_is_reported(settings, monkeypatch):
     def seen(days, distrusted=None):
         ends = clock.now() + timedelta(days=days, minutes=1)
         monkeypatch.setattr(certificate, "of_url", lambda *_: certificate.Seen(ends, distrusted))
@@ -247,7 +247,7 @@ def test_doctor_reports_background_jobs_without_worker(settings):
         ]
 
 
-def test_earlier_milestone_does_not_replace_later_one():
+def test_earlier_run_does_not_replace_later_one():
     now = clock.now()
     last_runs.note(RunKind.DRILL, {"rows": 2}, at=now)
     last_runs.note(RunKind.DRILL, {"rows": 1}, at=now - timedelta(days=1))
@@ -260,7 +260,7 @@ def late(settings):
     return [one for one in audit_log.check(settings) if "behind" in one.says]
 
 
-def test_checkpoints_that_lag_are_found_once_there_was_one(as_ann, settings):
+def test_lagging_checkpoints_are_reported_after_first_sequencer_run(as_ann, settings):
     as_ann.get("/api/v1/vaults")
     later = clock.now() + timedelta(seconds=90)
     with time_machine.travel(later, tick=False):
@@ -273,7 +273,7 @@ def test_checkpoints_that_lag_are_found_once_there_was_one(as_ann, settings):
     assert found.says.startswith("checkpoints are ")
 
 
-def test_full_disk_is_found(settings, monkeypatch):
+def test_full_disk_is_reported(settings, monkeypatch):
     assert bad(external.check_disk(settings)) == []
     full = type("Usage", (), {"free": 2**20, "total": 2**40})
     monkeypatch.setattr(external.shutil, "disk_usage", lambda path: full)

@@ -66,7 +66,7 @@ def test_role_with_exact_rights_passes(as_role):
     assert [says for _, says in found if "role" in says or "right" in says] == []
 
 
-def test_rights_that_are_missing_are_named(as_role):
+def test_missing_rights_are_reported(as_role):
     with as_role(*ALL, "REVOKE DELETE ON sessions FROM {role}") as app:
         found = bad(database.check(app.config["SETTINGS"], pods=1))
 
@@ -81,7 +81,7 @@ def test_superuser_role_is_reported(postgres_app):
     assert ("problem", "the server's role vaultr is a superuser") in found
 
 
-def test_more_connections_than_the_database_has_are_found(postgres_app):
+def test_connections_over_database_limit_are_reported(postgres_app):
     with postgres_app.app_context():
         settings = postgres_app.config["SETTINGS"].model_copy(update={"web_threads": 4})
         room = _room()
@@ -110,7 +110,7 @@ def test_documented_connection_figures_match_the_formula():
         assert (needed.usual, needed.during_release) == (usual, release)
 
 
-def test_unreachable_database_is_one_problem_and_no_crash(tmp_path):
+def test_unreachable_database_is_reported_as_one_problem(tmp_path):
     app = unbuilt(environ_for(tmp_path, DATABASE_URL="postgresql://x@127.0.0.1:1/x"))
     with app.app_context():
         [(level, says)] = bad(database.check(app.config["SETTINGS"], pods=1))
@@ -136,7 +136,7 @@ def test_connection_failure_is_explained_without_names(tmp_path, postgres_url, e
     assert "invalid" not in says
 
 
-def test_outdated_schema_is_found(app):
+def test_outdated_schema_is_reported(app):
     with app.app_context():
         found = bad(database.check(app.config["SETTINGS"], pods=1))
     [(level, says)] = [one for one in found if "pending" in one[1]]

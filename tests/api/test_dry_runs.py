@@ -47,7 +47,7 @@ def test_dry_run_that_passes_can_be_applied(app, vault):
     assert problems(tried(app, vault, request)) == [None] * 4
 
 
-def test_each_change_is_judged_for_itself(app, vault):
+def test_dry_run_returns_a_verdict_for_each_change(app, vault):
     first, second, trashed = (vault.put() for _ in range(3))
     vault.move("trash", trashed)
     new = uuid4()
@@ -91,7 +91,7 @@ def test_entry_is_checked_against_previous_one(app, vault):
     assert problems(tried(app, vault, request)) == [None, "head-moved", None, "head-moved"]
 
 
-def test_a_dry_run_keeps_the_quota_and_the_newest_keys(app, vault, set_to):
+def test_dry_run_checks_quota_and_key_generation(app, vault, set_to):
     set_to(app, quota_items=2)
     stale = vault.twin()
     vault.done(vault.rotation_request())

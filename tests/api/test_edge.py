@@ -83,7 +83,7 @@ def slug(response):
 
 
 @pytest.mark.parametrize(("path", "status"), ANSWERS.items())
-def test_every_response_has_the_headers(production, path, status):
+def test_every_response_has_security_headers(production, path, status):
     response = production.get(path, base_url=HTTPS)
 
     assert response.status_code == status
@@ -95,7 +95,7 @@ def test_every_response_has_the_headers(production, path, status):
     )
 
 
-def test_pages_have_their_own_policy(client):
+def test_pages_have_page_security_policy(client):
     response = client.get("/api/v1/small/page")
 
     assert (EVERY | PAGE).items() <= dict(response.headers).items()
@@ -129,7 +129,7 @@ def test_unknown_host_is_reported_before_scheme(production):
 @pytest.mark.parametrize(
     "host", ["vault.example.org", "VAULT.example.org:443", "other.example.org"]
 )
-def test_the_named_hosts_are_known(production, host):
+def test_configured_hosts_are_accepted(production, host):
     assert production.get("/api/v1/small/wanted", base_url=f"https://{host}").status_code == 200
 
 
@@ -147,7 +147,7 @@ def test_the_named_hosts_are_known(production, host):
     ],
     ids=lambda host: host[:30],
 )
-def test_other_hosts_are_unknown_but_to_probes(production, host):
+def test_unknown_host_returns_400_except_for_probes(production, host):
     request = {"environ_overrides": {"HTTP_HOST": host, "wsgi.url_scheme": "https"}}
 
     response = production.get("/api/v1/small/wanted", **request)
@@ -163,7 +163,7 @@ def test_probes_respond_over_plain_http_to_any_host(production):
 
 
 @pytest.mark.parametrize("host", ["localhost:3000", "127.0.0.1", "127.9.9.9:80", "[::1]:3000"])
-def test_in_development_the_own_machine_is_known(client, host):
+def test_development_accepts_loopback_hosts(client, host):
     provided = {"environ_overrides": {"HTTP_HOST": host}}
 
     assert client.get("/api/v1/small/wanted", **provided).status_code == 200
@@ -188,7 +188,7 @@ def address_seen(client, base_url="http://vault.example.org", peer="10.0.0.1", *
     return sample_routes.called[0] if sample_routes.called else None
 
 
-def test_behind_one_proxy_the_last_address_and_scheme_count(behind):
+def test_last_forwarded_values_count_behind_one_proxy(behind):
     client = behind(1)
     real = {"X_Forwarded_For": "6.6.6.6, 192.0.2.7", "X_Forwarded_Proto": "http, https"}
 
@@ -196,7 +196,7 @@ def test_behind_one_proxy_the_last_address_and_scheme_count(behind):
     assert address_seen(client, **real | {"X_Forwarded_Proto": "https, http"}) is None
 
 
-def test_behind_two_proxies_both_are_taken_from_the_second_last(behind):
+def test_second_last_forwarded_values_count_behind_two_proxies(behind):
     client = behind(2)
     real = {"X_Forwarded_For": "6.6.6.6, 192.0.2.7, 10.0.0.2", "X_Forwarded_Proto": "https, http"}
 
@@ -213,7 +213,7 @@ def test_client_cannot_forge_its_address_behind_trusted_proxies(behind):
     assert address_seen(client, **real | {"X_Forwarded_Proto": "http"}) is None
 
 
-def test_no_header_makes_a_host(behind):
+def test_forwarded_host_header_is_ignored(behind):
     client = behind(1)
 
     response = client.get(
@@ -228,7 +228,7 @@ def test_no_header_makes_a_host(behind):
 @pytest.mark.parametrize(
     "header", ["X_Forwarded_For", "X_Real_Ip", "X_Client_Ip", "True_Client_Ip", "Forwarded"]
 )
-def test_without_proxies_no_header_makes_an_address(production, header):
+def test_address_headers_are_ignored_without_proxies(production, header):
     forged = {header: "for=6.6.6.6" if header == "Forwarded" else "6.6.6.6"}
 
     assert address_seen(production, HTTPS, "192.0.2.1", **forged) == "192.0.2.1"
@@ -262,7 +262,7 @@ def shared(tmp_path):
 
 
 @pytest.mark.parametrize("origin", [ORIGIN, "https://b.example.org:8443"])
-def test_pages_of_the_named_origins_may_use_the_api(shared, origin):
+def test_configured_origin_gets_cors_headers(shared, origin):
     requested = shared.options("/api/v1/small/word", headers={"Origin": origin})
     used = shared.get("/api/v1/small/wanted", headers={"Origin": origin})
 
@@ -277,7 +277,7 @@ def test_pages_of_the_named_origins_may_use_the_api(shared, origin):
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", f"{ORIGIN}.evil.example", "http://app.example.org"]
 )
-def test_pages_of_other_origins_may_not(shared, client, origin):
+def test_unknown_origin_gets_no_cors_headers(shared, client, origin):
     for server in (shared, client):
         response = server.get("/api/v1/small/wanted", headers={"Origin": origin})
         assert "Access-Control-Allow-Origin" not in response.headers

@@ -55,7 +55,7 @@ def changed(app, client, email=NEW):
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["old-first", "new-first"])
-def test_both_addresses_have_to_confirm(app, as_ann, order):
+def test_email_change_needs_confirmation_from_both_addresses(app, as_ann, order):
     tokens_ = requested(app, as_ann)
 
     assert confirm(app, tokens_[order[0]]) == 204
@@ -70,7 +70,7 @@ def test_both_addresses_have_to_confirm(app, as_ann, order):
     assert as_ann.get(f"{AUTH}/me").json["account"]["email"] == NEW
 
 
-def test_each_token_confirms_once(app, as_ann):
+def test_confirmation_token_works_once(app, as_ann):
     old, new = requested(app, as_ann)
 
     assert [confirm(app, old), confirm(app, old)] == [204, 400]
@@ -78,7 +78,7 @@ def test_each_token_confirms_once(app, as_ann):
     assert [confirm(app, new), confirm(app, new), confirm(app, old)] == [204, 400, 400]
 
 
-def test_of_parallel_confirmations_by_one_token_one_succeeds(app, as_ann):
+def test_one_of_parallel_confirmations_with_one_token_succeeds(app, as_ann):
     old, _ = requested(app, as_ann)
 
     assert sorted(at_once(lambda _: confirm(app, old), 4)) == [204, 400, 400, 400]
@@ -95,7 +95,7 @@ def test_parallel_confirmations_by_both_addresses_make_one_change(app, as_ann):
     assert events.count("account.email.change") == 1
 
 
-def test_needs_recent_step_up(app, as_ann):
+def test_email_change_without_recent_step_up_returns_403(app, as_ann):
     with app.app_context():
         factories.grow_stale(as_ann.session.id)
 
@@ -174,7 +174,7 @@ def test_pending_signup_loses_address_to_email_change(app, as_ann):
     assert client.post(f"{AUTH}/verify-email", json={"token": token}).status_code == 400
 
 
-def test_the_old_address_undoes_it_and_ends_all_sessions(app, as_ann):
+def test_undo_restores_old_address_and_ends_all_sessions(app, as_ann):
     token = changed(app, as_ann)
     assert as_ann.get(f"{AUTH}/me").status_code == 200
 
@@ -199,13 +199,13 @@ def test_email_change_can_be_undone_for_7_days(app, as_ann, time_machine):
     assert undo(app, token) == 204
 
 
-def test_of_parallel_undoings_one_succeeds(app, as_ann):
+def test_one_of_parallel_undo_requests_succeeds(app, as_ann):
     token = changed(app, as_ann)
 
     assert sorted(at_once(lambda _: undo(app, token), 4)) == [204, 400, 400, 400]
 
 
-def test_first_address_undoes_all_later_changes(app, as_ann):
+def test_undo_from_first_address_reverts_all_later_changes(app, as_ann):
     first = changed(app, as_ann)
     assert as_ann.post(EMAIL, json={"email": "third@example.org"}).status_code == 202
     both = mailed(app, NEW), mailed(app, "third@example.org")
@@ -233,7 +233,7 @@ def test_undo_ends_running_recovery(app, as_ann):
     assert app.test_client().post(account_recovery.START, json=start).status_code == 400
 
 
-def test_token_sent_to_old_address_recovers_nothing_after_change(app, as_ann):
+def test_recovery_token_of_old_address_is_rejected_after_change(app, as_ann):
     account_recovery.with_recovery_key(app)
     start = account_recovery.proof(account_recovery.requested(app), as_ann.account_id)
 

@@ -82,7 +82,7 @@ ALL = [pytest.param((one.values[0], one.values[1]), id=one.id) for one in writer
 each = pytest.mark.parametrize("email_message", ALL, indirect=True)
 
 
-def test_emails_are_found():
+def test_collected_emails_have_unique_ids():
     assert len(ALL) > 15
     assert len({one.id for one in ALL}) == len(ALL)
 
@@ -152,5 +152,5 @@ def test_email_content_is_escaped():
         ("\u043f\u043a <b>", "\u201c\u043f\u043a \u00b7b\u00b7\u201d"),
     ],
 )
-def test_no_name_that_somebody_chose_becomes_a_link(name, shown):
+def test_user_chosen_name_cannot_become_a_link(name, shown):
     assert quote(name) == shown

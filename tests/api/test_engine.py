@@ -86,7 +86,7 @@ def test_sqlite_writes_begin_immediate_and_reads_do_not(on_sqlite):
     assert (looking[0], looking[-1]) == ("BEGIN", "ROLLBACK")
 
 
-def test_on_sqlite_a_single_statement_is_nothing_but_itself(on_sqlite):
+def test_single_sqlite_statement_runs_without_transaction(on_sqlite):
     def ask():
         with one_statement() as connection:
             connection.execute(sa.text("SELECT 1"))
@@ -179,7 +179,7 @@ def test_statement_waits_no_longer_than_the_deadline(time_limit, on_postgres):
         assert connection.scalar(sa.text("SELECT 1")) == 1
 
 
-def test_without_a_deadline_a_command_may_take_its_time(on_postgres):
+def test_statement_without_deadline_has_no_time_limit(on_postgres):
     outer = engine.deadline.set(None)
     try:
         with one_statement() as connection:

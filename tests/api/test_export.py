@@ -73,7 +73,7 @@ def vault(app, as_ann):
 
 
 @pytest.mark.both_databases
-def test_archive_is_one_document_of_one_record_per_line(as_ann, as_bob, vault):
+def test_archive_is_valid_json_with_one_record_per_line(as_ann, as_bob, vault):
     Writer(as_bob).create().put()
     empty = Writer(as_ann).create()
     machine = Machine.created(as_ann, grant(vault))
@@ -101,7 +101,7 @@ def test_archive_is_one_document_of_one_record_per_line(as_ann, as_bob, vault):
     assert {json.loads(one["body"])["sub"] for one in whole["audit"]} == {str(as_ann.account_id)}
 
 
-def test_schema_in_docs_is_that_of_the_response():
+def test_archive_schema_in_docs_matches_response_model():
     generated = ArchiveDocument.model_json_schema(mode="serialization")
 
     assert json.loads(SCHEMA.read_text()) == {
@@ -111,7 +111,7 @@ def test_schema_in_docs_is_that_of_the_response():
     }
 
 
-def test_archive_has_everything_in_several_batches(as_ann, vault, monkeypatch):
+def test_archive_is_complete_when_read_in_batches(as_ann, vault, monkeypatch):
     monkeypatch.setattr("vaultr.vault.archive.ROWS_A_BATCH", 1)
     monkeypatch.setattr("vaultr.vault.archive.ENTRIES_A_BATCH", 2)
     monkeypatch.setattr("vaultr.audit.archive.EVENTS_A_BATCH", 3)
@@ -124,7 +124,7 @@ def test_archive_has_everything_in_several_batches(as_ann, vault, monkeypatch):
     assert [one["id"] for one in small["audit"]] == [one["id"] for one in whole["audit"]][:-1]
 
 
-def test_archive_shows_the_moment_of_its_beginning(app, as_ann, vault, monkeypatch):
+def test_archive_is_a_snapshot_of_its_start(app, as_ann, vault, monkeypatch):
     monkeypatch.setattr(archive, "CHUNK_CHARACTERS", 1)
     response = as_ann.get(EXPORT, buffered=False)
     parts = response.iter_encoded()
@@ -152,7 +152,7 @@ def test_second_export_of_an_account_is_a_conflict(app, as_ann, as_bob, vault):
     assert signed_in(app, ANN).get(EXPORT, buffered=True).status_code == 200
 
 
-def test_export_elsewhere_is_a_conflict_too(postgres_app, monkeypatch):
+def test_second_export_in_another_process_is_a_conflict(postgres_app, monkeypatch):
     """The lock is in PostgreSQL, because another process does not share this one's memory."""
     empty(postgres_app)
     running = signed_in(postgres_app, ANN).get(EXPORT, buffered=False)
@@ -164,7 +164,7 @@ def test_export_elsewhere_is_a_conflict_too(postgres_app, monkeypatch):
     assert slug(second) == (409, "conflict")
 
 
-def test_few_exports_run_in_one_process(app, as_ann):
+def test_export_over_process_limit_returns_busy(app, as_ann):
     others = [signed_in(app, f"{name}@example.org") for name in ("one", "two")]
     running = [other.get(EXPORT, buffered=False) for other in others]
 
@@ -176,7 +176,7 @@ def test_few_exports_run_in_one_process(app, as_ann):
     assert as_ann.get(EXPORT, buffered=True).status_code == 200
 
 
-def test_export_that_takes_too_long_is_cut(app, as_ann, vault, monkeypatch):
+def test_export_over_time_limit_is_aborted(app, as_ann, vault, monkeypatch):
     monkeypatch.setattr(archive, "MOST_SECONDS", -1)
     with pytest.raises(ExportTooLong):
         as_ann.get(EXPORT, buffered=True)
@@ -190,7 +190,7 @@ def test_head_request_leaves_no_export_running(as_ann):
     assert as_ann.get(EXPORT, buffered=True).status_code == 200
 
 
-def test_export_needs_a_step_up_and_a_person(app, as_ann, vault):
+def test_export_without_step_up_or_by_machine_returns_403(app, as_ann, vault):
     machine = Machine.created(as_ann, grant(vault))
     with app.app_context():
         factories.grow_stale(as_ann.session.id)

@@ -72,7 +72,7 @@ def rejected(client, bearer):
 NOTHING = (401, "unauthenticated", [])
 
 
-def test_the_watch_sees_what_a_good_token_touches(sqlite_app, anonymous):
+def test_recorder_detects_statement_and_file_access(sqlite_app, anonymous):
     with sqlite_app.app_context():
         good = factories.session().access_token
 
@@ -84,7 +84,7 @@ def test_the_watch_sees_what_a_good_token_touches(sqlite_app, anonymous):
     assert {kind for kind, _ in seen} == {"statement", "open"}
 
 
-def test_signature_of_these_tests_is_valid(anonymous):
+def test_token_signed_by_these_tests_passes_signature_check(anonymous):
     """With this signature only the session is missing, which is looked up in the database."""
     status, slug, seen = rejected(anonymous, token({"alg": "HS256", "kid": "test"}))
 
@@ -105,7 +105,7 @@ def test_signature_of_these_tests_is_valid(anonymous):
     ],
     ids=lambda kid: repr(kid)[:24],
 )  # fmt: skip
-def test_a_hostile_key_id_is_only_looked_up(anonymous, kid):
+def test_malicious_key_id_returns_401_without_any_access(anonymous, kid):
     header = {"alg": "HS256", "kid": kid}
     keys = (None, b"", b"\x00" * 32, b"test", hashlib.sha256(b"").digest())
 
@@ -210,7 +210,7 @@ def test_differently_encoded_signature_is_rejected(sqlite_app, anonymous):
 
 
 @pytest.mark.parametrize("kind", ["access", "csrf", "id", "cut", "longer", "padded", "upper"])
-def test_no_other_kind_of_token_refreshes_a_session(app, kind):
+def test_only_a_refresh_token_refreshes_a_session(app, kind):
     with app.app_context():
         session = factories.session()
     client, good = app.test_client(), session.refresh_token

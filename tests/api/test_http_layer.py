@@ -5,7 +5,7 @@ import json
 import pytest
 
 
-def test_an_unknown_path_is_a_problem_document(client):
+def test_unknown_path_returns_404_problem(client):
     response = client.get("/api/v1/nothing", headers={"Accept": "text/html"})
 
     assert response.status_code == 404
@@ -14,7 +14,7 @@ def test_an_unknown_path_is_a_problem_document(client):
     assert response.json["request_id"] == response.headers["X-Request-Id"]
 
 
-def test_another_host_is_unknown(client):
+def test_unknown_host_returns_400(client):
     response = client.get("/api/v1/nothing", headers={"Host": "evil.example"})
 
     assert response.status_code == 400
@@ -22,7 +22,7 @@ def test_another_host_is_unknown(client):
 
 
 @pytest.mark.parametrize("value", ["two words", "a" * 65, "<script>"])
-def test_foreign_request_id_is_used_only_in_plain_form(client, value):
+def test_malformed_request_id_is_replaced(client, value):
     stored = client.get("/api/v1/nothing", headers={"X-Request-Id": "abc-1"})
     replaced = client.get("/api/v1/nothing", headers={"X-Request-Id": value})
 

@@ -66,7 +66,7 @@ def test_replayed_response_has_the_same_bytes(app, as_ann):
     assert [event["typ"] for event in factories.events(app)].count("vault.create") == 1
 
 
-def test_without_a_key_the_same_request_is_another_one(as_ann):
+def test_repeated_request_without_idempotency_key_is_not_replayed(as_ann):
     vault = new_vault()
     as_ann.post("/api/v1/vaults", json=vault)
 
@@ -86,7 +86,7 @@ def test_idempotency_key_with_another_request_is_rejected(as_ann, more):
     assert as_ann.get("/api/v1/auth/me").status_code == 200
 
 
-def test_same_values_in_other_bytes_are_rejected(as_ann):
+def test_replay_with_different_bytes_is_rejected(as_ann):
     vault = new_vault()
     as_ann.post("/api/v1/vaults", json=vault, headers=KEY)
 
@@ -96,7 +96,7 @@ def test_same_values_in_other_bytes_are_rejected(as_ann):
     assert slug(other) == "idempotency-reused"
 
 
-def test_keys_of_accounts_are_independent(app, as_ann, as_bob):
+def test_idempotency_keys_of_accounts_are_independent(app, as_ann, as_bob):
     as_ann.post("/api/v1/vaults", json=new_vault(), headers=KEY)
 
     theirs = as_bob.post("/api/v1/vaults", json=new_vault(), headers=KEY)
@@ -105,7 +105,7 @@ def test_keys_of_accounts_are_independent(app, as_ann, as_bob):
     assert "Idempotency-Replayed" not in theirs.headers
 
 
-def test_all_sessions_of_an_account_share_its_keys(app, as_ann):
+def test_sessions_of_an_account_share_idempotency_keys(app, as_ann):
     vault = new_vault()
     as_ann.post("/api/v1/vaults", json=vault, headers=KEY)
 
@@ -148,7 +148,7 @@ def test_malformed_idempotency_key_is_rejected_before_the_request_runs(app, as_a
     assert vault_rows.rows(app, VAULTS) == []
 
 
-def test_longest_key_is_accepted(as_ann):
+def test_longest_idempotency_key_is_accepted(as_ann):
     vault, key = new_vault(), {"Idempotency-Key": "x" * 128}
 
     answers = [as_ann.post("/api/v1/vaults", json=vault, headers=key) for _ in range(2)]
@@ -156,7 +156,7 @@ def test_longest_key_is_accepted(as_ann):
     assert [one.status_code for one in answers] == [201, 201]
 
 
-def test_after_a_day_a_key_may_come_with_another_request(app, as_ann):
+def test_idempotency_key_can_be_reused_after_a_day(app, as_ann):
     first, second = new_vault(), new_vault()
     as_ann.post("/api/v1/vaults", json=first, headers=KEY)
     with app.app_context(), transaction() as session:
@@ -211,7 +211,7 @@ def test_dry_run_response_is_not_stored(app, as_ann):
     assert stored_responses(app) == 0
 
 
-def test_ended_session_gets_nothing_from_fast_route(app, as_ann):
+def test_ended_session_gets_no_replay_from_fast_route(app, as_ann):
     vault = Writer(as_ann).create()
     request = vault.move_request("trash", vault.put())
     headers = {**request.headers, **KEY}

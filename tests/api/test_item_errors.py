@@ -139,7 +139,7 @@ def test_invalid_move_returns_its_own_problem(app, vault, item_id, op, spoilt, s
         assert_problem(vault.ask(request), status, slug)
 
 
-def test_trashed_item_can_not_be_put_or_trashed(app, vault, item_id):
+def test_trashed_item_cannot_be_put_or_trashed(app, vault, item_id):
     put, trash = vault.put_request(item_id), vault.move_request("trash", item_id)
     trash = trash.but(entry={"mac": NO_HEAD})  # unchanged, it is the write that is now accepted
     vault.move("trash", item_id)
@@ -154,7 +154,7 @@ def test_trashed_item_can_not_be_put_or_trashed(app, vault, item_id):
         )
 
 
-def test_an_active_item_cannot_be_restored(app, vault, item_id):
+def test_active_item_cannot_be_restored(app, vault, item_id):
     request = vault.move_request("trash", item_id)
     request.path = request.path.replace("/trash", "/restore")
 
@@ -162,7 +162,7 @@ def test_an_active_item_cannot_be_restored(app, vault, item_id):
         assert_problem(vault.ask(request), 409, "conflict")
 
 
-def test_a_removed_id_never_comes_back(app, vault, item_id):
+def test_removed_item_id_cannot_be_reused(app, vault, item_id):
     again, over = vault.put_request(item_id), vault.put_request(item_id)
     trash = vault.move_request("trash", item_id)
     vault.move("remove", item_id)
@@ -251,7 +251,7 @@ def test_vault_bytes_are_limited_by_quota(app, vault, item_id, set_to):
     vault.put(item_id, "no larger than it was")
 
 
-def test_bodies_are_held_to_size_type_and_length(app, as_ann, vault):
+def test_put_with_invalid_size_type_or_length_is_rejected(app, as_ann, vault):
     request = vault.put_request()
     headers = request.headers
 
@@ -272,7 +272,7 @@ def test_bodies_are_held_to_size_type_and_length(app, as_ann, vault):
         assert_problem(as_ann.put(request.path, headers=headers), 411, "length-required")
 
 
-def test_changes_of_a_vault_are_limited_by_the_day(app, vault, set_to):
+def test_vault_changes_over_daily_limit_return_429(app, vault, set_to):
     set_to(app, limit_changes="3/86400")
     vault.put()
     vault.put()

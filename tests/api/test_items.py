@@ -58,7 +58,7 @@ def test_created_item_is_returned_completely(app, as_ann, vault):
     assert writes(app) == [{"kind": "vault", "id": str(vault.id), "from": 1, "to": 1, "head": head}]
 
 
-def test_an_item_is_replaced_over_the_revision_it_names(app, as_ann, vault):
+def test_put_over_current_revision_replaces_item(app, as_ann, vault):
     item_id = vault.put()
     before = as_ann.get(f"{vault.path}/items/{item_id}").json
 
@@ -73,7 +73,7 @@ def test_an_item_is_replaced_over_the_revision_it_names(app, as_ann, vault):
     vault.full()
 
 
-def test_a_known_revision_is_not_sent_and_not_recorded(app, as_ann, vault):
+def test_read_of_known_revision_returns_304_without_event(app, as_ann, vault):
     item = factories.StoredItem(vault.id, vault.put(), 1)
 
     known = as_ann.get(item.path, headers={"If-None-Match": '"1"'})
@@ -141,7 +141,7 @@ def test_removing_item_deletes_its_versions(app, as_ann, vault, steps):
     vault.full()
 
 
-def test_plain_delete_of_an_item_is_not_allowed(app, as_ann, vault):
+def test_delete_method_on_item_returns_405(app, as_ann, vault):
     item_id = vault.put()
 
     with unchanged(app):
@@ -151,7 +151,7 @@ def test_plain_delete_of_an_item_is_not_allowed(app, as_ann, vault):
     assert "PUT" in response.headers["Allow"]
 
 
-def test_lists_have_overviews_by_type_and_state_and_no_detail(app, as_ann, vault):
+def test_list_filters_by_type_and_state_and_omits_detail(app, as_ann, vault):
     logins = {str(vault.put()) for _ in range(5)}
     note = str(vault.put(type="note"))
     trashed = str(vault.put())
@@ -174,7 +174,7 @@ def test_lists_have_overviews_by_type_and_state_and_no_detail(app, as_ann, vault
     assert reads(app) == [[note]]
 
 
-def test_a_cursor_belongs_to_one_list(as_ann, vault):
+def test_cursor_of_another_list_returns_400(as_ann, vault):
     for _ in range(3):
         vault.put()
     cursor = as_ann.get(f"{vault.path}/items?limit=1").json["next_cursor"]
@@ -204,7 +204,7 @@ def test_each_put_stores_a_version_and_fifty_remain(app, vault):
     assert len(rows(app, VERSIONS, item_id=other)) == 1
 
 
-def test_rows_that_matter_name_their_event(app, vault):
+def test_rows_refer_to_their_audit_event(app, vault):
     item_id = vault.put()
     vault.put(item_id, "another")
     vault.move("trash", item_id)
@@ -216,7 +216,7 @@ def test_rows_that_matter_name_their_event(app, vault):
     assert {str(row.audit_event_id) for row in rows(app, VERSIONS)} == {*named[:2]}
 
 
-def test_ids_are_unique_within_a_vault_only(app, as_ann, as_bob, vault):
+def test_same_item_id_can_exist_in_two_vaults(app, as_ann, as_bob, vault):
     item_id = vault.put()
 
     theirs = Writer(as_bob).create()
@@ -226,7 +226,7 @@ def test_ids_are_unique_within_a_vault_only(app, as_ann, as_bob, vault):
     assert as_ann.get(f"{vault.path}/items/{item_id}").status_code == 200
 
 
-def test_an_item_of_another_account_is_not_found(app, as_ann):
+def test_item_of_another_account_returns_404(app, as_ann):
     with app.app_context():
         theirs = factories.item(factories.vault("bob@example.org"))
 

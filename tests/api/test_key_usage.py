@@ -68,7 +68,7 @@ def needs(app, folder, name):
     return {row["key"]: row["count"] for row in rows if row["name"] == name}
 
 
-def test_a_pepper_stays_until_every_verifier_is_under_another(app, client, folder):
+def test_pepper_cannot_retire_while_a_verifier_uses_it(app, client, folder):
     with app.app_context():
         for name in ("ann", "bob"):
             factories.account(f"{name}@example.org")
@@ -84,14 +84,14 @@ def test_a_pepper_stays_until_every_verifier_is_under_another(app, client, folde
     assert [*Place.of("PEPPER", folder, {}).read().by_id] == [new]
 
 
-def test_pending_signup_needs_its_pepper(app, client, folder):
+def test_pepper_cannot_retire_while_a_pending_signup_uses_it(app, client, folder):
     assert client.post("/api/v1/auth/signup", json=factories.signup()).status_code == 202
     rotate(app, folder, "PEPPER")
 
     assert rejected(retire(app, folder, "PEPPER"), 1, "accounts and waiting signups")
 
 
-def test_token_key_stays_while_its_tokens_are_valid(app, client, folder):
+def test_token_key_cannot_retire_while_its_tokens_are_valid(app, client, folder):
     with app.app_context():
         first, second = factories.session(), factories.session()
     new = rotate(app, folder, "JWT_SECRET")
@@ -162,7 +162,7 @@ def test_mail_key_can_retire_when_no_email_waits(app, folder):
     assert opened == {"ann@example.org", "bob@example.org"}
 
 
-def test_sent_email_needs_no_key(app, folder):
+def test_mail_key_can_retire_after_email_is_sent(app, folder):
     with app.app_context():
         with transaction():
             mail.send(EMAIL_MESSAGE, "ann@example.org")
@@ -172,7 +172,7 @@ def test_sent_email_needs_no_key(app, folder):
     assert retire(app, folder, "MAIL_KEY").exit_code == 0
 
 
-def test_caps_of_a_recipient_hold_while_the_mail_key_rotates(app, folder, set_to):
+def test_recipient_limit_applies_across_mail_key_rotation(app, folder, set_to):
     set_to(app, limit_mail="2/3600")
     with app.app_context(), transaction():
         sent = [mail.send(EMAIL_MESSAGE, "ann@example.org") for _ in range(2)]
@@ -187,7 +187,7 @@ def test_caps_of_a_recipient_hold_while_the_mail_key_rotates(app, folder, set_to
     assert sent == [True, True, False, True]
 
 
-def test_an_audit_key_stays_as_long_as_the_events(app, folder):
+def test_audit_key_cannot_retire_while_its_events_exist(app, folder):
     with app.app_context():
         factories.session()
     events = len(factories.events(app))
@@ -214,7 +214,7 @@ def test_key_status_shows_ids_and_counts_but_no_key(app, folder):
             assert line.partition(":")[0] in shown
 
 
-def test_server_reports_the_keys_it_has(app):
+def test_key_status_lists_keys_in_use(app):
     rows = json.loads(run(app, "status", "--json").stdout)
 
     assert {(row["key"], row["role"]) for row in rows} == {(OLD, "in use")}
@@ -245,7 +245,7 @@ def replaced(app, monkeypatch):
     return replace
 
 
-def test_missing_key_that_is_needed_is_named(app, replaced):
+def test_missing_key_in_use_is_reported(app, replaced):
     _needed_everywhere(app)
     with app.app_context():
         found = list(doctor.check_needed(app.config["SETTINGS"]))
@@ -267,7 +267,7 @@ def test_missing_key_that_is_needed_is_named(app, replaced):
     assert problems[0].says == says
 
 
-def test_a_key_in_use_is_not_retired(app, folder):
+def test_current_key_cannot_retire(app, folder):
     done = retire(app, folder, "PEPPER")
 
     assert (done.exit_code, "is in use" in done.output) == (1, True)
@@ -292,7 +292,7 @@ def _factor(account_id, factor_id, snapshot):
     )  # fmt: skip
 
 
-def test_fingerprints_show_that_two_folders_have_one_key(app, tmp_path):
+def test_same_key_in_two_folders_has_same_fingerprint(app, tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     runner = app.test_cli_runner()
     for folder in (one, other):

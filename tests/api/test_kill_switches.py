@@ -80,7 +80,7 @@ def test_writes_allowed_read_only_are_existing_routes(app):
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER   ", "Bearer \t"])
-def test_machines_are_known_by_their_token(client, as_ann, off, scheme):
+def test_machines_switch_rejects_only_machine_tokens(client, as_ann, off, scheme):
     off("machines")
     machine = {"Authorization": f"{scheme}vma_0a1b2c3d-0000-4000-8000-00000000000f_abc"}
 
@@ -111,7 +111,7 @@ def test_kill_switch_follows_host_and_limit_checks(app, client, off, set_to):
     assert problem(too_many) == (429, "rate-limited")
 
 
-def test_metrics_show_what_is_off(app, off):
+def test_metrics_show_switched_off_features(app, off):
     off("writes")
     with app.app_context():
         gauges.measure()
@@ -122,7 +122,9 @@ def test_metrics_show_what_is_off(app, off):
     assert shown == {"signup": 0, "writes": 1, "machines": 0, "maintenance": 0}
 
 
-def test_readiness_shows_what_is_off_and_stays_ready(app, client, off, migrated_to_newest):
+def test_readiness_shows_switched_off_features_and_stays_ready(
+    app, client, off, migrated_to_newest
+):
     off("writes")
     off("signup")
     app.extensions["health.readiness"].at = 0.0
@@ -145,7 +147,7 @@ def test_kill_switches_keep_last_state_during_database_outage(app, client, off, 
     assert client.post("/api/v1/auth/signup", json={}).status_code == 503
 
 
-def test_switched_on_again_it_works(app, client, off):
+def test_requests_work_after_feature_is_switched_on(app, client, off):
     off("maintenance", "Later.")
     with app.app_context():
         assert kill_switches.switch_on("maintenance") is True
@@ -155,7 +157,7 @@ def test_switched_on_again_it_works(app, client, off):
     assert client.get("/api/v1/openapi.json").status_code == 200
 
 
-def test_switching_the_same_once_more_changes_nothing(app):
+def test_switch_off_with_same_text_changes_nothing(app):
     with app.app_context():
         assert kill_switches.switch_off("maintenance", by="ann", text="A.") is True
         assert kill_switches.switch_off("maintenance", by="bob", text="A.") is False

@@ -52,7 +52,7 @@ def test_large_body_with_wrong_recovery_key_is_not_read(app, client, unparsed):
     assert_problem(response, 400, "token-invalid")
 
 
-def test_large_body_before_the_wait_ended_is_not_read(app, client, unparsed):
+def test_large_body_during_recovery_wait_is_not_read(app, client, unparsed):
     account_id, token = begun(app)
 
     response = post(client, large(**account_recovery.proof(token, account_id)))
@@ -70,13 +70,13 @@ def test_large_body_before_the_wait_ended_is_not_read(app, client, unparsed):
         "[" + large(token="a" * 43, rk_auth="A" * 43) + "]",
     ],
 )
-def test_large_body_without_its_proof_in_front_is_rejected(client, unparsed, body):
+def test_large_body_without_leading_proof_is_rejected(client, unparsed, body):
     response = post(client, body)
 
     assert_problem(response, 400, "bad-request")
 
 
-def test_large_body_with_its_proof_in_front_is_read(app, client, time_machine):
+def test_large_body_with_leading_proof_is_read(app, client, time_machine):
     account_id, token = begun(app)
     after_the_wait(time_machine)
     body = completion(app, token, account_id)
@@ -97,7 +97,7 @@ def test_large_batch_of_an_ended_session_is_not_read(app, as_ann, unparsed):
     assert_problem(response, 401, "unauthenticated")
 
 
-def test_large_batch_is_one_at_a_time(app, as_ann):
+def test_large_batches_are_read_one_at_a_time(app, as_ann):
     vault = Writer(as_ann).create()
     batch = vault.batch_request(*(("put", uuid4()) for _ in range(2)))
     body = json.dumps(batch.body)
@@ -116,7 +116,7 @@ def test_large_batch_is_one_at_a_time(app, as_ann):
     assert accepted.status_code == 200
 
 
-def test_large_batch_with_a_key_is_replayed(app, as_ann):
+def test_large_batch_with_idempotency_key_is_replayed(app, as_ann):
     vault = Writer(as_ann).create()
     batch = vault.batch_request(("put", uuid4()))
     body = json.dumps(batch.body)
@@ -132,7 +132,7 @@ def test_large_batch_with_a_key_is_replayed(app, as_ann):
     assert_problem(other, 422, "idempotency-reused")
 
 
-def test_large_body_outside_of_ascii_is_rejected(app, as_ann):
+def test_large_body_with_non_ascii_text_is_rejected(app, as_ann):
     vault = Writer(as_ann).create()
     body = json.dumps({"changes": [], "x": "\U0001f600" + "x" * BODY_BYTES}, ensure_ascii=False)
 

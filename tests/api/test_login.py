@@ -24,7 +24,7 @@ def ann(app):
         return factories.account("ann@example.org")
 
 
-def test_a_right_key_opens_a_session(app, client, ann):
+def test_correct_key_starts_a_session(app, client, ann):
     response = client.post(LOGIN, json=factories.login("ann@example.org"))
 
     assert response.status_code == 200
@@ -38,7 +38,7 @@ def test_a_right_key_opens_a_session(app, client, ann):
     assert client.get("/api/v1/auth/me", headers=bearer).status_code == 200
 
 
-def test_an_address_may_be_written_in_any_spelling(client, ann):
+def test_login_accepts_any_spelling_of_address(client, ann):
     body = factories.login("ann@example.org") | {"email": " Ann@EXAMPLE.org"}
 
     assert client.post(LOGIN, json=body).status_code == 200
@@ -57,7 +57,7 @@ def test_wrong_key_and_unknown_address_get_the_same_response(client, ann):
     assert {name for name, _ in wrong.headers} == {name for name, _ in unknown.headers}
 
 
-def test_a_session_knows_its_device_and_no_more(app, client, ann):
+def test_session_stores_device_hash_name_and_coarse_network(app, client, ann):
     device_id = uuid4()
 
     client.post(LOGIN, json=factories.login(device_id=device_id))
@@ -115,7 +115,7 @@ def test_attempt_over_limit_returns_retry_after(client, ann):
     assert response.headers["RateLimit-Limit"] == "5"
 
 
-def test_a_success_is_not_counted(client, ann, count):
+def test_successful_logins_are_not_counted_as_attempts(client, ann, count):
     tries = count(7, many=30)
     for _ in range(4):
         client.post(LOGIN, json=factories.login(key=b"w" * 32))
@@ -135,7 +135,7 @@ def test_failures_elsewhere_do_not_lock_out_known_device(client, ann):
     assert client.post(LOGIN, json=factories.login(device_id=mine)).status_code == 200
 
 
-def test_known_device_has_its_own_attempts_and_no_more(client, ann):
+def test_known_device_has_separate_attempt_limit(client, ann):
     mine = uuid4()
     client.post(LOGIN, json=factories.login(device_id=mine))
 
@@ -146,7 +146,7 @@ def test_known_device_has_its_own_attempts_and_no_more(client, ann):
     assert client.post(LOGIN, json=factories.login()).status_code == 200
 
 
-def test_a_device_known_to_one_account_is_new_to_another(app, client, ann):
+def test_device_known_to_one_account_is_unknown_to_another(app, client, ann):
     with app.app_context():
         factories.account("bob@example.org")
     mine = uuid4()
@@ -159,7 +159,7 @@ def test_a_device_known_to_one_account_is_new_to_another(app, client, ann):
     assert client.post(LOGIN, json=body).status_code == 429
 
 
-def test_client_address_has_twenty_attempts_over_all_accounts(client):
+def test_client_address_has_twenty_attempts_across_accounts(client):
     statuses = [
         client.post(LOGIN, json=factories.login(f"{number}@example.org")).status_code
         for number in range(21)
@@ -169,7 +169,7 @@ def test_client_address_has_twenty_attempts_over_all_accounts(client):
 
 
 @pytest.mark.parametrize("email", ["ann@example.org", "nobody@example.org"])
-def test_a_hundred_failures_in_a_row_lock(app, client, ann, email):
+def test_hundred_consecutive_failures_lock_login(app, client, ann, email):
     client.post(LOGIN, json=factories.login(email, key=b"w" * 32))
     with app.app_context(), transaction() as work:
         work.query(Failures).one().failures = 99
@@ -185,7 +185,7 @@ def test_a_hundred_failures_in_a_row_lock(app, client, ann, email):
     assert factories.events(app)[-2]["typ"] == "auth.lock"
 
 
-def test_a_success_ends_the_row_of_failures(app, client, ann):
+def test_successful_login_resets_failure_count(app, client, ann):
     client.post(LOGIN, json=factories.login(key=b"w" * 32))
 
     client.post(LOGIN, json=factories.login())
@@ -194,7 +194,7 @@ def test_a_success_ends_the_row_of_failures(app, client, ann):
     assert (counter.failures, counter.locks, counter.recent.count(",")) == (0, 0, 1)
 
 
-def test_a_success_alone_leaves_no_counter_behind(app, client, ann):
+def test_successful_login_without_failures_stores_no_counter(app, client, ann):
     client.post(LOGIN, json=factories.login())
 
     assert rows(app, Failures) == []
@@ -234,7 +234,7 @@ def test_logins_are_recorded_with_their_outcome(app, client, ann):
     ]
 
 
-def test_prelogin_shows_the_inputs_of_an_account(client, ann):
+def test_prelogin_returns_kdf_inputs_of_account(client, ann):
     shown = client.post(PRELOGIN, json={"email": "ANN@example.org"}).json
 
     assert shown == {
@@ -245,7 +245,7 @@ def test_prelogin_shows_the_inputs_of_an_account(client, ann):
     }
 
 
-def test_prelogin_invents_inputs_that_stay_the_same(client, ann):
+def test_prelogin_returns_stable_decoy_for_unknown_address(client, ann):
     first = client.post(PRELOGIN, json={"email": "nobody@example.org"}).json
     again = client.post(PRELOGIN, json={"email": "NOBODY@example.org "}).json
     another = client.post(PRELOGIN, json={"email": "somebody@example.org"}).json

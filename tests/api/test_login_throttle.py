@@ -52,7 +52,7 @@ def try_at(moment, counter="l:x", *, fail=True):
     return True
 
 
-def test_any_fifteen_minutes_allow_at_most_five_attempts(here):
+def test_sliding_window_allows_five_attempts_per_fifteen_minutes(here):
     """A sliding window: not five at the end of one window and five at the start of the next."""
     let_in = [minute for minute in range(60) if try_at(NOON + timedelta(minutes=minute))]
 
@@ -60,7 +60,7 @@ def test_any_fifteen_minutes_allow_at_most_five_attempts(here):
     assert let_in[:6] == [0, 1, 2, 3, 4, 16]
 
 
-def test_error_names_when_the_next_attempt_is_allowed(here):
+def test_error_contains_time_of_next_allowed_attempt(here):
     for minute in range(5):
         assert try_at(NOON + timedelta(minutes=minute))
 
@@ -95,13 +95,13 @@ def test_attempts_in_one_millisecond_have_distinct_stamps(here):
         assert [try_at(NOON) for _ in range(3)] == [True] * 2 + [False]
 
 
-def test_a_limit_may_be_as_high_as_it_likes(app, client, ann, set_to):
+def test_very_high_limit_is_accepted(app, client, ann, set_to):
     set_to(app, limit_login_account="999999999/60")
 
     assert [guess(client) for _ in range(7)] == [401] * 7
 
 
-def test_each_lock_lasts_twice_as_long_up_to_a_day(here):
+def test_lockout_doubles_up_to_a_day(here):
     moment, seen = NOON, []
     assert try_at(moment)
     for _ in range(9):
@@ -134,7 +134,7 @@ def test_lockout_follows_its_settings(app, client, ann, set_to):
     assert waits == [20, 30]
 
 
-def test_of_parallel_failures_over_a_hundred_one_locks(app, client):
+def test_parallel_failures_over_limit_lock_once(app, client):
     guess(client)
     with app.app_context(), transaction() as work:
         work.execute(sa.update(Failures).values(failures=99))
@@ -164,7 +164,7 @@ def test_throttled_attempt_computes_no_hash_and_writes_nothing(app, client, ann)
         assert not any(word in " ".join(ran) for word in ("INSERT", "UPDATE", "DELETE"))
 
 
-def test_a_locked_attempt_costs_no_hash_and_no_write(app, client, ann):
+def test_attempt_during_lockout_costs_no_hash_and_no_write(app, client, ann):
     guess(client)
     with app.app_context(), transaction() as work:
         until = clock.now() + timedelta(minutes=5)
@@ -219,7 +219,7 @@ def test_malformed_bodies_grant_no_extra_attempt(client, ann):
     assert answers == [401] * 5 + [429] * 3
 
 
-def test_an_ipv6_client_has_twenty_attempts_for_its_whole_network(app):
+def test_ipv6_network_shares_twenty_attempts(app):
     def ask(number, network="2001:db8:1:2"):
         client = app.test_client()
         client.environ_base["REMOTE_ADDR"] = f"{network}:{number:x}:5:6:7"

@@ -64,7 +64,7 @@ def macs_verify(app):
 
 
 @pytest.mark.parametrize("name", LOST)
-def test_lost_key_loses_what_the_runbook_says_alone(app, as_ann, client, lose, name):
+def test_lost_key_loses_only_what_the_runbook_lists(app, as_ann, client, lose, name):
     with app.app_context():
         writer = factories.vault("bob@example.org")
         writer.put(text="a secret")

@@ -36,7 +36,7 @@ def slug(response):
 
 
 @pytest.mark.both_databases
-def test_reader_sees_its_vaults_and_nothing_else(as_ann, vault):
+def test_reader_can_read_only_granted_vaults(as_ann, vault):
     hidden = Writer(as_ann).create()
     machine = Machine.created(as_ann, grant(vault)).client()
     (item_id,) = vault.state.items
@@ -70,7 +70,7 @@ def test_sync_returns_wraps_of_the_machine(as_ann, vault):
 
 
 @pytest.mark.both_databases
-def test_writer_writes_items_as_author(app, as_ann, vault):
+def test_machine_is_author_of_items_it_writes(app, as_ann, vault):
     machine = Machine.created(as_ann, grant(vault, "write"))
     writer = machine.writer(vault)
     writer.full()
@@ -90,7 +90,7 @@ def test_writer_writes_items_as_author(app, as_ann, vault):
     assert {one["sid"] for one in events} == {None}
 
 
-def test_reader_that_writes_is_rejected(as_ann, vault):
+def test_write_by_reader_returns_403(as_ann, vault):
     writer = Machine.created(as_ann, grant(vault)).writer(vault)
     item_id = next(iter(vault.state.items))
     batch = writer.batch_request(("put", uuid4()))
@@ -107,7 +107,7 @@ def test_reader_that_writes_is_rejected(as_ann, vault):
     assert as_ann.get(vault.path).json["revision"] == vault.state.n
 
 
-def test_write_to_foreign_vault_does_not_find_it(as_ann, as_bob, vault):
+def test_write_to_vault_without_grant_returns_404(as_ann, as_bob, vault):
     theirs = Writer(as_bob).create()
     hidden = Writer(as_ann).create()
     machine = Machine.created(as_ann, grant(vault, "write"))
@@ -117,7 +117,7 @@ def test_write_to_foreign_vault_does_not_find_it(as_ann, as_bob, vault):
         assert slug(writer.ask(writer.put_request())) == (404, "vault-not-found")
 
 
-def test_machine_is_rejected_by_all_other_routes(app, as_ann, vault):
+def test_machine_is_rejected_by_routes_not_declared_for_machines(app, as_ann, vault):
     """Routes that are not declared for machines reject them, including future routes."""
     machine = Machine.created(as_ann, grant(vault, "write")).client()
     allowed, answers = set(), {}
@@ -282,7 +282,7 @@ def test_changed_networks_apply_to_the_next_request(as_ann, vault):
     assert client.get(vault.path).status_code == 200
 
 
-def test_read_needs_no_statement_to_find_machine(app, as_ann, vault):
+def test_read_runs_no_separate_statement_to_authenticate_machine(app, as_ann, vault):
     """The only statement of the read, which the recorder sees only on SQLite, checks it."""
     machine = Machine.created(as_ann, grant(vault)).client()
     item = f"{vault.path}/items/{next(iter(vault.state.items))}"
@@ -310,7 +310,7 @@ def test_last_use_is_stored_to_the_hour(app, as_ann, vault):
     assert third == clock.text(noon.replace(minute=0) + timedelta(hours=1))
 
 
-def test_user_and_second_credential_are_rejected_by_self(app, as_ann, vault):
+def test_self_route_rejects_user_and_second_credential(app, as_ann, vault):
     machine = Machine.created(as_ann, grant(vault))
     both = {"Authorization": f"Bearer {machine.credential}, Bearer {machine.credential}"}
     with_cookie = machine.client()
@@ -334,7 +334,7 @@ def test_events_of_one_machine_are_listed(as_ann, vault):
     assert bodies[0]["sub"] == str(as_ann.account_id)
 
 
-def test_idempotency_key_belongs_to_the_machine(as_ann, vault):
+def test_idempotency_key_of_machine_is_separate_from_owners(as_ann, vault):
     machine = Machine.created(as_ann, grant(vault, "write"))
     writer, headers = machine.writer(vault), {"Idempotency-Key": "once"}
     request = writer.batch_request(("put", uuid4()))
@@ -349,7 +349,7 @@ def test_idempotency_key_belongs_to_the_machine(as_ann, vault):
     assert replayed == [None, "true", None]
 
 
-def test_limit_counts_each_machine_by_itself(app, as_ann, vault, set_to):
+def test_rate_limit_counts_each_machine_separately(app, as_ann, vault, set_to):
     set_to(app, limit_reads="3/60")
     first, second = (Machine.created(as_ann, grant(vault)).client() for _ in range(2))
 

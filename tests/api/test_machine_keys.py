@@ -57,7 +57,7 @@ def test_rotation_wraps_new_keys_for_machines(app, as_ann, vault):
 
 
 @pytest.mark.parametrize("named", ["none", "expired", "unknown"])
-def test_rotation_names_exactly_the_holders(app, as_ann, vault, named):
+def test_rotation_must_list_exactly_the_holders(app, as_ann, vault, named):
     machine = Machine.created(as_ann, grant(vault))
     with app.app_context(), transaction() as work:
         work.execute(sa.update(MACHINE_ROWS).values(expires_at=MACHINE_ROWS.c.created_at))
@@ -111,7 +111,7 @@ def test_new_account_key_rewraps_machines_and_keeps_tokens(app, as_ann, vault):
     assert client.get(vault.path).status_code == 200
 
 
-def test_recovery_hands_out_and_rewraps_machines(app, as_ann, vault, time_machine):
+def test_recovery_returns_and_rewraps_machine_keys(app, as_ann, vault, time_machine):
     machine = Machine.created(as_ann, grant(vault))
     sealed = as_ann.get(machine.path).json["sealed_kek"]
     account_id, token = account_recovery.begun(app)
@@ -130,7 +130,7 @@ def test_recovery_hands_out_and_rewraps_machines(app, as_ann, vault, time_machin
     assert machine.client().get(vault.path).status_code == 200
 
 
-def test_deleted_vault_leaves_the_machine_without_it(app, as_ann, vault):
+def test_deleted_vault_is_removed_from_its_machines(app, as_ann, vault):
     other = Writer(as_ann).create()
     machine = Machine.created(as_ann, grant(vault), grant(other, "write"))
 
@@ -154,7 +154,7 @@ def uuids(app):
 
 
 @pytest.mark.both_databases
-def test_after_deletion_only_the_audit_log_has_ids(app, as_ann, vault):
+def test_deleted_account_leaves_ids_only_in_audit_log(app, as_ann, vault):
     machine = Machine.created(as_ann, grant(vault, "write"))
     writer = machine.writer(vault)
     request = writer.batch_request(("put", uuid.uuid4()))
@@ -172,7 +172,7 @@ def test_after_deletion_only_the_audit_log_has_ids(app, as_ann, vault):
     assert machine.client().get(SELF).status_code == 401
 
 
-def test_operators_see_machines_and_count_expired_ones(app, as_ann, vault):
+def test_operator_commands_list_machines_and_count_expired_ones(app, as_ann, vault):
     machine = Machine.created(as_ann, grant(vault), name="secret")
     Machine.created(as_ann)
     with app.app_context(), transaction() as work:
@@ -193,7 +193,7 @@ def test_operators_see_machines_and_count_expired_ones(app, as_ann, vault):
     assert (found.level, found.says) == ("warning", "2, of which 1 expired")
 
 
-def test_creation_beside_rotation_leaves_no_machine_behind(app, as_ann, vault, count):
+def test_machine_created_during_rotation_has_current_keys(app, as_ann, vault, count):
     """Whichever comes first, a machine with access always has the current keys."""
     twin = signed_in(app, ANN)
     for _ in range(count(2, many=200)):
@@ -218,7 +218,7 @@ def test_creation_beside_rotation_leaves_no_machine_behind(app, as_ann, vault, c
             assert as_ann.delete(f"{MACHINES}/{machine['id']}").status_code == 204
 
 
-def test_creation_beside_new_account_key_is_rewrapped_or_rejected(
+def test_machine_created_during_account_key_change_is_rewrapped_or_rejected(
     app, as_ann, vault, set_to, count
 ):
     set_to(app, limit_hashes="1000/60")
@@ -242,7 +242,7 @@ def test_creation_beside_new_account_key_is_rewrapped_or_rejected(
             assert owner.delete(f"{MACHINES}/{requested['id']}").status_code == 204
 
 
-def test_machine_that_writes_beside_its_deletion_stops(app, as_ann, vault, count):
+def test_machine_cannot_write_after_its_deletion(app, as_ann, vault, count):
     twin = signed_in(app, ANN)
     for _ in range(count(1, many=20)):
         machine = Machine.created(as_ann, grant(vault, "write"))

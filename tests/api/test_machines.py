@@ -142,7 +142,7 @@ def test_quota_limits_the_number_of_machines(app, as_ann, vault, set_to):
     assert error_of(as_ann.post(MACHINES, json=body() | KEY))[:2] == (409, "quota-exceeded")
 
 
-def test_machine_of_another_account_does_not_exist(as_ann, as_bob, vault):
+def test_machine_of_another_account_returns_404(as_ann, as_bob, vault):
     machine = Machine.created(as_ann, grant(vault))
     new = edited(as_ann.get(machine.path).json)
 
@@ -187,11 +187,11 @@ def test_taken_ids_are_rejected(client, as_ann, as_bob, vault):
         ({"token": "vmt_"}, (400, "bad-request", ["/token"])),
     ],
 )
-def test_bad_bodies_name_their_field(as_ann, change, expected):
+def test_invalid_body_error_points_to_its_field(as_ann, change, expected):
     assert error_of(as_ann.post(MACHINES, json=body() | KEY | change)) == expected
 
 
-def test_bad_grants_name_their_place(as_ann, vault):
+def test_invalid_grant_error_points_to_its_position(as_ann, vault):
     vault.put()
     vault.rotate()
     double = grant(vault)
@@ -218,13 +218,13 @@ def test_bad_grants_name_their_place(as_ann, vault):
     assert answers == {name: expected for name, (_, expected) in cases.items()}
 
 
-def test_generation_without_contents_may_be_missing(as_ann, vault):
+def test_grant_may_omit_generation_without_contents(as_ann, vault):
     vault.rotate()  # the vault is empty, and its overview moves
 
     assert as_ann.post(MACHINES, json=body(grant(vault, generations=[2])) | KEY).status_code == 201
 
 
-def test_edit_with_key_alone_is_malformed(as_ann, vault):
+def test_edit_with_incomplete_key_or_other_id_is_rejected(as_ann, vault):
     machine = Machine.created(as_ann, grant(vault))
     shown = as_ann.get(machine.path).json
     alone = edited(shown) | KEY
@@ -234,7 +234,7 @@ def test_edit_with_key_alone_is_malformed(as_ann, vault):
     assert error_of(as_ann.put(machine.path, json=other)) == (422, "unprocessable", ["/id"])
 
 
-def test_changes_need_a_recent_step_up(app, as_ann, vault):
+def test_machine_changes_without_recent_step_up_return_403(app, as_ann, vault):
     machine = Machine.created(as_ann, grant(vault))
     new = edited(as_ann.get(machine.path).json)
     with app.app_context():
@@ -248,7 +248,7 @@ def test_changes_need_a_recent_step_up(app, as_ann, vault):
         assert error_of(answer)[:2] == (403, "step-up-required")
 
 
-def test_each_change_is_recorded_without_names(app, as_ann, vault):
+def test_machine_changes_are_recorded_without_names(app, as_ann, vault):
     machine = Machine.created(as_ann, grant(vault), name="secret-project")
     as_ann.put(machine.path, json=edited(as_ann.get(machine.path).json, name="secret-other"))
     as_ann.delete(machine.path)

@@ -105,7 +105,7 @@ def test_anonymous_requests_cannot_flood_a_mailbox(here):
         assert service.send(EMAIL_MESSAGE, ANN)
 
 
-def test_security_notices_are_counted_apart(here):
+def test_security_notices_are_counted_separately(here):
     for _ in range(6):
         service.send(EMAIL_MESSAGE, ANN)
     notices = [service.send(NOTICE, ANN) for _ in range(6)]
@@ -113,7 +113,7 @@ def test_security_notices_are_counted_apart(here):
     assert notices == [True] * 5 + [False]
 
 
-def test_one_notice_of_a_kind_and_hour_is_always_sent(here):
+def test_one_notice_per_kind_and_hour_is_always_sent(here):
     for _ in range(6):
         service.send(NOTICE, ANN)
     other = Email("reuse-notice", "Reused", "", "", notice=True)
@@ -121,7 +121,7 @@ def test_one_notice_of_a_kind_and_hour_is_always_sent(here):
     assert [service.send(other, ANN) for _ in range(2)] == [True, False]
 
 
-def test_the_limit_holds_for_parallel_requests(here):
+def test_recipient_limit_holds_for_parallel_requests(here):
     started, sent = threading.Barrier(8), []
 
     def work():
@@ -213,7 +213,7 @@ def test_rejected_recipient_does_not_delay_the_others(here, smtp):
     assert [mail.state for mail in mails()] == ["waiting", "sent"]
 
 
-def test_accepted_email_is_never_resent_although_not_recorded(here, smtp):
+def test_accepted_email_is_not_resent_if_recording_failed(here, smtp):
     service.send(EMAIL_MESSAGE, ANN)
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
@@ -269,7 +269,7 @@ def test_sent_emails_expire_after_a_day_dead_after_a_month(here):
     assert [sorted(one) for one in left] == [["dead", "sent"], ["dead"], []]
 
 
-def test_each_kind_of_email_has_its_own_limit(here):
+def test_each_kind_of_email_has_a_separate_limit(here):
     kinds = [replace(EMAIL_MESSAGE, kind=kind) for kind in ("verify-email", "recover")]
     sent = [service.send(one, ANN) for one in kinds for _ in range(6)]
 
@@ -290,7 +290,7 @@ def test_spellings_of_a_domain_share_one_limit(here):
     assert sent == [True] * 5 + [False]
 
 
-def test_notices_and_recovery_emails_leave_before_all_others(here, smtp):
+def test_notices_and_recovery_emails_are_sent_first(here, smtp):
     for content in (EMAIL_MESSAGE, EMAIL_MESSAGE, NOTICE, replace(EMAIL_MESSAGE, kind="recover")):
         service.send(content, ANN)
 

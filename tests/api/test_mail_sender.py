@@ -110,7 +110,7 @@ def test_server_without_starttls_gets_no_email(app_for):
     assert inbox.messages == []
 
 
-def test_on_this_machine_a_mail_may_go_in_clear(app_for):
+def test_plaintext_is_allowed_to_local_mail_server(app_for):
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         send(app_for(port, "none"))
@@ -155,7 +155,7 @@ def test_accepted_email_stays_accepted_without_quit_response(app_for):
     assert len(inbox.messages) == 1
 
 
-def test_without_mail_server_email_is_a_readable_file(tmp_path):
+def test_email_without_mail_server_is_written_to_private_file(tmp_path):
     app = create_app(Settings.from_environ(app_fixtures.environ_for(tmp_path)))
 
     send(app)

@@ -89,7 +89,7 @@ def test_altered_token_gets_the_same_error(app, client, mailed):
 
 
 @pytest.mark.parametrize("body", [{}, {"token": 1}, {"token": None}, {"token": "x", "more": 1}, []])
-def test_malformed_token_is_bad_request(client, body):
+def test_malformed_token_returns_400(client, body):
     for path in ROUTES:
         answer = client.post(path, json=body)
         assert (answer.status_code, answer.json["type"]) == (
@@ -136,7 +136,7 @@ def test_page_has_no_script_and_leaks_no_token(client, path):
     assert (wrong.status_code, "Nothing was changed" in wrong.text) == (400, True)
 
 
-def test_no_subject_and_no_log_holds_a_token(app, mailed, caplog):
+def test_subjects_and_logs_contain_no_token(app, mailed, caplog):
     found = [one for one in emails(app) if LINK.search(one.text)]
 
     assert found

@@ -29,14 +29,14 @@ def status_and_slug(response):
         ("TRACE", "/api/health", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_another_method_is_405_with_allow(anonymous, method, path, allowed):
+def test_unsupported_method_returns_405_with_allow_header(anonymous, method, path, allowed):
     response = anonymous.open(path, method=method)
 
     assert status_and_slug(response) == (405, "method-not-allowed")
     assert set(response.headers["Allow"].split(", ")) == allowed
 
 
-def test_options_is_204_with_allow_and_calls_nothing(anonymous):
+def test_options_returns_204_with_allow_header_without_calling_view(anonymous):
     response = anonymous.options("/api/v1/small/word")
 
     assert (response.status_code, response.data) == (204, b"")
@@ -45,7 +45,7 @@ def test_options_is_204_with_allow_and_calls_nothing(anonymous):
     assert anonymous.options(f"/api/v1/small/closed/{uuid4()}").status_code == 204
 
 
-def test_head_is_get_without_its_body(anonymous):
+def test_head_returns_headers_of_get_without_body(anonymous):
     head, get = (anonymous.open("/api/v1/small/wanted", method=m) for m in ("HEAD", "GET"))
 
     assert (head.status_code, head.data) == (200, b"")
@@ -53,7 +53,7 @@ def test_head_is_get_without_its_body(anonymous):
 
 
 @pytest.mark.parametrize("form", ["{}", "{}0", "x{}"])
-def test_an_id_of_another_form_in_a_path_is_404(anonymous, form):
+def test_noncanonical_id_in_path_returns_404(anonymous, form):
     one = str(uuid4())
     path = "/api/v1/small/closed/"
 

@@ -65,7 +65,7 @@ def test_migrations_match_the_models(environ, tmp_path, request):
     assert described(built(other)) == migrated
 
 
-def test_a_migration_can_be_taken_back(environ):
+def test_migrations_can_be_downgraded_to_empty_database(environ):
     app = create_app(Settings.from_environ(environ))
     with app.app_context():
         flask_migrate.upgrade(directory=str(ROOT / "migrations"))
@@ -74,7 +74,7 @@ def test_a_migration_can_be_taken_back(environ):
     assert described(app) == {}
 
 
-def test_a_migration_that_fails_leaves_nothing_of_those_before_it(environ):
+def test_failed_migration_rolls_back_earlier_ones(environ):
     app = create_app(Settings.from_environ(environ))
     with app.app_context():
         with db.engine.begin() as connection:

@@ -56,11 +56,11 @@ def test_document_is_public_and_cacheable_for_five_minutes(client):
     assert response.json["openapi"] == "3.1.0"
 
 
-def test_it_is_valid(described):
+def test_openapi_document_is_valid(described):
     validate(described)
 
 
-def test_every_route_is_in_it(sqlite_app, described):
+def test_openapi_document_contains_every_route(sqlite_app, described):
     here = {(path, method) for path, method, _, _ in routes(sqlite_app) if path not in PAGES}
 
     assert operations(described).keys() == here
@@ -96,7 +96,7 @@ def test_common_errors_are_documented_on_every_closed_route(described):
         assert all("Retry-After" in one["headers"] for one in waits if "headers" in one)
 
 
-def test_switched_off_is_described_for_all_but_probes(described):
+def test_switched_off_error_is_documented_except_for_probes(described):
     without = {
         path
         for (path, _), operation in operations(described).items()

@@ -72,7 +72,7 @@ def test_valid_body_reaches_view_and_response_is_its_model(anonymous):
         (b'{"word": "\xff"}', [""]),
     ],
 )
-def test_a_malformed_body_is_400_and_names_its_fields(anonymous, data, pointers):
+def test_malformed_body_returns_400_with_field_pointers(anonymous, data, pointers):
     response = post(anonymous, data)
 
     assert status_and_slug(response) == (400, "bad-request")
@@ -100,7 +100,7 @@ def test_too_many_invalid_fields_are_not_listed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "", "application/json; charset=latin-1"])
-def test_another_media_type_is_415(anonymous, kind):
+def test_unsupported_media_type_returns_415(anonymous, kind):
     assert status_and_slug(post(anonymous, json.dumps(WORD), kind)) == (
         415,
         "unsupported-media-type",
@@ -121,7 +121,7 @@ def test_body_over_limit_returns_413(anonymous):
     assert post(anonymous, json.dumps({"word": "x" * 1987})).status_code == 200
 
 
-def test_body_without_content_length_is_411(anonymous):
+def test_body_without_content_length_returns_411(anonymous):
     response = anonymous.post(
         "/api/v1/small/word",
         content_type="application/json",
@@ -142,7 +142,7 @@ def test_route_without_body_needs_no_length_and_accepts_none(anonymous):
 @pytest.mark.parametrize(
     ("query", "word"), [("", "10None"), ("limit=3&kind=a", "3a"), ("kind=", "10")]
 )
-def test_a_query_is_read(anonymous, query, word):
+def test_valid_query_reaches_the_view(anonymous, query, word):
     assert anonymous.get(f"/api/v1/small/wanted?{query}").json == {"word": word}
 
 
@@ -159,14 +159,14 @@ def test_a_query_is_read(anonymous, query, word):
         "kind=%ED%A0%80%00",
     ],
 )
-def test_a_malformed_query_is_400(anonymous, query):
+def test_malformed_query_returns_400(anonymous, query):
     response = anonymous.get(f"/api/v1/small/wanted?{query}")
 
     assert status_and_slug(response) == (400, "bad-request")
     assert all(one["pointer"].startswith("/query") for one in response.json["errors"])
 
 
-def test_raw_bytes_in_a_query_are_400(anonymous):
+def test_raw_bytes_in_query_return_400(anonymous):
     response = anonymous.get(
         "/api/v1/small/wanted", environ_overrides={"QUERY_STRING": "kind=\xff"}
     )
@@ -174,7 +174,7 @@ def test_raw_bytes_in_a_query_are_400(anonymous):
     assert status_and_slug(response) == (400, "bad-request")
 
 
-def test_a_query_where_none_is_taken_is_400(anonymous):
+def test_query_on_route_without_query_returns_400(anonymous):
     response = anonymous.post("/api/v1/small/nothing?x=1")
 
     assert status_and_slug(response) == (400, "bad-request")
@@ -236,7 +236,7 @@ def test_early_error_returns_problem(server, monkeypatch):
     assert json.loads(b"".join(body))["request_id"] == dict(headers)["X-Request-Id"] != "-"
 
 
-def test_401_comes_before_what_is_wrong_with_the_body(anonymous, ann):
+def test_401_comes_before_errors_in_the_body(anonymous, ann):
     path = f"/api/v1/small/closed/{uuid4()}"
 
     for client, status in ((anonymous, 401), (ann, 415)):
@@ -257,7 +257,7 @@ def test_400_comes_before_403_and_403_before_404(server, ann):
     assert len(sample_routes.called) == 1
 
 
-def test_dead_session_is_401_before_any_other_error(server, ann):
+def test_dead_session_returns_401_before_any_other_error(server, ann):
     path = f"/api/v1/small/proven/{uuid4()}"
     assert ann.put(path, json=WORD).status_code == 404
     assert ann.put(path, json={}).status_code == 400
@@ -283,7 +283,7 @@ def test_429_comes_before_401(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["small/word", "small/nothing", "nowhere", "auth/me"])
-def test_two_credentials_on_one_request_are_400(ann, path):
+def test_two_credentials_on_one_request_return_400(ann, path):
     token = ann.environ_base.pop("HTTP_AUTHORIZATION")
 
     response = ann.post(f"/api/v1/{path}", headers={"Authorization": f"{token},{token}"})

@@ -44,7 +44,7 @@ def press(app, page, address):
     assert app.test_client().post(f"{EMAIL}/{page}", json={"token": token}).status_code == 204
 
 
-def test_a_lock_follows_the_account_to_another_address_and_back(app, as_ann, flask):
+def test_operator_lock_follows_account_through_email_change_and_undo(app, as_ann, flask):
     device = factories.uuid4()
     sign_in(app, ANN, device_id=device)
     assert as_ann.post(EMAIL, json={"email": NEW}).status_code == 202
@@ -84,7 +84,7 @@ def test_lock_set_during_key_check_blocks_login(app, as_ann, monkeypatch, known)
         assert work.query(Session).count() == 0
 
 
-def test_anonymous_sees_only_locks_any_address_can_have(app, as_ann, flask, time_machine):
+def test_operator_lock_looks_like_a_24_hour_lockout(app, as_ann, flask, time_machine):
     flask("lock", ANN)
     reported = []
     for hours in (0, 5, 5):
@@ -100,7 +100,7 @@ def test_anonymous_sees_only_locks_any_address_can_have(app, as_ann, flask, time
     ]
 
 
-def test_failures_at_an_address_do_not_follow_the_account(app, as_ann):
+def test_login_failures_do_not_follow_account_to_new_address(app, as_ann):
     for _ in range(5):
         sign_in(app, ANN, key=bytes(32))
     as_ann.post(EMAIL, json={"email": NEW})
@@ -125,7 +125,7 @@ def test_lock_ends_with_account_so_address_can_be_reused(app, as_ann, flask):
     assert sign_in(app, ANN, device_id=device).status_code == 200
 
 
-def test_a_lock_holds_no_other_account_on_the_same_device(app, as_ann, as_bob, flask):
+def test_operator_lock_affects_no_other_account_on_the_device(app, as_ann, as_bob, flask):
     device = factories.uuid4()
     bob = factories.login("bob@example.org", device_id=device)
     for one in (factories.login(ANN, device_id=device), bob):

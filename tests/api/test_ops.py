@@ -32,7 +32,7 @@ def answer(result):
     return json.loads(result.stdout)
 
 
-def test_a_switch_is_recorded_with_the_operators_name(app, flask):
+def test_switch_is_recorded_with_operator_name(app, flask):
     result = flask("ops", "switch", "signup", "off", "--by", "ann.op", "--json")
 
     assert result.exit_code == 0
@@ -70,7 +70,7 @@ def test_switching_to_current_state_changes_and_records_nothing(app, flask):
 
 
 @pytest.mark.parametrize("text", ["", "  ", "two\nlines", "x" * 201, "bell\x07"])
-def test_words_for_callers_are_one_line(app, flask, text):
+def test_invalid_maintenance_text_is_rejected(app, flask, text):
     result = flask("ops", "switch", "maintenance", text)
 
     assert result.exit_code == 2
@@ -79,7 +79,7 @@ def test_words_for_callers_are_one_line(app, flask, text):
 
 
 @pytest.mark.parametrize("name", ["ann lind", "a\nb", "x" * 65, "<ann>"])
-def test_an_operators_name_is_a_word(flask, name):
+def test_invalid_operator_name_is_rejected(flask, name):
     assert flask("ops", "switch", "signup", "off", "--by", name).exit_code == 2
 
 
@@ -127,7 +127,7 @@ def _rows(model):
         return connection.execute(sa.select(sa.func.count()).select_from(model)).scalar_one()
 
 
-def test_a_purge_is_done_by_the_worker_too(app):
+def test_worker_has_a_job_for_every_purge_rule(app):
     from vaultr.ops.worker import JOBS  # noqa: PLC0415 - beside what it is compared with
 
     done = {job.run for job in JOBS}
@@ -191,14 +191,14 @@ def backed_up(app):
         last_runs.note(RunKind.BACKUP_VERIFIED, {"file": "x"})
 
 
-def test_daily_all_is_well(flask, healthy, backed_up):
+def test_daily_check_of_healthy_server_passes(flask, healthy, backed_up):
     code, bad, found = daily_of(flask, "--url", healthy)
 
     assert (code, bad) == (0, set())
     assert {one["topic"] for one in found} == {"health", "errors", "backup", "limits", "mail"}
 
 
-def test_daily_unreachable_server_is_found(flask, backed_up):
+def test_daily_check_reports_unreachable_server(flask, backed_up):
     assert daily_of(flask, "--url", "http://127.0.0.1:1")[:2] == (1, {"health"})
 
 
@@ -206,31 +206,31 @@ def test_daily_check_reports_unexpected_health_response(flask, httpd, backed_up)
     assert daily_of(flask, "--url", httpd(b"It works!"))[:2] == (1, {"health"})
 
 
-def test_daily_an_old_backup_is_found(app, flask, healthy):
+def test_daily_check_reports_old_backup(app, flask, healthy):
     with app.app_context():
         last_runs.note(RunKind.BACKUP_VERIFIED, {}, at=clock.now() - timedelta(hours=27))
 
     assert daily_of(flask, "--url", healthy)[:2] == (1, {"backup"})
 
 
-def test_daily_no_backup_at_all_is_found(flask, healthy):
+def test_daily_check_reports_missing_backup(flask, healthy):
     assert daily_of(flask, "--url", healthy)[:2] == (1, {"backup"})
 
 
-def test_daily_a_mail_that_waits_too_long_is_found(app, flask, healthy, backed_up):
+def test_daily_check_reports_email_that_waits_too_long(app, flask, healthy, backed_up):
     with app.app_context():
         _mail(1, "waiting", clock.now() - timedelta(minutes=16))
 
     assert daily_of(flask, "--url", healthy)[:2] == (1, {"mail"})
 
 
-def test_daily_unreachable_mail_server_is_found(app, flask, healthy, backed_up, set_to):
+def test_daily_check_reports_unreachable_mail_server(app, flask, healthy, backed_up, set_to):
     set_to(app, smtp_host="127.0.0.1", smtp_port=1, smtp_secure="none")
 
     assert daily_of(flask, "--url", healthy)[:2] == (1, {"mail"})
 
 
-def test_daily_check_finds_mail_server_without_starttls(app, flask, healthy, backed_up, set_to):
+def test_daily_check_reports_mail_server_without_starttls(app, flask, healthy, backed_up, set_to):
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         set_to(app, smtp_host="127.0.0.1", smtp_port=port, smtp_secure="starttls")
@@ -252,7 +252,7 @@ def test_daily_check_sends_test_email(app, flask, healthy, backed_up, set_to):
     assert rejected[:2] == (1, {"mail"})
 
 
-def test_daily_too_many_errors_in_numbers_are_found(flask, httpd, healthy, backed_up):
+def test_daily_check_reports_high_error_rate_in_metrics(flask, httpd, healthy, backed_up):
     line = b'vaultr_requests_total{method="GET",route="/x",status="%s"} %s\n'
     few = httpd(line % (b"200", b"95") + line % (b"500", b"5"))
     many = httpd(line % (b"200", b"94") + line % (b"503", b"6"))
@@ -263,7 +263,7 @@ def test_daily_too_many_errors_in_numbers_are_found(flask, httpd, healthy, backe
     assert both[1] == {"errors"}
 
 
-def test_daily_too_many_errors_in_a_log_are_found(flask, healthy, backed_up, tmp_path):
+def test_daily_check_reports_high_error_rate_in_log(flask, healthy, backed_up, tmp_path):
     def line(status, hours=1):
         reported = {"time": clock.text(clock.now() - timedelta(hours=hours)), "event": "request"}
         return "pod-1 " + json.dumps({**reported, "status": status})
@@ -278,11 +278,11 @@ def test_daily_too_many_errors_in_a_log_are_found(flask, healthy, backed_up, tmp
     assert daily_of(flask, "--url", healthy, "--log", str(log))[:2] == (1, {"errors"})
 
 
-def test_daily_an_address_is_an_address(flask):
+def test_daily_check_rejects_file_url(flask):
     assert flask("ops", "daily", "--url", "file:///etc/passwd").exit_code == 2
 
 
-def test_five_percent_are_not_too_many():
+def test_error_rate_of_five_percent_is_accepted():
     assert daily_checks.judged(0, 0).level == "ok"
     assert daily_checks.judged(100, 5).level == "ok"
     assert daily_checks.judged(100, 6).level == "problem"

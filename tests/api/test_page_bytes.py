@@ -77,7 +77,7 @@ def test_list_of_versions_ends_at_four_mebibytes(app, as_ann, vault):
     assert revisions == sorted(revisions, reverse=True)
 
 
-def test_row_larger_than_a_page_is_a_page(app, as_ann, vault):
+def test_row_larger_than_a_page_gets_a_separate_page(app, as_ann, vault):
     vault.put()
     vault.put()
     change(app, sa.update(ITEMS).values(overview=secrets.token_bytes(PAGE_BYTES + 1)))

@@ -22,7 +22,7 @@ def prepared(postgres_app):
         yield names
 
 
-def test_a_single_statement_is_planned_once(prepared):
+def test_single_statement_is_prepared_once(prepared):
     statement = sa.text("SELECT name FROM facts WHERE name = :name AND 'a%b' LIKE 'a%'")
 
     with one_statement() as connection:
@@ -33,7 +33,7 @@ def test_a_single_statement_is_planned_once(prepared):
     assert sum("'a%b' LIKE" in text for text in known.values()) == 1
 
 
-def test_a_marked_script_of_a_transaction_is_planned_too(prepared):
+def test_marked_transaction_script_is_prepared(prepared):
     script = sa.text("SELECT 1; SELECT count(*) FROM facts WHERE name = :name")
 
     with transaction() as session:
@@ -51,7 +51,7 @@ def test_unpreparable_statement_runs_unprepared(prepared):
         assert connection.execute(unknown_type, {"value": None}).scalar_one() is True
 
 
-def test_lost_connection_is_prepared_again(prepared):
+def test_statement_works_again_after_connection_is_lost(prepared):
     statement = sa.text("SELECT count(*) FROM facts WHERE name = :name")
     with one_statement() as connection:
         connection.execute(statement, {"name": "x"}).all()

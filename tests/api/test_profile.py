@@ -43,7 +43,7 @@ def test_me_shows_the_account_with_its_key_set(app, as_ann):
         }
 
 
-def test_a_profile_is_written_over_the_revision_it_names(as_ann):
+def test_put_over_current_revision_replaces_profile(as_ann):
     sealed = factories.sealed(900)
 
     response = put(as_ann, 2, over='"1"', sealed=sealed)
@@ -65,7 +65,7 @@ def test_profile_of_another_account_is_unchanged(as_ann, as_bob):
 @pytest.mark.parametrize(
     ("revision", "over"), [(2, '"1"'), (4, '"3"'), (4, '"2"'), (2, '"2"'), (3, '"1"')]
 )
-def test_stale_or_skipped_revision_is_rejected_with_stored_one(as_ann, revision, over):
+def test_stale_or_skipped_revision_returns_412_with_stored_revision(as_ann, revision, over):
     put(as_ann, 2, over='"1"')
 
     response = put(as_ann, revision, over=over)
@@ -75,7 +75,7 @@ def test_stale_or_skipped_revision_is_rejected_with_stored_one(as_ann, revision,
     assert (response.json["revision"], response.headers["ETag"]) == (2, '"2"')
 
 
-def test_a_profile_needs_its_precondition(as_ann):
+def test_profile_put_without_if_match_returns_428(as_ann):
     response = put(as_ann, 2)
 
     assert response.status_code == 428
@@ -83,7 +83,7 @@ def test_a_profile_needs_its_precondition(as_ann):
 
 
 @pytest.mark.parametrize("over", ["*", 'W/"1"', '"1", "2"', "1"])
-def test_a_precondition_in_another_form_is_malformed(as_ann, over):
+def test_malformed_if_match_returns_400(as_ann, over):
     assert put(as_ann, 2, over=over).status_code == 400
 
 
@@ -96,7 +96,7 @@ def test_unsealed_value_is_rejected_before_precondition(as_ann, text):
     assert response.json["errors"][0]["pointer"] == "/sealed"
 
 
-def test_of_parallel_writers_over_one_revision_one_succeeds(app, as_ann):
+def test_one_of_parallel_writers_over_one_revision_succeeds(app, as_ann):
     def write(_):
         client = app.test_client()
         client.environ_base["HTTP_AUTHORIZATION"] = as_ann.environ_base["HTTP_AUTHORIZATION"]
@@ -107,7 +107,7 @@ def test_of_parallel_writers_over_one_revision_one_succeeds(app, as_ann):
     assert sorted(statuses) == [200] + [412] * 5
 
 
-def test_a_profile_write_is_recorded_with_its_revisions(app, as_ann):
+def test_profile_write_is_recorded_with_its_revisions(app, as_ann):
     put(as_ann, 2, over='"1"')
 
     (event,) = [one for one in factories.events(app) if one["typ"] == "profile.write"]

@@ -186,7 +186,7 @@ def test_no_fast_statement_scans_a_whole_table(filled, vault):
     assert plans.whole() == {}
 
 
-def test_versions_that_must_go_are_found_along_an_index(filled, vault, set_to):
+def test_versions_to_delete_are_found_by_index(filled, vault, set_to):
     app, _ = filled
     item = vault.get("/items?limit=1").json["items"][0]
     revision = item["revision"]

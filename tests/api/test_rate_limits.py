@@ -123,7 +123,7 @@ def test_session_found_dead_by_view_counts_as_anonymous(limited):
 
 
 @pytest.mark.parametrize(("changes", "writes"), [(1, 1), (100, 1), (101, 2), (350, 4)])
-def test_a_batch_is_one_write_for_each_started_hundred_changes(limited, changes, writes):
+def test_batch_counts_as_one_write_per_started_hundred_changes(limited, changes, writes):
     app = limited(LIMIT_WRITES="10/3600")
     client = as_ann(app)
 

@@ -31,7 +31,7 @@ def test_rows_are_named_and_values_bound(app):
     assert checked_out(app) == 0
 
 
-def test_a_statement_is_prepared_once_a_connection(app):
+def test_statement_is_prepared_once_per_connection(app):
     AUTOCOMMIT.get(app).dispose()  # so that everything uses the same connection
     for number in range(3):
         raw_driver.run("SELECT %(n)s::int + 1000 AS n", {"n": number})
@@ -83,7 +83,7 @@ def test_statement_inside_transaction_is_rolled_back_with_it(app):
     assert raw_driver.run(count.partition("; ")[2], {}).scalar_one() == 0
 
 
-def test_a_script_that_fails_spoils_its_transaction_and_no_other(app):
+def test_failed_script_rolls_back_only_its_transaction(app):
     with pytest.raises(sa.exc.IntegrityError), transaction() as session:
         raw_driver.run_within(
             session.connection(), "INSERT INTO facts (name) VALUES (%(n)s)", {"n": "x"}
@@ -116,7 +116,7 @@ def test_silent_database_is_abandoned(app):
     assert raw_driver.run("SELECT 1 AS one", {}).one().one == 1
 
 
-def test_nothing_is_prepared_behind_a_pooler(postgres_url, tmp_path):
+def test_no_statement_is_prepared_with_prepare_off(postgres_url, tmp_path):
     url = servers.fresh_database(postgres_url)
     app = built(environ_for(tmp_path, DATABASE_URL=f"{url}?prepare=off"))
 
@@ -126,7 +126,7 @@ def test_nothing_is_prepared_behind_a_pooler(postgres_url, tmp_path):
         AUTOCOMMIT.get(app).dispose()
 
 
-def test_unreachable_database_is_reported_as_such(tmp_path, postgres_url):
+def test_unreachable_database_invalidates_the_connection(tmp_path, postgres_url):
     url = servers.fresh_database(postgres_url)
     app = built(environ_for(tmp_path, DATABASE_URL=url))
     single = AUTOCOMMIT.get(app)

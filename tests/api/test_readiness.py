@@ -43,14 +43,14 @@ def later(app):
     return f"{int(newest(app)) + 1:04}"
 
 
-def test_health_has_one_body(client):
+def test_health_returns_constant_body(client):
     response = client.get("/api/health")
 
     assert (response.status_code, response.data) == (200, b'{"status":"healthy"}')
     assert response.mimetype == "application/json"
 
 
-def test_on_the_revision_that_this_code_knows_it_is_ready(app, client, migrated):
+def test_server_on_newest_known_revision_is_ready(app, client, migrated):
     migrated(newest(app))
     response = client.get("/api/ready")
 
@@ -76,7 +76,7 @@ def test_unknown_schema_number_is_not_treated_as_newer(app, client, migrated):
 
 
 @pytest.mark.parametrize("revision", ["0000", "deadbeef0123", "0001", None])
-def test_on_an_older_one_or_none_it_is_not_ready(client, migrated, revision):
+def test_server_on_older_or_missing_revision_is_not_ready(client, migrated, revision):
     migrated(revision)
     response = client.get("/api/ready")
 
@@ -84,13 +84,13 @@ def test_on_an_older_one_or_none_it_is_not_ready(client, migrated, revision):
     assert response.headers["Retry-After"] == "1"
 
 
-def test_without_any_table_it_is_not_ready(app, client):
+def test_server_without_tables_is_not_ready(app, client):
     app.extensions["health.readiness"].at = 0.0
 
     assert client.get("/api/ready").data == NOT_READY
 
 
-def test_without_its_keys_it_is_not_ready(app, client, migrated, monkeypatch):
+def test_server_without_keys_is_not_ready(app, client, migrated, monkeypatch):
     migrated(newest(app))
     monkeypatch.delitem(app.extensions, "security.keyring")
 

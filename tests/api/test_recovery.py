@@ -90,7 +90,7 @@ def test_recovery_works_from_email_to_new_password(app, client, time_machine):
     assert rows(app, RecoveryKey) == []
 
 
-def test_returned_values_are_the_stored_ones(app, client, time_machine):
+def test_recovery_returns_stored_sealed_values(app, client, time_machine):
     account_id, token = begun(app)
     with app.app_context():
         factories.vault(ANN)
@@ -118,7 +118,7 @@ def test_owner_is_notified_at_each_step(app, client, time_machine):
     assert "machines with access: none" in done.text
 
 
-def test_factors_stay_and_the_notice_names_them(app, client, time_machine):
+def test_recovery_keeps_second_factors_and_names_them_in_email(app, client, time_machine):
     account_id, token = begun(app)
     with app.app_context():
         a_factor(account_id)
@@ -131,7 +131,7 @@ def test_factors_stay_and_the_notice_names_them(app, client, time_machine):
     assert slug(answer) == "second-factor-required"
 
 
-def test_each_step_is_recorded(app, client, time_machine):
+def test_recovery_steps_are_recorded(app, client, time_machine):
     account_id, token = begun(app)
     after_the_wait(time_machine)
     client.post(START, json=proof(token, account_id))
@@ -144,7 +144,7 @@ def test_each_step_is_recorded(app, client, time_machine):
     ]  # fmt: skip
 
 
-def test_the_wait_counts_from_the_first_start(app, client, time_machine):
+def test_recovery_wait_counts_from_first_start(app, client, time_machine):
     account_id, token = begun(app)
     began = datetime.now(UTC)
 
@@ -168,7 +168,7 @@ def test_parallel_starts_begin_one_recovery_with_same_response(app):
     assert [one.kind for one in emails(app, ANN)].count("recovery-started") == 1
 
 
-def test_a_started_token_lives_72_hours_from_its_start(app, client, time_machine):
+def test_started_token_expires_72_hours_after_start(app, client, time_machine):
     account_id = with_recovery_key(app)
     token, mailed_at = requested(app), datetime.now(UTC)
     time_machine.move_to(mailed_at + timedelta(hours=71))
@@ -182,7 +182,7 @@ def test_a_started_token_lives_72_hours_from_its_start(app, client, time_machine
     assert client.post(COMPLETE, json=completion(app, token, account_id)).status_code == 204
 
 
-def test_of_parallel_completions_one_succeeds(app, time_machine):
+def test_one_of_parallel_completions_succeeds(app, time_machine):
     account_id, token = begun(app)
     after_the_wait(time_machine)
     keys = [bytes([number + 1]) * 32 for number in range(3)]
@@ -196,7 +196,7 @@ def test_of_parallel_completions_one_succeeds(app, time_machine):
     assert rows(app, Account)[0].epoch == 2
 
 
-def test_rewrap_must_include_every_wrap(app, client, time_machine):
+def test_completion_without_every_wrap_returns_409(app, client, time_machine):
     account_id, token = begun(app)
     with app.app_context():
         factories.vault(ANN)

@@ -65,7 +65,7 @@ def test_cancel_token_ends_recovery_and_its_recovery_key(app, client):
     assert emails(app, ANN)[-1].kind == "recovery-cancelled"
 
 
-def test_unstarted_token_ends_alone(app, client):
+def test_cancelling_unstarted_token_ends_only_that_token(app, client):
     account_id = with_recovery_key(app)
     first, second = requested(app), requested(app)
 
@@ -100,7 +100,7 @@ def test_cancelling_unused_token_is_recorded(app, as_ann):
     assert events[-1] == ("cred.recover.cancel", "ok:by-session")
 
 
-def test_another_accounts_session_ends_nothing(app, as_bob, client):
+def test_session_of_another_account_cancels_nothing(app, as_bob, client):
     account_id, token = begun(app)
 
     assert as_bob.delete(RECOVER).status_code == 404
@@ -123,7 +123,7 @@ def test_cancel_page_acts_only_on_its_button(app, client):
 
 
 @pytest.mark.parametrize("renewed", [False, True], ids=["same-key", "new-key"])
-def test_new_credentials_end_it(app, as_ann, renewed):
+def test_new_credentials_end_recovery(app, as_ann, renewed):
     account_id, token = begun(app)
     more = {"rewrap": rewrapped(app, account_id)} if renewed else {}
 
@@ -142,7 +142,7 @@ def test_new_recovery_key_ends_recovery_and_stays(app, as_ann):
     assert has_key(app)
 
 
-def test_removing_the_recovery_key_ends_it(app, as_ann):
+def test_removing_recovery_key_ends_recovery(app, as_ann):
     account_id, token = begun(app)
 
     assert as_ann.delete(KEY).status_code == 204
@@ -164,7 +164,7 @@ def test_parallel_completion_and_cancellation_are_serialised(app, time_machine):
     assert sorted(at_once(do, 2)) == [204, 400]
 
 
-def test_of_parallel_cancellations_one_succeeds(app):
+def test_one_of_parallel_cancellations_succeeds(app):
     _, token = begun(app)
 
     answers = at_once(lambda _: app.test_client().post(CANCEL, json={"token": token}), 4)

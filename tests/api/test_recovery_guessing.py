@@ -64,7 +64,7 @@ def test_email_has_token_on_own_line_and_no_link(app):
     assert not token.startswith("-")
 
 
-def test_tokens_mailed_before_stay_good(app, client):
+def test_earlier_emailed_token_stays_valid(app, client):
     account_id = with_recovery_key(app)
     first, second = requested(app), requested(app)
 
@@ -72,7 +72,7 @@ def test_tokens_mailed_before_stay_good(app, client):
     assert client.post(START, json=proof(second, account_id)).status_code == 200
 
 
-def test_beyond_the_limit_of_mails_no_token_is_made(app, client, set_to):
+def test_request_over_email_limit_creates_no_token(app, client, set_to):
     set_to(app, limit_mail="2/3600")
     with_recovery_key(app)
 

@@ -64,7 +64,7 @@ def refresh(client, token=None, **request):
     return client.post(REFRESH, json={"refresh_token": token}, **request)
 
 
-def test_a_refresh_is_counted_by_its_session_alone(limited, trips):
+def test_refresh_is_counted_only_by_session(limited, trips):
     app = limited()
     session = session_of(app)
     trips.clear()
@@ -158,7 +158,7 @@ def test_request_of_full_session_is_counted_by_address(limited):
     assert not [one for one in seen if re.search("INSERT|UPDATE|DELETE", one)]
 
 
-def test_without_redis_it_is_counted_too(tmp_path):
+def test_refresh_limit_applies_without_redis(tmp_path):
     with sample_routes.server(tmp_path, LIMIT_REFRESH="2/3600", LIMIT_ANONYMOUS="9/3600") as app:
         client, token = app.test_client(), session_of(app).refresh_token
         answers = []

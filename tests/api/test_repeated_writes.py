@@ -23,7 +23,7 @@ def requests(vault, item_id):
     yield vault.move_request("remove", item_id)
 
 
-def test_every_write_can_be_repeated_immediately_and_later(app, vault):
+def test_repeated_write_returns_first_response_immediately_and_later(app, vault):
     other = vault.put()
     done = []
     for request in requests(vault, uuid4()):
@@ -58,7 +58,7 @@ def test_repeated_batch_returns_first_response(app, vault):
     assert (again.status_code, again.json) == (200, first.json)
 
 
-def test_a_repeated_write_needs_its_precondition_and_a_sound_body(app, vault):
+def test_repeated_write_needs_precondition_and_valid_body(app, vault):
     request = vault.put_request()
     vault.send(request)
 
@@ -67,7 +67,7 @@ def test_a_repeated_write_needs_its_precondition_and_a_sound_body(app, vault):
         assert_problem(vault.ask(request.but(overview="plain")), 422, "not-sealed")
 
 
-def test_different_write_of_same_revision_is_not_a_repetition(app, vault):
+def test_different_write_of_same_revision_is_not_replayed(app, vault):
     mine, theirs = vault.put_request(), vault.put_request()
     vault.send(theirs)
     sealed = vault.put_request()
@@ -82,7 +82,7 @@ def test_different_write_of_same_revision_is_not_a_repetition(app, vault):
         assert_problem(vault.ask(sealed.but(entry={"n": 1}, content_revision=1)), 409, "head-moved")
 
 
-def test_batch_with_only_a_stored_ending_is_not_a_repetition(app, vault):
+def test_batch_with_only_last_change_stored_is_not_replayed(app, vault):
     first, last = uuid4(), uuid4()
     request = vault.batch_request(("put", first), ("put", last))
     vault.send(request)

@@ -32,7 +32,7 @@ def ann(app, set_to):
         return factories.session(factories.owner("ann@example.org"))
 
 
-def test_odd_requests_get_documented_errors(app, ann, count):
+def test_malformed_requests_get_documented_errors(app, ann, count):
     document = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
 
     for found in document.get_all_operations():

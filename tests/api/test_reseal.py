@@ -63,7 +63,7 @@ def answer(done):
     return done.exit_code, json.loads(done.stdout)
 
 
-def test_reseal_reseals_everything_and_then_nothing(app, sealed_values, rotated):
+def test_second_reseal_finds_nothing_to_reseal(app, sealed_values, rotated):
     rotated(old=True)
 
     first, second = run(app, "--json"), run(app, "--json")

@@ -67,7 +67,7 @@ def test_resend_restarts_the_24_hours(app, client, time_machine):
 
 
 @pytest.mark.parametrize("spelt", [" Ann@Example.org ", "ANN@EXAMPLE.ORG"])
-def test_an_address_is_compared_as_at_signup(app, client, spelt):
+def test_resend_accepts_other_spelling_of_address(app, client, spelt):
     which = sign_up(client)
 
     client.post(RESEND, json=which | {"email": spelt})
@@ -112,7 +112,7 @@ def test_resend_without_signup_responds_identically_and_sends_nothing(
     assert {row.token_hash for row in rows(app, WaitingSignup)} == stored
 
 
-def test_beyond_the_limit_of_mails_the_last_token_stays_good(app, client, set_to):
+def test_resend_over_email_limit_keeps_last_token_valid(app, client, set_to):
     set_to(app, limit_mail="2/3600")
     which = sign_up(client)
     client.post(RESEND, json=which)

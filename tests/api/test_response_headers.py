@@ -136,7 +136,7 @@ def check(answer, what, *, ours=True):
         assert answer.json["status"] == answer.status_code, what
 
 
-def test_foreign_pages_can_read_no_route(swept):
+def test_other_origins_cannot_read_any_route(swept):
     client = swept.test_client()
     for method, path in routes(swept):
         for origin in (FOREIGN, "null", f"{OURS}.evil.example", OURS.upper()):

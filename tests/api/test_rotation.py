@@ -54,7 +54,7 @@ def test_rotation_makes_everything_open_under_new_keys(app, vault):
     ]
 
 
-def test_each_step_is_recorded_with_the_new_head(app, vault):
+def test_rotation_steps_are_recorded_with_new_head(app, vault):
     begun = vault.done(vault.rotation_request())
     vault.done(vault.rename_request("a vault"))
     finished = vault.done(vault.finish_request())
@@ -67,7 +67,7 @@ def test_each_step_is_recorded_with_the_new_head(app, vault):
     }
 
 
-def test_device_with_old_keys_follows_a_rotation(app, vault):
+def test_device_syncs_after_rotation_with_new_keys(app, vault):
     for _ in range(3):
         vault.put()
     device = vault.twin()
@@ -99,7 +99,7 @@ def test_value_under_old_keys_is_rejected_during_rotation(app, vault):
     assert vault.client.get(f"{vault.path}/items/{item_id}").json["generation"] == 1
 
 
-def test_item_under_any_keys_can_be_trashed_and_removed(app, vault):
+def test_item_under_old_keys_can_be_trashed_and_removed(app, vault):
     first, second = vault.put(), vault.put()
     vault.done(vault.rotation_request())
 
@@ -110,7 +110,7 @@ def test_item_under_any_keys_can_be_trashed_and_removed(app, vault):
     vault.full()
 
 
-def test_a_restore_leaves_no_active_item_under_old_keys(app, vault):
+def test_restore_under_old_keys_requires_put_in_same_batch(app, vault):
     item_id = vault.put()
     vault.move("trash", item_id)
     vault.rotate()
@@ -156,7 +156,7 @@ def test_finishing_without_rotation_is_rejected(app, vault):
         assert_problem(vault.ask(vault.finish_request()), 409, "conflict")
 
 
-def test_a_rotation_can_begin_while_another_is_running(app, vault):
+def test_rotation_can_begin_during_another_rotation(app, vault):
     items = [vault.put() for _ in range(3)]
     vault.done(vault.rotation_request())
     vault.put(items[0])
@@ -177,7 +177,7 @@ def test_a_rotation_can_begin_while_another_is_running(app, vault):
     vault.full()
 
 
-def test_repeated_steps_get_the_first_response(app, vault):
+def test_repeated_rotation_step_returns_first_response(app, vault):
     item_id = vault.put()
     steps = []
     for prepare in (

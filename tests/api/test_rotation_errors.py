@@ -35,7 +35,7 @@ def give_key(app, vault, *machines, generation=1):
 
 
 @pytest.mark.parametrize("generation", [1, 3, 9])
-def test_a_generation_is_the_number_after_the_last(app, vault, generation):
+def test_rotation_with_wrong_generation_returns_422(app, vault, generation):
     request = vault.rotation_request()
 
     with unchanged(app):
@@ -76,7 +76,7 @@ def test_rotation_on_stale_head_is_rejected(app, vault):
     assert (problem["revision"], problem["head"]) == (1, b64(other.state.head))
 
 
-def test_a_rotation_names_exactly_the_machines_that_hold_a_key(app, vault):
+def test_rotation_must_list_exactly_the_machines_with_keys(app, vault):
     machines = [uuid4() for _ in range(2)]
     give_key(app, vault, *machines)
     request = vault.rotation_request(machines)

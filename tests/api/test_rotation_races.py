@@ -104,7 +104,7 @@ def test_one_of_many_concurrent_rotations_begins(app, vault, devices):
     assert len([row for row in rows(app, ENTRIES) if row.op == "rotate-begin"]) == 1
 
 
-def test_concurrent_copies_of_one_rotation_begin_it_once(app, vault, devices):
+def test_concurrent_identical_rotation_requests_begin_one_rotation(app, vault, devices):
     request, twins = vault.rotation_request(), devices(6)
 
     answers = at_once(lambda n: twins[n].ask(request), 6)
@@ -114,7 +114,7 @@ def test_concurrent_copies_of_one_rotation_begin_it_once(app, vault, devices):
     assert sorted(row.generation for row in rows(app, VAULT_KEYS)) == [1, 2]
 
 
-def test_a_rotation_ends_once_and_not_beside_an_older_put(app, vault, devices):
+def test_rotation_ends_once_and_put_under_old_keys_fails(app, vault, devices):
     item_id = vault.put()
     vault.rotate()
     vault.done(vault.rotation_request())

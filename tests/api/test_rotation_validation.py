@@ -43,7 +43,7 @@ def spoilt(request, changes):
     ],
 )
 @pytest.mark.matrix(8)
-def test_a_malformed_rotation_is_pointed_at(app, vault, changes, at):
+def test_malformed_rotation_returns_400_with_pointer(app, vault, changes, at):
     body = spoilt(vault.rotation_request(), changes)
 
     with unchanged(app):
@@ -58,7 +58,7 @@ def test_a_malformed_rotation_is_pointed_at(app, vault, changes, at):
 @pytest.mark.parametrize("member", ["n", "prev", "vouch", "mac"])
 @pytest.mark.parametrize("value", [None, GONE, "", "AA", "Ab==", [], -1, True, b64(bytes(33))])
 @pytest.mark.matrix(12)
-def test_a_malformed_entry_is_pointed_at(app, vault, path, member, value):
+def test_malformed_entry_returns_400_with_pointer(app, vault, path, member, value):
     entry = spoilt(vault.repair_request(), {})["entry"] | {member: value}
     body = {"entry": {name: one for name, one in entry.items() if one is not GONE}}
 
@@ -113,7 +113,7 @@ def test_rotation_steps_out_of_order_are_rejected(app, vault, begun):
         assert_problem(vault.ask(put.but(generation=vault.generation + 1)), 422, "unprocessable")
 
 
-def test_removed_id_can_not_be_reused_after_rotation(app, vault):
+def test_removed_id_cannot_be_reused_after_rotation(app, vault):
     item_id = vault.put()
     vault.move("remove", item_id)
     vault.rotate()

@@ -57,14 +57,14 @@ def test_auth_key_without_second_factor_is_rejected(app, client, ann):
     assert denials(app, "auth.stepup.deny") == [("deny:second-factor-required", account)]
 
 
-def test_asking_for_required_factors_uses_no_attempt(client, ann, count):
+def test_login_without_code_uses_no_attempt(client, ann, count):
     assert {login(client).status_code for _ in range(count(6, many=25))} == {401}
     assert {prove(ann).status_code for _ in range(8)} == {403}
 
     assert login(client, totp=ann.phone.next_code()).status_code == 200
 
 
-def test_totp_or_recovery_code_opens_a_session(client, ann):
+def test_totp_or_recovery_code_starts_a_session(client, ann):
     assert login(client, totp=ann.phone.code()).status_code == 200
     assert login(client, recovery_code=ann.codes[0]).status_code == 200
     assert prove(ann, recovery_code=ann.codes[1]).status_code == 204
@@ -108,7 +108,7 @@ def test_wrong_code_counts_like_a_wrong_key(app, client, ann, factor):
     assert {out for out, _ in denials(app, "auth.stepup.deny")} == {"deny:wrong-code"}
 
 
-def test_a_hundred_wrong_codes_in_a_row_lock(app, client, ann, set_to, count):
+def test_hundred_consecutive_wrong_codes_lock_login(app, client, ann, set_to, count):
     set_to(app, limit_login_account="1000/900", limit_login_address="1000/900")
     wrong = count(4, many=99)
     login(client, totp=ann.phone.wrong())
@@ -137,7 +137,7 @@ def test_code_older_than_last_used_is_rejected(client, ann):
     assert slug(login(client, totp=ann.phone.code())) == (401, "credentials-invalid")
 
 
-def test_the_code_that_confirmed_a_factor_is_used_up(app, client):
+def test_code_that_confirmed_factor_cannot_be_reused(app, client):
     ann = app_fixtures.signed_in(app, "ann@example.org")
     phone, _ = confirmed(ann)
 
@@ -145,7 +145,7 @@ def test_the_code_that_confirmed_a_factor_is_used_up(app, client):
 
 
 @pytest.mark.parametrize("at", ["login", "step-up", "both"])
-def test_a_code_opens_once_when_it_is_used_in_parallel(app, ann, at):
+def test_totp_code_works_once_in_parallel(app, ann, at):
     code = ann.phone.code()
     key = {"auth_key": b64(factories.auth_key("ann@example.org")), "totp": code}
 
@@ -201,7 +201,7 @@ def test_recovery_code_of_another_account_is_rejected(app, client, ann):
     assert slug(login(client, recovery_code=codes[0])) == (401, "credentials-invalid")
 
 
-def test_both_factors_together_are_malformed_and_not_counted(client, ann):
+def test_both_factors_together_return_400_and_are_not_counted(client, ann):
     both = {"totp": ann.phone.code(), "recovery_code": ann.codes[0]}
 
     assert {login(client, **both).status_code for _ in range(6)} == {400}
@@ -218,14 +218,14 @@ def test_account_without_factor_ignores_codes(app, client):
     assert login(client, recovery_code="any thing").status_code == 200
 
 
-def test_after_its_removal_the_password_is_enough(client, ann):
+def test_login_needs_no_code_after_factor_is_removed(client, ann):
     prove(ann, totp=ann.phone.code())
     assert ann.delete("/api/v1/auth/totp").status_code == 204
 
     assert login(client).status_code == 200
 
 
-def test_a_factor_keeps_the_owners_device_known(client, ann):
+def test_login_with_factor_keeps_device_known(client, ann):
     """A known device keeps its own counter after any success, with either factor."""
     mine = uuid4()
     assert login(client, recovery_code=ann.codes[0], device_id=mine).status_code == 200

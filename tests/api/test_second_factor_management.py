@@ -34,7 +34,7 @@ def subjects(app):
     return [email_message.subject for email_message in outbox.emails(app)]
 
 
-def test_a_factor_counts_once_its_first_code_was_right(app, as_ann):
+def test_factor_is_active_after_first_correct_code(app, as_ann):
     begun = as_ann.post(TOTP)
     assert begun.status_code == 201
     assert begun.json.keys() == {"secret", "uri"}
@@ -58,7 +58,7 @@ def test_a_factor_counts_once_its_first_code_was_right(app, as_ann):
     ]
 
 
-def test_changes_of_factors_are_recorded_and_mailed(app, as_ann):
+def test_factor_changes_are_recorded_and_emailed(app, as_ann):
     confirmed(as_ann)
     as_ann.post(CODES)
     as_ann.delete(TOTP)
@@ -126,7 +126,7 @@ def test_parallel_totp_setups_leave_one_secret(app, as_ann):
     assert len([one for one in right if one == 200]) == 1
 
 
-def test_confirmed_in_parallel_one_set_of_codes_is_made(app, as_ann):
+def test_parallel_confirmations_create_one_set_of_recovery_codes(app, as_ann):
     phone = Phone(as_ann.post(TOTP).json["uri"])
 
     def confirm(_):
@@ -151,7 +151,7 @@ def test_wrong_first_code_leaves_factor_pending(as_ann):
 
 
 @pytest.mark.parametrize("code", ["12345", "1234567", "12345a", "\uff11" * 6, "", None, 123456])
-def test_a_code_is_six_digits(as_ann, code):
+def test_malformed_totp_code_returns_400(as_ann, code):
     as_ann.post(TOTP)
 
     assert as_ann.post(CONFIRM, json={"code": code}).status_code == 400
@@ -163,7 +163,7 @@ def test_missing_factor_cannot_be_confirmed_renewed_or_removed(as_ann):
     assert as_ann.delete(TOTP).status_code == 404
 
 
-def test_a_confirmed_factor_is_not_replaced_silently(as_ann):
+def test_confirmed_factor_cannot_be_replaced(as_ann):
     confirmed(as_ann)
 
     assert as_ann.post(TOTP).status_code == 409
@@ -207,7 +207,7 @@ def test_response_with_secret_is_not_stored_for_idempotency_key(as_ann):
     assert "Idempotency-Replayed" not in two.headers
 
 
-def test_factors_of_another_account_stay_as_they_are(app, as_ann, as_bob):
+def test_factors_of_another_account_are_unchanged(app, as_ann, as_bob):
     confirmed(as_ann)
     confirmed(as_bob)
 

@@ -95,7 +95,7 @@ def test_idle_job_runs_one_statement(here):
     assert "audit_pending" in ran[0]
 
 
-def test_event_ends_idling_at_the_next_run(here):
+def test_new_event_is_sequenced_at_next_idle_run(here):
     record()
     sequence_all()
     idle(here)
@@ -107,7 +107,7 @@ def test_event_ends_idling_at_the_next_run(here):
     assert sequencer.current().active_until > time.monotonic()
 
 
-def test_idle_job_checks_everything_at_times(here):
+def test_idle_job_runs_full_check_when_due(here):
     record()
     sequence_all()
     idle(here)

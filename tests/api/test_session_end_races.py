@@ -77,7 +77,7 @@ def app(postgres_app):
 
 
 @pytest.mark.parametrize("what", REQUESTED)
-def test_nothing_of_an_ended_session_happens_after_its_end(app, as_ann, what):
+def test_waiting_request_of_ended_session_returns_401(app, as_ann, what):
     finished = sa.delete(Session).where(Session.account_id == as_ann.account_id)
 
     assert while_it_waits(app, as_ann, REQUESTED[what], finished) == 401
@@ -87,7 +87,7 @@ def test_nothing_of_an_ended_session_happens_after_its_end(app, as_ann, what):
 
 
 @pytest.mark.parametrize("what", ["delete", "address", "recovery key", "no recovery", "factor"])
-def test_nothing_of_an_old_epoch_happens_after_new_credentials(app, as_ann, what):
+def test_waiting_request_of_old_epoch_returns_401(app, as_ann, what):
     mine = sa.update(Account).where(Account.id == as_ann.account_id)
 
     assert while_it_waits(app, as_ann, REQUESTED[what], mine.values(epoch=2)) == 401

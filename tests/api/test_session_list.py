@@ -54,7 +54,7 @@ def test_refresh_counts_as_use(app, as_ann, time_machine):
     assert own["last_used_at"] > own["created_at"]
 
 
-def test_another_accounts_and_dead_sessions_are_not_listed(app, as_ann, as_bob):
+def test_foreign_and_expired_sessions_are_not_listed(app, as_ann, as_bob):
     over = another(app)
     with app.app_context():
         factories.change_session(over.id, idle_until=datetime.now(UTC) - timedelta(seconds=1))
@@ -62,7 +62,7 @@ def test_another_accounts_and_dead_sessions_are_not_listed(app, as_ann, as_bob):
     assert len(as_ann.get(SESSIONS).json["sessions"]) == 1
 
 
-def test_pages_hold_every_session_once(app, as_ann):
+def test_pages_contain_each_session_once(app, as_ann):
     others = {str(another(app).id) for _ in range(4)}
 
     found, cursor = [], None
@@ -85,7 +85,7 @@ def test_session_cursor_of_another_account_is_rejected(app, as_ann, as_bob):
         assert as_bob.get(SESSIONS, query_string=query).status_code == 400
 
 
-def test_a_revoked_session_is_dead_at_its_next_request(app, as_ann):
+def test_revoked_session_is_rejected_at_next_request(app, as_ann):
     other = another(app)
 
     response = as_ann.delete(f"{SESSIONS}/{other.id}")
@@ -99,7 +99,7 @@ def test_a_revoked_session_is_dead_at_its_next_request(app, as_ann):
     assert (event["obj"]["id"], event["sid"]) == (str(other.id), str(as_ann.session.id))
 
 
-def test_the_own_session_can_be_ended_by_its_id(as_ann):
+def test_own_session_can_be_revoked_by_id(as_ann):
     assert as_ann.delete(f"{SESSIONS}/{as_ann.session.id}").status_code == 204
     assert as_ann.get(ME).status_code == 401
 
@@ -123,7 +123,7 @@ def test_missing_and_foreign_sessions_get_same_error(app, as_ann, as_bob):
     assert as_bob.get(ME).status_code == 200
 
 
-def test_of_parallel_revocations_one_succeeds(app, as_ann):
+def test_one_of_parallel_revocations_succeeds(app, as_ann):
     other = another(app)
 
     def revoke(_):
@@ -163,7 +163,7 @@ def test_logout_all_needs_recent_step_up(app, as_ann):
 
 
 @pytest.mark.parametrize("logins", [3])
-def test_logins_beside_logout_all_are_serialised(app, as_ann, logins):
+def test_logins_during_logout_all_are_serialised(app, as_ann, logins):
     def do(number):
         client = app.test_client()
         if number == 0:

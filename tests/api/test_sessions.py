@@ -73,7 +73,7 @@ def test_parallel_refreshes_with_one_token_get_one_successor(app, session):
     assert len(rows(app, RefreshToken)) == 2
 
 
-def test_a_token_used_after_its_successor_ends_the_session(app, client, session):
+def test_token_reused_after_its_successor_ends_session(app, client, session):
     successor = refresh(client, session.refresh_token).json["refresh_token"]
     newest = refresh(client, successor).json
 
@@ -97,7 +97,7 @@ def test_token_reused_30_seconds_after_rotation_ends_session(app, client, sessio
     assert rows(app, Session) == []
 
 
-def test_a_reuse_is_recorded_and_mailed(app, client, session):
+def test_token_reuse_is_recorded_and_emailed(app, client, session):
     successor = refresh(client, session.refresh_token).json["refresh_token"]
     refresh(client, successor)
 
@@ -129,7 +129,7 @@ def test_access_and_refresh_tokens_are_not_interchangeable(client, session):
     assert client.get(ME, headers=bearer).status_code == 401
 
 
-def test_a_session_refreshes_six_times_a_minute(client, session):
+def test_session_can_refresh_six_times_a_minute(client, session):
     statuses = [refresh(client, session.refresh_token).status_code for _ in range(7)]
 
     assert statuses == [200] * 6 + [429]
@@ -152,7 +152,7 @@ def test_used_session_lives_30_days_at_most(client, session, time_machine):
     assert refresh(client, token).status_code == 401
 
 
-def test_a_revoked_session_is_dead_at_the_next_request(app, client, session):
+def test_deleted_session_is_rejected_at_next_request(app, client, session):
     assert client.get(ME, headers=session.headers).status_code == 200
     with app.app_context(), transaction() as work:
         work.delete(work.get(Session, session.id))
@@ -161,7 +161,7 @@ def test_a_revoked_session_is_dead_at_the_next_request(app, client, session):
     assert refresh(client, session.refresh_token).status_code == 401
 
 
-def test_token_of_older_epoch_is_dead_in_live_session(app, client, session):
+def test_token_of_older_epoch_is_rejected_in_live_session(app, client, session):
     with app.app_context(), transaction() as work:
         work.get(Account, session.account_id).epoch = 2
 
@@ -171,7 +171,7 @@ def test_token_of_older_epoch_is_dead_in_live_session(app, client, session):
     assert client.get(ME, headers=bearer).status_code == 200
 
 
-def test_a_session_of_a_deleted_account_is_dead(app, client, session):
+def test_session_of_deleted_account_is_rejected(app, client, session):
     with app.app_context(), transaction() as work:
         work.delete(work.get(Account, session.account_id))
 
@@ -179,7 +179,7 @@ def test_a_session_of_a_deleted_account_is_dead(app, client, session):
     assert rows(app, Session) == []
 
 
-def test_logout_ends_this_session_alone(app, client, session):
+def test_logout_ends_only_this_session(app, client, session):
     with app.app_context():
         other = factories.session()
 

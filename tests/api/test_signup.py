@@ -25,7 +25,7 @@ def confirm(client, token):
     return client.post(VERIFY, json={"token": token})
 
 
-def test_a_confirmed_signup_is_an_account_that_can_sign_in(app, client):
+def test_confirmed_signup_creates_account_that_can_log_in(app, client):
     body = factories.signup("ann@example.org")
 
     assert client.post(SIGNUP, json=body).status_code == 202
@@ -48,7 +48,7 @@ def test_signup_response_is_empty(client):
     assert (response.status_code, response.data) == (202, b"")
 
 
-def test_a_waiting_signup_is_no_account(app, client):
+def test_pending_signup_creates_no_account(app, client):
     body = factories.signup()
     client.post(SIGNUP, json=body)
 
@@ -113,7 +113,7 @@ def test_existing_owner_gets_notice_with_same_response(app, client):
     assert [one.kind for one in emails(app, "bob@example.org")] == ["verify-email"]
 
 
-def test_a_used_account_id_creates_nothing(app, client):
+def test_signup_with_used_account_id_creates_nothing(app, client):
     with app.app_context():
         theirs = factories.account("bob@example.org").id
 
@@ -122,7 +122,7 @@ def test_a_used_account_id_creates_nothing(app, client):
     assert (response.status_code, emails(app), rows(app, WaitingSignup)) == (202, [], [])
 
 
-def test_unknown_account_id_creates_nothing(app, client):
+def test_signup_with_decoy_account_id_creates_nothing(app, client):
     """Otherwise a signup with the id from prelogin would reveal whether the address is used."""
     shown = client.post("/api/v1/auth/prelogin", json={"email": "nobody@example.org"}).json
 
@@ -166,7 +166,7 @@ def test_signups_over_email_limit_keep_pending_signups_valid(app, client, set_to
     assert [str(one.id) for one in rows(app, Account)] == [bodies[0]["account_id"]]
 
 
-def test_first_confirmed_signup_wins(app, client):
+def test_first_confirmed_signup_invalidates_the_others(app, client):
     bodies = [factories.signup() for _ in range(3)]
     for body in bodies:
         client.post(SIGNUP, json=body)
@@ -179,7 +179,7 @@ def test_first_confirmed_signup_wins(app, client):
     assert rows(app, WaitingSignup) == []
 
 
-def test_a_token_used_in_parallel_makes_one_account(app, client):
+def test_token_used_in_parallel_creates_one_account(app, client):
     client.post(SIGNUP, json=factories.signup())
     (token,) = tokens(app)
 
@@ -189,7 +189,7 @@ def test_a_token_used_in_parallel_makes_one_account(app, client):
     assert len(rows(app, Account)) == len(rows(app, KeySet)) == 1
 
 
-def test_several_signups_confirmed_in_parallel_make_one_account(app, client):
+def test_several_signups_confirmed_in_parallel_create_one_account(app, client):
     for _ in range(4):
         client.post(SIGNUP, json=factories.signup())
     received = tokens(app)
@@ -201,7 +201,7 @@ def test_several_signups_confirmed_in_parallel_make_one_account(app, client):
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "A" * 43, "x" * 5000, "-", "é"])
-def test_any_wrong_token_is_invalid(client, token):
+def test_wrong_token_returns_token_invalid(client, token):
     response = confirm(client, token)
 
     assert response.status_code == 400
@@ -218,7 +218,7 @@ def test_signup_expires_after_24_hours(app, client, time_machine):
     assert rows(app, Account) == []
 
 
-def test_a_recovery_key_begins_with_its_account(app, client):
+def test_confirmed_signup_stores_its_recovery_key(app, client):
     recovery_key = {"verifier": b64(b"v" * 32), "sealed": b64(factories.sealed(32)), "epoch": 1}
     client.post(SIGNUP, json=factories.signup(recovery_key=recovery_key))
 
@@ -228,7 +228,7 @@ def test_a_recovery_key_begins_with_its_account(app, client):
     assert (stored.verifier, stored.sealed) == (b"v" * 32, unb64(recovery_key["sealed"]))
 
 
-def test_an_account_is_recorded_with_the_keys_it_publishes(app, client):
+def test_account_creation_is_recorded_with_published_keys(app, client):
     body = factories.signup()
     client.post(SIGNUP, json=body)
     confirm(client, tokens(app)[0])
@@ -239,7 +239,7 @@ def test_an_account_is_recorded_with_the_keys_it_publishes(app, client):
     assert published["obj"]["ed25519"] == body["identity"]["ed25519"]["public"]
 
 
-def test_the_verifier_of_a_signup_is_checked_with_the_pepper(app, client):
+def test_stored_verifier_accepts_only_the_signup_key(app, client):
     client.post(SIGNUP, json=factories.signup())
     confirm(client, tokens(app)[0])
 

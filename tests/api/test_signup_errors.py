@@ -31,7 +31,7 @@ def test_invalid_email_address_is_rejected(app, client, email):
 @pytest.mark.parametrize(
     "email", ["o'brien+tag@sub.example.test", "e@пример.example", "a@localhost"]
 )
-def test_addresses_that_people_have_are_taken(client, email):
+def test_unusual_valid_email_address_is_accepted(client, email):
     assert client.post(SIGNUP, json=factories.signup(email)).status_code == 202
 
 

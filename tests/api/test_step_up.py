@@ -26,13 +26,13 @@ def fresh_until(app, session):
         return sessions.session_actor(claims).fresh_until
 
 
-def test_a_login_counts_as_fresh_for_300_seconds(app, as_ann):
+def test_login_counts_as_step_up_for_300_seconds(app, as_ann):
     left = fresh_until(app, as_ann.session) - datetime.now(UTC)
 
     assert timedelta(seconds=290) < left <= timedelta(seconds=300)
 
 
-def test_a_step_up_makes_the_session_fresh_again(app, as_ann):
+def test_step_up_counts_again_for_300_seconds(app, as_ann):
     with app.app_context():
         hour_ago = datetime.now(UTC) - timedelta(hours=1)
         factories.change_session(as_ann.session.id, proven_at=hour_ago)
@@ -44,7 +44,7 @@ def test_a_step_up_makes_the_session_fresh_again(app, as_ann):
     assert factories.events(app)[-1]["typ"] == "auth.stepup.ok"
 
 
-def test_a_wrong_key_is_forbidden_and_makes_nothing_fresh(app, as_ann):
+def test_step_up_with_wrong_key_returns_403_without_effect(app, as_ann):
     before = fresh_until(app, as_ann.session)
 
     response = as_ann.post(STEP_UP, json=WRONG)
@@ -78,7 +78,7 @@ def test_session_ended_during_key_check_gets_no_step_up(app, as_ann, monkeypatch
     assert "auth.stepup.ok" not in {one["typ"] for one in factories.events(app)}
 
 
-def test_a_session_of_older_credentials_is_not_made_fresh(app, as_ann, monkeypatch):
+def test_credentials_changed_before_the_check_reject_step_up(app, as_ann, monkeypatch):
     """They were changed after the request was authenticated, and before the key was read."""
     beside(
         monkeypatch,
@@ -115,7 +115,7 @@ def test_failed_logins_consume_no_step_up_attempts(client, as_ann):
     assert as_ann.post(STEP_UP, json=proof()).status_code == 204
 
 
-def test_step_ups_belong_to_one_session(app, as_ann):
+def test_step_up_limit_counts_each_session_separately(app, as_ann):
     with app.app_context():
         other = factories.session()
     for _ in range(6):
@@ -135,7 +135,7 @@ def test_malformed_auth_key_is_not_an_attempt(as_ann, body):
     assert as_ann.post(STEP_UP, json=proof()).status_code == 204
 
 
-def test_credentials_that_change_while_the_hash_is_computed_prove_nothing(app, as_ann, monkeypatch):
+def test_credentials_changed_during_hashing_reject_step_up(app, as_ann, monkeypatch):
     verify = password_hashing.verify
 
     def change_during_check(*provided, **options):

@@ -33,7 +33,7 @@ def ids(found):
     return [one["id"] for one in found]
 
 
-def test_a_new_vault_syncs_to_nothing(as_ann, vault):
+def test_sync_of_new_vault_is_empty(as_ann, vault):
     response = as_ann.get(f"{vault.path}/sync")
 
     page = response.json
@@ -101,7 +101,7 @@ def _as_answered(model, text):
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 9])
 @pytest.mark.parametrize("since", [0, 1, 4, 8, 9])
 @pytest.mark.matrix(6)
-def test_pages_of_any_size_lead_to_the_same_set(app, vault, since, limit):
+def test_pages_of_any_size_lead_to_the_same_items(app, vault, since, limit):
     whole, states = None, {0: vault.twin()}
     ids = [uuid4() for _ in range(4)]
     steps = [*(("put", one) for one in ids), ("put", ids[0]), ("trash", ids[1]), ("remove", ids[2])]
@@ -121,7 +121,7 @@ def test_pages_of_any_size_lead_to_the_same_set(app, vault, since, limit):
         assert covered <= limit
 
 
-def test_only_the_last_page_has_a_tag(as_ann, vault):
+def test_only_last_page_has_an_etag(as_ann, vault):
     lived_in(vault)
 
     first = as_ann.get(f"{vault.path}/sync?since=1&limit=3")
@@ -147,7 +147,7 @@ def test_unchanged_sync_is_304_and_not_recorded(app, as_ann, vault):
     assert reads(app) == []
 
 
-def test_a_tag_counts_only_when_since_is_the_revision(as_ann, vault):
+def test_etag_counts_only_if_since_is_current_revision(as_ann, vault):
     lived_in(vault)
     tag = {"If-None-Match": f'"{b64(vault.state.head)}"'}
     other = {"If-None-Match": f'"{b64(bytes(32))}"'}
@@ -162,7 +162,7 @@ def test_a_tag_counts_only_when_since_is_the_revision(as_ann, vault):
 @pytest.mark.parametrize(
     "query", ["since=10", "after=10", "since=0&after=99", f"since={2**53 - 1}"]
 )
-def test_beyond_the_revision_is_a_moved_head(app, as_ann, vault, query):
+def test_sync_beyond_current_revision_returns_head_moved(app, as_ann, vault, query):
     lived_in(vault)
 
     with unchanged(app):
@@ -186,7 +186,7 @@ def test_sync_rejects_unknown_parameters(as_ann, vault, query):
     assert_problem(as_ann.get(f"{vault.path}/sync?{query}"), 400, "bad-request")
 
 
-def test_a_page_ends_early_at_four_mebibytes(app, vault):
+def test_sync_page_ends_at_four_mebibytes(app, vault):
     behind = vault.twin()
     steps = [("put", uuid4(), "x" * 21_000) for _ in range(230)]
     vault.send(vault.batch_request(*steps[:115]))
@@ -204,7 +204,7 @@ def test_a_page_ends_early_at_four_mebibytes(app, vault):
     assert behind.state.items == vault.state.items
 
 
-def test_reads_are_recorded_by_at_most_five_hundred_ids(app, as_ann, vault):
+def test_each_read_event_has_at_most_500_ids(app, as_ann, vault):
     vault.send(vault.batch_request(*(("put", uuid4()) for _ in range(600))))
 
     page = as_ann.get(f"{vault.path}/sync?limit=1000").json

@@ -45,7 +45,7 @@ def session_events(app):
 
 
 @pytest.mark.parametrize("obstacle", audit_failures.ALL)
-def test_a_refresh_that_cannot_be_recorded_rotates_nothing(app, client, session, obstacle):
+def test_refresh_rotates_nothing_if_event_cannot_be_recorded(app, client, session, obstacle):
     with app.app_context(), audit_failures.put(obstacle):
         response = refresh(client, session.refresh_token)
 
@@ -56,7 +56,7 @@ def test_a_refresh_that_cannot_be_recorded_rotates_nothing(app, client, session,
     assert refresh(client, session.refresh_token).status_code == 200
 
 
-def test_a_refresh_is_recorded_for_its_session_and_its_owner(app, client, session):
+def test_refresh_is_recorded_for_session_and_owner(app, client, session):
     refresh(client, session.refresh_token)
 
     [event] = session_events(app)
@@ -65,7 +65,7 @@ def test_a_refresh_is_recorded_for_its_session_and_its_owner(app, client, sessio
     assert (event["sid"], event["out"]) == (str(session.id), "ok")
 
 
-def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeypatch):
+def test_usual_refresh_runs_two_statements_on_postgresql(postgres_app, monkeypatch):
     with postgres_app.app_context():
         token = factories.session().refresh_token
     client, run = postgres_app.test_client(), raw_driver.AutocommitConnection.run
@@ -102,7 +102,7 @@ def test_token_lookup_uses_index_after_table_grew(postgres_app):
         connection.invalidate()
 
 
-def test_a_refresh_changes_nothing_that_an_index_of_sessions_holds(postgres_app):
+def test_refresh_changes_no_indexed_column_of_sessions(postgres_app):
     """So PostgreSQL can update the row on its page without touching indexes (HOT)."""
     with postgres_app.app_context():
         held = {c for i in sa.inspect(db.engine).get_indexes("sessions") for c in i["column_names"]}
@@ -120,7 +120,7 @@ def test_refresh_limit_holds_from_all_addresses_together(app, session):
     assert [event["out"] for event in session_events(app)] == ["ok"] * 6
 
 
-def test_rejected_refresh_keeps_its_token_valid(app, client, session, time_machine):
+def test_rate_limited_refresh_keeps_token_valid(app, client, session, time_machine):
     token = session.refresh_token
     for _ in range(6):
         token = refresh(client, token).json["refresh_token"]
@@ -180,7 +180,7 @@ def test_session_that_ends_during_refresh_gets_no_tokens(app, client, session):
 
 
 @pytest.mark.parametrize("done", [True, False])
-def test_a_refresh_whose_outcome_was_lost_can_be_sent_again(postgres_app, monkeypatch, done):
+def test_refresh_with_unknown_outcome_can_be_repeated(postgres_app, monkeypatch, done):
     """The connection ends at the rotation, so nobody knows whether it was done."""
     app_fixtures.empty(postgres_app)
     with postgres_app.app_context():

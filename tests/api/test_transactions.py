@@ -85,7 +85,7 @@ def test_error_rolls_back_everything(error):
     assert not in_transaction()
 
 
-def test_an_inner_transaction_joins_the_outer_one():
+def test_inner_transaction_joins_the_outer_one():
     def both():
         with transaction():
             keep("inner")
@@ -109,7 +109,7 @@ def pass_over_a_failure():
             fail_after_keeping(ValueError)
 
 
-def test_failed_inner_part_spoils_the_whole_transaction():
+def test_failed_inner_transaction_rolls_back_the_outer_one():
     with pytest.raises(RuntimeError):
         pass_over_a_failure()
 
@@ -118,7 +118,7 @@ def test_failed_inner_part_spoils_the_whole_transaction():
     assert stored_names() == {"after"}
 
 
-def test_an_error_at_commit_leaves_the_session_usable():
+def test_session_is_usable_after_error_at_commit():
     def reject(_session):
         raise RuntimeError
 
@@ -146,7 +146,7 @@ def test_duplicate_row_rolls_back_the_rest():
     assert stored_names() == {"a"}
 
 
-def test_reader_that_writes_later_waits_for_its_turn():
+def test_concurrent_read_and_update_transactions_are_serialised():
     """With a plain BEGIN, SQLite would fail, because another transaction has committed since."""
     keep("n", b"0")
 
@@ -161,7 +161,7 @@ def test_reader_that_writes_later_waits_for_its_turn():
         assert session.get(Fact, "n").value == b"40"
 
 
-def test_a_snapshot_sees_one_moment():
+def test_snapshot_does_not_see_later_commits():
     keep("a")
 
     with reading(snapshot=True) as session:
@@ -211,7 +211,7 @@ def test_transaction_sees_commits_since_last_read():
         assert session.get(Fact, "a").value == b"2"
 
 
-def test_a_single_statement_is_its_own_transaction():
+def test_single_statement_is_committed_immediately():
     insert = sa.text("INSERT INTO facts (name, value) VALUES (:name, :value)")
     with one_statement() as connection:
         connection.execute(insert, {"name": "a", "value": b"1"})

@@ -81,7 +81,7 @@ def test_unlocking_one_account_leaves_the_others_locked(app, client, run):
     assert client.post(LOGIN, json=factories.login("bob@example.org")).status_code == 429
 
 
-def test_the_account_can_be_recovered_again_too(app, run):
+def test_unlock_resets_failed_recovery_attempts(app, run):
     with app.app_context():
         account = factories.account("ann@example.org")
         counter = login_throttle.read_counter(login_throttle.recovery_counter(account.id))
@@ -101,7 +101,7 @@ def guess(client, **more):
     return client.post(LOGIN, json=factories.login(**more)).status_code
 
 
-def test_a_full_window_is_shown_until_the_next_attempt_fits(app, client, run, time_machine):
+def test_used_up_counter_is_shown_until_next_allowed_attempt(app, client, run, time_machine):
     with app.app_context():
         factories.account("ann@example.org")
     noon = datetime(2031, 5, 4, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -160,7 +160,7 @@ def test_unlock_resets_everything_reported_as_used_up(app, client, run, set_to):
 
 @pytest.mark.parametrize(("limit", "used_up"), [("5/900", 0), ("5/86400", 1)])
 @pytest.mark.matrix(2)
-def test_locked_counter_is_used_up_only_if_longer(
+def test_locked_counter_is_used_up_only_if_window_exceeds_lockout(
     app, client, run, set_to, time_machine, limit, used_up
 ):
     set_to(app, limit_login_account=limit)

@@ -13,7 +13,7 @@ def vault(app, as_ann):
 
 
 @pytest.mark.parametrize("obstacle", audit_failures.ALL)
-def test_each_returned_detail_has_its_event(app, as_ann, vault, obstacle):
+def test_detail_is_not_returned_if_event_cannot_be_recorded(app, as_ann, vault, obstacle):
     item_id = vault.put()
     item = f"{vault.path}/items/{item_id}"
     paths = [item, f"{vault.path}/sync", f"{item}/versions/1"]
@@ -33,7 +33,7 @@ def test_each_returned_detail_has_its_event(app, as_ann, vault, obstacle):
 
 
 @pytest.mark.parametrize("obstacle", audit_failures.ALL)
-def test_each_write_has_its_event(app, as_ann, vault, obstacle):
+def test_write_is_rejected_if_event_cannot_be_recorded(app, as_ann, vault, obstacle):
     item_id = vault.put()
     requests = [
         vault.put_request(),
@@ -56,7 +56,7 @@ def test_each_write_has_its_event(app, as_ann, vault, obstacle):
 
 
 @pytest.mark.parametrize("obstacle", audit_failures.ALL)
-def test_each_finished_rotation_has_its_event(app, vault, obstacle):
+def test_rotation_cannot_finish_if_event_cannot_be_recorded(app, vault, obstacle):
     vault.done(vault.rotation_request())
     vault.done(vault.rename_request("moved"))
     request = vault.finish_request()
@@ -67,7 +67,7 @@ def test_each_finished_rotation_has_its_event(app, vault, obstacle):
     assert vault.send(request).status_code == 200
 
 
-def test_no_plain_value_is_in_any_row_or_event(app, as_ann, vault):
+def test_rows_and_events_contain_no_plain_value(app, as_ann, vault):
     secret = "a planted secret"
     item_id = vault.put(text=secret)
     vault.send(vault.batch_request(("put", item_id, secret)))

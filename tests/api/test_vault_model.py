@@ -213,7 +213,7 @@ def check_tables(app, vault):
     assert row.version_bytes == sum(version.size for version in versions)
 
 
-def test_every_reader_of_any_vault_has_the_stored_state(app, as_ann, set_to, count):
+def test_readers_get_the_stored_state_in_random_histories(app, as_ann, set_to, count):
     plenty = "1000000/60"
     set_to(app, limit_writes=plenty, limit_reads=plenty, limit_changes=plenty)
     examples = settings(

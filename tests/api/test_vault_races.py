@@ -81,7 +81,7 @@ def test_one_of_many_creations_of_one_item_succeeds(app, vault, writers):
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_concurrent_copies_of_one_write_are_stored_once(app, vault, writers, steps):
+def test_concurrent_identical_writes_are_stored_once(app, vault, writers, steps):
     devices, puts = writers(), [("put", uuid4()) for _ in range(steps)]
     request = vault.put_request() if steps == 1 else vault.batch_request(*puts)
 
@@ -93,7 +93,7 @@ def test_concurrent_copies_of_one_write_are_stored_once(app, vault, writers, ste
     assert len([e for e in factories.events(app) if e["typ"] == "item.write"]) == 1
 
 
-def test_writers_that_rebase_lose_nothing(app, vault, writers, count):
+def test_rebasing_writers_lose_no_write(app, vault, writers, count):
     devices, each = writers(), count(6, many=40)
 
     def work(n):
@@ -131,7 +131,7 @@ def test_quotas_hold_under_parallel_writers(app, vault, writers, set_to):
     assert row.item_bytes == sum(item.size for item in rows(app, ITEMS))
 
 
-def test_readers_that_follow_writers_end_where_the_database_does(app, vault, writers):
+def test_readers_during_writes_reach_the_stored_state(app, vault, writers):
     devices, readers = writers(), writers(2)
     shared = [vault.put() for _ in range(6)]
     for device in (*devices, *readers):
@@ -181,7 +181,7 @@ def rebased_move(device, item_id, turn):
     raise AssertionError("no write got through")
 
 
-def test_one_id_makes_one_vault(app, as_ann, as_bob):
+def test_parallel_creates_with_one_id_make_one_vault(app, as_ann, as_bob):
     writer = Writer(as_ann)
     clients = [as_ann, as_bob] * 4
 

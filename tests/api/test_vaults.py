@@ -19,7 +19,7 @@ def vault(app, as_ann):
     return Writer(as_ann).create()
 
 
-def test_a_new_vault_is_empty_and_at_its_first_head(app, as_ann):
+def test_new_vault_is_empty_at_its_first_head(app, as_ann):
     writer = Writer(as_ann)
 
     response = as_ann.post(VAULTS, json=writer.creation())
@@ -46,7 +46,7 @@ def test_a_new_vault_is_empty_and_at_its_first_head(app, as_ann):
     }
 
 
-def test_a_vault_is_made_with_its_record(app, as_ann):
+def test_vault_creation_is_recorded(app, as_ann):
     vault = Writer(as_ann).create()
 
     made = [event for event in factories.events(app) if event["typ"] == "vault.create"]
@@ -97,7 +97,7 @@ def test_vault_with_unsealed_members_is_rejected(app, as_ann, member, text):
     assert [fault["pointer"] for fault in problem["errors"]] == [f"/{member}"]
 
 
-def test_an_account_has_no_more_vaults_than_its_quota(app, as_ann, as_bob, set_to):
+def test_vault_over_quota_returns_409(app, as_ann, as_bob, set_to):
     set_to(app, quota_vaults=2)
     Writer(as_ann).create()
     Writer(as_ann).create()
@@ -108,7 +108,7 @@ def test_an_account_has_no_more_vaults_than_its_quota(app, as_ann, as_bob, set_t
     Writer(as_bob).create()
 
 
-def test_a_rename_is_an_entry_of_the_log(app, vault):
+def test_rename_adds_a_log_entry_and_an_event(app, vault):
     vault.put()
 
     response = vault.send(vault.rename_request("another name"))
@@ -158,7 +158,7 @@ def test_invalid_rename_returns_its_problem_and_changes_nothing(app, vault, spoi
         assert_problem(vault.ask(request), status, slug)
 
 
-def test_a_vault_of_another_account_is_not_found(app, as_ann, as_bob):
+def test_vault_of_another_account_returns_404(app, as_ann, as_bob):
     theirs = Writer(as_bob).create()
     item_id = theirs.put()
     as_others = theirs.twin(as_ann)
@@ -186,7 +186,7 @@ def test_missing_vault_is_reported_before_invalid_body(as_ann):
     )
 
 
-def test_ids_in_another_form_are_no_path(as_ann):
+def test_noncanonical_id_in_path_returns_404(as_ann):
     wrong = str(uuid4()).upper()
 
     assert_problem(as_ann.get(f"{VAULTS}/{wrong}"), 404, "not-found")

@@ -69,7 +69,7 @@ def test_link_parameters_are_escaped(client):
     assert "<b>x" not in response.text
 
 
-def test_a_link_without_token_has_no_button(client):
+def test_link_without_token_shows_no_button(client):
     response = client.get(PAGE)
 
     assert response.status_code == 400

@@ -69,7 +69,7 @@ def test_current_contents_are_never_removed(app, vault, size, set_to):
 
 
 @pytest.mark.parametrize("rows_a_step", [1, 2, 1000])
-def test_a_batch_keeps_the_budget_too(app, vault, size, set_to, monkeypatch, rows_a_step):
+def test_batch_applies_the_version_quota(app, vault, size, set_to, monkeypatch, rows_a_step):
     monkeypatch.setattr(version_retention, "_ROWS_A_STEP", rows_a_step)
     set_to(app, quota_vault_bytes=3 * size)
     quiet, busy, brief = vault.put(), vault.put(), uuid4()
@@ -108,7 +108,7 @@ def test_lowered_version_quota_is_applied_step_by_step(app, vault, size, set_to,
     assert left == [13, 6, 5]
 
 
-def test_moves_and_removals_touch_no_version_but_their_own(app, vault, size, set_to):
+def test_moves_and_removals_keep_versions_of_other_items(app, vault, size, set_to):
     set_to(app, quota_vault_bytes=3 * size)
     first, second = vault.put(), vault.put()
     for item_id in (first, second, first):

@@ -29,7 +29,7 @@ def version(vault, item_id, revision):
     return vault.client.get(f"{vault.path}/items/{item_id}/versions/{revision}")
 
 
-def test_every_content_is_listed_the_newest_first_without_its_detail(app, vault):
+def test_versions_are_listed_newest_first_without_detail(app, vault):
     item_id = vault.put(text="first")
     vault.put()
     vault.put(item_id, "second", type="note")
@@ -46,7 +46,7 @@ def test_every_content_is_listed_the_newest_first_without_its_detail(app, vault)
     assert reads(app) == []
 
 
-def test_a_version_carries_the_entry_that_vouches_for_it(app, vault):
+def test_version_includes_the_entry_that_commits_to_it(app, vault):
     item_id = vault.put(text="first")
     whole = vault.client.get(f"{vault.path}/items/{item_id}").json
     vault.put(item_id, "second")
@@ -76,7 +76,7 @@ def test_version_read_is_recorded_and_list_is_not(app, vault):
     assert events == about
 
 
-def test_versions_come_in_pages(app, vault):
+def test_versions_are_listed_in_pages(app, vault):
     item_id = vault.put()
     for n in range(4):
         vault.put(item_id, str(n))
@@ -130,7 +130,7 @@ def test_missing_version_is_404_without_event(app, vault, as_bob):
     assert reads(app) == []
 
 
-def test_put_restores_a_version(app, vault):
+def test_put_of_earlier_content_adds_a_version(app, vault):
     item_id = vault.put(text="first")
     vault.put(item_id, "second")
 

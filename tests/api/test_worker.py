@@ -41,7 +41,7 @@ def test_development_email_arrives_within_a_second(time_limit, app, inline):
     assert quickest(send, within=time_limit(1)) < time_limit(1)
 
 
-def test_stopped_thread_has_ended(app):
+def test_stop_ends_the_worker_thread(app):
     worker.start_inline(app)()
 
     assert "vaultr-worker" not in {thread.name for thread in threading.enumerate()}
@@ -83,7 +83,7 @@ def test_lock_of_one_job_does_not_block_another(app):
             assert free
 
 
-def test_a_job_that_fails_does_not_end_the_others(app):
+def test_failing_job_does_not_stop_the_others(app):
     done = []
 
     def fail():
@@ -121,7 +121,7 @@ def test_worker_once_runs_due_jobs_and_exits(app):
     assert len(files(app)) == before + 1
 
 
-def test_the_command_knows_its_jobs(app):
+def test_unknown_job_exits_2_and_lists_jobs(app):
     result = app.test_cli_runner().invoke(args=["worker", "--only", "nothing"])
 
     assert result.exit_code == 2

@@ -64,7 +64,7 @@ def test_writable_database_is_not_degraded(app_at, migrated):
     assert response.json == {"ready": True, "degraded": []}
 
 
-def test_check_leaves_nothing_in_the_database(app_at, migrated):
+def test_write_check_leaves_no_table(app_at, migrated):
     app = app_at(migrated)
     with app.app_context():
         assert write_check.is_writable(5)
@@ -74,7 +74,7 @@ def test_check_leaves_nothing_in_the_database(app_at, migrated):
             assert connection.exec_driver_sql(query).scalar() == 0
 
 
-def test_role_without_temporary_tables_still_notices_a_standby(app_at, migrated):
+def test_standby_is_detected_without_right_to_temporary_tables(app_at, migrated):
     role, parts = f"role_{secrets.token_hex(4)}", urlsplit(migrated)
     run_sql(migrated, f"CREATE ROLE {role} LOGIN PASSWORD 'for-a-test'")
     run_sql(
