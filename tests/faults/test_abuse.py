@@ -162,7 +162,7 @@ def abuse(pod, mallory, users, seconds):
 @pytest.mark.parametrize(
     ("quiet", "seconds"), [(4, 8), pytest.param(30, 120, marks=pytest.mark.long)]
 )
-def test_anonymous_client_and_account_exhaust_nothing(
+def test_abusive_client_and_account_do_not_affect_other_users(
     pod, mallory, quiet, seconds, time_limit, tmp_path
 ):
     check_abuse(pod, mallory, quiet, seconds, tmp_path, alone=time_limit(1) == 1)

@@ -37,7 +37,7 @@ def test_server_that_rejects_this_host_fails(server):
     assert says.startswith("answered 4")
 
 
-def test_server_that_does_not_answer_fails(server):
+def test_server_without_response_fails(server):
     code, says = check(server, URL, "--at", "http://127.0.0.1:1")
 
     assert code == 1

@@ -145,7 +145,7 @@ def test_sequencer_and_server_work_under_their_own_roles(migrated, tmp_path):
     ] > (0,)
 
 
-def test_server_role_skips_the_job_and_logs_it_once(migrated, tmp_path):
+def test_server_role_skips_sequencer_job_and_logs_it_once(migrated, tmp_path):
     code = "from tests.faults import audit_steps; audit_steps.sequence(rounds=3, finish=False)"
     environ = app_fixtures.environ_for(
         tmp_path, DATABASE_URL=as_role(migrated, rights.APP), LOG_LEVEL="INFO"

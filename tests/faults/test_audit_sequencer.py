@@ -60,7 +60,7 @@ def check_whole(site):
         assert found.events == session.scalar(sa.select(sa.func.count(AuditEvent.event_id)))
 
 
-def test_sequencer_that_is_killed_leaves_whole_log(site, count):
+def test_killed_sequencer_leaves_complete_log(site, count):
     wanted = count(3, many=100)
 
     *lines, last = step(site, f"killed_at_each_step({wanted})").splitlines()

@@ -101,7 +101,7 @@ def test_create_killed_inside_a_write_leaves_no_backup(app, place, monkeypatch, 
     monkeypatch.undo()
 
 
-def test_killed_mark_of_verification_is_not_taken_for_one(app, place, example, monkeypatch):
+def test_killed_verification_mark_leaves_backup_unverified(app, place, example, monkeypatch):
     path, location = example.in_folder(place), Folder(place)
 
     def die_inside(descriptor):

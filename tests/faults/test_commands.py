@@ -63,7 +63,7 @@ def test_keys_are_printed_as_shell_lines(flask):
 
 
 @pytest.mark.long
-def test_two_sets_of_keys_have_nothing_in_common(flask):
+def test_two_generated_key_sets_share_no_key(flask):
     one, two = (json.loads(flask("keys", "generate", "--json").stdout) for _ in range(2))
 
     assert len({*one.values(), *two.values()}) == 12
@@ -93,7 +93,7 @@ def test_key_files_are_private_and_never_overwritten(flask, tmp_path):
 
 
 @pytest.mark.long
-def test_check_ends_with_0_when_the_server_could_start(flask, tmp_path):
+def test_check_with_valid_settings_exits_0(flask, tmp_path):
     good = flask("check", **{**PRODUCTION, **WITHOUT_WARNINGS})
     tried = flask("check", "--json", VAULTR_HOME=str(tmp_path / "home"))
 
@@ -118,7 +118,7 @@ def test_check_exits_1_and_lists_problems_without_values(flask):
 
 
 @pytest.mark.long
-def test_settings_are_listed_with_meaning_and_without_values(flask):
+def test_settings_list_describes_every_setting_without_values(flask):
     done = flask("settings", "--json", **PRODUCTION)
 
     rows = {row["name"]: row for row in json.loads(done.stdout)}
@@ -136,7 +136,7 @@ def test_settings_are_listed_with_meaning_and_without_values(flask):
 
 
 @pytest.mark.long
-def test_command_reports_why_the_app_does_not_start(tmp_path):
+def test_failed_start_names_the_invalid_setting(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "flask", "db", "upgrade"],
         cwd=Path(__file__).parents[2],
@@ -159,7 +159,7 @@ def seconds_to_import(code):
 
 
 @pytest.mark.long
-def test_app_import_loads_little_more_than_its_dependencies():
+def test_app_import_takes_little_longer_than_its_dependencies():
     """Best of interleaved pairs; more pairs only if the first few are inconclusive."""
     packages = f"import {', '.join(FIXED_PACKAGES)}"
     alone, whole = [], []

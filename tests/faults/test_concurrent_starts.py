@@ -24,7 +24,7 @@ print(mode, *(hashlib.sha256(key).hexdigest() for key in ring.values()))
 """
 
 
-def test_all_have_the_same_keys_and_one_database(tmp_path):
+def test_concurrent_starts_use_the_same_keys_and_database(tmp_path):
     environ = {"VAULTR_HOME": str(tmp_path / "home"), "LOG_LEVEL": "ERROR"}
     starting = [
         forked_programs.start(

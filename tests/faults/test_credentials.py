@@ -118,7 +118,7 @@ def kill_all_workers(server):
         time.sleep(0.02)
 
 
-def test_server_killed_anytime_leaves_exactly_one_key(owner, count):
+def test_killed_server_leaves_exactly_one_valid_key(owner, count):
     opened = []
     for number in range(count(2, many=200)):
         client = owner.signed_in()
@@ -150,7 +150,7 @@ def test_lost_response_leaves_exactly_one_valid_key(owner, count):
         assert owner.settle(key) == 1
 
 
-def test_other_sessions_are_dead_on_every_worker_immediately(owner):
+def test_other_sessions_end_on_every_worker_immediately(owner):
     client, others = owner.signed_in(), [owner.signed_in() for _ in range(4)]
     assert {one.status_code for one in requested_everywhere(others)} == {200}
     key, body = owner.next_keys(rewrap=False)

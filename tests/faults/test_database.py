@@ -83,7 +83,7 @@ def open_several(server):
     in_threads(4, hold)
 
 
-def test_no_request_fails_after_a_restart(server, client, own_postgres):
+def test_no_request_fails_after_database_restart(server, client, own_postgres):
     open_several(server)
     own_postgres.kill()
     own_postgres.start()
@@ -95,7 +95,7 @@ def test_no_request_fails_after_a_restart(server, client, own_postgres):
         assert connection.scalar(sa.text("SELECT 1")) == 1
 
 
-def test_frozen_it_is_unavailable_within_seven_seconds_and_then_clean(server, client, own_postgres):
+def test_frozen_database_returns_unavailable_within_seven_seconds(server, client, own_postgres):
     def ask():
         response = client.get(ASKS)
         assert (response.status_code, slug(response)) == (503, "unavailable")
@@ -119,7 +119,7 @@ def test_frozen_it_is_unavailable_within_seven_seconds_and_then_clean(server, cl
 
 
 @pytest.mark.long
-def test_frozen_database_before_first_connection_is_unavailable_in_time(client, own_postgres):
+def test_frozen_database_before_first_connection_returns_unavailable_in_time(client, own_postgres):
     own_postgres.freeze()
 
     def ask():
@@ -186,7 +186,7 @@ def test_outage_of_all_dependencies_is_named_by_readiness(own_postgres, own_redi
 
 
 @pytest.mark.long
-def test_readiness_is_found_out_once_a_second(server, client, monkeypatch):
+def test_readiness_is_checked_once_a_second(server, client, monkeypatch):
     requested = []
     monkeypatch.setattr(readiness, "_database", lambda: requested.append(1) or ([], ()))
     second, stored = readiness._CACHE_SECONDS, server.extensions["health.readiness"]
@@ -202,7 +202,7 @@ def test_readiness_is_found_out_once_a_second(server, client, monkeypatch):
     assert len(requested) == 2
 
 
-def test_without_a_free_connection_it_is_busy(time_limit, own_postgres, url, tmp_path):
+def test_exhausted_pool_returns_busy(time_limit, own_postgres, url, tmp_path):
     with sample_routes.server(tmp_path, DATABASE_URL=f"{url}?pool_size=1&max_overflow=1") as app:
         client = app.test_client()
 
@@ -246,7 +246,7 @@ def test_connection_lost_in_transaction_affects_only_that_one(server, url):
         assert db.engine.pool.checkedout() == 0
 
 
-def test_a_server_that_has_become_read_only_is_unavailable(server, client, url):
+def test_read_only_database_returns_unavailable(server, client, url):
     with contextlib.closing(psycopg2.connect(url)) as admin:
         admin.autocommit = True
         name = servers.database_name(url)

@@ -50,7 +50,7 @@ def test_healthy_development_server_passes_every_check(right):
     assert not any(text.partition(":")[2] in printed for text in KEYS.values())
 
 
-def test_server_trusting_forged_address_is_found(server):
+def test_server_trusting_forged_address_is_reported(server):
     code, topics, _ = doctor(server)
 
     assert code == 1
@@ -60,7 +60,7 @@ def test_server_trusting_forged_address_is_found(server):
 
 
 @pytest.mark.long
-def test_a_server_with_other_keys_is_found(right, tmp_path):
+def test_server_with_different_keys_is_reported(right, tmp_path):
     other = Running(tmp_path, BASE_URL=right.url, **generate_keys("other"))
     assert other.command("db", "upgrade").returncode == 0
     code, topics, _ = doctor(other)
@@ -80,7 +80,7 @@ def test_unusable_settings_are_reported_with_next_steps(tmp_path):
 
 
 @pytest.mark.long
-def test_without_json_the_worst_comes_last(server):
+def test_text_output_lists_worst_result_last(server):
     lines = server.command("doctor").stdout.splitlines()
 
     assert lines[0].startswith("ok  ")
@@ -88,7 +88,7 @@ def test_without_json_the_worst_comes_last(server):
 
 
 @pytest.mark.parametrize("requested", ["", "0.", "1.ab", "x", "9" * 40 + ".x", f"{2**40}.", "é.x"])
-def test_caller_without_keys_learns_no_address(right, requested):
+def test_request_without_valid_key_gets_no_client_address(right, requested):
     request = urllib.request.Request(f"{right.url}/api/health")
     request.add_unredirected_header(
         client_address.REQUEST_HEADER, requested.encode().decode("latin-1")

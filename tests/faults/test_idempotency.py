@@ -100,7 +100,7 @@ def test_worker_killed_in_change_leaves_neither_key_nor_change(site, count):
         assert (status, replayed, site.vaults()) == (201, False, before + 1)
 
 
-def test_twins_on_several_workers_are_done_once(site, count):
+def test_parallel_duplicates_on_several_workers_run_once(site, count):
     for _ in range(count(10, many=200)):
         vault, key, before = new_vault(), uuid4().hex, site.vaults()
 

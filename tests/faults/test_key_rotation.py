@@ -181,7 +181,7 @@ def rest(traffic, seconds):
         time.sleep(0.05)
 
 
-def test_a_rotation_under_traffic_loses_no_valid_token(site):
+def test_key_rotation_under_traffic_loses_no_valid_token(site):
     (old,) = site.ids("JWT_SECRET")
     with Traffic(site) as traffic:
         rest(traffic, 1)

@@ -43,7 +43,7 @@ def test_lingering_clients_do_not_delay_others(server):
         assert statuses == {200}
 
 
-def test_response_arrives_while_its_large_body_is_on_its_way(server):
+def test_response_arrives_after_large_unread_body(server):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     headers = {"Content-Type": "application/json"}
 
@@ -56,7 +56,7 @@ def test_response_arrives_while_its_large_body_is_on_its_way(server):
     connection.close()
 
 
-def test_closer_waits_for_the_client_and_no_longer(monkeypatch):
+def test_closer_waits_for_client_up_to_time_limit(monkeypatch):
     monkeypatch.setattr(lingering_close, "LINGER_SECONDS", 0.1)
     closer, (ours, theirs), (late, silent) = Closer(), socket.socketpair(), socket.socketpair()
 
@@ -71,7 +71,7 @@ def test_closer_waits_for_the_client_and_no_longer(monkeypatch):
     silent.close()
 
 
-def test_gunicorn_closes_by_the_replaced_function(monkeypatch):
+def test_gunicorn_calls_the_replaced_close_function(monkeypatch):
     closed, (ours, theirs) = [], socket.socketpair()
     monkeypatch.setattr(util, "close_graceful", closed.append)
     connection = TConn.__new__(TConn)

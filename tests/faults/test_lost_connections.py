@@ -159,7 +159,7 @@ def test_connection_lost_at_any_statement_allows_retry(site, url, count, change)
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda one: one.__name__)
 @pytest.mark.parametrize("stored", [False, True], ids=["before", "after"])
-def test_lost_at_the_commit_all_was_done_or_nothing(site, url, change, stored):
+def test_connection_lost_at_commit_leaves_all_or_nothing(site, url, change, stored):
     make = prepared(site, change)
     before = everything(site)
     changing = _Commit(url, stored=stored)

@@ -122,7 +122,7 @@ def test_metrics_port_serves_only_metrics(server, port, path):
         assert (answer.code, answer.read()) == (404, b"only /metrics is here\n")
 
 
-def test_the_port_of_the_api_shows_no_numbers(server):
+def test_api_port_serves_no_metrics(server):
     assert server.get("/metrics")[0] == 404
 
 
@@ -201,7 +201,7 @@ def test_server_leaves_no_files_and_removes_those_of_killed_one(tmp_path):
 
 
 @pytest.mark.long
-def test_without_a_port_there_are_no_files(tmp_path):
+def test_server_without_metrics_port_creates_no_files(tmp_path):
     before = folders()
     with running(tmp_path) as one:
         assert one.answers()

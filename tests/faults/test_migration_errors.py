@@ -25,7 +25,7 @@ def upgrade(url, home, folder=ROOT, **more):
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_role_that_owns_nothing_is_sent_to_the_owner(postgres_url, tmp_path):
+def test_role_without_ownership_is_advised_to_set_migration_url(postgres_url, tmp_path):
     url = servers.fresh_database(postgres_url)
     role = f"role_{servers.database_name(url)}"
     with contextlib.closing(psycopg2.connect(url)) as admin, admin.cursor() as cursor:
@@ -43,7 +43,7 @@ def test_a_role_that_owns_nothing_is_sent_to_the_owner(postgres_url, tmp_path):
 
 
 @pytest.mark.long
-def test_unreachable_database_is_named(tmp_path):
+def test_unreachable_database_is_reported(tmp_path):
     code, output = upgrade("postgresql://x@127.0.0.1:1/x", tmp_path)
 
     assert code == 1
@@ -52,7 +52,7 @@ def test_unreachable_database_is_named(tmp_path):
 
 
 @pytest.mark.long
-def test_migrations_are_found_from_any_folder(postgres_url, tmp_path):
+def test_migrations_run_from_any_folder(postgres_url, tmp_path):
     url = servers.fresh_database(postgres_url)
 
     assert upgrade(url, tmp_path, folder=tmp_path)[0] == 0

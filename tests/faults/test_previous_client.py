@@ -88,7 +88,7 @@ def device(app, home):
     return Vaultr(URL, home=home, transport=httpx2.WSGITransport(app), agent=False)
 
 
-def test_folder_and_database_of_the_last_version_are_opened(app, old):
+def test_folder_and_database_of_previous_version_can_be_opened(app, old):
     _, home, kit = old
     with device(app, home) as vaultr:
         with pytest.raises(WrongPassword):
@@ -111,7 +111,7 @@ def test_folder_and_database_of_the_last_version_are_opened(app, old):
         assert {info.name for info in vaultr.vaults()} == {"Personal", "Work"}
 
 
-def test_keys_of_the_last_version_are_rotated(app, old):
+def test_keys_of_previous_version_can_be_rotated(app, old):
     with device(app, old[1]) as vaultr:
         vaultr.unlock(f"{PASSWORD} 2")
         vaultr.step_up(f"{PASSWORD} 2")
@@ -122,7 +122,7 @@ def test_keys_of_the_last_version_are_rotated(app, old):
         assert vaultr.item("Mail").detail == {"password": "second"}
 
 
-def test_altered_folder_of_the_last_version_is_rejected(app, old):
+def test_altered_folder_of_previous_version_is_rejected(app, old):
     home = old[1]
     file = home / "account.json"
     whole = file.read_bytes()

@@ -137,7 +137,7 @@ def test_previous_commit_is_found_in_full_history(clone):
 
 
 @pytest.mark.long
-def test_migration_waits_for_the_last_commit(clone):
+def test_uncommitted_migration_uses_last_commit(clone):
     root, (*_, last) = clone
     (root / "migrations" / "versions" / "0003_c.py").write_text("")
 

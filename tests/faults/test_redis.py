@@ -269,7 +269,7 @@ def test_redis_requiring_unknown_password_is_unavailable_from_start(own_redis, a
         assert not away(app)
 
 
-def test_the_log_line_holds_no_password(own_redis, tmp_path, capsys):
+def test_log_of_redis_outage_contains_no_password(own_redis, tmp_path, capsys):
     url = with_password(own_redis.url, "hunter2")
     with sample_routes.server(tmp_path, REDIS_URL=url, LOG_LEVEL="INFO") as app:
         own_redis.kill()

@@ -39,11 +39,11 @@ def length(size=None):
     return f"Content-Length: {len(BODY) if size is None else size}"
 
 
-def test_a_body_with_its_length_is_taken(server):
+def test_body_with_content_length_is_accepted(server):
     assert server.raw(request(server, length())).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_body_in_chunks_is_411(server):
+def test_chunked_body_returns_411(server):
     chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
 
     answer = server.raw(request(server, "Transfer-Encoding: chunked", body=chunks))
@@ -51,7 +51,7 @@ def test_a_body_in_chunks_is_411(server):
     assert status_and_slug(answer) == (411, "length-required")
 
 
-def test_a_body_in_chunks_where_none_is_taken_is_400(server):
+def test_chunked_body_on_route_without_body_returns_400(server):
     chunked = request(
         server,
         "Transfer-Encoding: chunked",
@@ -63,15 +63,15 @@ def test_a_body_in_chunks_where_none_is_taken_is_400(server):
     assert status_and_slug(server.raw(chunked)) == (400, "bad-request")
 
 
-def test_missing_body_and_length_is_411(server):
+def test_missing_body_and_length_returns_411(server):
     assert status_and_slug(server.raw(request(server, body=b""))) == (411, "length-required")
 
 
-def test_short_body_is_400_when_sender_finished(server):
+def test_short_body_returns_400_after_sender_finished(server):
     assert status_and_slug(server.raw(request(server, length(1000)))) == (400, "bad-request")
 
 
-def test_oversized_body_is_413_before_reading(server):
+def test_oversized_body_returns_413_before_reading(server):
     assert status_and_slug(server.raw(request(server, length(2**20 + 1)))) == (
         413,
         "payload-too-large",
@@ -105,11 +105,11 @@ def test_ambiguous_request_never_reaches_the_app(server, headers):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/openapi.json?a=\xff", "/api/v1/\xff\xfe"])
-def test_raw_bytes_in_a_path_or_query_are_400(server, path):
+def test_raw_bytes_in_path_or_query_return_400(server, path):
     assert server.raw(request(server, path=path, body=b"", method="GET")).split()[1] == b"400"
 
 
-def test_several_authorization_headers_are_400(server):
+def test_several_authorization_headers_return_400(server):
     twice = request(server, "Authorization: Bearer a", "Authorization: Bearer b", length())
 
     assert status_and_slug(server.raw(twice)) == (400, "bad-request")

@@ -75,7 +75,7 @@ def test_server_exits_when_its_terminal_closes(tmp_path):
 
 
 @pytest.mark.long
-def test_taken_address_is_named_and_no_listener_announced(tmp_path, lasting):
+def test_taken_address_is_reported_and_no_listener_announced(tmp_path, lasting):
     server = Running(tmp_path, forks=False, PORT=str(lasting.port))
 
     done = subprocess.run(SERVER, cwd=ROOT, env=server.environ, capture_output=True, text=True)
@@ -148,7 +148,7 @@ def test_terminal_lists_services_and_production_settings(tmp_path):
 
 
 @pytest.mark.long
-def test_without_a_terminal_every_line_is_json(tmp_path):
+def test_output_without_terminal_is_json_lines(tmp_path):
     with running(tmp_path, forks=False) as server:
         server.get("/api/v1/openapi.json?hunter2=hunter2")
         server.get("/api/v1/hunter2")
@@ -189,7 +189,7 @@ def test_unreachable_database_is_logged_once_at_start(tmp_path, postgres_url, re
     assert len(server.logged("database.reached")) == 1
 
 
-def test_settings_that_cannot_be_used_end_it_with_one_message(tmp_path):
+def test_invalid_settings_stop_server_with_one_message(tmp_path):
     server = Running(tmp_path, forks=False, PORT="many", TRUSTED_PROXIES="-1")
 
     with pytest.raises(RuntimeError) as error:
@@ -211,7 +211,7 @@ def test_no_control_socket_is_opened(lasting):
     assert not Path(lasting.environ["HOME"], ".gunicorn").exists()
 
 
-def test_headers_of_a_proxy_that_is_not_trusted_change_nothing(lasting):
+def test_headers_of_untrusted_proxy_are_ignored(lasting):
     forged = (
         f"GET /api/v1/openapi.json HTTP/1.1\r\nHost: 127.0.0.1:{lasting.port}\r\n"
         "Connection: close\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Ssl: on\r\n"

@@ -55,7 +55,7 @@ def test_client_hanging_up_in_body_is_not_a_server_error(tmp_path):
 
 
 @pytest.mark.long
-def test_accepted_connection_is_limited_in_time():
+def test_read_from_silent_connection_times_out():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         gunicorn_hooks.end_stalls([listener], seconds=1)
 
@@ -71,7 +71,7 @@ def test_accepted_connection_is_limited_in_time():
 
 
 @pytest.mark.long
-def test_half_a_request_is_ended_and_the_next_client_served(tmp_path):
+def test_stalled_requests_end_and_next_client_is_served(tmp_path):
     with running(tmp_path) as server:
         # More than the number of threads.
         answers = at_once(

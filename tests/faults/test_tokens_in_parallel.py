@@ -110,7 +110,7 @@ def test_one_of_many_uses_on_several_workers_succeeds(site, count, made):
         assert set(answers) - {204, 400} <= ({503} if made is a_completion else set())
 
 
-def test_many_starts_on_several_workers_begin_one_wait(site):
+def test_many_starts_on_several_workers_begin_one_recovery(site):
     site.fresh()
     account_id = account_recovery.with_recovery_key(site.app)
     token = account_recovery.requested(site.app)

@@ -164,7 +164,7 @@ def test_trace_names_template_status_id_and_parent(hour, collector):
 
 
 @pytest.mark.long
-def test_a_caller_that_does_not_sample_is_followed(hour, collector):
+def test_unsampled_request_is_not_exported(hour, collector):
     reported = {one.attributes.get("vaultr.request_id") for one in collector.spans}
 
     assert "unsampled-1" not in reported

@@ -58,7 +58,7 @@ def test_missing_otel_extra_logs_what_to_install(tmp_path):
 @pytest.mark.parametrize(
     "more", [{}, {"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}]
 )
-def test_without_traces_nothing_is_imported_or_wrapped(tmp_path, more):
+def test_disabled_traces_import_and_wrap_nothing(tmp_path, more):
     named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"} if more else {}
     asking = """
 import os, sys

@@ -74,7 +74,7 @@ def test_response_announces_whether_connection_stays_open(server, size, expected
     connection.close()
 
 
-def test_stalled_sender_learns_that_the_connection_ends(server):
+def test_stalled_sender_gets_connection_close_header(server):
     head = (
         f"POST /api/v1/nowhere HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
         "Content-Type: application/json\r\nContent-Length: 500000\r\n\r\n"
@@ -95,7 +95,7 @@ def vault_of(server):
     return vault
 
 
-def test_dripping_sender_of_large_body_loses_its_place(server):
+def test_slow_sender_of_large_body_gets_400(server):
     vault = vault_of(server)
     bearer = vault.client.environ_base["HTTP_AUTHORIZATION"]
     head = (

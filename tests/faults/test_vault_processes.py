@@ -71,7 +71,7 @@ def vault(device):
     return Writer(device()).create()
 
 
-def test_processes_that_rebase_lose_nothing(site, vault, device, count):
+def test_rebasing_processes_lose_no_write(site, vault, device, count):
     writers = [vault.twin(device()) for _ in range(WRITERS)]
     readers = [vault.twin(device()) for _ in range(2)]
     turns = count(2, many=60)
@@ -143,7 +143,7 @@ def test_twenty_writers_do_not_exceed_quota(site, vault, device, text):
     assert row.item_bytes == sum(sizes) <= BYTES_MOST
 
 
-def test_an_account_is_deleted_while_processes_write_to_it(site, vault, device, email):
+def test_account_can_be_deleted_while_processes_write_to_it(site, vault, device, email):
     writers = [vault.twin(device()) for _ in range(6)]
 
     *seen, deleted = together(

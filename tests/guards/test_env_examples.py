@@ -29,14 +29,14 @@ def lines(name):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_each_setting_is_described_as_the_server_describes_it(name):
+def test_example_describes_each_setting_like_the_server(name):
     for row in described():
         text = "".join(f"# {line}\n" for line in textwrap.wrap(row["description"], 95))
         assert re.search(re.escape(text) + f"(# )?{row['name']}=", example(name)), row["name"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_a_line_that_only_shows_the_default_shows_that(name):
+def test_commented_setting_shows_the_actual_default(name):
     shown = {
         setting: value
         for setting, (value, default) in lines(name).items()

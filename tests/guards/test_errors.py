@@ -43,7 +43,7 @@ def test_every_error_describes_itself_in_a_sentence(sqlite_app):
     assert unfinished == []
 
 
-def test_a_slug_means_one_thing_in_a_feature(sqlite_app):
+def test_slug_has_one_meaning_within_a_feature(sqlite_app):
     names = defaultdict(set)
     for kind in service_errors():
         if kind.__base__.__module__ != kind.__module__:  # a special case of a similar error

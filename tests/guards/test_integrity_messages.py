@@ -73,7 +73,7 @@ def test_message_uses_no_word_of_the_protocol(package):
     assert found == []
 
 
-def test_integrity_error_says_consequences_and_next_step():
+def test_integrity_error_states_consequences_and_next_step():
     silent = {
         kind.__name__: kind.advice
         for kind in integrity_errors()

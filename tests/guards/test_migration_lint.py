@@ -50,12 +50,12 @@ def linted(folder, body, extra=""):
 
 
 @pytest.mark.parametrize("path", MIGRATIONS, ids=lambda path: path.stem)
-def test_no_migration_stops_the_site(path):
+def test_migrations_pass_the_linter(path):
     assert migration_linter.faults_of(path) == []
 
 
 @pytest.mark.parametrize(("body", "fault"), SINS.items())
-def test_each_sin_is_seen(tmp_path, body, fault):
+def test_linter_reports_each_kind_of_fault(tmp_path, body, fault):
     assert any(fault in one for one in linted(tmp_path, body)), linted(tmp_path, body)
 
 
@@ -73,7 +73,7 @@ def test_destructive_migration_must_name_the_code_it_requires(tmp_path):
     ]
 
 
-def test_every_migration_waits_for_locks_for_a_short_time_only():
+def test_migrations_limit_lock_and_statement_time():
     environment = (source_tree.ROOT / "migrations" / "env.py").read_text()
 
     assert re.search(r"^LOCK_SECONDS = 10$", environment, re.M)
@@ -81,7 +81,7 @@ def test_every_migration_waits_for_locks_for_a_short_time_only():
     assert "SET statement_timeout" in environment
 
 
-def test_migrations_are_one_line_of_numbers():
+def test_migration_numbers_are_consecutive():
     numbers = [path.name[:4] for path in MIGRATIONS]
 
     assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]

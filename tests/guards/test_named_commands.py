@@ -128,7 +128,7 @@ def test_named_commands_and_options_exist(programs):
         ("`flask ops daily\n--jsn`", "--jsn"),
     ],
 )
-def test_missing_command_is_found(programs, text, what):
+def test_missing_command_is_reported(programs, text, what):
     [(program, words)] = set(named(text))
 
     assert missing(programs[program], words) == what
@@ -150,5 +150,5 @@ def test_existing_command_is_accepted(programs, text):
     assert missing(programs[program], words) is None
 
 
-def test_prose_and_other_programs_are_no_commands():
+def test_prose_and_other_programs_are_not_read_as_commands():
     assert list(named("The flask app; pip install vaultr; `kubectl -n vaultr get pods`")) == []

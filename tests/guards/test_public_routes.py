@@ -62,7 +62,7 @@ def routes(app):
             yield rule.endpoint, method, path, app.view_functions[rule.endpoint]
 
 
-def test_the_public_endpoints_are_the_ones_named_here(sqlite_app):
+def test_public_endpoints_are_exactly_the_listed_ones(sqlite_app):
     public = {name for name, _, _, view in routes(sqlite_app) if getattr(view, "public", False)}
 
     assert public == PUBLIC
@@ -120,13 +120,13 @@ def test_account_route_that_writes_counts_as_write(sqlite_app):
     assert {path: pair for path, pair in meant.items() if len(set(pair)) > 1} == {}
 
 
-def test_no_path_ends_with_a_slash_which_would_redirect(sqlite_app):
+def test_no_path_ends_with_a_slash(sqlite_app):
     assert [
         path for _, _, path, _ in routes(sqlite_app) if path.endswith("/") and path != "/"
     ] == []
 
 
-def test_every_id_in_a_path_has_the_one_form(sqlite_app):
+def test_every_id_in_a_path_is_a_uuid(sqlite_app):
     rules = {rule.rule for rule in sqlite_app.url_map.iter_rules()}
 
     loose = {rule for rule in rules if re.search(r"<(?!uuid:)\w*_id>|<(string|path|int):", rule)}

@@ -11,7 +11,7 @@ TARGETS = {
 }  # fmt: skip
 
 
-def test_first_code_block_of_readme_is_the_two_commands():
+def test_readme_starts_with_run_and_test_commands():
     block = re.search(r"```\w*\n(.*?)```", (source_tree.ROOT / "README.md").read_text(), re.DOTALL)
 
     assert block[1].split("\n") == ["make run", "make test", ""]
@@ -44,7 +44,7 @@ def test_files_in_the_readme_exist():
     assert [target for target in targets if not (source_tree.ROOT / target).exists()] == []
 
 
-def test_decisions_are_numbered_from_one_and_have_all_their_parts():
+def test_decisions_are_numbered_and_have_all_sections():
     decisions = sorted((source_tree.ROOT / "docs" / "adr").glob("[0-9]*.md"))
     parts = ["## Status", "## Context", "## Decision", "## Consequences"]
 

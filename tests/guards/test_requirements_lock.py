@@ -26,7 +26,7 @@ def test_every_requirement_is_locked():
     assert needed_to_develop - set(_locked(DEVELOP)) == set()
 
 
-def test_tests_run_with_the_versions_that_serve():
+def test_tests_use_the_locked_versions_of_the_server():
     running, tracing, testing = _locked(RUN), _locked(TRACE), _locked(TEST)
     developing = _locked(DEVELOP)
 
@@ -35,7 +35,7 @@ def test_tests_run_with_the_versions_that_serve():
     assert {name: developing.get(name) for name in testing} == testing
 
 
-def test_traces_need_no_package_unless_wanted():
+def test_server_lock_contains_no_tracing_package():
     assert [name for name in _locked(RUN) if name.startswith(("opentelemetry", "proto"))] == []
 
 

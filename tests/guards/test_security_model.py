@@ -35,7 +35,7 @@ def test_named_tests_exist(module):
     assert {test for where, test in named() if where == module} <= there
 
 
-def test_every_named_test_of_the_page_exists():
+def test_every_reference_to_a_test_is_well_formed():
     """A misspelt name would go unnoticed."""
     text = PAGE.read_text()
 

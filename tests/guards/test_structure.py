@@ -33,7 +33,7 @@ def test_every_package_with_routes_for_accounts_has_a_service():
     assert {"audit", "auth", "mail", "vault"} <= features()
 
 
-def test_a_contents_page_contains_no_code():
+def test_service_module_contains_no_code():
     """`audit.service` and `mail.service` may still define functions."""
     pages = [source_tree.PACKAGE / name / "service.py" for name in ("auth", "vault")]
     code = [
@@ -60,7 +60,7 @@ def test_only_routes_and_commands_read_the_request():
     assert touching == []
 
 
-def test_nothing_is_looked_up_by_string_in_extensions():
+def test_extensions_are_not_looked_up_by_string():
     pattern = re.compile(r"app\.extensions(\[|\.(get|pop|setdefault)\()")
     found = [
         f"{source_tree.shown(path)}:{number}"

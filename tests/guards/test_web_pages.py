@@ -14,7 +14,7 @@ NAMES = (
 OFF_SITE = re.compile(r"""(?:https?:|wss?:)//[^\s"'<>)]+|(?:=\s*|url\(\s*)["']?//[\w.-]+""")
 
 
-def test_no_page_names_an_address_off_site():
+def test_pages_refer_to_no_external_url():
     web = source_tree.PACKAGE / "web"
     pages = [path for path in web.rglob("*") if path.suffix in PAGES]
     pages += [
