@@ -3,7 +3,7 @@
 import gc
 
 _was_enabled = gc.isenabled()
-gc.disable()  # Imports create no garbage; collecting would take a sixth of their time.
+gc.disable()  # Imports create no garbage; collecting it would take a sixth of the import time.
 
 from click import Command
 from flask import Blueprint, Flask
@@ -148,8 +148,8 @@ def _connect(app: Flask, settings: Settings) -> None:
         before_machine=ratelimit.check_address,
         on_denied=audit.count_denial,
     )
-    ratelimit.init_app(app, settings, on_denied=audit.count_denial)  # anonymous requests too: 429
-    kill_switches.init_app(app, settings)  # 503 before authentication is asked for
+    ratelimit.init_app(app, settings, on_denied=audit.count_denial)  # 429, anonymous too
+    kill_switches.init_app(app, settings)  # 503 comes before 401
     authentication.reject_anonymous(app)  # 401 unless the view is @public
     operation.init_app(
         app,

@@ -1,8 +1,8 @@
 """`python -m vaultr.healthcheck`: check a container from inside; exit code 0 means healthy.
 
 With ``--worker`` it checks the heartbeat file that `flask worker` touches. With ``--api URL`` it
-sends an API request as a user of ``URL`` (BASE_URL) would, by default to the server in this
-container, with ``--at ADDRESS`` to another one. `deploy/blue-green switch` and `helm test` use it.
+sends an API request as a user of ``URL`` (BASE_URL) would, to the server in this container or to
+the server at ``--at ADDRESS``. `deploy/blue-green switch` and `helm test` use this.
 
 It imports neither Flask nor a database driver, since a small container runs it every few seconds.
 """
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _api(url: str, at: str | None) -> int:
-    """Request login parameters of an unknown address: uses proxy, rate limits and database."""
+    """Request login parameters of an unknown address, which needs proxy, Redis and database."""
     if not url:
         given, _ = loader.read(os.environ, {"BASE_URL"})
         url = given.get("BASE_URL", "")
@@ -63,7 +63,7 @@ def _api(url: str, at: str | None) -> int:
         "X-Forwarded-For": ", ".join([_LOOPBACK] * _HOPS),
     }
     body = json.dumps({"email": "healthcheck@vaultr.invalid"})
-    return _asked(host, port, "POST", "/api/v1/auth/prelogin", body, headers, API_SECONDS)
+    return _check(host, port, "POST", "/api/v1/auth/prelogin", body, headers, API_SECONDS)
 
 
 def _worker() -> int:
@@ -71,14 +71,14 @@ def _worker() -> int:
     age = heartbeat.age_seconds(Path(given.get("VAULTR_HOME", "var")))
     if age is not None and age < heartbeat.DEAD_SECONDS:
         return 0
-    said = "no worker has started" if age is None else f"the worker was last seen {age:.0f} s ago"
-    print(said, file=sys.stderr)  # noqa: T201 - for `docker inspect`
+    why = "no worker has started" if age is None else f"the worker was last seen {age:.0f} s ago"
+    print(why, file=sys.stderr)  # noqa: T201 - for `docker inspect`
     return 1
 
 
 def _server() -> int:
     host, port = _own_address()
-    return _asked(host, port, "GET", "/api/health", None, {}, SECONDS)
+    return _check(host, port, "GET", "/api/health", None, {}, SECONDS)
 
 
 def _network_address() -> str:
@@ -89,7 +89,7 @@ def _network_address() -> str:
         return _LOOPBACK
 
 
-def _asked(
+def _check(
     host: str,
     port: int,
     method: str,

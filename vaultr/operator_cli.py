@@ -37,8 +37,8 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
             raise click.ClickException(rejection.detail) from None
         except sa.exc.DBAPIError as error:
             logs.failure("command.failed", error)
-            says = "the database cannot be used; `flask db-status` and `flask doctor` show more"
-            raise click.ClickException(says) from None
+            why = "the database cannot be used; `flask db-status` and `flask doctor` show more"
+            raise click.ClickException(why) from None
         finally:
             engine.deadline.reset(usual)
 
@@ -84,7 +84,6 @@ def confirmed(name: str, typed: str | None, *, what: str) -> None:
 
     :raises click.ClickException: the name differs, or there is no terminal.
     """
-    typed = typed
     if typed is None:
         try:
             typed = click.prompt(f"{what} Write {name} to confirm", err=True)

@@ -36,11 +36,12 @@ class Actor:
 class Origin:
     """Where a request comes from, limited to what may be stored.
 
-    ``network`` is the client's /24 or /48, ``address`` the key for rate limits (IPv6: /64),
-    ``family``
-    a word for the client such as ``vaultr-cli`` or ``browser``, ``trace_id`` the caller's (W3C
-    Trace
-    Context). ``peer`` and ``agent`` are the full address and user agent, for AUDIT_DETAIL alone.
+    :ivar address: the key for rate limits: the client address (IPv6: its /64).
+    :ivar network: the client's /24 (IPv6: /48).
+    :ivar family: a word for the client program, such as ``vaultr`` or ``firefox``.
+    :ivar trace_id: the trace that the client sent (W3C Trace Context).
+    :ivar peer: the full client address; stored only if AUDIT_DETAIL is set.
+    :ivar agent: the full user agent; stored only if AUDIT_DETAIL is set.
     """
 
     request_id: str

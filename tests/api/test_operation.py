@@ -88,7 +88,7 @@ def test_error_never_repeats_a_value(anonymous):
 
 
 def test_too_many_invalid_fields_are_not_listed(tmp_path, monkeypatch):
-    monkeypatch.setattr(request_parsing, "_MOST_FAULTS", 3)
+    monkeypatch.setattr(request_parsing, "_MAX_ERRORS", 3)
     with sample_routes.server(tmp_path) as app:
         few, many = (
             post(app.test_client(), json.dumps({"word": "x"} | {f"k{n}": n for n in range(size)}))

@@ -1,4 +1,4 @@
-"""What a view takes, returns and rejects. The OpenAPI document is built from it."""
+"""Contracts: what each view takes, returns and rejects. OpenAPI is generated from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,10 +44,10 @@ class CrossSite(Forbidden):
 class Contract:
     """What one view takes, returns and rejects.
 
-    :ivar idempotent: an Idempotency-Key on an authenticated POST returns the first response again.
+    :ivar idempotent: a repeated POST with its Idempotency-Key gets the first response again.
     :ivar machines: whether machines may call the view, besides accounts.
-    :ivar prove: raises an error unless the first bytes of a large body prove who sent it; without
-        it, the session must be alive.
+    :ivar prove: called with the first bytes of a large body; raises an error unless they prove who
+        sent the body. Without this function, the session must be alive.
     :ivar if_match: whether the view reads an optional If-Match.
     """
 
@@ -92,6 +92,6 @@ def current_contract() -> Contract | None:
 
 
 def public(view: View) -> View:
-    """Open a view to anonymous requests. `tests/guards` lists every one by name."""
+    """Open a view to anonymous requests. `tests/guards` lists every public view by name."""
     view.public = True  # type: ignore[attr-defined]  # read by authentication
     return view

@@ -20,13 +20,16 @@ from vaultr.settings.model import Settings
 
 Job: TypeAlias = tuple["Future[Any]", Callable[[], Any]]
 
-# How many bytes of a request to search for X-Forwarded-For; proxies send this header early.
+# Search only the first bytes of a request for X-Forwarded-For; proxies send this header early.
 HEAD_BYTES: Final = 4096
 _FORWARDED: Final = re.compile(rb"\r\nX-Forwarded-For:[ \t]*([^\r\n]*)(?=\r\n)", re.I)
 
 
 class Turns:
-    """Jobs by name. They run in rotation: one job of each name before a second job of any name."""
+    """One queue of jobs for each name; they take turns.
+
+    A second job of a name waits until each other name had one job.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,7 +53,7 @@ class Turns:
 class FairThreads(ThreadPoolExecutor):
     """A thread pool that serves the names of its jobs in rotation.
 
-    :param name_of: returns the name under which a job waits, from the arguments of `submit`.
+    :param name_of: takes the arguments of `submit`, and returns the name of the queue.
     """
 
     def __init__(self, threads: int, name_of: Callable[..., str]) -> None:
@@ -59,7 +62,7 @@ class FairThreads(ThreadPoolExecutor):
         self._turns = Turns()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Queue a function, to run it in a thread when it is its turn."""
+        """Queue a function; a thread runs it when its turn comes."""
         future: Future[Any] = Future()
         self._turns.add(self._name_of(*args), (future, partial(function, *args, **kwargs)))
         super().submit(self._run_next)
@@ -93,7 +96,7 @@ def pool(threads: int, settings: Settings) -> FairThreads:
 def _forwarded_for(connection: socket.socket) -> str:
     """Return the X-Forwarded-For of a request that has arrived, without consuming it.
 
-    Use it only to order requests. All else is read from the parsed request.
+    Use the result only to order requests: anything else must come from the parsed request.
     """
     with suppress(OSError):
         head = connection.recv(HEAD_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)

@@ -19,7 +19,7 @@ class HostUnknown(BadRequest):
 
 
 class HttpsRequired(Forbidden):
-    """Use HTTPS. The request was sent unencrypted: treat what it contained as compromised."""
+    """Use HTTPS. The request was sent unencrypted, so treat its contents as compromised."""
 
     slug = "https-required"
 

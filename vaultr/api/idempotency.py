@@ -1,8 +1,8 @@
 """Idempotency-Key: a repeated POST gets its first response again, and changes nothing.
 
 The transaction of the change writes the key's row first. A parallel request with the same key waits
-for that row: if the first transaction commits, its response is replayed; if it rolls back, the
-second request takes its place. If the server dies in between, either both the change and its
+for that row: if the first transaction commits, the second request gets its response; if it rolls
+back, the second request runs instead. If the server dies in between, either both the change and its
 response are stored, or neither is.
 """
 
@@ -60,7 +60,7 @@ class StoredResponse(Base):
 
 
 def run_once(key: str, respond: Callable[[], Response]) -> Response:
-    """Return the stored response for ``key``, or respond and store the response.
+    """Return the stored response for ``key``; if there is none, respond and store the response.
 
     Only 2xx responses are stored.
 
@@ -85,12 +85,12 @@ def run_once(key: str, respond: Callable[[], Response]) -> Response:
 
 
 def set_body_digest(digest: bytes) -> None:
-    """Store the hash of a large body, which is too large to be kept itself."""
+    """Store the hash of a large body, since the body itself is too large to keep in memory."""
     setattr(g, _BODY_DIGEST, digest)
 
 
 def skip_storing() -> None:
-    """Do not store the response to this request, because it changes nothing."""
+    """Do not store the response to this request, because the request changes nothing."""
     setattr(g, _NOT_STORED, True)
 
 
@@ -118,7 +118,7 @@ def delete_expired() -> bool:
 
 
 def _row_key(key: str) -> dict[str, Any]:
-    """Return the primary key of the row. Different accounts or machines never share one."""
+    """Return the primary key of the row. Different accounts or machines never share a row."""
     return {"owner_id": current_actor().id, "key_hash": hashlib.sha256(key.encode()).digest()}
 
 

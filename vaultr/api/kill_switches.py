@@ -30,14 +30,14 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SIGNING_UP: Final = frozenset({
     "auth.resend_verification", "auth.sign_up", "auth.verify_email", "web.confirm_email",
 })  # fmt: skip
-# Operations that write but must work while writes are off: log in, log out, and end stolen access.
+# Operations that write but must work while writes are off: log in, log out, and stop an intruder.
 # A new operation counts as a write until it is listed here.
 WRITES_ALLOWED_READ_ONLY: Final = frozenset({
     "auth.cancel_recovery", "auth.cancel_recovery_by_token", "auth.login", "auth.logout",
     "auth.logout_all", "auth.prelogin", "auth.refresh", "auth.revoke_session", "auth.step_up",
     "auth.undo_email_change", "web.press_cancel_recovery", "web.press_undo_change",
 })  # fmt: skip
-# As `authentication` parses it: any white space between the two.
+# `authentication` accepts any white space after "bearer", so this does too.
 _MACHINE: Final = re.compile(r"bearer\s+vma_", re.I)
 _DETAILS: Final = {
     "signup": "Sign-up is switched off at the moment. Try again later.",
@@ -68,7 +68,7 @@ class SwitchedOff(Unavailable):
 
 
 class _Cache:
-    """The switches that this process last read; valid while the database is unavailable."""
+    """The switches that this process last read; used also while the database is unavailable."""
 
     def __init__(self) -> None:
         self.off: Mapping[str, str | None] = {}
@@ -77,7 +77,7 @@ class _Cache:
         self._lock = threading.Lock()
 
     def current(self) -> Mapping[str, str | None]:
-        """Return the switches. Without a watcher thread, one request at a time refreshes them."""
+        """Return the switches; without a watcher thread, one request at a time reads them again."""
         old = time.monotonic() - self._read_at > MAX_AGE_SECONDS
         if old and not self.watched and self._lock.acquire(blocking=False):
             usual = engine.deadline.set(READ_SECONDS)

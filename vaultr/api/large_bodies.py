@@ -1,7 +1,7 @@
 """Read large bodies: one at a time in a process, and each within a time limit.
 
-Parsing a body above `BODY_BYTES` takes several times its size in memory. So its sender must first
-authenticate, then waits for its turn, and loses its turn by stalling.
+Parsing a body above `BODY_BYTES` takes several times its size in memory. So the sender must
+authenticate first, waits for a turn, and loses the turn if the body arrives too slowly.
 """
 
 import socket
@@ -19,7 +19,7 @@ from vaultr.settings.model import Settings
 
 FIRST_BYTES: Final = 4096
 PIECE_BYTES: Final = 64 * 1024
-_LOOK_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.1
 # Set in the WSGI environment: the rest of the body will not arrive, so the connection ends.
 STALLED: Final = "vaultr.body_stalled"
 
@@ -80,7 +80,7 @@ def read_first() -> bytes:
 def read_rest(first: bytes, length: int) -> bytearray:
     """Read the body up to its ``length``; the result is shorter if the sender stalls.
 
-    It is read in chunks: read as a whole, the body would be in memory twice.
+    This reads chunks: a single read of the whole body would hold it in memory twice.
     """
     body = bytearray(first)
     body += _read(length - len(first))
@@ -102,8 +102,8 @@ def _read(length: int) -> bytearray:
 def time_limit(environ: dict[str, Any], seconds: float) -> Iterator[None]:
     """End reads of the body after ``seconds``, however slowly the bytes arrive.
 
-    A timeout of the socket starts again with each byte. So the socket is shut down for reading
-    instead: reads then return end-of-file, and the response can still be sent.
+    A socket timeout would start again with each byte. So this shuts the socket down for reading:
+    reads then return end-of-file, and the response can still be sent.
     """
     connection: socket.socket | None = environ.get("gunicorn.socket")
     if connection is None:
@@ -120,12 +120,15 @@ def time_limit(environ: dict[str, Any], seconds: float) -> Iterator[None]:
 
 
 class Deadlines:
-    """Ends reads that take too long, in one thread for all: one thread each would cost 0.3 ms."""
+    """Ends reads that take too long.
+
+    One thread watches all reads, because starting a thread for each would cost 0.3 ms.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._watched: dict[object, tuple[float, Callable[[], None]]] = {}
-        self._news = threading.Event()
+        self._changed = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextmanager
@@ -137,7 +140,7 @@ class Deadlines:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
                 self._thread.start()
-        self._news.set()
+        self._changed.set()
         try:
             yield
         finally:
@@ -146,13 +149,13 @@ class Deadlines:
 
     def _run(self) -> None:
         while True:
-            self._news.wait()
-            self._news.clear()
+            self._changed.wait()
+            self._changed.clear()
             while self._watched:
-                time.sleep(_LOOK_SECONDS)
-                self._stop_late()
+                time.sleep(_POLL_SECONDS)
+                self._stop_overdue()
 
-    def _stop_late(self) -> None:
+    def _stop_overdue(self) -> None:
         now = time.monotonic()
         with self._lock:
             late = [name for name, (until, _) in self._watched.items() if until <= now]

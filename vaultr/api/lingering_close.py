@@ -1,10 +1,10 @@
-"""Close connections gracefully, outside of the threads that answer requests.
+"""Close connections gracefully, in a thread that handles no requests.
 
 If a request was not read completely, its connection must stay open for a moment after the response:
 data that arrives at a closed socket makes the kernel reset the connection, and the client may lose
 the response. gunicorn waits for up to two seconds in the thread that accepts connections and hands
-out requests, so a few clients that do not hang up would block a worker. Here a separate thread
-waits for all of them.
+out requests, so a few clients that do not hang up would block a worker. Here one separate thread
+waits for all connections.
 """
 
 import selectors
@@ -19,10 +19,10 @@ from gunicorn import util
 
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 32 * 1024 * 1024
-# More connections than this are closed without waiting.
+# While this many connections wait, further ones are closed immediately.
 MOST_CONNECTIONS: Final = 1000
 _PIECE_BYTES: Final = 64 * 1024
-_LOOK_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -34,13 +34,13 @@ class _Waiting:
 
 
 class Closer:
-    """Reads what still arrives on connections that were answered, until their clients hang up."""
+    """Discards data that arrives after the response, until the client hangs up."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
         self._waiting: dict[socket.socket, _Waiting] = {}
-        self._news = threading.Event()
+        self._changed = threading.Event()
         self._thread: threading.Thread | None = None
         self._buffer = bytearray(_PIECE_BYTES)
 
@@ -63,16 +63,16 @@ class Closer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="closer", daemon=True)
                 self._thread.start()
-        self._news.set()
+        self._changed.set()
 
     def _run(self) -> None:
         while True:
-            self._news.wait()
-            self._news.clear()
+            self._changed.wait()
+            self._changed.clear()
             while self._waiting:
-                for key, _ in self._selector.select(_LOOK_SECONDS):
+                for key, _ in self._selector.select(_POLL_SECONDS):
                     self._read(key.fileobj)  # type: ignore[arg-type]  # only sockets are registered
-                self._end_late()
+                self._end_overdue()
 
     def _read(self, connection: socket.socket) -> None:
         try:
@@ -86,7 +86,7 @@ class Closer:
         if size == 0 or waiting.left <= 0:
             self._end(connection)
 
-    def _end_late(self) -> None:
+    def _end_overdue(self) -> None:
         now = time.monotonic()
         with self._lock:
             late = [one for one, waiting in self._waiting.items() if waiting.until <= now]
@@ -106,7 +106,7 @@ def _close(connection: socket.socket) -> None:
 
 
 def replace_closing() -> None:
-    """Make gunicorn close connections by a `Closer` of this process.
+    """Make gunicorn use a `Closer` of this process to close connections.
 
     ``close_graceful`` is a private name of gunicorn's; a test pins it.
     """

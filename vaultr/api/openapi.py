@@ -44,8 +44,8 @@ _WITH_BODY: tuple[type[ServiceError], ...] = (
     errors.UnsupportedMediaType,
 )
 _CACHE: Final = AppSlot[str]("api.openapi")
-# pydantic fails if two threads request the same schema for the first time.
-_making = threading.RLock()
+# pydantic fails if two threads build the same schema at the same time.
+_schema_lock = threading.RLock()
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "machine": {
@@ -56,13 +56,13 @@ _SCHEMES = {
     "cookie": {"type": "apiKey", "in": "cookie", "name": ACCESS},
     "csrf": {"type": "apiKey", "in": "header", "name": HEADER},
 }
-_AGAIN = (
+_KEY_DESCRIPTION = (
     "Use a new random key for each change. The same request with the same key returns the first"
     " response again, for 24 hours; another request with that key is rejected. Errors are not"
     " stored."
 )
 _REPLAYED = "Idempotency-Replayed"
-_ONLY_THEN = {
+_REPLAYED_HEADER = {
     "description": "Present if this response is a replay for the same Idempotency-Key.",
     "schema": {"const": "true"},
 }
@@ -95,7 +95,7 @@ class Document(RootModel[dict[str, Any]]):
 @operation(returns=Document)
 def openapi() -> Response:
     """Return this OpenAPI document."""
-    with _making:
+    with _schema_lock:
         text = _CACHE.find()
         if text is None:
             text = json.dumps(document(current_app), sort_keys=True)
@@ -112,7 +112,7 @@ def document(app: Flask) -> dict[str, Any]:
         for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
         if (contract := contract_of(app.view_functions[rule.endpoint])) is not None
     ]
-    with _making:
+    with _schema_lock:
         schemas = _Schemas([contract for _, _, contract in found])
     paths: dict[str, Any] = {}
     for rule, view, contract in found:
@@ -172,7 +172,7 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
     }
     if _replays(rule, contract, is_public=is_public):
         for status in contract.statuses:
-            described["responses"][str(status)]["headers"] = {_REPLAYED: _ONLY_THEN}
+            described["responses"][str(status)]["headers"] = {_REPLAYED: _REPLAYED_HEADER}
     if more:
         described["description"] = inspect.cleandoc(more)
     parameters = [
@@ -233,7 +233,7 @@ def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[
             "name": name,
             "in": "header",
             "schema": {"type": "string", "pattern": pattern},
-            **({"description": _AGAIN} if name == KEY_HEADER else {}),
+            **({"description": _KEY_DESCRIPTION} if name == KEY_HEADER else {}),
         }
         for name, pattern in patterns.items()
     ]
@@ -261,11 +261,14 @@ def response_model(contract: Contract, status: int) -> Any:
 def _responses(
     rule: Any, contract: Contract, schemas: _Schemas, *, is_public: bool
 ) -> dict[str, Any]:
-    every = {**_success(contract, schemas), **_bad(rule, contract, is_public, schemas)}
+    every = {
+        **_success_responses(contract, schemas),
+        **_error_responses(rule, contract, is_public, schemas),
+    }
     return dict(sorted(every.items()))
 
 
-def _success(contract: Contract, schemas: _Schemas) -> dict[str, Any]:
+def _success_responses(contract: Contract, schemas: _Schemas) -> dict[str, Any]:
     responses = {}
     for status in contract.statuses:
         response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
@@ -277,7 +280,7 @@ def _success(contract: Contract, schemas: _Schemas) -> dict[str, Any]:
 
 
 def errors_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[ServiceError]]:
-    """Return all errors of an operation: its own errors, and those common to its kind."""
+    """Return all errors of an operation: its own, and those that all operations like it have."""
     if rule.rule in PROBE_PATHS:
         return {errors.BadRequest, errors.Internal}
     kinds = {
@@ -302,7 +305,9 @@ def errors_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[Ser
     return kinds
 
 
-def _bad(rule: Any, contract: Contract, is_public: bool, schemas: _Schemas) -> dict[str, Any]:
+def _error_responses(
+    rule: Any, contract: Contract, is_public: bool, schemas: _Schemas
+) -> dict[str, Any]:
     by_status: dict[int, list[type[ServiceError]]] = {}
     for kind in errors_of(rule, contract, is_public=is_public):
         by_status.setdefault(problems.status_of(kind), []).append(kind)

@@ -36,8 +36,8 @@ class Hooks:
 
     :ivar record_error: records an error that carries an audit event, after its rollback.
     :ivar require_session: raises `Unauthenticated` if the session of the request has ended.
-    :ivar renew_machine: reads the machine of the request again if it has changed since; returns
-        whether the view can be repeated.
+    :ivar renew_machine: reads the machine that sent the request again; returns whether it has
+        changed since it was looked up, so that the view can be called again.
     :ivar session_ended: counts the request of an ended session as anonymous; may raise `TooMany`.
     """
 
@@ -87,9 +87,9 @@ def operation(
         or one model for each status.
     :param returns_secret: the response contains a secret, so it is never stored for an
         Idempotency-Key.
-    :param counts_guesses: the view commits a failed guess and then raises. With an Idempotency-Key
-        both would be one transaction, and its rollback would undo the count; so the key is ignored
-        here too.
+    :param counts_guesses: the view commits the count of a failed guess and then raises. With an
+        Idempotency-Key both would happen in one transaction, and its rollback would undo the count;
+        so the view ignores the key.
     :param machines: machines may call the view; otherwise they get 403.
     :param if_match: the view reads an If-Match, and works without one too.
     """
@@ -174,7 +174,7 @@ def _respond(view: Callable[..., Any], args: Any, kwargs: Any, contract: Contrac
 
 
 def _idempotent(contract: Contract, respond: Callable[[], Response]) -> Callable[[], Response]:
-    """Return the wrapper that replays the first response, if the request has an Idempotency-Key."""
+    """Make ``respond`` replay the first response, if the request has an Idempotency-Key."""
     key = request.environ.get(KEY_ENVIRON)
     if key is None or request.method != "POST" or not contract.idempotent:
         return respond

@@ -1,4 +1,4 @@
-"""Conditional requests: an ETag is a quoted revision or head, and a header has exactly one."""
+"""Conditional requests. An ETag is a quoted revision or head; a header has exactly one ETag."""
 
 import re
 

@@ -84,7 +84,7 @@ def document(error: ServiceError) -> str:
 
 
 def error_for(error: Exception) -> ServiceError:
-    """Return the error to report for any exception; it contains no text of the exception."""
+    """Return the error to report for any exception, without the exception's text."""
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, HTTPException):

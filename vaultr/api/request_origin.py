@@ -92,7 +92,7 @@ def _store_origin() -> None:
 
 @lru_cache(maxsize=1024)
 def _family(agent: str) -> str:
-    """Return a word for the client program: enough to notice a new one, but not to track users."""
+    """Return a word for the client program: enough to notice another one, not to track a user."""
     family = next((name for prefix, name in _FAMILIES if agent.startswith(prefix)), "other")
     if family == "browser":
         return next((name for mark, name in _BROWSERS if mark in agent), family)

@@ -18,17 +18,18 @@ from vaultr.wire import strict_json
 
 KEY_HEADER = "Idempotency-Key"  # with this header, the body is read twice
 KEY_ENVIRON = "HTTP_IDEMPOTENCY_KEY"  # the header's name in WSGI
-# A batch of 1,000 changes has 17,000 keys. 200,000 fit into 1 MiB, and take 85 times as much.
+# A batch of 1,000 changes has 17,000 JSON keys. A body of 1 MiB could have 200,000, and parsing
+# them would take 85 MiB.
 SMALL_BODY_KEYS = 20_000
-_MOST_FAULTS = 2000
-# pydantic's messages for these errors would repeat the input.
+_MAX_ERRORS = 2000
+# For these errors, pydantic's messages would repeat the input.
 _REPEATING = {"union_tag_invalid", "uuid_parsing", "url_parsing"}
 
 
 class Reader:
     """Reads and checks a view's `body` and `query`.
 
-    Building validators is slow, so `prepare` or the first use builds them, not the import.
+    Building validators is slow, so `prepare` or the first request builds them, not the import.
 
     :param require_session: raises an error unless the session is alive. It is called before a large
         body is read, if the view itself would check the session only afterwards.
@@ -64,7 +65,7 @@ class Reader:
             raise BadRequest(errors=[FieldError("/query", "this operation has no such parameter")])
         _check_machine(allowed=self._contract.machines)
         if self._contract.step_up:
-            _fresh()
+            _require_step_up()
         return found
 
     def _read_body(self, check: Callable[[Any], Any]) -> Any:
@@ -151,7 +152,7 @@ def _checked(read: Callable[[Any], Any], value: Any, at: str) -> Any:
     try:
         return read(value)
     except ValidationError as error:
-        if error.error_count() > _MOST_FAULTS:  # listing 200,000 errors takes a second
+        if error.error_count() > _MAX_ERRORS:  # listing 200,000 errors takes a second
             raise BadRequest(
                 "The request does not match its schema.",
                 errors=[FieldError(at, "there are more errors than listed here")],
@@ -188,7 +189,7 @@ def _check_machine(*, allowed: bool) -> None:
         raise Forbidden("A machine cannot do this. Log in with the account that owns it.")
 
 
-def _fresh() -> None:
+def _require_step_up() -> None:
     actor = actor_or_none()
     if actor is None or actor.fresh_until is None or actor.fresh_until <= clock.now():
         raise StepUpRequired

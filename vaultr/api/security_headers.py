@@ -31,7 +31,7 @@ VARYING_HEADERS = frozenset({"Cache-Control", "Content-Security-Policy", "Referr
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
-    """Add the security headers of the contract to every response."""
+    """Add the security headers to every response."""
     app.after_request(_add_headers)
     talisman.init_app(
         app,

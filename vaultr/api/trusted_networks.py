@@ -1,4 +1,4 @@
-"""Find the client behind proxies that are listed by their networks, not by their number."""
+"""Find the client behind trusted proxies, if TRUSTED_PROXIES lists networks, not a number."""
 
 import ipaddress
 import re
@@ -17,9 +17,9 @@ _PORT: Final = re.compile(r"(?P<v4>[0-9.]+):[0-9]+|\[(?P<v6>[0-9A-Fa-f:.]+)\](:[
 class TrustedNetworks:
     """WSGI middleware that trusts forwarded headers only from addresses in listed networks.
 
-    X-Forwarded-For is read from its end: each proxy appended the address that it saw. The first
-    address outside of the networks is the client's; a client can forge only those before it.
-    X-Forwarded-Proto is read through the same number of proxies.
+    Each proxy appends the address that it saw to X-Forwarded-For, so this reads the header from its
+    end. The first address outside of the networks is the client's; the client can forge only the
+    values before its own. The scheme is the value of X-Forwarded-Proto at the same position.
     """
 
     def __init__(self, app: "WSGIApplication", networks: tuple[Network, ...]) -> None:

@@ -3,8 +3,8 @@
 Many responses are sent before the body is read (401, 404, 413, 415, 429). gunicorn would answer
 with "keep-alive", read another 64 KiB, and then drop the connection. A proxy that has reused the
 connection by then loses the next request, which may be another user's. This module reads up to 1
-MiB. If more is left, it closes the connection, and `lingering_close` reads the bytes in transit, so
-that no thread is blocked.
+MiB after the response. If more is left, it closes the connection, and `lingering_close` reads the
+bytes in transit, so that no request thread is blocked.
 """
 
 import threading
@@ -25,7 +25,7 @@ _received = threading.local()
 
 
 def set_received(received: Any) -> None:
-    """Store this thread's gunicorn request: only gunicorn can close its connection gracefully."""
+    """Store this thread's gunicorn request, through which its connection can be closed."""
     _received.request = received
 
 

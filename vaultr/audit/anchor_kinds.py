@@ -50,7 +50,7 @@ class Anchor(Protocol):
 def of(url: str, settings: Settings) -> Anchor:
     """Return the anchor for a URL, with the witness keys and authorities of ``settings``.
 
-    :raises ValueError: the URL is not that of an anchor.
+    :raises ValueError: no kind of anchor has such a URL.
     """
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.path and not parts.netloc:

@@ -31,9 +31,11 @@ class AnchorUnreachable(Exception):
 
 @dataclass(slots=True)
 class _State:
-    """The state of one anchor: what this process sent last, and when to try again.
+    """The state of one anchor.
 
     :ivar sent: the newest checkpoint that this process sent to it.
+    :ivar failures: failed attempts since the last success.
+    :ivar next_at: the time of the next attempt, by `time.monotonic`.
     """
 
     anchor: Anchor
@@ -90,17 +92,17 @@ def catch_up() -> None:
 def _send_due(*, published: bool) -> None:
     states = [one for one in _STATES.get().all if one.next_at <= time.monotonic()]
     for state in states:
-        for row in _lacking(state, published=published):
+        for row in _missing_notes(state, published=published):
             if not _send(state, row):
                 break
 
 
-def _lacking(state: _State, *, published: bool) -> list[AuditKeyChange | AuditCheckpoint]:
+def _missing_notes(state: _State, *, published: bool) -> list[AuditKeyChange | AuditCheckpoint]:
     """Return the notes that an anchor does not have: oldest first, the newest checkpoint last.
 
-    The newest checkpoint is included if this process has not sent it, even if the database says
-    that the anchor has it: an attacker with access to the database could have written that to keep
-    it from the anchor.
+    This includes the newest checkpoint unless this process has sent it, even if the database says
+    that the anchor has it. An attacker with access to the database could have written that, so that
+    the anchor never gets the checkpoint.
     """
     finals = sa.select(AuditCheckpoint.epoch, sa.func.max(AuditCheckpoint.size)).group_by(
         AuditCheckpoint.epoch
@@ -112,8 +114,8 @@ def _lacking(state: _State, *, published: bool) -> list[AuditKeyChange | AuditCh
         last = list(session.scalars(query.order_by(AuditCheckpoint.epoch)))
     newest = last[-1:] if last and last[-1].note != state.sent else []
     older: list[AuditKeyChange | AuditCheckpoint] = [*changes, *last[:-1]]
-    lacking = [row for row in older if state.anchor.url not in taken_by(row.anchored_to)]
-    return [row for row in [*lacking, *newest] if row.anchored_to is not None or not published]
+    missing = [row for row in older if state.anchor.url not in taken_by(row.anchored_to)]
+    return [row for row in [*missing, *newest] if row.anchored_to is not None or not published]
 
 
 def taken_by(text: str | None) -> Mapping[str, str]:
@@ -141,11 +143,13 @@ def _send(state: _State, row: AuditKeyChange | AuditCheckpoint) -> bool:
     if isinstance(row, AuditCheckpoint):
         state.sent = row.note
     with transaction() as session:
-        _note(session, row, url, answer)
+        _record_sent(session, row, url, answer)
     return True
 
 
-def _note(session: Session, row: AuditKeyChange | AuditCheckpoint, url: str, answer: str) -> None:
+def _record_sent(
+    session: Session, row: AuditKeyChange | AuditCheckpoint, url: str, answer: str
+) -> None:
     """Record that an anchor has a note; an unpublished note stays unpublished."""
     if row.anchored_to is None:
         return

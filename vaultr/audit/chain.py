@@ -61,7 +61,7 @@ def _tail(prev: bytes, body: bytes) -> bytes:
 
 
 def verify(rows: Iterable[Row], keys: Mapping[str, bytes]) -> list[Finding]:
-    """Check complete chains: each starts at its first event and has no gap and no fork.
+    """Check complete chains: each must start at its first event, and have no gap and no fork.
 
     :param rows: all events of each writer, in any order.
     :param keys: the row keys by their id.
@@ -130,7 +130,7 @@ def object_of(body: bytes, typ: str) -> dict[str, Any] | None:
 
 
 def subject(row: Any) -> str:
-    """Return the signed subject of an event; if the body has none, that of the column."""
+    """Return the signed subject of an event; if the body has none, the subject in the column."""
     try:
         signed = json.loads(row.body)["sub"]
         signed.encode()

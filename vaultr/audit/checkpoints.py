@@ -91,7 +91,7 @@ def view() -> View:
 
 
 def changes_are_rejected(limit_seconds: int) -> bool:
-    """Check whether the audit lag exceeds its limit, other than right after a start.
+    """Check whether the audit lag exceeds its limit, except during the first ten seconds.
 
     After an outage the oldest event may be old, and the sequencer needs a moment to catch up.
     """

@@ -7,13 +7,13 @@ from vaultr.database.session import db, reading
 
 
 def excess_rights(*, sequencer: bool) -> list[str]:
-    """Return the current role's rights to the log that exceed what it needs."""
+    """Return the rights to the log that the current role has but does not need."""
     with db.engine.connect() as connection:
         return rights.excess(connection, rights.SEQUENCER if sequencer else rights.APP)
 
 
 def signer_problem() -> str | None:
-    """Return why the signer would reject to sign now, or None."""
+    """Return the reason why the signer would not sign now, or None."""
     keys = signing.keys()
     if keys is None:
         return "CHECKPOINT_KEY is not set"

@@ -186,7 +186,7 @@ def insert(connection: sa.Connection, row: Row, *, postgresql: bool) -> bool:
 
 
 def ctes(gate: str, *, driver: bool = False) -> str:
-    """Return parts of a WITH clause that insert an event if ``gate``, an earlier part, has a row.
+    """Return the parts of a WITH clause that insert an event if the part ``gate`` has a row.
 
     Their parameters are those of `prefixed`; ``pend`` has a row if the event was inserted.
 

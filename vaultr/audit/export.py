@@ -16,7 +16,7 @@ _PAGE: Final = 1000
 
 
 def lines() -> Iterator[str]:
-    """Yield a head, and for each tree its events in order and its checkpoints."""
+    """Yield a header, the pruned trees, and for each tree its events and checkpoints in order."""
     with reading(snapshot=True) as session:
         keys = [str(key) for _, key in signing.published(session)]
         yield _line(
@@ -36,7 +36,7 @@ def lines() -> Iterator[str]:
                     yield _event(event, leaf)
                 size = row.size
                 yield _line(type="checkpoint", epoch=epoch, checkpoint=row.note)
-            if not newest:  # what a restored tree has beyond its last checkpoint
+            if not newest:  # after a restore, a tree may have events after its last checkpoint
                 for event, leaf in _leaves(session, epoch, size, tree.size(session, epoch)):
                     yield _event(event, leaf)
 

@@ -75,7 +75,7 @@ def prepared(fields: EventFields, start: Starter) -> Iterator[Prepared]:
 
 
 def _started(pool: Pool, start: Starter) -> Writer:
-    """Take a writer whose first event is committed, because that event needs a transaction."""
+    """Take a writer whose first event is committed; only a transaction can commit that event."""
     writer = pool.take(clock.now())
     if writer.started and pool.origin:
         return writer

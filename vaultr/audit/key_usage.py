@@ -1,4 +1,4 @@
-"""Which events an AUDIT_KEY authenticated: verifying them needs that key."""
+"""Find the events that an AUDIT_KEY authenticated, because verifying them needs that key."""
 
 import json
 from collections.abc import Collection
@@ -11,14 +11,14 @@ from vaultr.database.session import postgresql, transaction
 
 def events_under(key_id: str) -> int:
     """Count the stored events that a key authenticated. Reads all events."""
-    counted = f"SELECT count(*) FROM audit_event WHERE {_inside(0)} > 0"  # nosec B608 - our words alone
+    counted = f"SELECT count(*) FROM audit_event WHERE {_inside(0)} > 0"  # nosec B608 - constants only
     return int(_scalar(counted, [key_id]))
 
 
 def key_beside(known: Collection[str]) -> str | None:
     """Return the id of an unknown key that an event names, or None."""
     others = " AND ".join(["1 = 1", *(f"{_inside(at)} = 0" for at in range(len(known)))])
-    found = _scalar(f"SELECT body FROM audit_event WHERE {others} LIMIT 1", known)  # nosec B608 - our words alone
+    found = _scalar(f"SELECT body FROM audit_event WHERE {others} LIMIT 1", known)  # nosec B608 - constants only
     return None if found is None else str(json.loads(bytes(found))["k"])
 
 
@@ -28,7 +28,7 @@ def _inside(at: int) -> str:
 
 def _scalar(query: str, key_ids: Collection[str]) -> Any:
     """Search for the member that names the key, without a time limit."""
-    # This is how the JCS form of bodies contains it, and nothing else looks like this.
+    # Canonical JSON contains the key's id in exactly this form, and nothing else can look like it.
     members = {f"m{at}": f'"k":{json.dumps(one)}'.encode() for at, one in enumerate(key_ids)}
     with transaction() as session:
         if postgresql():

@@ -128,7 +128,7 @@ def _query(count: int, only: UUID | None) -> Any:
 
 
 def altered(row: Any, keys: Mapping[str, bytes]) -> str | None:
-    """Return why an event differs from what its server recorded, as a reason code, or None."""
+    """Return a reason code if an event differs from the one that its server recorded, or None."""
     body = _body(row)
     if body is None:
         return "body-invalid"
@@ -144,7 +144,7 @@ def altered(row: Any, keys: Mapping[str, bytes]) -> str | None:
 
 
 def altered_columns(row: Any) -> str | None:
-    """Return why an event's hash or columns are wrong, without checking its MAC."""
+    """Return a reason code if an event's hash or columns are wrong; do not check its MAC."""
     body = _body(row)
     if body is None:
         return "body-invalid"
@@ -154,7 +154,7 @@ def altered_columns(row: Any) -> str | None:
 
 
 def fault(row: Row, keys: Mapping[str, bytes]) -> str | None:
-    """Return why an event or its link is wrong, as a reason code, or None."""
+    """Return a reason code if an event or its link is wrong, or None."""
     reason = altered(row, keys)
     if reason is not None:
         return reason
@@ -175,5 +175,5 @@ def _body(row: Any) -> dict[str, Any] | None:
 
 
 def _hash(row: Row) -> bytes:
-    """Return the hash of the stored bytes; the tree commits to those, not to the column."""
+    """Return the hash of the stored bytes; the tree commits to them, not to the hash column."""
     return merkle.event_hash(row.prev_hash, row.body, row.mac)

@@ -51,7 +51,7 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """A published checkpoint, and what a client needs to verify it.
+    """A published checkpoint, and the values that a client needs to verify it.
 
     :ivar opening: the first event of the tree, which names the previous tree; None for a pruned
         tree.
@@ -101,7 +101,7 @@ def of_event(account_id: UUID, event_id: UUID) -> Proven:
 
 
 def _check_pruned(session: Session, event_id: UUID) -> None:
-    """Raise if the id's time is in a pruned tree: a UUIDv7 begins with its time.
+    """Raise an error if the id's time (a UUIDv7 begins with it) is in a pruned tree.
 
     :raises Gone: the tree was pruned. All ids of that time get this error, for every account.
     """
@@ -147,7 +147,7 @@ def _reporting_damage(epoch: int) -> Iterator[None]:
 
 
 def checkpoint(epoch: int | None) -> CheckpointInfo:
-    """Return the newest published checkpoint, of all trees or of one; of a pruned tree the last.
+    """Return the newest published checkpoint, of all trees or of one, even of a pruned one.
 
     :raises EpochUnknown: no such tree exists, or it has no checkpoint yet.
     :raises LogDamaged: the tree lacks a record.

@@ -12,7 +12,7 @@ from vaultr.database.session import reading, transaction
 
 
 def publish(signer: Signer) -> None:
-    """Publish the newest checkpoint, and send each anchor what it does not have yet.
+    """Publish the newest checkpoint, and send each anchor the notes that it does not have yet.
 
     The signer's state is stored before anyone can see the checkpoint. Without a state file, an
     anchor serves as the state, so anchors are tried first.

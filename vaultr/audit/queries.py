@@ -61,7 +61,7 @@ def events_of(
 def _first(account_id: UUID, wanted: Wanted, after: Position | None, count: int) -> "sa.Subquery":
     """Return the newest ``count`` events of the wanted types, of any machine.
 
-    Each type is read from an index, so the work depends only on ``count``.
+    An index finds the events of each type, so the cost depends only on ``count``.
     """
     chosen = _chosen(account_id, wanted, after)
     newest = (AuditEvent.t.desc(), AuditEvent.event_id.desc())

@@ -1,6 +1,7 @@
 """The rights of each role to the audit log, in one table.
 
-`deploy/postgres/roles.sql`, the step after each migration, `flask doctor` and the tests use it.
+`deploy/postgres/roles.sql`, the step after each migration, `flask doctor` and the tests use this
+table.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,7 +42,7 @@ RIGHTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "audit_hold": _READ,
     },
 }
-# What the sequencer's job needs besides the log: the log's name and its own cursors.
+# The tables that the sequencer's job needs besides the log, for the log's name and its cursors.
 BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "facts": ("SELECT", "INSERT", "UPDATE"),
     "switches": _READ,

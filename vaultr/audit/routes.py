@@ -39,7 +39,7 @@ from vaultr.settings.model import current_settings
 
 HEADER = "X-Vaultr-Checkpoint"
 JSON_LINES = "application/jsonl"
-# Lines of a bundle that are read before the response starts, so that errors have a status.
+# Read this many lines of a bundle before the response starts, so that an error gets a status.
 _FIRST_LINES: Final = 200
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -89,7 +89,7 @@ def checkpoint(*, query: CheckpointQuery) -> CheckpointView:
 @blueprint.get("/consistency")
 @operation(errors=(EpochUnknown, Gone, SizeInvalid, LogDamaged))
 def consistency(*, query: ConsistencyQuery) -> ConsistencyView:
-    """Prove that a tree extends itself at a smaller size."""
+    """Prove that a tree at the size `to` extends the same tree at the size `from`."""
     hashes = proofs.consistency(query.epoch, query.first, query.second)
     return ConsistencyView(epoch=query.epoch, first=query.first, second=query.second, hashes=hashes)
 
@@ -99,7 +99,7 @@ def consistency(*, query: ConsistencyQuery) -> ConsistencyView:
 def export(*, query: BundleQuery) -> Response:
     """Return all events of this account with their proofs, to be verified offline.
 
-    Damage that is found after the response has begun is its last line, a problem document.
+    If the server finds damage after the response has begun, the last line is a problem document.
     """
     after = -1 if query.after is None else query.after
     lines = proofs.bundle(current_actor().account_id, after=after)
@@ -141,7 +141,7 @@ def add_checkpoint(response: Response) -> Response:
 
 @blueprint.teardown_app_request
 def record_denials(_error: BaseException | None) -> None:
-    """Record the denied requests of past minutes, and check that own events were sequenced."""
+    """Record the denied requests of past minutes; check that this process's events arrived."""
     if request.path in PROBE_PATHS:
         return
     if denied_requests.current().due():

@@ -33,7 +33,7 @@ class EventsQuery(field_types.Page):
 
 
 class CheckpointQuery(field_types.Query):
-    """Select the newest checkpoint, or that of one tree."""
+    """Select the newest checkpoint, of all trees or of one."""
 
     epoch: int | None = Field(default=None, ge=1, le=EPOCH_MOST)
 
@@ -53,7 +53,7 @@ class BundleQuery(field_types.Query):
 
 
 class EventView(field_types.Out):
-    """One event. ``body`` is exactly what was hashed; four fields are null until sequenced."""
+    """One event. ``body`` is the hashed text; four fields are null until it is sequenced."""
 
     id: field_types.Id
     body: str

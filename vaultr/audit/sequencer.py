@@ -44,7 +44,7 @@ SQLITE_BATCH: Final = 200
 MOST_LEAVES: Final = 10_000_000
 SIGN_SECONDS: Final = 1.0
 THIN_SECONDS: Final = 3600.0
-# Without new events for this long, the job only looks for some, and rarely checks everything.
+# Without new events for this long, the job only looks for new ones, and checks the rest rarely.
 ACTIVE_SECONDS: Final = 5.0
 IDLE_SECONDS: Final = 10.0
 LOCK: Final = 0x7661756C74617564  # "vaultaud"
@@ -176,7 +176,7 @@ def _measure() -> None:
 
 
 def locked(session: Session) -> bool:
-    """Take the lock of all sequencers for this transaction; on SQLite the transaction is the lock.
+    """Try to take the sequencers' lock for this transaction; on SQLite the transaction is the lock.
 
     The job's lock is not enough: a paused process may wake up while its successor runs.
     """
@@ -223,7 +223,7 @@ def _batch(signer: Signer) -> bool | None:
 
 
 def _seconds_since(last: AuditCheckpoint, now: datetime) -> float:
-    """Return the age of a checkpoint; one from the future, because a clock was set back, is old."""
+    """Return the age of a checkpoint; a negative age (a clock was set back) counts as due."""
     seconds = (now - last.created_at).total_seconds()
     return seconds if seconds >= 0 else SIGN_SECONDS
 
@@ -336,8 +336,8 @@ def _append(
     """Append a batch of pending events; return whether more wait."""
     count = BATCH if postgresql() else SQLITE_BATCH
     keys = keyring.current().audit.keys.by_id
-    room = max(1, min(count, MOST_LEAVES - edge.size))
-    batch = pending.read(session, keys, count=room, now=now, only=only)
+    most = max(1, min(count, MOST_LEAVES - edge.size))
+    batch = pending.read(session, keys, count=most, now=now, only=only)
     ends = subjects.read(session, {leaf.tag for leaf in batch.leaves})
     tree.append(session, epoch, edge, batch.leaves, ends)
     subjects.write(session, ends)

@@ -28,8 +28,8 @@ class LagView:
     @staticmethod
     def columns() -> tuple[Any, Any]:
         """Return the columns for `of`: whether the limits apply, and the oldest event's time."""
-        # A UUIDv7 begins with its time, so ids are roughly in order of time. The age is that of the
-        # event itself, because ids never go back when a clock does.
+        # A UUIDv7 begins with its time, so ids are roughly in order of time. The lag is measured
+        # from the event's own time: if a clock is set back, ids continue from the later time.
         first = sa.select(AuditPending.event_id).order_by(AuditPending.event_id).limit(1)
         oldest = sa.select(AuditEvent.t).where(AuditEvent.event_id == first.scalar_subquery())
         applies = sa.exists().where(Fact.name == SEQUENCED)

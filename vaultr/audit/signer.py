@@ -64,7 +64,7 @@ class Signer:
     def remember(self, stored: str | None) -> None:
         """Store the last signed checkpoint in the state file and in this process.
 
-        It takes the newest checkpoint from this process, the file and the database. None of them
+        This takes the newest checkpoint of this process, the file and the database. None of them
         alone is enough: a trigger could drop the row or mark it as published, a row could be
         deleted, and another sequencer may have signed while this one was paused.
 
@@ -122,7 +122,7 @@ class Signer:
             raise CannotSign(f"{where}-invalid", says) from error
 
     def _check_stored(self, session: Session, stored: AuditCheckpoint, size: int) -> Checkpoint:
-        """Check that the newest stored checkpoint is ours and fits the stored tree; return it."""
+        """Check that the newest stored checkpoint is genuine and fits the stored tree."""
         shown = self._opened(session, stored.note, "database").checkpoint
         if shown is None or (shown.epoch, shown.size) != (stored.epoch, stored.size):
             raise CannotSign("database-invalid", "a stored checkpoint differs from its columns")

@@ -15,7 +15,7 @@ from vaultr.protocol import notes
 from vaultr.protocol.notes import Checkpoint, KeyChange, NoteInvalid, VerificationKey
 from vaultr.settings.model import current_settings
 
-# Which key signs from which tree on: [[epoch, vkey], …].
+# The name of a fact: each key with the first tree that it signs, as [[epoch, vkey], …].
 _PUBLISHED: Final = "audit/verification-keys"
 
 

@@ -2,7 +2,7 @@
 
 If a process is killed, nobody knows whether its last line arrived, because receivers have no
 transactions. The next process writes that line again, with ``"again": true``. So no event is lost,
-and of several lines with the same tree and index at most one is without that mark.
+and if several lines have the same tree and index, at most one of them lacks that mark.
 
 The database stores the cursor and the current batch; `stream_position` stores the last line
 written.
@@ -87,8 +87,8 @@ def _write_batch(target: str, position: PositionFile) -> int:
 def _begin(session: Session, position: PositionFile) -> tuple[Sequence[Any], _Batch | None]:
     """Begin a batch after the last line that is known to be written.
 
-    The file names the new batch before the database does, and keeps the unfinished one, because the
-    process may be killed in between.
+    The file names the new batch before the database does, and keeps the name of the unfinished one,
+    because the process may be killed in between.
     """
     cursor, unfinished, last = _cursor(session), _begun(session), position.read()
     known = last is not None and unfinished is not None and unfinished.name in last.batches
@@ -104,7 +104,7 @@ def _begin(session: Session, position: PositionFile) -> tuple[Sequence[Any], _Ba
     if unfinished is not None:
         next_line = min(_place(rows[0]), unfinished.end)
         doubt = max(unfinished.doubt, next_line if known else unfinished.end)
-    if last is not None and not known:  # after the cursor, if the database was restored
+    if last is not None and not known:  # it is after the cursor if the database was restored
         doubt = max(doubt, last.place)
     batch = _Batch(secrets.token_hex(8), _place(rows[-1]), doubt)
     names = (unfinished.name, batch.name) if unfinished is not None and known else (batch.name,)

@@ -127,5 +127,5 @@ def folded(stored: dict[Node, bytes], ranges: Iterable[Range]) -> Iterator[bytes
 
 
 def consistency(session: Session, epoch: int, first: int, second: int) -> list[bytes]:
-    """Return the proof that a tree extends itself at a smaller size."""
+    """Return the proof that a tree of ``second`` leaves extends the same tree of ``first``."""
     return range_hashes(session, epoch, merkle.consistency_ranges(first, second))

@@ -119,7 +119,7 @@ def lock_credentials(work: Work, account_id: UUID, *, alone: bool) -> StoredCred
 def check_next_revision(stored: StoredCredentials, body: NewKeys) -> None:
     """Check that epoch and profile revision follow the stored ones.
 
-    :raises StaleRevision: they do not; the error has the stored ones.
+    :raises StaleRevision: they do not; the error contains the stored values.
     """
     sent = (body.account_key.epoch, body.profile.revision)
     if sent != (stored.epoch + 1, stored.profile_revision + 1):
@@ -139,10 +139,10 @@ def replace_credentials(
     *,
     new_wraps: RewrapIn | None,
 ) -> None:
-    """Store new credentials that follow ``stored``, and record ``event``.
+    """Store new credentials that follow ``stored``, record ``event``, forget all known devices.
 
-    All known devices are forgotten. With ``new_wraps`` the account key is replaced; the recovery
-    key, which opens only the old one, is deleted.
+    With ``new_wraps`` this also replaces the account key, and deletes the recovery key, because it
+    opens only the old account key.
 
     :raises WrapsDiffer: see `change_credentials`.
     """

@@ -89,9 +89,9 @@ class CredentialsIn(NewKeys):
 
 
 class RecoveryKeyIn(In):
-    """The account key sealed for recovery; `epoch` is the stored one, which the seal binds."""
+    """The account key sealed for recovery; `epoch` is the stored epoch, bound by the seal."""
 
-    verifier: Annotated[Bytes32, Field(description="SHA-256 of the key that proves it.")]
+    verifier: Annotated[Bytes32, Field(description="SHA-256 of `rk_auth`.")]
     sealed: SealedKey
     epoch: Int
 

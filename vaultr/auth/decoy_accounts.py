@@ -30,8 +30,7 @@ class DecoyAccount:
 def decoy_account(email: str) -> DecoyAccount:
     """Derive the decoy of a normalised address from a key stored in the database.
 
-    The decoy never changes, except that newly released KDF parameters apply to their share of the
-    addresses.
+    The decoy never changes, except that some addresses get newly released KDF parameters.
     """
     key = _key()
     first = int.from_bytes(_derive(key, "id", email)[:8]) & _FIRST_FREE | _FIRST_SET

@@ -1,4 +1,4 @@
-"""Email addresses in the normal form in which they are compared and stored."""
+"""Email addresses, and the normal form in which they are stored and compared."""
 
 import re
 import unicodedata
@@ -69,10 +69,11 @@ def deliverable(text: str) -> str:
 
 
 def is_taken(work: Work, email: str, *, but: UUID | None = None) -> bool:
-    """Check whether a normalised address belongs to another account, or may return to one.
+    """Check whether a normalised address belongs to another account, or may return by an undo.
 
-    This is one statement, so that an account whose address is being changed has either the old or
-    the new one. This check comes first; the unique column decides races.
+    One statement checks both, so that an account whose address is being changed has either its old
+    or its new address. If two accounts pass this check in parallel, the unique column lets only one
+    of them take the address.
 
     :param but: the account that requests the address.
     """

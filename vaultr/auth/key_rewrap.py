@@ -12,7 +12,7 @@ from vaultr.auth.credential_schemas import RewrapIn
 from vaultr.auth.errors import WrapsDiffer
 from vaultr.errors import FieldError
 
-# The owner of a wrap, and its generation; 0 if it has no generations.
+# The id of the vault or machine to which a wrap belongs, and its generation; 0 for a machine.
 WrapName: TypeAlias = tuple[UUID, int]
 
 

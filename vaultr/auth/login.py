@@ -76,7 +76,8 @@ class _Credentials:
 def derivation_inputs(email: str) -> DerivationInputs:
     """Return the derivation inputs of an address; for an unknown address, those of a decoy account.
 
-    Both are always computed, so that neither content nor timing shows which one was returned.
+    This always computes the decoy and looks up the address, so that neither content nor timing
+    shows which one was returned.
     """
     decoy = decoy_account(email)
     with one_statement() as connection:
@@ -168,7 +169,7 @@ def step_up(actor: Actor, body: ProofIn) -> None:
 def _second_factor(
     attempt: Attempt, known: _Credentials, actor: Actor | None = None
 ) -> Iterator[None]:
-    """Turn errors of `check_second_factor` into those of the login, or of ``actor``'s step-up.
+    """Turn errors of `check_second_factor` into errors of the login, or of ``actor``'s step-up.
 
     A wrong or used code stays counted, like a wrong key, and gets the same response. An attempt
     with the right key but no code is refunded, but recorded, so that the owner can see it.
@@ -226,7 +227,7 @@ def _denied(known: _Credentials | None, reason: str) -> CredentialsInvalid:
 
 
 def _lock_if_unchanged(work: Work, known: _Credentials) -> Owner | None:
-    """Lock the account if its credentials are still those that were checked.
+    """Lock the account if it still has the credentials that were checked.
 
     The epoch grows with each change of credentials. It stays the same if a parallel login renews
     the verifier, which is harmless.

@@ -160,7 +160,7 @@ def record_failure(attempt: Attempt, account_id: UUID | None) -> None:
 
     The first lock lasts LOCKOUT_SECONDS, each further one twice as long, up to LOCKOUT_MAX_SECONDS.
     Addresses without an account are locked in the same way, so that a lock reveals nothing. If
-    parallel failures exceed the number, only one of them locks.
+    several parallel failures reach the limit, only one of them locks.
     """
     attempt.failed = True
     most = current_settings().lockout_failures
@@ -210,7 +210,7 @@ def remove_old() -> bool:
 
 
 def full_until(recent: str, rate: Rate, now: datetime) -> datetime | None:
-    """Return when a full window accepts the next attempt, in whole seconds.
+    """Return the time at which a full window accepts the next attempt, in whole seconds.
 
     :param recent: the timestamps of the counter's last attempts, newest first.
     :return: None if the window is not full.
@@ -264,16 +264,16 @@ def _check_counter(counter: Counter, rate: Rate) -> None:
 
 
 def _locked(wait: timedelta) -> Locked:
-    """Return the error for all locks: one for operators' locks would reveal an account."""
+    """Return the error for any lock. A different error for operators would reveal an account."""
     metrics.LOGINS.labels("locked").inc()
     longest = timedelta(seconds=current_settings().lockout_max_seconds)
     if wait > longest:
-        wait %= longest  # so that the wait looks like that of any other lock
+        wait %= longest  # so that it looks like the wait of any other lock
     return Locked(headers={"Retry-After": str(int(wait.total_seconds()) + 1)})
 
 
 def _refund(attempt: Attempt) -> None:
-    """Undo `_take_slot` unless a success did; if the database fails, the attempt stays counted."""
+    """Undo `_take_slot`, unless `clear_failures` did. If the database fails, the count stays."""
     if attempt.cleared or not attempt.stamp:
         return
     values = {"counter": attempt.counter.key, "stamp": attempt.stamp}

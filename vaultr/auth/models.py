@@ -35,7 +35,7 @@ class _SealedKeys:
 
 
 class WaitingSignup(_Derivation, _SealedKeys, Base):
-    """A signup whose email is not confirmed yet. Nobody can log in to it, as it is no account."""
+    """A signup whose email is not confirmed yet. It is not an account, so nobody can log in."""
 
     __tablename__ = "waiting_signups"
 

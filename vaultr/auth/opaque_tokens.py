@@ -11,7 +11,7 @@ TOKEN_BYTES: Final = 32
 
 
 def new_email_token() -> str:
-    """Return a new token for an email; it never begins with a dash, as options do."""
+    """Return a new token for an email; never with a leading dash, which looks like an option."""
     while (token := b64(secrets.token_bytes(TOKEN_BYTES))).startswith("-"):
         pass
     return token

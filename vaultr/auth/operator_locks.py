@@ -11,7 +11,7 @@ from vaultr import clock
 from vaultr.auth import login_throttle
 from vaultr.auth.models import Failures, KnownDevice
 
-# An operator's lock has no end; this time stands for that.
+# An operator's lock has no end, so it is stored with a length of a hundred years.
 _LOCK_LENGTH: Final = timedelta(days=36_500)
 # Failures cannot cause a longer lock than this, so an operator set it.
 OPERATOR_LOCK: Final = login_throttle.LONGEST_LOCK + timedelta(days=1)
@@ -24,7 +24,7 @@ _LOCK: Final = sa.text(
 
 
 def locked_sql(counter: str) -> str:
-    """Return the SQL condition that an operator has locked an account; ``:lock_end`` is `lock_end`.
+    """Return the SQL condition that an operator locked an account; bind `lock_end` as a parameter.
 
     :param counter: SQL of the counter of the account's recovery, see `lock_counter`.
     """

@@ -66,15 +66,15 @@ class Verdict:
 
 
 class HashGate:
-    """A queue for hashes that limits running and waiting ones, and rejects the rest.
+    """A queue that limits the hashes that run or wait, and rejects further ones.
 
     Argon2 releases the interpreter lock, so unbounded threads would use unbounded memory. The
     hashing threads have a lower priority, so that logins hardly delay other requests. The queue is
     first in, first out.
 
-    Nobody can fill the queue alone: each name has a quota of hashes in the queue, including running
-    ones. Hashes over the quota wait outside of the queue. Even two client addresses together cannot
-    fill it, however short it is.
+    Nobody can fill the queue alone: each name (a login counter or client address) has a quota of
+    hashes in the queue, including running ones. Hashes over the quota wait outside of the queue.
+    Two client addresses together cannot fill the queue either, however short it is.
 
     :param slots: number of hashes computed at the same time.
     :param places: number of further hashes that may wait.
@@ -206,7 +206,7 @@ def new_verifier(auth_key: bytes, *, counter: str | None = None) -> Verifier:
 
 
 def verify(auth_key: bytes, stored: Verifier | None, *, counter: str | None = None) -> Verdict:
-    """Verify an auth key. Without a verifier, take the same time and return False.
+    """Verify an auth key. Without a verifier, take the same time and return that it is wrong.
 
     If the key is right but the verifier has an old cost or pepper, also return a new verifier.
 

@@ -1,4 +1,4 @@
-"""The recovery key: its owner sets, replaces and removes it, which also ends recoveries with it."""
+"""Set, replace and remove the recovery key, and end the recoveries that use it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,7 +42,7 @@ def put_recovery_key(actor: Actor, body: RecoveryKeyIn) -> None:
     running recovery with the previous key ends.
 
     :raises NotSealed: the value cannot be a sealed value.
-    :raises StaleRevision: the account key has another epoch; the error has it.
+    :raises StaleRevision: the account key has another epoch; the error contains it.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
     field_types.check_sealed({"/sealed": body.sealed})

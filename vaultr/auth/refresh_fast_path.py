@@ -31,8 +31,8 @@ _FIND: Final = (
 _FIND_RAW: Final = _FIND.format("%(hash)s")
 _FIND_STATEMENT: Final = planned(_FIND.format(":hash"))
 
-# If a parallel refresh of the session changed its count, this does nothing. If the event was not
-# inserted, the division by zero undoes the statement.
+# If a parallel refresh of the session changed its count, this statement does nothing. If it cannot
+# insert the event, its division by zero fails and undoes it.
 _ROTATE: Final = (
     "WITH kept AS (UPDATE sessions s SET last_used_at = %(now)s, idle_until = %(idle_until)s,"
     " refresh_slot = %(slot)s, refreshes = %(hits)s, refreshes_before = %(hits_before)s"
@@ -44,7 +44,7 @@ _ROTATE: Final = (
     " WHERE t.token_hash = %(hash)s AND t.nonce IS NULL RETURNING kept.id),"
     " next AS (INSERT INTO refresh_tokens (token_hash, session_id, created_at, signed_by)"
     " SELECT %(next_hash)s, gate.id, %(now)s, %(kid)s FROM gate),"
-    f" {Prepared.ctes('gate', driver=True)}"  # nosec B608 - made of our words alone
+    f" {Prepared.ctes('gate', driver=True)}"  # nosec B608 - constants only
     " SELECT EXISTS (SELECT 1 FROM pend) AS done, 1 / CASE WHEN EXISTS (SELECT 1 FROM gate)"
     " AND NOT EXISTS (SELECT 1 FROM pend) THEN 0 ELSE 1 END AS sure"
 )
@@ -81,8 +81,8 @@ def rotate_token(
 ) -> bool:
     """Rotate an unused token, count and record it; return whether this was done.
 
-    Parallel refreshes expect the count that they read in the session's row, so only one of them
-    rotates the token and the others do nothing.
+    A refresh changes the session's row only if the row still has the count that the refresh read.
+    So of several parallel refreshes one rotates the token, and the others do nothing.
 
     :param counted: recent refreshes of the session, including this one.
     :param values: hash, now, nonce, next_hash, idle_until and kid, as for `ROTATE`.

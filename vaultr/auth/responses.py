@@ -92,7 +92,7 @@ class KeySetOut(Out):
 
 
 class LoginOut(TokensOut):
-    """A new session, and what its client needs to open the account."""
+    """A new session, and the sealed keys that its client needs to open the account."""
 
     account: AccountOut
     key_set: KeySetOut

@@ -97,7 +97,7 @@ class FirstProfile(In):
 
 
 class FirstRecoveryKey(In):
-    """The account key, sealed for recovery; `verifier` is the SHA-256 of the key that proves it."""
+    """The account key, sealed for recovery; `verifier` is the SHA-256 of the later `rk_auth`."""
 
     verifier: Bytes32
     sealed: SealedKey

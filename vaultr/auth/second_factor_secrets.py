@@ -29,7 +29,7 @@ def open_secret(account_id: UUID, factor_id: UUID, sealed: bytes) -> bytes | Non
 
 
 def reseal_factors(*, at_a_time: int = 500) -> Resealed:
-    """Reseal all secrets under the first FACTOR_KEY; count those resealed and those not.
+    """Reseal all secrets under the first FACTOR_KEY; return how many were and were not resealed.
 
     A row is updated only if nobody changed it since it was read, so this can run at any time and
     repeatedly. A secret that no key opens stays unchanged and is logged.

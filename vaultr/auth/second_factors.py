@@ -174,7 +174,7 @@ def renew_recovery_codes(actor: Actor) -> list[str]:
 
 
 def check_second_factor(work: Work, account_id: UUID, email: str, proof: ProofIn) -> None:
-    """Use up the second factor sent with a right key, in the transaction of the success.
+    """Check and use up the second factor of a login or step-up, in the transaction of its success.
 
     For an account without a factor, a code that was sent is ignored. The row of the factor or code
     serialises parallel uses. The use of a recovery code is recorded and emailed to the owner.
@@ -223,7 +223,7 @@ def _new_codes(work: Work, actor: Actor) -> list[str]:
 
 
 def _use(work: Work, factor: Any, code: str) -> bool:
-    """Accept a code if its time step is later than that of the last accepted one."""
+    """Accept a code if its time step is later than the step of the last accepted code."""
     step = _step(factor, code)
     if step is None:
         return False

@@ -1,9 +1,9 @@
-"""Session binding: what happens when a session is used from another network or client.
+"""Session binding (SESSION_BINDING): handle a session that moves to another network or client.
 
-With `loose`, the default, a change is only recorded and emailed, because people change networks. It
-is checked at each refresh, at least every ten minutes of use. With `strict`, a session may be used
-only from the network (/24 or /48) and kind of client where it started. The session check of each
-request includes both, and the first request from elsewhere ends the session.
+With `loose`, the default, a move is only recorded and emailed, because people change networks. Each
+refresh checks for one, which is at least every ten minutes of use. With `strict`, a session may be
+used only from the network (/24 or /48) and kind of client where it started. The session check of
+each request includes both, and the first request from elsewhere ends the session.
 """
 
 from typing import Any, Final
@@ -22,7 +22,7 @@ from vaultr.mail import service as mail
 from vaultr.request_context import current_origin
 from vaultr.settings.model import Settings
 
-# What strict binding adds to the session check; `s` is the session's row.
+# The condition that strict binding adds to the session check; `s` is the session's row.
 BINDING_SQL: Final = " AND s.network = :network AND s.family = :family"
 
 
@@ -32,7 +32,7 @@ def is_strict(settings: Settings) -> bool:
 
 
 def changed_origin(row: Any) -> list[str]:
-    """Return what differs from the session's row: address, client, or both."""
+    """Return which values differ from the session's row: address, client, or both."""
     origin = current_origin()
     known = {"address": row.network == origin.network, "client": row.family == origin.family}
     return [name for name, same in known.items() if not same]
@@ -66,7 +66,7 @@ def record_move(work: Work, session_id: UUID, row: Any) -> None:
 
 
 def end_if_moved(session_id: UUID, account_id: UUID) -> None:
-    """End a session that is used from elsewhere; one of parallel requests sends the email."""
+    """End a session that is used from elsewhere; only one of parallel requests sends the email."""
     with transaction() as work:
         row = work.execute(
             sa.select(

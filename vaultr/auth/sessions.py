@@ -80,8 +80,8 @@ class Device:
 
 def session_check(settings: Settings) -> SessionCheck:
     """Return the SQL condition of a live session, according to SESSION_BINDING."""
-    at_home = session_binding.BINDING_SQL if session_binding.is_strict(settings) else ""
-    return SessionCheck(f"EXISTS (SELECT 1 {_LIVE_SESSION}{at_home})", _check_parameters)
+    binding = session_binding.BINDING_SQL if session_binding.is_strict(settings) else ""
+    return SessionCheck(f"EXISTS (SELECT 1 {_LIVE_SESSION}{binding})", _check_parameters)
 
 
 def _check_parameters(actor: Actor) -> dict[str, Any]:
@@ -99,9 +99,9 @@ def _check_parameters(actor: Actor) -> dict[str, Any]:
 def session_actor(claims: Claims) -> Actor | None:
     """Return the actor of a token's session, or None if the session is dead, in one statement.
 
-    Dead means ended, idle for 14 days, 30 days old, of a deleted account, or older than the
-    account's epoch. A lockout does not end sessions, because anybody can cause one. With
-    SESSION_BINDING=strict, this ends a session that is used from elsewhere.
+    A session is dead if it was ended, idle for 14 days or started 30 days ago, if its account was
+    deleted, or if the account has a newer epoch. A lockout does not end sessions, because anybody
+    can cause one. With SESSION_BINDING=strict, this ends a session that is used from elsewhere.
     """
     values = {
         "sid": claims.session_id,
@@ -184,17 +184,17 @@ def refresh_session(
     token = opaque_tokens.parse_refresh_token(refresh_token)
     if token is None:
         raise SessionEnded
-    with AutocommitConnection() as line:
-        found = refresh_fast_path.find_token(line, opaque_tokens.token_hash(token))
+    with AutocommitConnection() as connection:
+        found = refresh_fast_path.find_token(connection, opaque_tokens.token_hash(token))
         if found is None:
             raise SessionEnded
         if check_intent is not None:
             check_intent(found.session_id)
         nonce, now = opaque_tokens.new_nonce(), clock.now()
-        refreshes, window = _one_more(found.refreshes, now)
+        refreshes, window = _count_refresh(found.refreshes, now)
         successor = opaque_tokens.successor(token, nonce)
         rotated = _rotated(token, nonce, successor, now, found.expires_at)
-        done = refresh_fast_path.rotate_token(line, found, refreshes, rotated)
+        done = refresh_fast_path.rotate_token(connection, found, refreshes, rotated)
     if done:
         limits.counted_elsewhere(window)
         return SessionTokens.of(found.account_id, found.session_id, found.epoch, successor)
@@ -205,7 +205,7 @@ def refresh_session(
     return opened
 
 
-def _one_more(refreshes: Slots, now: datetime) -> tuple[Slots, Window]:
+def _count_refresh(refreshes: Slots, now: datetime) -> tuple[Slots, Window]:
     """Count a refresh in the session's row, so the count is exact on any worker.
 
     :raises TooMany: the session refreshes more often than `LIMIT_REFRESH`; nothing is written.
@@ -232,7 +232,7 @@ def _rotated(
 
 
 def _refreshed(work: Work, token: bytes, session_id: UUID) -> SessionTokens | None:
-    """Refresh under locks. None means that the session ended; the changes are committed."""
+    """Refresh under locks. Return None if the session has ended; its changes must be committed."""
     now = clock.now()
     found = TOKEN_STATE.one(
         work, {"hash": opaque_tokens.token_hash(token), "sid": session_id, "now": now}
@@ -240,7 +240,7 @@ def _refreshed(work: Work, token: bytes, session_id: UUID) -> SessionTokens | No
     if found is None:
         return None
     settings = current_settings()
-    refreshes, window = _one_more(refresh_fast_path.refreshes(found), now)
+    refreshes, window = _count_refresh(refresh_fast_path.refreshes(found), now)
     work.connection().execute(
         COUNT_REFRESH, {"sid": session_id, **refresh_fast_path.slot_parameters(refreshes)}
     )

@@ -72,9 +72,9 @@ def sign_up(body: SignupIn) -> None:
 def resend_verification(body: ResendIn) -> None:
     """Email a new token for a waiting signup; it replaces the old one and restarts the 24 hours.
 
-    If no signup waits, the same work is done, but nothing is sent. Over the email limit nothing
-    changes, so the last token stays valid. The address is locked, so this and a parallel
-    confirmation by the old token run one after the other.
+    If no signup waits, the same statements run, but nothing is sent. Over the email limit nothing
+    changes, so the last token stays valid. This locks the address, so a parallel confirmation by
+    the old token runs before or after it.
     """
     token, now = opaque_tokens.new_email_token(), clock.now()
     with transaction() as work:
@@ -206,9 +206,10 @@ def _was_used(work: Work, account_id: UUID) -> bool:
 
 
 def is_account_id(work: Work, some_id: UUID) -> bool:
-    """Check whether an id is or was an account's, or that of a decoy.
+    """Check whether an id belongs or belonged to an account, or belongs to a decoy.
 
-    Nothing else may use such an id. Decoys are included, so that they cannot be told from accounts.
+    Nothing else may use such an id. Decoys count too, so that nobody can distinguish them from
+    accounts.
     """
     return is_decoy(some_id) | _was_used(work, some_id)
 

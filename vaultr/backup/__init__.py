@@ -1,1 +1,1 @@
-"""Backups of the whole installation: make, seal, verify, restore, prune and practise."""
+"""Backups of the whole installation: create, seal, verify, restore, prune, drill."""

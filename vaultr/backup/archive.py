@@ -25,7 +25,7 @@ class ArchiveSource:
     """A file to read: the archive of a dump that is still being created.
 
     :param tables: returns the digests of the tables, after the dump is read.
-    :ivar error: the error that the dump's source raised; the reader may wrap it.
+    :ivar error: the error that the dump raised; the library that called `read` may wrap it.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ArchiveReader:
     """A file to write an archive to: forwards the dump, and keeps the manifest.
 
     :param on_dump: receives the dump, chunk by chunk.
-    :ivar error: the error that this raised; the writer may wrap it.
+    :ivar error: the error that `write` raised; the library that called it may wrap it.
     """
 
     def __init__(self, on_dump: Callable[[bytes], object]) -> None:
@@ -190,7 +190,7 @@ def looks_like_archive(beginning: bytes) -> bool:
 
 
 def own_error(*parts: ArchiveSource | ArchiveReader) -> BackupError | OSError | None:
-    """Return the error of ours that a library wrapped, if there is one."""
+    """Return the original error, if a library has wrapped an error of these parts."""
     for part in parts:
         if isinstance(part.error, BackupError | OSError):
             return part.error

@@ -101,7 +101,8 @@ class Bucket:
     def remove(self, name: str) -> bool:
         """Remove all versions of a backup and its mark, unless object lock still protects it.
 
-        The mark is younger than the backup: one that is locked longer stays for `remove_leftovers`.
+        The mark is younger than the backup, so its lock may end later. Then `remove_leftovers`
+        removes it.
         """
         key = f"{self._prefix}{name}"
         if self._locked(key, name):
@@ -191,7 +192,7 @@ class _Counted:
 
 
 class _Upload(threading.Thread):
-    """Uploads what arrives through a pipe; fails if the pipe ends before `complete`."""
+    """Uploads the bytes that arrive through a pipe; fails if the pipe ends before `complete`."""
 
     def __init__(self, client: Any, bucket: str, key: str, source: Any) -> None:
         super().__init__(name="vaultr-upload", daemon=True)

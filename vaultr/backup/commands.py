@@ -1,4 +1,4 @@
-"""`flask backup`: make, list, verify, restore, prune and practise."""
+"""`flask backup`: create, list, verify, restore, prune, drill."""
 
 from pathlib import Path
 from typing import Any

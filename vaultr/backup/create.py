@@ -29,7 +29,7 @@ from vaultr.settings.model import Settings
 from vaultr.version import __version__
 
 _LOCK: Final = "backup-create"
-_LOOK_SECONDS: Final = 0.2
+_POLL_SECONDS: Final = 0.2
 _PIECE_BYTES: Final = 256 * 1024
 _CHECKPOINT: Final = "SELECT note FROM audit_checkpoint ORDER BY epoch DESC, size DESC LIMIT 1"
 _NO_LIMITS: Final = (
@@ -79,7 +79,7 @@ def _alone() -> Iterator[None]:
             if ours:
                 yield
                 return
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """Count the rows of each table, and compute a digest that does not depend on their order.
 
 The digest of a row is the first half of its SHA-256, as two 64-bit numbers. The digest of a table
-is the sum of each over all rows, so that a dump and a restore may order rows differently.
+consists of two sums, one for each number, over all rows. So a dump and a restore may order rows
+differently.
 """
 
 import collections
@@ -58,7 +59,7 @@ def computed(
         drivers: list[Any] = [connection.connection.dbapi_connection for connection in opened]
         todo = collections.deque(opened[0].scalars(sa.text(_TABLES)))
         pool = stack.enter_context(ThreadPoolExecutor(connections))
-        # In this context statements have no deadline; in that of a new thread they would have one.
+        # This context has no statement deadline; the context of a new thread would have one.
         contexts = [contextvars.copy_context() for _ in opened]
         running = [
             pool.submit(context.run, _of_tables, connection, todo)
@@ -148,7 +149,7 @@ def _joined(*sums: int) -> str:
 def differences(
     manifest: Manifest, tables: Mapping[str, TableDigest], constraints: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield the differences between restored tables and those of a manifest."""
+    """Yield the differences between restored tables and the tables in a manifest."""
     for name, then in manifest.tables.items():
         now = tables.get(name)
         if now is None:

@@ -63,7 +63,7 @@ class Folder:
         self.write(f"{name}{VERIFIED}", lambda file: file.write(text))
 
     def remove(self, name: str) -> bool:
-        """Remove the backup first, so that no missing file is listed as verified."""
+        """Remove the backup, then its marker, so that no missing file is listed as verified."""
         with self._reported("be changed"):
             (self._path / name).unlink(missing_ok=True)
             (self._path / f"{name}{VERIFIED}").unlink(missing_ok=True)

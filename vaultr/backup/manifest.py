@@ -33,7 +33,7 @@ class NeededKey:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What one backup contains.
+    """The contents of one backup, and the keys that they need.
 
     :ivar engine: ``postgresql`` or ``sqlite``.
     :ivar constraints: the definition of each constraint, by ``table.name`` (PostgreSQL).

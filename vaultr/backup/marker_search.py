@@ -68,26 +68,29 @@ class _Index:
         for form, name in listed:
             self._by_start.setdefault(form[: self._length], []).append((form, name))
 
-    def names_in(self, heap: bytes) -> Iterator[str]:
-        """Yield the name of a value for each of its forms in ``heap``."""
-        for place, start in self._places(heap):
+    def names_in(self, window: bytes) -> Iterator[str]:
+        """Yield the name of a value for each of its forms in ``window``."""
+        for place, start in self._places(window):
             for form, name in self._by_start[start]:
-                if heap.startswith(form, place):
+                if window.startswith(form, place):
                     yield name
 
-    def _places(self, heap: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield where a form may begin: one pass for each beginning, or a single one for many."""
+    def _places(self, window: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield each position where a form may begin, with the first bytes of that form.
+
+        Search for each beginning by itself; if there are many, look at each position once instead.
+        """
         if len(self._by_start) > _FEW_STARTS:
-            for place in range(len(heap) - self._length + 1):
-                start = heap[place : place + self._length]
+            for place in range(len(window) - self._length + 1):
+                start = window[place : place + self._length]
                 if start in self._by_start:
                     yield place, start
             return
         for start in self._by_start:
-            place = heap.find(start)
+            place = window.find(start)
             while place >= 0:
                 yield place, start
-                place = heap.find(start, place + 1)
+                place = window.find(start, place + 1)
 
 
 class Search:
@@ -124,11 +127,11 @@ class _Stream:
 
     def feed(self, data: bytes) -> None:
         self._inner = [one for one in self._inner if one.feed(data)]
-        heap = self._tail + data
-        self._found.update(self._index.names_in(heap))
-        end = max(0, len(heap) - self._keep)
-        self._unpack(heap, end)
-        self._tail = heap[end:]
+        window = self._tail + data
+        self._found.update(self._index.names_in(window))
+        end = max(0, len(window) - self._keep)
+        self._unpack(window, end)
+        self._tail = window[end:]
 
     def end(self) -> None:
         self._unpack(self._tail, len(self._tail))
@@ -136,22 +139,22 @@ class _Stream:
             one.end()
         self._inner, self._tail = [], b""
 
-    def _unpack(self, heap: bytes, end: int) -> None:
+    def _unpack(self, window: bytes, end: int) -> None:
         """Start unpacking data with a signature before ``end``; later data is passed again."""
         if not self._depth:
             return  # a stream that unpacks to itself would never end
-        for sign in _SIGNATURE.finditer(heap):
+        for sign in _SIGNATURE.finditer(window):
             if sign.start() >= end:
                 return
-            begin, unpack = _unpacker(heap, sign)
+            begin, unpack = _unpacker(window, sign)
             if unpack is not None:
                 one = _Unpacking(unpack, _Stream(self._index, self._found, self._depth - 1))
-                if one.feed(heap[begin:]):
+                if one.feed(window[begin:]):
                     self._inner.append(one)
 
 
-def _unpacker(heap: bytes, sign: re.Match[bytes]) -> tuple[int, Any]:
-    """Return where compressed data begins, and what unpacks it."""
+def _unpacker(window: bytes, sign: re.Match[bytes]) -> tuple[int, Any]:
+    """Return the offset of compressed data, and its decompressor; None if it is not compressed."""
     kind, begin = sign[0], sign.start()
     if kind.startswith(b"BZh"):
         return begin, bz2.BZ2Decompressor()
@@ -161,7 +164,7 @@ def _unpacker(heap: bytes, sign: re.Match[bytes]) -> tuple[int, Any]:
         return begin, zstd.ZstdDecompressor()
     if not kind.startswith(b"PK"):
         return begin, zlib.decompressobj(zlib.MAX_WBITS | 32)  # the header decides
-    header = heap[begin : begin + _ZIP_HEADER]
+    header = window[begin : begin + _ZIP_HEADER]
     if int.from_bytes(header[8:10], "little") != _ZIP_DEFLATED:
         return begin, None
     names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
@@ -194,9 +197,9 @@ class _Unpacking:
         self._stream.end()
 
 
-def found_in(values: Iterable[str], heap: bytes) -> set[str]:
-    """Return the values, of at least four characters, that ``heap`` contains in any form."""
+def found_in(values: Iterable[str], window: bytes) -> set[str]:
+    """Return the values, of at least four characters, that ``window`` contains in any form."""
     search = Search({value: value for value in values if len(value) >= SHORTEST})
-    search.feed(heap)
+    search.feed(window)
     search.end()
     return search.found

@@ -1,4 +1,4 @@
-"""Which server keys the data needs, and whether this server has them."""
+"""Find the server keys that the data needs, and check that this server has them."""
 
 from vaultr.backup.errors import KeysMissing
 from vaultr.backup.manifest import NeededKey

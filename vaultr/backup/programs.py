@@ -59,8 +59,8 @@ def check_version(server_version: int) -> None:
     :param server_version: as ``server_version_num``, such as 170005.
     :raises NotConfigured: a program is missing, or the server is newer.
     """
-    said = subprocess.run([_found("pg_dump"), "--version"], capture_output=True, text=True)
-    match = _VERSION.search(said.stdout)
+    result = subprocess.run([_found("pg_dump"), "--version"], capture_output=True, text=True)
+    match = _VERSION.search(result.stdout)
     known, major = int(match[1]) if match else 0, server_version // 10_000
     if major > known:
         raise NotConfigured(
@@ -84,7 +84,7 @@ def dump(address: Address, snapshot: str) -> Generator[bytes, None, None]:
     :raises ProgramFailed: with the last line of `pg_dump`'s messages.
     """
     command = [_found("pg_dump"), "--format=custom", "--no-owner", "--no-privileges"]
-    # Most of it is sealed data in hex: level 1 takes a third of the time of level 6.
+    # Most of the dump is sealed data in hex: level 1 takes a third of the time of level 6.
     command += ["--compress=1"]
     command += [f"--snapshot={snapshot}", f"--dbname={address.uri}", "--no-password"]
     with _started(command, address, stdout=subprocess.PIPE) as (process, messages):

@@ -83,7 +83,9 @@ def restore(settings: Settings, location: Location, name: str, url: str) -> Rest
     began = time.monotonic()
     manifest = verify.inspect(settings, location, name)
     if url.startswith("sqlite") != (manifest.engine == "sqlite"):
-        raise TargetUnusable(f"The backup is of {manifest.engine}: --into must be the same.")
+        raise TargetUnusable(
+            f"The backup is of {manifest.engine}: --into must name a database of the same kind."
+        )
     new_roles: tuple[str, ...] = ()
     owner: str | None = None
     if manifest.engine == "sqlite":

@@ -23,7 +23,7 @@ from vaultr.settings.model import Settings
 _PREFIX: Final = "vaultr_scratch_"
 _FOLDER: Final = "vaultr-scratch-"
 _IN_USE: Final = "in-use"
-_CONNECT_SECONDS: Final = 60  # by this age, the command of a scratch database is connected to it
+_CONNECT_SECONDS: Final = 60  # a command connects to its scratch database within this time
 
 
 @contextlib.contextmanager
@@ -85,7 +85,7 @@ def _of_postgresql(settings: Settings) -> Iterator[str]:
 
 
 def _drop_leftovers(connection: sa.Connection) -> None:
-    """Drop databases whose command was killed, so that nobody is connected to them.
+    """Drop the databases of killed commands, to which nobody is connected any more.
 
     PostgreSQL decides: without FORCE it drops no database that has connections. An advisory lock
     would not work, because it is visible only inside the database where it was taken.
@@ -136,7 +136,7 @@ class SqliteLoader:
 
     @contextlib.contextmanager
     def _reported(self) -> Iterator[None]:
-        """Report the file that cannot be written; the error would blame the backup's location."""
+        """Report that this file, not the backup's location, cannot be used."""
         try:
             yield
         except OSError as error:
@@ -155,9 +155,9 @@ class SqliteLoader:
         with self._reported():
             self._file.close()
         with contextlib.closing(sqlite3.connect(self._partial)) as connection:
-            [(said,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()
+            [(integrity,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()
             broken = connection.execute("PRAGMA foreign_key_check").fetchone()
-        if said != "ok" or broken is not None:
+        if integrity != "ok" or broken is not None:
             raise TargetUnusable("The restored SQLite database is damaged. Use another backup.")
         with self._reported():
             self._partial.rename(self._path)

@@ -58,7 +58,7 @@ def new_name(now: datetime, *, sealed: bool) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Check whether a file name is that of a backup."""
+    """Check whether a file name is the name of a backup."""
     return bool(_NAME.fullmatch(name))
 
 

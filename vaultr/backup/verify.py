@@ -45,7 +45,7 @@ class Verified:
 
 
 def verify(settings: Settings, location: Location, name: str) -> Verified:
-    """Verify a backup, and record that next to it and in the database.
+    """Verify a backup, and record the result beside the backup and in the database.
 
     :raises VerificationFailed: the restored data differs from what was backed up.
     :raises InvalidBackup: the file cannot be read to its end.
@@ -118,7 +118,7 @@ def _problems_of_logs(manifest: Manifest) -> Iterator[str]:
 
 
 def differences(manifest: Manifest, url: str) -> Iterator[str]:
-    """Yield how the tables of a restored database differ from the manifest."""
+    """Yield the differences between the tables of a restored database and the manifest."""
     if manifest.engine == "sqlite":
         path = str(sa.make_url(url).database)
         with contextlib.closing(sqlite3.connect(path)) as file:

@@ -17,8 +17,8 @@ def show_range(prefix: str) -> Response:
     """Return the hashes that begin with five hexadecimal digits, as lines `SUFFIX:COUNT`.
 
     The hashes are SHA-1 of breached passwords; a count of 0 is padding. If the source is
-    unavailable, the body is empty and `X-Breach-Status` is `unavailable`. Never ask for a range of
-    a master password: five digits are 20 bits of its hash.
+    unavailable, the body is empty and `X-Breach-Status` is `unavailable`. Never request the range
+    of a master password: five digits are 20 bits of its hash.
     """
     body = service.find_range(prefix)
     response = Response(body or "", mimetype="text/plain")

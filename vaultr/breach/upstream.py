@@ -1,4 +1,4 @@
-"""Where ranges come from: a service over HTTPS, or a sorted file.
+"""The sources of ranges: a service over HTTPS, or a sorted file.
 
 The file has one `HASH:COUNT` per line, SHA-1 in hexadecimal, sorted by hash, like the download of
 Have I Been Pwned. A binary search finds the range, and only its lines are read.

@@ -17,7 +17,7 @@ NAMING = {
 
 
 class Utc(sa.types.TypeDecorator[datetime]):
-    """A time in UTC. SQLite stores no time zone, so it is removed and restored there."""
+    """A time in UTC. SQLite stores no time zone: it is removed on write, and restored on read."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True

@@ -107,7 +107,7 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
     query = dict(parse_qsl(parts.query))
     query.pop("prepare", None)
     options: dict[str, Any] = {
-        "hide_parameters": True,  # exceptions would contain stored values
+        "hide_parameters": True,  # otherwise exceptions would contain stored values
         "pool_size": int(query.pop("pool_size", POOL_KEPT)),
         "max_overflow": int(query.pop("max_overflow", POOL_MORE)),
         "pool_timeout": POOL_SECONDS,
@@ -118,7 +118,7 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
         "pool_recycle": 1800,
         # use few connections, whose PostgreSQL processes stay warm, instead of all in rotation
         "pool_use_lifo": True,
-        "executemany_mode": "values_plus_batch",  # a batch of updates in pages, not one by one
+        "executemany_mode": "values_plus_batch",  # send a batch of updates in pages, not one by one
         "connect_args": {
             "connect_timeout": int(query.pop("connect_timeout", 3)),
             "application_name": query.pop("application_name", "vaultr"),
@@ -197,9 +197,9 @@ def query_once(statement: str, seconds: float) -> Any:
 def _listen(engine: sa.Engine) -> None:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "do_connect", _protect_file)
-        sa.event.listen(engine, "connect", _tell_sqlite)
+        sa.event.listen(engine, "connect", _configure_sqlite)
     else:
-        sa.event.listen(engine, "connect", _tell_postgresql)
+        sa.event.listen(engine, "connect", _configure_postgresql)
         sa.event.listen(engine, "checkout", _check_socket)
 
 
@@ -207,7 +207,7 @@ def _protect_file(_dialect: Any, _entry: Any, arguments: Any, _options: Any) -> 
     private_files.protect_sqlite(str(arguments[0]))
 
 
-def _tell_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
+def _configure_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # the driver must not begin or commit by itself
     connection.execute("PRAGMA foreign_keys=ON")
     _enable_wal(connection)
@@ -238,7 +238,7 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _tell_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
+def _configure_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
     limits = (
         f"SET statement_timeout = {int(STATEMENT_SECONDS * 1000)}; "
         f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}; "

@@ -1,10 +1,10 @@
 """Prepared statements: PostgreSQL plans each frequent statement once for each connection.
 
-psycopg2 sends text, which is parsed and planned each time. For a read that joins four tables and
-inserts its audit event, planning takes longer than running. So a marked statement is sent as
-PREPARE once for each connection, and as EXECUTE from then on. Measured on two cores for the read of
-an item with its event: 743 µs before, 270 µs after. Behind a pooler that changes connections
-between transactions, turn this off: ``?prepare=off`` in DATABASE_URL.
+psycopg2 sends SQL text, which PostgreSQL parses and plans each time. For a read that joins four
+tables and inserts its audit event, planning takes longer than running. So this module sends a
+marked statement as PREPARE once for each connection, and as EXECUTE from then on. Measured on two
+cores for the read of an item with its event: 743 µs before, 270 µs after. Behind a pooler that
+changes connections between transactions, turn this off: ``?prepare=off`` in DATABASE_URL.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from vaultr.app_state import AppSlot
 
 PLANNED = {"planned": True}  # the execution option that marks a statement
 
-_MOST = 500  # more than the number of statements: reached only by texts that differ in each call
+_MOST = 500  # more than Vaultr has; reached only if a text differs in each call
 _KNOWN = "vaultr.plans"
 # Whether statements can stay prepared on a connection.
 ALLOWED: Final = AppSlot[bool]("database.prepared_statements.allowed")

@@ -16,10 +16,10 @@ Conditions = tuple[sa.ColumnElement[bool], ...]
 class PurgeRule:
     """A rule for rows that expire.
 
-    :ivar over: returns the SQL conditions, one for each table, of rows that have expired at a given
-        time.
-    :ivar remove: deletes a batch in its own transaction, which keeps locks short; returns whether
-        more rows may be left.
+    :ivar over: takes a time; returns one SQL condition for each table, which selects the rows that
+        have expired by then.
+    :ivar remove: deletes a batch of rows in its own transaction, which keeps locks short; returns
+        whether more rows may be left.
     """
 
     name: str

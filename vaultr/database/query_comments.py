@@ -1,7 +1,7 @@
 """Append the request id to statements, as a comment that PostgreSQL shows and logs.
 
 ``pg_stat_activity`` and PostgreSQL's log of slow statements then show which request sent a
-statement. Of a prepared statement only EXECUTE has the comment, so that the prepared text stays the
+statement. A prepared statement has the comment in EXECUTE only, so that the prepared text stays the
 same.
 """
 

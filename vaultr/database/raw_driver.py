@@ -58,10 +58,10 @@ class AutocommitConnection:
 
     def run(self, text: str, values: Mapping[str, Any]) -> Rows:
         """Run one statement in its own transaction, like the function `run`."""
-        connection = self._taken(text)
+        connection = self._get_connection(text)
         return _run(connection, connection, self._single, text, values)
 
-    def _taken(self, text: str) -> PoolProxiedConnection:
+    def _get_connection(self, text: str) -> PoolProxiedConnection:
         if self._connection is None or not self._connection.is_valid:
             try:
                 self._connection = self._single.raw_connection()
@@ -71,9 +71,9 @@ class AutocommitConnection:
 
 
 def run(text: str, values: Mapping[str, Any]) -> Rows:
-    """Run one statement in its own transaction; ``values`` may contain unused ones.
+    """Run one statement in its own transaction; ``values`` may contain more than the text uses.
 
-    Values are returned as the driver delivers them: select ids and times as text.
+    The rows contain values as the driver returns them, so select ids and times as text.
 
     :param text: in psycopg2's format, with ``%(name)s``.
     :raises sqlalchemy.exc.DBAPIError: any error, as SQLAlchemy's own execution raises it.

@@ -66,7 +66,7 @@ def init_app(app: Flask, _settings: object) -> None:
 
 
 def folder(app: Flask) -> str:
-    """Return the folder of the migrations, whatever the working directory is."""
+    """Return the folder of the migrations, independent of the working directory."""
     return str(_FOLDER.get(app))
 
 
@@ -101,10 +101,10 @@ def _statement() -> str:
         text, joined = "convert_from(value, 'UTF8')", "string_agg(name, ',')"
     else:
         text, joined = "CAST(value AS TEXT)", "group_concat(name, ',')"
-    needs = f"SELECT {text} FROM facts WHERE name = '{NEEDS}'"  # nosec B608 # words of ours only
-    off = f"SELECT {joined} FROM switches"  # nosec B608 # words of ours only
+    needs = f"SELECT {text} FROM facts WHERE name = '{NEEDS}'"  # nosec B608 # constants only
+    off = f"SELECT {joined} FROM switches"  # nosec B608 # constants only
     return (
-        f"SELECT version_num || '|' || coalesce(({needs}), '')"  # nosec B608 # words of ours only
+        f"SELECT version_num || '|' || coalesce(({needs}), '')"  # nosec B608 # constants only
         f" || '|' || coalesce(({off}), '') FROM alembic_version"
     )
 

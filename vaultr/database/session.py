@@ -1,4 +1,4 @@
-"""Transactions: `transaction()` is the only way to write; `reading()` and others are for reads."""
+"""Transactions: `transaction()` is the only way to write; the other functions read."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 
 AUTOCOMMIT: Final = AppSlot[sa.Engine]("database.autocommit_engine")
 _OPEN = "vaultr_open"
-_SPOILT = "vaultr_spoilt"
+_FAILED = "vaultr_spoilt"
 _FACTS: Final = AppSlot[dict[str, bytes]]("database.facts")
 
 
@@ -24,10 +24,10 @@ def transaction(*, durable: bool = True, snapshot: bool = False) -> Iterator[Ses
     """Commit the whole block, or roll it back on an error; joins an open transaction.
 
     On SQLite it starts with BEGIN IMMEDIATE: otherwise a transaction that reads first and then
-    writes would fail if another one committed in between, regardless of the busy timeout.
+    writes would fail if another transaction committed in between, regardless of the busy timeout.
 
-    :param durable: False lets the commit return before it is on disk (PostgreSQL only); a crash of
-        the database may then lose less than a second of such commits.
+    :param durable: False lets the commit return before it is on disk (PostgreSQL only). If the
+        database crashes, such commits of the last second may be lost.
     :param snapshot: all reads see the same moment (REPEATABLE READ; always true on SQLite).
     """
     session = db.session()
@@ -43,7 +43,7 @@ def transaction(*, durable: bool = True, snapshot: bool = False) -> Iterator[Ses
         if not durable and postgresql():
             session.execute(sa.text("SET LOCAL synchronous_commit = off"))
         yield session
-        if session.info.get(_SPOILT):
+        if session.info.get(_FAILED):
             raise RuntimeError("a part of this transaction failed, and its error was swallowed")
         session.commit()
     except BaseException:
@@ -51,7 +51,7 @@ def transaction(*, durable: bool = True, snapshot: bool = False) -> Iterator[Ses
         raise
     finally:
         session.info.pop(_OPEN, None)
-        session.info.pop(_SPOILT, None)
+        session.info.pop(_FAILED, None)
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def _joined(session: Session) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        session.info[_SPOILT] = True
+        session.info[_FAILED] = True
         raise
 
 
@@ -97,7 +97,7 @@ def one_statement() -> Iterator[sa.Connection]:
 def lock_rows(work: Session, statement: sa.Select[Any]) -> None:
     """Run a statement that locks rows.
 
-    The result is read to its end: on SQLite an unfinished statement would keep its snapshot open.
+    This reads the result to its end: on SQLite an unfinished statement keeps its snapshot open.
     """
     work.execute(statement).all()
 
@@ -122,13 +122,13 @@ def fact(name: str, make: Callable[[], bytes]) -> bytes:
         return known[name]
     with transaction() as session:
         row = session.get(Fact, name)
-        value = row.value if row is not None else _drawn(session, name, make())
+        value = row.value if row is not None else _insert_or_read(session, name, make())
     if not in_transaction():  # otherwise the value may still be rolled back
         known[name] = value
     return value
 
 
-def _drawn(session: Session, name: str, value: bytes) -> bytes:
+def _insert_or_read(session: Session, name: str, value: bytes) -> bytes:
     insert = sa.text("INSERT INTO facts (name, value) VALUES (:n, :v) ON CONFLICT DO NOTHING")
     session.execute(insert, {"n": name, "v": value})
     return session.scalars(sa.select(Fact.value).where(Fact.name == name)).one()

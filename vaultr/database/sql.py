@@ -1,4 +1,4 @@
-"""The ways to run SQL text: `Statement` for hot paths, `planned` and its helpers for typed rows.
+"""The ways to run SQL text: `Statement` for frequent requests, `planned` for typed rows.
 
 SQLite has no type for ids and times, so parameters and columns get their types by name here.
 """
@@ -43,14 +43,14 @@ def typed(text: str, types: Mapping[str, sa.types.TypeEngine[Any]]) -> sa.TextCl
 
 
 class Statement:
-    """SQL statements that run together; the result is that of the last one, as the driver has it.
+    """SQL statements that run together; the result has the rows of the last one, unconverted.
 
     PostgreSQL receives them as one text, in one round trip. Each statement sees the effects of the
-    earlier ones, and all that was committed when it began. SQLite runs them one by one. Bypassing
-    SQLAlchemy's expressions and types saves 0.1 ms.
+    earlier ones, and whatever was committed before the statement began. SQLite runs them one by
+    one. Bypassing SQLAlchemy's expressions and types saves 0.1 ms.
 
-    :param locks: statements that run first on PostgreSQL. SQLite needs none: BEGIN IMMEDIATE has
-        locked the database.
+    :param locks: statements that lock rows; they run first, on PostgreSQL only. On SQLite, BEGIN
+        IMMEDIATE has already locked the database.
     :ivar driver_text: all statements in psycopg2's parameter format.
     """
 
@@ -62,8 +62,9 @@ class Statement:
     def run(self, connection: sa.Connection, values: Mapping[str, Any]) -> Rows:
         """Run the statements in the transaction of ``connection``, and return the rows.
 
-        ``values`` may contain unused ones. Ids and times are returned as the database stores them,
-        so select them as text (see `vault.row_json`). Binary values may be memoryviews.
+        ``values`` may contain more than the text uses. Ids and times are returned as the database
+        stores them, so select them as text (see `vault.row_json`). Binary values may be
+        memoryviews.
         """
         if connection.dialect.name == "postgresql":
             return raw_driver.run_within(connection, self.driver_text, values)
@@ -73,7 +74,7 @@ class Statement:
         return Rows(result if result.returns_rows else ())
 
     def alone(self, values: Mapping[str, Any]) -> Rows:
-        """Run the statement, the only one, in its own transaction, and return the rows."""
+        """Run a single statement in its own transaction, and return its rows."""
         if postgresql():
             return raw_driver.run(self.driver_text, values)
         with one_statement() as connection:
@@ -111,17 +112,17 @@ class JoinedStatement:
         self._separate = [planned(text) for text in statements]
 
     def run(self, work: Work, values: Mapping[str, Any]) -> None:
-        """Run all of them."""
+        """Run all statements."""
         connection = work.connection()
         for statement in [self._joined] if postgresql() else self._separate:
             connection.execute(statement, values)
 
 
 class LockedRead:
-    """A read of locked rows. On SQLite the transaction has already locked the database.
+    """A read of rows that it locks first. On SQLite the transaction has locked the whole database.
 
-    The lock is a separate statement: a statement sees the data as of its start, and it may have to
-    wait for the lock after that.
+    The lock is a separate statement. A single statement would see the data as of its start, then
+    wait for the lock, and return data that another transaction has changed in the meantime.
     """
 
     def __init__(self, lock: str, read: str) -> None:

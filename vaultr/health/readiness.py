@@ -23,7 +23,7 @@ _WRITES_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What has failed (not ready), and what is missing but not required now (degraded)."""
+    """The dependencies that failed (not ready), or are missing but not required now (degraded)."""
 
     failed: tuple[str, ...]
     degraded: tuple[str, ...]

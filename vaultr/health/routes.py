@@ -28,9 +28,9 @@ class Healthy(Out):
 
 
 class Ready(Out):
-    """Requests may be sent here; `degraded` names what is missing but not needed for now.
+    """Requests may be sent here; `degraded` lists missing dependencies that are not required now.
 
-    `switched_off` is present while an operator has switched something off.
+    `switched_off` is present while an operator has switched a feature off.
     """
 
     ready: Literal[True] = True
@@ -58,7 +58,7 @@ def health(*, query: Probe) -> Response:  # noqa: ARG001 - accepted and ignored
 @public
 @operation(returns={200: Ready, 503: NotReady})
 def ready(*, query: Probe) -> Response:  # noqa: ARG001 - accepted and ignored
-    """Return whether requests should be sent here, and what is degraded or failed."""
+    """Return whether requests should be sent here, and which dependencies are missing."""
     state = readiness.current()
     if state.failed:
         text = NotReady(failed=state.failed).model_dump_json()

@@ -1,7 +1,7 @@
 """Create, change and delete machines.
 
 Each change locks the account, then the affected vaults in the order of their ids. So a rotation, a
-new account key or a deletion runs either before or after it.
+new account key or a deletion runs either before or after the change.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ from vaultr.vault.service import Grant
 from vaultr.wire import field_types
 from vaultr.wire.preconditions import Precondition, etag
 
-# How long before a machine expires its owner gets an email.
+# The owner gets an email this long before a machine expires.
 NOTICE: Final = timedelta(days=7)
 
 # Deletes the stored responses of a machine, which belong to the HTTP layer.
@@ -72,7 +72,7 @@ def create_machine(actor: Actor, body: MachineNew, quota: int) -> MachineView:
         _check_quota(work, actor.account_id, quota)
         event_id = _record(Event.MACHINE_CREATE, actor, body.id, body, grants)
         row = {
-            **_decided(body),
+            **_owner_columns(body),
             "id": body.id,
             "account_id": actor.account_id,
             "auth_hash": token_check.auth_hash(body.auth_key),
@@ -95,7 +95,7 @@ def replace_machine(
 ) -> MachineView:
     """Replace everything that the owner can set about a machine, and all its wraps.
 
-    With a new key its old token stops working immediately.
+    With a new key, the machine's old token stops working immediately.
 
     :raises MachineNotFound: the account has no such machine.
     :raises VaultNotFound, NotSealed, Unprocessable, Conflict: see `create_machine`.
@@ -114,7 +114,7 @@ def replace_machine(
             raise MachineChanged(members={"revision": revision}, headers=tag)
         vault.check_generations(work, vaults, grants)
         event_id = _record(Event.MACHINE_CHANGE, actor, machine_id, body, grants)
-        values = {**_decided(body), "revision": revision + 1, "audit_event_id": event_id}
+        values = {**_owner_columns(body), "revision": revision + 1, "audit_event_id": event_id}
         if body.auth_key is not None:
             values |= {
                 "auth_hash": token_check.auth_hash(body.auth_key),
@@ -174,7 +174,7 @@ def _check_body(body: MachineNew | MachineEdit, grants: Sequence[Grant]) -> None
 
 
 def _check_id(work: Session, machine_id: UUID) -> None:
-    """Check that the id is free; accounts and decoys use ids alike, so none is revealed."""
+    """Check that the id is free. Ids of accounts and decoys count as taken, to reveal neither."""
     taken = work.scalar(sa.select(MACHINES.c.id).where(MACHINES.c.id == machine_id)) is not None
     if auth.is_account_id(work, machine_id) or taken:
         raise MachineExists
@@ -188,7 +188,7 @@ def _check_quota(work: Session, account_id: UUID, quota: int) -> None:
         )
 
 
-def _decided(body: MachineIn) -> dict[str, Any]:
+def _owner_columns(body: MachineIn) -> dict[str, Any]:
     """Return the columns that the owner sets."""
     return {
         "name": body.name,
@@ -199,7 +199,7 @@ def _decided(body: MachineIn) -> dict[str, Any]:
 
 
 def _notice_at(expires_at: datetime) -> datetime | None:
-    """Return when the owner gets the email; None if the machine lives only a few days."""
+    """Return the time of the email to the owner; None if the machine expires too soon for one."""
     moment = expires_at - NOTICE
     return moment if moment > clock.now() else None
 

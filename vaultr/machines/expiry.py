@@ -57,7 +57,7 @@ def count_machines() -> MachineCounts:
 
 
 def summaries(account_id: UUID) -> list[dict[str, str | None]]:
-    """Return what operators may see of an account's machines: no name, vault or network."""
+    """Return an account's machines as operators see them: no names, vaults or networks."""
     query = sa.select(MACHINES).where(MACHINES.c.account_id == account_id)
     with reading() as work:
         rows = work.execute(query.order_by(MACHINES.c.created_at, MACHINES.c.id)).all()

@@ -1,4 +1,4 @@
-"""List and show machines, to their owner and to themselves."""
+"""List and show machines to their owner, and show a machine to itself."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -73,7 +73,7 @@ def view_in(work: Session, account_id: UUID, machine_id: UUID) -> MachineView:
 
 
 def show_self(actor: Actor) -> MachineSelfView:
-    """Return what a machine needs to open its vaults.
+    """Return the keys and rights with which a machine opens its vaults.
 
     :raises MachineNotFound: the actor is a human user.
     :raises Unauthenticated: the machine was deleted after authentication.

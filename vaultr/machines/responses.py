@@ -42,7 +42,7 @@ class MachineList(Out):
 
 
 class MachineSelfView(Out):
-    """What a machine needs to open its vaults."""
+    """The keys and rights with which a machine opens its vaults."""
 
     id: Id
     account_id: Id

@@ -1,4 +1,4 @@
-"""`/api/v1/machines`: an account's machines, and what a machine can read about itself."""
+"""`/api/v1/machines`: the machines of an account, and a machine's view of itself."""
 
 from typing import cast
 from uuid import UUID
@@ -63,7 +63,7 @@ def create_machine(*, body: MachineNew) -> Answer:
 @blueprint.get("/self")
 @operation(errors=(MachineNotFound,), access="read", machines=True)
 def show_self() -> MachineSelfView:
-    """Return the vaults, rights and keys of the machine that asks; 404 for a user."""
+    """Return the vaults, rights and keys of the machine that sends the request; 404 for a user."""
     return service.show_self(current_actor())
 
 

@@ -37,7 +37,7 @@ class MachineKey(In):
 
 
 class MachineGrant(In):
-    """What a machine may do with a vault, and the vault's keys for it."""
+    """A machine's rights to a vault, and the vault's keys, sealed for the machine."""
 
     vault_id: Id
     rights: Literal["read", "write"]

@@ -1,8 +1,9 @@
 """Find the machine that sends a request, and store the hour of its last use.
 
-Each process caches machines. A cached machine may have changed, so a view whose statement checks it
-selects `ALIVE` with its row: the machine has the same revision, and is neither expired nor locked.
-Every change by the owner creates a new revision.
+Each process caches machines. A cached machine may have changed, so a view that uses the cached
+actor selects `ALIVE` in its own statement. This condition is true if the machine still has the
+cached revision, and is neither expired nor locked. Every change by the owner creates a new
+revision.
 """
 
 import hmac
@@ -50,7 +51,7 @@ _FOUND_ON_SQLITE: Final = _found("'r:' || m.account_id")
 
 _OLDER: Final = "id = :sid AND (last_used_at IS NULL OR last_used_at < :hour)"
 _STORE_USE: Final = planned(f"UPDATE machines SET last_used_at = :hour WHERE {_OLDER}")  # nosec B608 - constants only
-# Do not wait for a transaction that has locked the row, such as a new account key.
+# Do not wait for a transaction that has locked the row, such as one that sets a new account key.
 _STORE_USE_UNLOCKED: Final = planned(
     "UPDATE machines SET last_used_at = :hour WHERE id IN"
     f" (SELECT id FROM machines WHERE {_OLDER} FOR UPDATE SKIP LOCKED)"  # nosec B608 - constants only
@@ -114,7 +115,7 @@ def _check_parameters(actor: Actor) -> dict[str, Any]:
 
 
 def _known(proof: MachineProof) -> Actor | None:
-    """Return the actor of a machine that this process cached within the hour, with its network."""
+    """Return a machine's actor if it was cached in this hour and may be used from this network."""
     known, now = _CACHE.get().get(proof), clock.now()
     if known is None or known.expires_at <= now or known.used_in < _hour(now):
         return None

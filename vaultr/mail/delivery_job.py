@@ -29,7 +29,7 @@ KEEP_SENT = timedelta(days=1)
 KEEP_DEAD = timedelta(days=30)
 UNKNOWN = "outcome-unknown"
 _PURGED_AT_ONCE = 500
-# These are sent first, regardless of how many others wait. Kinds are stored in the outbox, so never
+# Emails to send first, regardless of how many others wait. Kinds are stored in the outbox, so never
 # rename one.
 _URGENT: Final = Mail.notice | Mail.kind.in_(("recover", "recover-impossible"))
 _SENT: dict[str, Any] = {"state": "sent", "sealed": None, "handed_over_at": None, "reason": None}
@@ -55,6 +55,8 @@ class NotSent(Exception):
     """The email was not accepted, or the outcome is unknown.
 
     :ivar reason: a short reason, such as ``smtp-550``.
+    :ivar permanent: whether another attempt would fail too.
+    :ivar others_too: whether other emails would fail too, so that this run should end.
     """
 
     def __init__(self, reason: str, *, permanent: bool, others_too: bool) -> None:
@@ -163,8 +165,7 @@ def _claim(now: datetime) -> Claim | None:
 def _send(claim: Claim) -> None:
     """Send one email.
 
-    :raises NotSent: it was not accepted; the error says whether this is permanent, and whether it
-        affects other emails.
+    :raises NotSent: the server did not accept the email.
     :raises Superseded: another process has taken over the email.
     """
     if claim.handed_over:

@@ -33,7 +33,7 @@ def key_beside(known: Collection[str]) -> str | None:
 
 
 def reseal_emails() -> Resealed:
-    """Reseal all emails under the first MAIL_KEY; count those resealed and those not.
+    """Reseal all emails under the first MAIL_KEY; return how many were and were not resealed.
 
     An email is updated only if nobody changed it since it was read, so a row that was wiped after
     sending stays wiped. If no key opens an email, it stays unchanged and is logged.

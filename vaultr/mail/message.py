@@ -29,8 +29,8 @@ class Email:
 def recipient_hashes(to: str) -> list[bytes]:
     """Return a recipient's hashes under each MAIL_KEY, starting with the first key.
 
-    Limits count emails by these hashes. They are of the address as the mail server sees it, with
-    the domain in IDNA form. Without the key a hash reveals nothing.
+    Limits count emails by these hashes. They hash the address as the mail server sees it, with the
+    domain in IDNA form. Without the key a hash reveals nothing.
     """
     local, _, domain = to.strip().lower().rpartition("@")
     with contextlib.suppress(UnicodeError):  # sending such an address fails later

@@ -21,7 +21,7 @@ def send(content: Email, to: str, *, decoy: bool = False) -> bool:
     :param to: one address, which the caller has checked.
     :param decoy: do the same work and count it, but send nothing, so that neither timing nor limits
         show whether a recipient exists. The row in the outbox has the same size.
-    :return: whether the email will be sent, or would be.
+    :return: whether the email will be sent; for a decoy, whether it would be.
     :raises ValueError: address or subject is empty or contains a line break.
     """
     for line in (to, content.subject):

@@ -1,4 +1,4 @@
-"""What an operator sees of the outbox (no recipients, no contents), and retries."""
+"""List the outbox for operators, without recipients and contents, and retry emails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def list_emails(
 
 
 def retry(ids: Sequence[UUID] | None = None) -> list[UUID]:
-    """Make dead emails wait again, with all their attempts, and try waiting emails now.
+    """Queue dead emails again, with all attempts; try waiting emails now.
 
     An email of unknown outcome may then arrive twice.
 

@@ -28,7 +28,7 @@ def rate(kind: str = "") -> Rate:
 
 
 def longest_window_seconds() -> int:
-    """Return how long an email counts at most, in seconds."""
+    """Return the longest time, in seconds, for which an email counts."""
     return max(rate(kind).seconds for kind in ("", *_OWN_LIMITS))
 
 

@@ -38,7 +38,7 @@ _CODE: Final = (
 
 
 def compose(kind: str, subject: str, *paragraphs: str, notice: bool = False) -> Email:
-    """Build an email from paragraphs; show a paragraph that is only a link or token as such.
+    """Build an email from paragraphs. A paragraph with only a link or token is shown as that.
 
     :param kind: its kind, such as ``verify-email``; not secret.
     :param subject: readable by every mail server on the way: no token, no code, no name.

@@ -40,20 +40,20 @@ class _MetricsMiddleware:
             return self._wsgi_app(environ, start)  # type: ignore[no-any-return]  # WSGI is untyped
         finally:
             if environ.get("PATH_INFO") not in self._quiet_paths:
-                _note(environ, status, time.perf_counter() - began)
+                _record(environ, status, time.perf_counter() - began)
 
 
-def _note(environ: dict[str, Any], status: str, seconds: float) -> None:
+def _record(environ: dict[str, Any], status: str, seconds: float) -> None:
     route, operation = environ.get(_ROUTE, _NO_ROUTE)
     method = environ.get("REQUEST_METHOD", "")
     method = method if method in _METHODS else metrics.OTHER
     metrics.REQUESTS.labels(method, route, status).inc()
     metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
-    statsd.timing(_timed_as(operation), seconds)
+    statsd.timing(_statsd_name(operation), seconds)
 
 
 @lru_cache(maxsize=512)
-def _timed_as(operation: str) -> str:
+def _statsd_name(operation: str) -> str:
     return statsd.name_of(*operation.split("."), "duration")
 
 
@@ -105,7 +105,7 @@ class _Pool:
         sa.event.listen(engine, "checkout", lambda *_: self.measure())
 
     def measure(self) -> None:
-        pool: Any = self.engine.pool  # a fork creates a new one
+        pool: Any = self.engine.pool  # look it up each time: a fork creates a new pool
         self._in_use.set(pool.checkedout())
 
     def set_size(self) -> None:

@@ -26,7 +26,7 @@ _MODES: Final[dict[str, Literal["mostrecent", "livemax", "livesum"]]] = {
     "live_sum": "livesum",
 }
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series
+disable_created_metrics()  # type: ignore[no-untyped-call]  # each would add a second series
 
 Part = TypeVar("Part")
 
@@ -52,7 +52,7 @@ class GaugePart:
     statsd_name: str
 
     def set(self, value: float) -> None:
-        """Set the value; ``math.inf`` if nothing exists yet whose age could be measured."""
+        """Set the value; for an age, pass ``math.inf`` if nothing exists yet."""
         self.metric.set(value)
         if math.isfinite(value):
             statsd.gauge(self.statsd_name, value)

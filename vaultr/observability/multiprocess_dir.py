@@ -37,8 +37,9 @@ def create(settings: Settings) -> None:
         with contextlib.suppress(OSError):
             remove_stale(parent)
             _folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-            # Every process of this server holds this lock while it lives, from the moment the
-            # folder has its name. Without it, another server would remove the folder as stale.
+            # Every process of this server inherits this lock, and holds it while it runs. The file
+            # gets its final name only when it is locked: another server that finds it unlocked
+            # removes the folder as stale.
             _alive = os.open(_folder / f".{_ALIVE}", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(_alive, fcntl.LOCK_EX)
             os.rename(_folder / f".{_ALIVE}", _folder / _ALIVE)

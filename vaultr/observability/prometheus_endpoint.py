@@ -49,7 +49,7 @@ def text() -> bytes:
 
 
 class _AllFiles(Collector):
-    """prometheus_client's collector, without the files that a process has just created."""
+    """prometheus_client's collector, without files that a process has created but not written."""
 
     def __init__(self, where: Path) -> None:
         self._where = where
@@ -84,7 +84,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def bind_error(error: OSError, port: int) -> str:
-    """Return why a port cannot be opened and, if known, what to do."""
+    """Return the reason why a port cannot be opened and, if known, what to do."""
     why = error.strerror or type(error).__name__
     return f"{why}: {ANOTHER.format(port + 1)}" if error.errno == errno.EADDRINUSE else why
 
@@ -94,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "vaultr", ""
 
     def do_GET(self) -> None:
-        """Send the metrics, whatever the path."""
+        """Send the metrics, or 404 for any other path."""
         known = self.path.partition("?")[0] == PATH
         body = text() if known else b"only /metrics is here\n"
         self.send_response(200 if known else 404)
@@ -150,7 +150,7 @@ def serve(listener: socket.socket) -> Callable[[], None]:
 def forget_process(process_id: int) -> None:
     """Keep the counts of an ended process, but not its files.
 
-    Its sums are added to those of earlier processes; its gauges are dropped. Otherwise every
+    This adds its sums to the sums of earlier processes, and drops its gauges. Otherwise every
     replaced worker would leave files that each scrape has to read.
     """
     where = multiprocess_dir.folder()

@@ -20,7 +20,7 @@ class NotSeen(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A certificate: its days of validity, and why clients distrust it, if they do."""
+    """A certificate: when it expires, and the reason why clients distrust it, or None."""
 
     ends_at: datetime
     distrusted: str | None

@@ -1,4 +1,4 @@
-"""Results of checks: the status of one thing, and what to do about it."""
+"""Results of checks: the status, what the check found, and what to do about it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -37,22 +37,22 @@ class CheckResult:
 
 
 def ok(topic: str, says: str) -> CheckResult:
-    """Return the result that a thing works."""
+    """Return the result of a check that passed."""
     return CheckResult(topic, Level.OK, says)
 
 
 def warning(topic: str, says: str, todo: str) -> CheckResult:
-    """Return the result that a thing works but needs attention."""
+    """Return the result of a check that passed but found something to look at."""
     return CheckResult(topic, Level.WARNING, says, todo)
 
 
 def not_judged(topic: str, says: str, todo: str) -> CheckResult:
-    """Return the result that a check could not run."""
+    """Return the result of a check that could not run."""
     return CheckResult(topic, Level.WARNING, f"not checked: {says}", todo, judged=False)
 
 
 def problem(topic: str, says: str, todo: str) -> CheckResult:
-    """Return the result that a thing does not work, or is not safe."""
+    """Return the result of a check that failed: something does not work, or is not safe."""
     return CheckResult(topic, Level.PROBLEM, says, todo)
 
 

@@ -48,7 +48,7 @@ def _show_switches(*, as_json: bool) -> None:
 
 
 def _state(name: str, *, off: bool) -> str:
-    """Return on or off; requests are rejected if maintenance is on, or another feature is off."""
+    """Return on or off. Requests are rejected while maintenance is on, or a feature is off."""
     return "on" if off is (name == "maintenance") else "off"
 
 

@@ -1,4 +1,4 @@
-"""The five daily checks: health, errors, backup, limits, mail. Each fails on its own."""
+"""The five daily checks: health, errors, backup, limits, mail. If one fails, the others run."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ OLDEST_MAIL_SECONDS: Final = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where to check.
+    """The server and the sources of counts that are checked.
 
     :ivar url: the server, such as ``https://vault.example.org``.
     :ivar metrics: URLs of `/metrics`, one for each pod, or a name that resolves to all of them
@@ -58,7 +58,7 @@ def checks(sources: Sources) -> tuple[tuple[str, Check], ...]:
     )
 
 
-def _got(url: str) -> tuple[int, bytes]:
+def _fetch(url: str) -> tuple[int, bytes]:
     context = current_settings().tls_context()
     try:
         with urllib.request.urlopen(url, timeout=SECONDS, context=context) as answer:  # nosec B310 - the command accepts only http(s)
@@ -70,7 +70,7 @@ def _got(url: str) -> tuple[int, bytes]:
 
 def _health(url: str) -> Iterator[CheckResult]:
     try:
-        status, body = _got(f"{url.rstrip('/')}/api/health")
+        status, body = _fetch(f"{url.rstrip('/')}/api/health")
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         yield problem(
@@ -135,7 +135,7 @@ def _errors_here() -> CheckResult:
 
 
 def _reached(host: str) -> str:
-    """Return the address where this machine reaches a server that listens on ``host``."""
+    """Return the address at which this machine reaches a server that listens on ``host``."""
     bare = host.strip("[]")
     here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(bare, bare)  # nosec B104 - connected to, never listened on
     return f"[{here}]" if ":" in here else here
@@ -153,7 +153,7 @@ def judged(answers: float, errors: float) -> CheckResult:
 def _pods(url: str) -> list[str]:
     """Return the URL of each pod, if a name resolves to several, such as a headless Service.
 
-    By its name only one pod would respond, perhaps the worker, which serves no requests.
+    A request to the name would reach only one pod, perhaps the worker, which serves no requests.
     """
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "http":  # a certificate is valid for the name
@@ -168,7 +168,7 @@ def _pods(url: str) -> list[str]:
 
 
 def _of_metrics(url: str) -> Iterator[tuple[float, bool]]:
-    status, body = _got(url)
+    status, body = _fetch(url)
     if status != 200:
         raise ValueError(f"status {status}")
     for family in text_string_to_metric_families(body.decode()):

@@ -19,8 +19,8 @@ _STEP_SECONDS: Final = 0.1
 def until_reachable(app: Flask, *, is_stopping: Callable[[], bool], is_announced: bool) -> None:
     """Try to reach the database every 2 s, until it responds or the process stops.
 
-    :param is_announced: whether to log once that it does not respond, and once when it does; if
-        several processes start together, only one does this.
+    :param is_announced: whether to log once that it does not respond, and once when it does; set
+        this in only one of several processes that start together.
     """
     is_waiting = False
     while (reason := _failure(app)) is not None:

@@ -1,7 +1,7 @@
 """Gauges about the installation, measured by every process that runs background jobs.
 
-Every process measures, not only one: otherwise a process that once measured would export its old
-value as long as it lives.
+Every process measures all gauges. If only one did, a process that measured earlier would continue
+to export its old values.
 """
 
 import math

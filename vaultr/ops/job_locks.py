@@ -25,7 +25,8 @@ IDLE_SECONDS: Final = 60.0
 def job_lock(job: str) -> Iterator[bool]:
     """Try to take the lock of a job without waiting, and hold it inside the block.
 
-    :return: whether the lock was taken. It ends with the process, however the process ends.
+    :return: whether this process took the lock. The lock ends with the process, even if the process
+        is killed.
     """
     with _in_database(job) if postgresql() else _in_file(job) as ours:
         yield ours

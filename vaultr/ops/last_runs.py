@@ -1,4 +1,4 @@
-"""When an installation was last backed up, restored or cleaned up."""
+"""Record the last backup, the last restore drill, and the last activity of a worker."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class RunKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """When something last happened, and facts about it."""
+    """The time of the last run of one kind, and facts about the run."""
 
     at: datetime
     facts: Mapping[str, Any]
@@ -53,7 +53,7 @@ def note(kind: RunKind, facts: Mapping[str, Any], *, at: datetime | None = None)
 
 
 def last(kind: RunKind) -> Reached | None:
-    """Return when something last happened, or None if it never happened."""
+    """Return the last run of a kind, or None if there was none yet."""
     with reading() as work:
         row = work.get(Milestone, kind.value)
         return Reached(row.reached_at, json.loads(row.facts)) if row is not None else None

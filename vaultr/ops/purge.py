@@ -22,15 +22,15 @@ PURGE_RULES: Final[tuple[PurgeRule, ...]] = (*auth.PURGES, _ANSWERS, *mail.PURGE
 
 def counted() -> dict[str, int]:
     """Count the expired rows by kind, and delete nothing."""
-    return {chore.name: chore.count() for chore in PURGE_RULES}
+    return {rule.name: rule.count() for rule in PURGE_RULES}
 
 
 def done() -> dict[str, int]:
     """Delete expired rows batch by batch, and return the number of each kind."""
     removed = {}
-    for chore in PURGE_RULES:
-        removed[chore.name] = chore.count()
+    for rule in PURGE_RULES:
+        removed[rule.name] = rule.count()
         for _ in range(MOST_ROUNDS):
-            if not chore.remove():
+            if not rule.remove():
                 break
     return removed

@@ -24,7 +24,8 @@ from vaultr.ops.keys import usage
 from vaultr.ops.purge import PURGE_RULES
 from vaultr.settings.model import Settings
 
-# Another process had the lock: try again soon, because it may have started before new work arrived.
+# Another process had the lock: try again soon, because its run may have begun before new work
+# arrived.
 LOCKED_SECONDS = 0.5
 # How often the runner checks the flag set by the signal handler.
 LOOK_SECONDS = 0.5
@@ -54,7 +55,7 @@ JOBS: tuple[Job, ...] = (
     Job("audit", audit.sequence_if_due, every_seconds=1),
     Job("self-audit", audit.check_own_events, every_seconds=5, alone=False),
     Job("denials", audit.flush_denials, every_seconds=15, alone=False),
-    *(Job(f"{chore.name}-purge", chore.remove, every_seconds=3600) for chore in PURGE_RULES),
+    *(Job(f"{rule.name}-purge", rule.remove, every_seconds=3600) for rule in PURGE_RULES),
     Job("machines", machines.send_notices, every_seconds=3600),
     Job("keys-reseal", usage.reseal_all, every_seconds=3600),
     Job("life", gauges.show_life, every_seconds=60),
@@ -74,19 +75,19 @@ class Runner:
         for job in jobs:
             metrics.JOB_FAILURES.labels(job.name)  # exported as 0 until the first failure
         self._woken: set[str] = set()
-        self._news = threading.Event()
+        self._wakeup = threading.Event()
         self.stopping = False
         self.since: float | None = None
 
     def wake(self, name: str) -> None:
         """Run a job as soon as possible."""
         self._woken.add(name)
-        self._news.set()
+        self._wakeup.set()
 
     def stop(self) -> None:
         """Stop after the current part of a job."""
         self.stopping = True
-        self._news.set()
+        self._wakeup.set()
 
     def run(self) -> None:
         """Wait until the database responds, then run jobs when they are due."""
@@ -101,8 +102,8 @@ class Runner:
                 if self.stopping:
                     return
             wait = min(self._due.values()) - time.monotonic()
-            self._news.wait(min(max(wait, 0), LOOK_SECONDS))
-            self._news.clear()
+            self._wakeup.wait(min(max(wait, 0), LOOK_SECONDS))
+            self._wakeup.clear()
 
     def once(self) -> None:
         """Run every job until nothing is left to do."""
@@ -158,7 +159,7 @@ def start_inline(app: Flask, *, announces: bool = True) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def _showing_life(runner: Runner, home: Path) -> Iterator[None]:
+def _heartbeat(runner: Runner, home: Path) -> Iterator[None]:
     """Touch the file that `healthcheck --worker` reads, unless a job hangs."""
     ended = threading.Event()
 
@@ -215,7 +216,7 @@ def worker(*, once: bool, only: str | None) -> None:
     instrumentation.trace(app, os.environ)
     instrumentation.set_constant_gauges(app)
     _serve_metrics(settings)
-    with _showing_life(runner, settings.vaultr_home):
+    with _heartbeat(runner, settings.vaultr_home):
         logs.event("worker.start")
         runner.run()
         audit.stop()

@@ -1,4 +1,4 @@
-"""The markers of a canary: values that a client plants, and no server may have in plaintext.
+"""The markers of a canary: a client plants them, and no server may ever have them in plaintext.
 
 `vaultr canary plant` writes them to a file, and `flask canary search` reads that file.
 """
@@ -39,7 +39,7 @@ def to_json(markers: Iterable[Marker]) -> list[dict[str, str]]:
 def read_markers(text: str) -> list[Marker]:
     """Return the markers of a canary file.
 
-    :raises ValueError: it is not a canary file; the message contains nothing of it.
+    :raises ValueError: the text is not a canary file; the message contains no part of the text.
     """
     try:
         content = json.loads(text)

@@ -37,8 +37,8 @@ class Entry:
     """One write to one vault, as its author signed it.
 
     ``item_id`` is ``None`` for a write to the vault as a whole. ``content`` has 32 bytes
-    (:data:`NOTHING` without content), like ``prev`` and ``vouch``. ``generation`` is that of the
-    vault after the write.
+    (:data:`NOTHING` without content), like ``prev`` and ``vouch``. ``generation`` is the vault's
+    generation after the write.
     """
 
     vault_id: UUID

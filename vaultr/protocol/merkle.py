@@ -164,7 +164,7 @@ def _split(count: int) -> int:
 def root_of_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
     """Return the root that an inclusion proof leads to.
 
-    :raises ProofInvalid: the proof does not have the length that index and size require.
+    :raises MerkleProofInvalid: the proof does not have the length that index and size require.
     """
     if not 0 <= index < size <= MAX_SIZE:
         raise MerkleProofInvalid("the tree has no such leaf")
@@ -178,9 +178,9 @@ def root_of_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes])
 
 
 def check_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes], root: bytes) -> None:
-    """Check that a leaf is in the tree with a root.
+    """Check that a leaf is in the tree that has ``root``.
 
-    :raises ProofInvalid: the proof does not show it.
+    :raises MerkleProofInvalid: the proof does not show this.
     """
     if root_of_inclusion(index, size, leaf, path) != root:
         raise MerkleProofInvalid("the proof leads to another root")
@@ -191,7 +191,7 @@ def check_consistency(
 ) -> None:
     """Check that the tree of the second root extends the tree of the first.
 
-    :raises ProofInvalid: the proof does not show it.
+    :raises MerkleProofInvalid: the proof does not show this.
     """
     if not 0 < first <= second <= MAX_SIZE:
         raise MerkleProofInvalid("the first size is at least 1 and at most the second")

@@ -42,7 +42,7 @@ def step_of(moment: float, period: int = STEP_SECONDS) -> int:
 
 
 def matching_step(secret: bytes, entered: str, moment: float) -> int | None:
-    """Return the step, at most one from ``moment``, with this code; compare in constant time."""
+    """Return the step of a code, if it is at most one away from ``moment``, in constant time."""
     now, found = step_of(moment), None
     for step in range(now - STEPS_APART, now + STEPS_APART + 1):
         if hmac.compare_digest(code(secret, step).encode(), entered.encode()):

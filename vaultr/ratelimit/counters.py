@@ -1,6 +1,4 @@
-"""Sliding-window counters, in Redis or in this process; several are counted together or not at
-all.
-"""
+"""Sliding-window counters, in Redis or in this process. Several are counted together, or none."""
 
 import threading
 import time

@@ -58,7 +58,7 @@ class FallbackLimiter:
         return self._memory.take(self._divided(counts)) if windows is None else windows
 
     def refund(self, counts: Sequence[Count]) -> None:
-        """Undo what was counted, each in its recorded slot."""
+        """Undo ``counts``, each in the slot in which it was counted."""
         self.take(refund_of(counts))
 
     def reachable(self) -> bool:
@@ -138,7 +138,7 @@ def _wait_for_redis(reference: "weakref.ref[FallbackLimiter]") -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """Return one word for why Redis does not work, for logs and metrics."""
+    """Return the reason why Redis does not work as one word, for logs and metrics."""
     return next((word for kind, word in _REASONS if isinstance(error, kind)), "other")
 
 
@@ -157,7 +157,7 @@ def _client(url: str, authorities: str | None) -> redis.Redis:
 
 
 class FallbackStorage(Storage, SlidingWindowCounterSupport):
-    """The same limiter as a Flask-Limiter storage, so that a process has only one breaker.
+    """Adapts the limiter to Flask-Limiter's storages, so that a process has only one breaker.
 
     Flask-Limiter's global `Limiter` uses the storage of the last app. So the limiter is looked up
     on each request, and apps in one process do not share counters.
@@ -170,7 +170,7 @@ class FallbackStorage(Storage, SlidingWindowCounterSupport):
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """Return no exceptions: none means that the storage failed, as it has its own fallback."""
+        """Return an exception that never occurs: the storage never fails, due to its fallback."""
         return ConnectionAbortedError
 
     def acquire_sliding_window_entry(

@@ -23,7 +23,8 @@ OnDenied = Callable[[str], None]
 class RecentlyLimited:
     """Keys that this process rate limited recently: a bounded number, for at most a minute.
 
-    A forgotten key costs only one more read. So if there are too many, all are removed.
+    Forgetting a key costs only one more read of its counter. So if there are too many keys, all are
+    removed.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +67,7 @@ def take(*counts: Count) -> list[Count]:
     """Count all of ``counts``, or none if a limit is reached.
 
     :return: the counts for `refund`; each one names the slot in which it was counted.
-    :raises TooMany: with Retry-After; a rejected request costs no hash and no SQL write.
+    :raises TooMany: with Retry-After. A rejected request causes no password hash and no SQL write.
     """
     windows = limiter.current().take(counts)
     full = [window for window in windows if not window.allowed]
@@ -77,7 +78,7 @@ def take(*counts: Count) -> list[Count]:
         report(*(window for window in windows if window.allowed))
         raise too_many(*full)
     report(*windows)
-    return [replace(one, slot=two.slot) for one, two in zip(counts, windows, strict=True)]
+    return [replace(count, slot=window.slot) for count, window in zip(counts, windows, strict=True)]
 
 
 def reject_full(*keys: str) -> None:
@@ -101,7 +102,7 @@ def report(*windows: Window) -> None:
 
 
 def counted_elsewhere(window: Window) -> None:
-    """Report the counter that counted this request instead of the one for its address."""
+    """Report the counter that counted this request instead of its address's counter."""
     g.pop("uncounted", None)
     report(window)
 

@@ -1,11 +1,12 @@
 """Rate limits of every request: by session if it is authenticated, otherwise by client address.
 
-Keys of counters are verified: a session or account from a signed token, or the address of the
+Each counter has a verified key: a session or account from a signed token, or the address of the
 connection. An id in a path or body is never a key, because made-up ids would fill Redis.
 
 A refresh is authenticated by the token in its body, and counted in the row of its session. So a
 view with `counted_if_rejected` runs first, and the request is counted by address only if the view
-rejects it. A recently limited address is counted before that, so that a flood costs no SQL.
+rejects it. If its address was limited recently, the request is counted before the view, so that a
+flood costs no SQL.
 """
 
 from collections.abc import Callable
@@ -59,7 +60,7 @@ def counted_if_rejected(view: View) -> View:
 
     The view calls `limits.counted_elsewhere` if the request is authenticated.
     """
-    view.counted_if_rejected = True  # type: ignore[attr-defined]  # read by `_count_anonymous_later`
+    view.counted_if_rejected = True  # type: ignore[attr-defined]  # read by `_counts_later`
     return view
 
 
@@ -87,7 +88,7 @@ def session_ended() -> None:
 
 
 def count_more_writes(changes: int) -> None:
-    """Count a batch as a write for each 100 changes begun; the first is already counted."""
+    """Count a batch as one write per 100 changes, rounded up; the first is already counted."""
     claims = authentication.claims()
     if claims is not None and (more := (changes - 1) // 100) > 0:
         take(*_counts(claims, current_settings().limit_writes, more))

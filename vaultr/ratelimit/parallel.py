@@ -36,7 +36,7 @@ class Places:
         self._taken: Counter[str] = Counter()
 
     def take(self, key: str) -> bool:
-        """Take a slot for ``key``; return whether one was free."""
+        """Reserve a slot for ``key``; return whether a slot was free."""
         with self._lock:
             if self._taken[key] >= self._most:
                 return False
@@ -44,7 +44,7 @@ class Places:
             return True
 
     def release(self, key: str) -> None:
-        """Release a slot that `take` returned."""
+        """Release a slot that `take` reserved."""
         with self._lock:
             self._taken[key] -= 1
             if self._taken[key] <= 0:
@@ -68,7 +68,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def take_of_account(account: str) -> None:
-    """Take a slot of this worker for a request with a valid token.
+    """Reserve a slot of this worker for a request with a valid token.
 
     :raises TooMany: the maximum number of requests of the account is running.
     """
@@ -76,7 +76,7 @@ def take_of_account(account: str) -> None:
 
 
 def take_of_address(address: str) -> None:
-    """Take a slot of this worker for a request without a valid token.
+    """Reserve a slot of this worker for a request without a valid token.
 
     :raises TooMany: the maximum number of requests of the client address is running.
     """

@@ -1,8 +1,8 @@
 """Run Redis scripts with little overhead, because every request waits for one.
 
-The client of redis-py checks a pooled connection before each use, retries, and notifies observers,
-which takes a third of the time of counting a request. Here each thread has its own redis-py
-connection. An error closes it, and the circuit breaker decides what to do next.
+redis-py's client checks a pooled connection before each use, retries, and notifies observers; that
+takes a third of the time of counting a request. Here each thread has its own redis-py connection.
+An error closes the connection, and the circuit breaker decides what to do next.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
 """The arithmetic of sliding-window counters, wherever they are stored.
 
-A counter stores the hits of the current time slot and of the previous one. The weight of the
-previous slot falls as the current one passes (an approximation known as sliding window counter).
+A counter stores the hits of the current time slot and of the previous one. While the current slot
+passes, the weight of the previous slot falls from 1 to 0. This is the approximation known as
+sliding window counter.
 """
 
 import math
@@ -84,9 +85,9 @@ def count_one(stored: Slots, rate: Rate, now: int) -> tuple[Slots, Window]:
 
     :param now: in milliseconds, by a clock that all callers share.
     """
-    stand, left = stored.advance(now, rate)
-    fits = stand.fits(rate, 1, left)
-    after = stand.add(1) if fits else stand
+    current, left = stored.advance(now, rate)
+    fits = current.fits(rate, 1, left)
+    after = current.add(1) if fits else current
     return after, window_of(rate, 1, after, left, took=fits)
 
 

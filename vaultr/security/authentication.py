@@ -35,7 +35,7 @@ def init_app(
     before_machine: Callable[[], None],
     on_denied: OnDenied,
 ) -> None:
-    """Identify the sender of each request. Nobody is rejected yet: rate limits come first.
+    """Identify the sender of each request. This rejects nobody yet: rate limits come first.
 
     :param session_actor: returns the actor of a session, or None if the session is dead.
     :param machine_actors: finds the actor of a machine.
@@ -60,7 +60,7 @@ def reject_anonymous(app: Flask) -> None:
 def claims() -> Claims | None:
     """Return the claims of this request's access token, or None for an anonymous request.
 
-    For a machine they are the values of its actor.
+    For a machine, the claims have the values of its actor.
     """
     return cast("Claims | None", g.get("claims"))
 
@@ -81,9 +81,9 @@ def require_session() -> None:
 
 
 def renew_machine() -> bool:
-    """Read the machine of this request again, because it has changed.
+    """Read the machine of this request again, in case it has changed since it was looked up.
 
-    :return: whether the request can be repeated, with the actor of the machine as it is now.
+    :return: whether it has changed; the request can then be repeated with the new actor.
     :raises Forbidden: the machine may no longer be used from this network.
     """
     proof = _machine_proof()
@@ -101,8 +101,8 @@ def renew_machine() -> bool:
 def forget_session() -> bool:
     """Make this request anonymous, because its session is dead; return whether there was one.
 
-    Also end a session that is bound to its network and was used from another one, after the
-    rollback of the view's transaction.
+    If the session is bound to its network and was used from another network, this also ends it. The
+    view could not do that: its transaction was rolled back.
     """
     token, proof = claims(), _machine_proof()
     request_context.set_actor(None)
@@ -141,7 +141,7 @@ def _identify() -> None:
     actor = _SESSION_ACTOR.get()(token)
     request_context.set_actor(actor)
     if actor is None:
-        g.claims = None  # the token of a dead session counts as none
+        g.claims = None  # a dead session's token counts as no token
 
 
 def _identify_machine(proof: MachineProof) -> None:

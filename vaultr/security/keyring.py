@@ -71,7 +71,7 @@ class KeyRing:
         return self.prefix_of(self.current_id) + nonce + sealed
 
     def open(self, purpose: str, sealed: bytes) -> bytes:
-        """Open a value that `seal` returned, with the key whose id it carries.
+        """Open a value that `seal` returned, with the key whose id the value contains.
 
         :raises KeyMissing: this server has no key with that id.
         :raises CannotOpen: the value was changed or moved.

@@ -19,7 +19,7 @@ PREFIX: Final = "vma_"
 TOKEN_PREFIX: Final = "vmt_"
 
 _FORM: Final = re.compile(rf"{PREFIX}({ID_PATTERN})_([A-Za-z0-9_-]{{43}})")
-# Not inside another credential: a part of a JWT, or a machine's key, can contain any letters.
+# Matches no part of another credential: a JWT or a machine's key can contain any letters.
 _TOKEN: Final = re.compile(rf"(?<![A-Za-z0-9_.-]){TOKEN_PREFIX}")
 
 
@@ -41,8 +41,8 @@ class MachineProof:
 class MachineActors:
     """Functions that find the actor of a machine.
 
-    :ivar known: returns the actor that this process cached, without a statement. It may have
-        changed or ended since, so the view's statement must check it.
+    :ivar known: returns the actor that this process cached, without a statement. The machine may
+        have changed or ended since, so the view's statement must check it.
     :ivar read: reads the actor; returns None if the machine is unknown, expired or locked, or the
         key is wrong.
     """
@@ -52,7 +52,7 @@ class MachineActors:
 
 
 def parse(credential: str) -> MachineProof | None:
-    """Parse a bearer credential; return None if it is not that of a machine."""
+    """Parse a bearer credential; return None if it does not belong to a machine."""
     found = _FORM.fullmatch(credential)
     if found is None:
         return None

@@ -1,8 +1,8 @@
 """Response times rounded up to a fixed step, so that they do not show whether an account exists.
 
 Known and unknown email addresses run the same statements and the same hash, but only an existing
-row is read. A few hundred measurements would show that difference. With rounding, only the number
-of steps is visible, which the difference changes only once in a few hundred requests.
+row is read. A few hundred measurements would show that difference. With rounding, a sender sees
+only the number of steps, and the difference changes it only once in a few hundred requests.
 """
 
 import functools

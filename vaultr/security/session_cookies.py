@@ -2,8 +2,8 @@
 
 A browser sends cookies with requests from any page. So a request with cookies must come from a page
 of this server, as the browser states in Origin and Sec-Fetch-Site. A request that can change
-something must also repeat in a header a token that only such a page can read, and that is bound to
-the session. The cookies are sent only to this host, over HTTPS, and never with a request from
+something must also send the session's CSRF token in a header; only a page of this server can read
+that token. The cookies are sent only to this host, over HTTPS, and never with a request from
 another site (``__Host-``, Secure, SameSite=Strict).
 """
 
@@ -50,7 +50,7 @@ def refresh_token() -> str | None:
 
 
 def _any() -> bool:
-    """Return whether there are any cookies; parsing them takes as long as reading a token."""
+    """Return whether the request has any cookie. Parsing them takes as long as reading a token."""
     return "HTTP_COOKIE" in request.environ
 
 
@@ -82,7 +82,7 @@ def check(session_id: UUID) -> None:
 def csrf_token(session_id: UUID) -> str:
     """Return the CSRF token of a session, derived from a key that the database stores permanently.
 
-    It is not a credential, and stays valid when the server's keys are rotated.
+    The token is not a credential, and stays valid when the server's keys are rotated.
     """
     key = fact(_FACT, lambda: secrets.token_bytes(32))
     return b64(hmac.digest(key, lp("vaultr/csrf", session_id), hashlib.sha256))

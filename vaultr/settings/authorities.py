@@ -12,7 +12,7 @@ from vaultr.settings.model import Settings
 def file_for_boto3(settings: Settings) -> str | None:
     """Return boto3's ``verify``: a file with PRIVATE_CA and the public authorities.
 
-    Without PRIVATE_CA, and where AWS_CA_BUNDLE names a file, boto3 decides itself: None.
+    Return None, which lets boto3 decide, without PRIVATE_CA or if AWS_CA_BUNDLE names a file.
 
     :raises ImportError: boto3 is not installed.
     :raises OSError: VAULTR_HOME cannot be written.

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from vaultr.settings.types import CHECKPOINT_KEY, DEVELOPMENT, KEY_SETS, loopback
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
-# Nothing, a host or an IPv6 address, or either with a port, for which IPv6 needs brackets.
+# Empty, or a host or IPv6 address, optionally with a port; with a port, IPv6 needs brackets.
 _BIND = re.compile(
     r"(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?|[0-9A-Fa-f:.]*(:[0-9A-Fa-f.]*){2,})?"
 )
@@ -105,8 +105,8 @@ _ANCHORS = ("file:///", "syslog://", "s3://", "witness+https://", "witness+http:
 
 def _audit(settings: Any) -> Iterator[Finding]:
     if not all(one.startswith(_ANCHORS) for one in settings.audit_anchors):
-        says = "AUDIT_ANCHORS: file:///, syslog://, s3:// or witness+https:// URLs"
-        yield {"AUDIT_ANCHORS"}, says
+        message = "AUDIT_ANCHORS: file:///, syslog://, s3:// or witness+https:// URLs"
+        yield {"AUDIT_ANCHORS"}, message
     stream = settings.audit_stream
     if stream is not None and stream != "stdout" and not stream.startswith("syslog://"):
         yield {"AUDIT_STREAM"}, "AUDIT_STREAM: `stdout` or a syslog:// URL"

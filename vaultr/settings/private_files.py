@@ -10,7 +10,7 @@ from typing import Final
 
 _FOLDER: Final = 0o700
 _FILE: Final = 0o600
-# What the server stores in VAULTR_HOME. Never all files: the setting may name a home folder.
+# The server's own files in VAULTR_HOME. Others stay as they are: it may be a user's home folder.
 _HOME: Final = (
     "audit-state*", "authorities-*", "database-ca-*", "development-keys", "mail", "mail/*.eml",
     "vaultr.sqlite3*", "worker.alive",
@@ -28,7 +28,7 @@ def protect_home(home: Path) -> None:
 
 
 def stored(home: Path, name: str, text: str) -> Path:
-    """Return the file under ``home`` with this text, which all processes with it share."""
+    """Store a text in a file under ``home``; return its path, the same for the same text."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     path = home / f"{name}-{digest}.pem"
     home.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
@@ -44,9 +44,9 @@ def protect_sqlite(database: str) -> None:
 
     SQLite creates `-wal` and `-shm` with the permissions of the database file.
 
-    An existing file is not opened: to close it would release the locks that SQLite holds on it in
-    this process, because POSIX locks belong to the process (sqlite.org/howtocorrupt.html, §2.2).
-    Another process could then remove the write-ahead log under a running server.
+    This never opens an existing file: closing it would release the locks that SQLite holds on the
+    file in this process, because POSIX locks belong to the process (sqlite.org/howtocorrupt.html,
+    §2.2). Another process could then remove the write-ahead log under a running server.
     """
     if not database or database == ":memory:" or database.startswith("file:"):
         return

@@ -1,4 +1,4 @@
-"""Finds settings that are valid and probably a mistake; `flask check` lists them."""
+"""Find settings that are valid but probably a mistake; `flask check` lists them."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,12 @@ from vaultr.settings.types import host_and_port, loopback
 _SHORT_SECONDS: Final = 60
 _SIMILAR: Final = 0.8
 _SHORTEST_NAME: Final = 5
-# Variables of other programs that look like settings of ours.
+# Variables that look like misspelled settings, but are not.
 _OTHERS: Final = frozenset({"DATADOG_HOST", "VAULTR_URL", "VAULTR_DIR", "REDIS_PORT", "SMTP_HELO"})
 
 
 def warnings(settings: Any, variables: Mapping[str, str]) -> list[str]:
-    """Return what is probably a mistake, one sentence for each, without values."""
+    """Return one sentence for each probable mistake, without values."""
     rules = (_tokens, _proxies, _redis, _database)
     found = [sentence for rule in rules for sentence in rule(settings)]
     names = {name.upper() for name in type(settings).model_fields}

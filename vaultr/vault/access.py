@@ -1,4 +1,4 @@
-"""Who may open and change a vault, for each kind of actor. Only this module decides that.
+"""Access rights: only this module decides which actor may open or change a vault.
 
 The owner is the vault's account. A machine (later a member) has a wrap of the vault's current keys;
 the wrap's row also stores its rights.
@@ -26,7 +26,7 @@ _DENIED: Final[dict[str, str]] = {
     "write": "This machine may only read this vault. Its owner can allow it to write.",
     "owner": "Only the owner of a vault may do this.",
 }
-# A machine's wrap of the current keys; the field for the session's id contains the machine's id.
+# A machine's wrap of the current keys; for a machine, the parameter `sid` is the machine's id.
 _HELD: Final = (
     "FROM vault_keys h"
     " WHERE h.vault_id = v.id AND h.holder_id = :sid AND h.generation = v.generation"
@@ -37,10 +37,10 @@ _HELD: Final = (
 class Access:
     """SQL for one kind of actor; `parameters` returns the values of its parameters.
 
-    :ivar alive: condition: the session or the token of the actor is alive.
-    :ivar opens: condition: the actor may open the vault ``v``.
-    :ivar role: the actor's right: ``read``, ``write`` or ``owner``.
-    :ivar holder: the parameter with the id that stored wraps have.
+    :ivar alive: the condition that the session or the token of the actor is alive.
+    :ivar opens: the condition that the actor may open the vault ``v``.
+    :ivar role: an expression for the actor's right: ``read``, ``write`` or ``owner``.
+    :ivar holder: the parameter with the ``holder_id`` of the actor's wraps.
     """
 
     alive: str
@@ -52,7 +52,8 @@ class Access:
     def from_vault(self) -> str:
         """Return the FROM clause of the actor's vault ``v``.
 
-        It is joined to one constant row, so that a row is returned even without a vault.
+        It joins the vault to one constant row, so that a statement returns a row even if the actor
+        has no such vault.
         """
         return f"FROM (SELECT 1 AS one) o LEFT JOIN vaults v ON v.id = :vault_id AND {self.opens}"
 

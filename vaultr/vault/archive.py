@@ -15,7 +15,7 @@ from vaultr.vault import row_json
 from vaultr.vault.access import OWNER
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 
-# Items or versions in one batch: at 64 KiB a row at most 3 MiB, regardless of the vault's size.
+# Items or versions in one batch: with at most 64 KiB in a row, a batch takes about 3 MiB.
 ROWS_A_BATCH: Final = 50
 ENTRIES_A_BATCH: Final = 1_000
 

@@ -65,7 +65,7 @@ def parse_changes(body: Sequence[ChangeIn]) -> list[Change]:
 
 
 def sent_entries(changes: Sequence[Change]) -> list[SentEntry]:
-    """Return what the batch states about each of its entries."""
+    """Return the parts of the batch's entries that identify a repeated write."""
     return [SentEntry(change.op, change.item_id, change.entry) for change in changes]
 
 

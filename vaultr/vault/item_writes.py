@@ -42,8 +42,8 @@ def write_item(actor: Actor, vault_id: UUID, change: Change, quota: Quota) -> Wr
         pending.items[change.item_id] = _stored_item(row)
         if row.removed_revision is not None:
             pending.removed.add(change.item_id)
-        said = [SentEntry(change.op, change.item_id, change.entry)]
-        repeated = repeated_entries(connection, vault_id, row.revision, said)
+        sent = [SentEntry(change.op, change.item_id, change.entry)]
+        repeated = repeated_entries(connection, vault_id, row.revision, sent)
         if repeated is None:
             pending.check_exists(change)
         check(change, quota)

@@ -32,9 +32,9 @@ class Grant:
 def lock_granted(
     work: Session, account_id: UUID, holder_id: UUID, grants: Sequence[Grant]
 ) -> dict[UUID, Any]:
-    """Lock the vaults that a machine has or will have, and return those of ``grants``.
+    """Lock the vaults that a machine may open now or with ``grants``; return those of ``grants``.
 
-    :return: for each vault its current generation and the one of its overview.
+    :return: for each vault its current generation and the generation of its overview.
     :raises VaultNotFound: the account has no such vault.
     """
     wanted = {one.vault_id for one in grants}

@@ -40,7 +40,7 @@ _LEFT = (
 def begin_rotation(actor: Actor, vault_id: UUID, body: RotationNew, quota: Quota) -> VaultView:
     """Store new keys of a vault; later writes must be sealed under them.
 
-    A rotation may begin while another one runs; everything then moves to the newest generation. If
+    A rotation may begin while another one runs; all contents then move to the newest generation. If
     the entry is already stored, return the first response again and write nothing.
 
     :raises Unauthenticated, VaultNotFound: see `lock_vault`.
@@ -150,7 +150,7 @@ def _store_wraps(
 
 
 def show_rotation(actor: Actor, vault_id: UUID) -> RotationView:
-    """Return whether a rotation is running, and how much is left to reseal.
+    """Return whether a rotation is running, and what clients must still reseal.
 
     :raises Unauthenticated, VaultNotFound: see `fast_reads.read_head`.
     """
@@ -168,7 +168,8 @@ def finish_rotation(actor: Actor, vault_id: UUID, entry: EntryIn, quota: Quota) 
 
     :raises Unauthenticated, VaultNotFound: see `lock_vault`.
     :raises Conflict: no rotation is running.
-    :raises RotationIncomplete: active items or the overview are left; the error has their number.
+    :raises RotationIncomplete: active items or the overview are still under older keys; the error
+        contains the number of items.
     :raises HeadMoved: another write came first.
     """
     with transaction() as session:

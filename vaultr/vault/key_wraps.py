@@ -40,8 +40,8 @@ class KeyWraps:
     ) -> None:
         """Replace each wrap by the one for the same vault and generation; roles do not change.
 
-        The rows are deleted and inserted again, because one statement can contain many inserts, but
-        not many updates.
+        This deletes the rows and inserts them again, because one statement can contain many
+        inserts, but not many updates.
         """
         rows = [
             {

@@ -23,7 +23,7 @@ def lock_vault(
     *,
     right: Right = "owner",
 ) -> Any:
-    """Lock a vault for a write; read its current row and that of one item.
+    """Lock a vault for a write; read its current row and the row of one item.
 
     The same round trip checks that the session or token of ``actor`` is alive, so the views that
     call this are declared with ``checks_session``.

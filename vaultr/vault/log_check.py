@@ -1,4 +1,4 @@
-"""Check the logs of all vaults, as after a restore: complete, linked, ending at the head."""
+"""Check that each vault's log is complete and linked, and ends at its head, as after a restore."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class _Chain:
 
 
 def broken_logs(session: Session) -> Iterator[str]:
-    """Yield what is wrong with the log of each vault.
+    """Yield one sentence for each vault whose log is damaged.
 
     Each entry is read once; the memory depends on the number of vaults, not of entries. The server
     cannot check the MAC of an entry, because only clients have its key.

@@ -37,7 +37,7 @@ class Log:
     def check(self, entry: EntryIn, field_errors: Sequence[FieldError] = ()) -> None:
         """Check that ``entry`` is the next one.
 
-        :raises HeadMoved: it is not; the error has the stored revision and head.
+        :raises HeadMoved: it is not; the error contains the stored revision and head.
         """
         if entry.n == self.revision + 1 and entry.prev == self.head:
             return
@@ -110,12 +110,12 @@ def log_of(actor: Actor, vault_id: UUID, row: Any) -> Log:
 def check_growth(connection: sa.Connection, log: Log, most: Rate) -> None:
     """Check that the log, including new entries, grows no faster than ``most`` allows.
 
-    The entry ``most.count`` before the last one must be old enough. Its time is that of its audit
-    event, whose id begins with it (UUIDv7). This is exact on any number of workers, needs no
+    The entry ``most.count`` before the last one must be older than ``most.seconds``. The id of its
+    audit event contains its time (UUIDv7). This is exact on any number of workers, needs no
     separate counter, and costs a statement only if the log is longer than the limit.
 
-    :raises TooMany: the vault has reached its limit; the error has the time of the next possible
-        change.
+    :raises TooMany: the vault has reached its limit; the error contains the time of the next
+        possible change.
     """
     before = log.revision - most.count
     if before < 1:
@@ -134,7 +134,7 @@ def check_growth(connection: sa.Connection, log: Log, most: Rate) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SentEntry:
-    """What a request states about one entry, enough to recognise a repeated write."""
+    """The parts of an entry in a request that identify a repeated write."""
 
     op: Op
     item_id: UUID | None

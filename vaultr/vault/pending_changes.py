@@ -49,7 +49,7 @@ class PendingChanges:
 
     :ivar version_bytes: sealed bytes of all versions before the changes.
     :ivar items: the current state of the items to change; None if the item does not exist.
-    :ivar removed: those of these ids that were ever removed.
+    :ivar removed: the ids of ``items`` that were ever removed.
     :ivar puts: the puts, in order.
     """
 
@@ -192,7 +192,8 @@ def _check_expected(change: Change, item: StoredItem | None) -> None:
 def check_generation(log: Log, generation: int, *, at: str = "") -> None:
     """Check that content is sealed under the vault's current keys.
 
-    :raises GenerationMoved: it is sealed under older keys; the error has the current generation.
+    :raises GenerationMoved: it is sealed under older keys; the error contains the current
+        generation.
     :raises Unprocessable: the generation does not exist yet.
     """
     if generation > log.generation:

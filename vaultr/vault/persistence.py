@@ -18,7 +18,7 @@ from vaultr.vault.change_rules import Change
 from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VAULTS, VERSIONS
 from vaultr.vault.pending_changes import PendingChanges, Put, StoredItem
 
-_ROWS_A_STATEMENT = 100  # 3 MiB of SQL, at 16 KiB a row, the most that a full batch can contain
+_ROWS_A_STATEMENT = 100  # a full batch has at most 16 KiB in a row, so 3 MiB of SQL
 _NEVER_REPLACED = {"vault_id", "id", "created_at"}
 
 Rows = Sequence[dict[str, Any]]

@@ -57,7 +57,7 @@ class VaultList(Out):
 
 
 class LeftView(Out):
-    """What is still sealed under older keys: active items, and the vault's own overview."""
+    """The values still sealed under older keys: active items, and the vault's own overview."""
 
     items: Int
     overview: bool

@@ -26,7 +26,7 @@ def _sealed(value: object) -> bytes:
         return b""  # not base64url, so it cannot be ciphertext: rejected like an empty value
 
 
-# The schema accepts any text; `sealed_fields` rejects what cannot be ciphertext.
+# The schema accepts any text; `change_rules` rejects a value that cannot be ciphertext.
 Sealed = Annotated[
     bytes,
     PlainValidator(_sealed),

@@ -51,7 +51,7 @@ def delete_vault(actor: Actor, vault_id: UUID) -> None:
 def delete_all_of(session: Session, account_id: UUID) -> None:
     """Delete all vaults of an account. The caller has locked the account against other writes.
 
-    They have no separate events; the account's deletion has one.
+    The vaults have no separate events; the deletion of the account has one event.
     """
     vaults = sa.select(VAULTS.c.id, VAULTS.c.revision).where(VAULTS.c.account_id == account_id)
     for row in session.execute(vaults.order_by(VAULTS.c.id)).all():

@@ -1,4 +1,4 @@
-"""Writes to a vault as a whole, of one entry each: rename it, or commit to its contents again."""
+"""Write one entry to a vault as a whole: rename it, or commit to its contents again."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -109,7 +109,7 @@ def store(
 def vault_after(
     connection: sa.Connection, actor: Actor, entry: Any, quota: Quota, **more: Any
 ) -> VaultView:
-    """Return a vault as of ``entry``, as far as the log shows it; the counts are current."""
+    """Return a vault as it was after ``entry``, as far as the log shows; the counts are current."""
     view = vault_in(connection, actor, entry.vault_id, quota)
     known = {
         "keys": [wrap for wrap in view.keys if wrap.generation <= entry.generation],

@@ -1,4 +1,4 @@
-"""Read earlier contents of an item, each with the entry that proves it."""
+"""Read earlier contents of an item, each with the log entry of its put."""
 
 from typing import Any
 from uuid import UUID

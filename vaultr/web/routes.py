@@ -25,7 +25,7 @@ _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 @blueprint.get("/")
 @public
 def home() -> Response:
-    """Show what this server is, with links to the API reference and the health check."""
+    """Show a page about this server, with links to the API reference and the health check."""
     return _page("home.html", 200)
 
 
@@ -127,7 +127,7 @@ def _button(template: str) -> Response:
 
 
 def _pressed(do: Callable[[str], None], done: str) -> Response:
-    """Run the action of a button; show the page ``done``, or why nothing was changed."""
+    """Run the action of a button; show the page ``done``, or the reason why nothing was changed."""
     try:
         _run(do, _form().get("token", ""))
     except ServiceError as error:

@@ -145,7 +145,7 @@ Time = Annotated[
 def sealed_value(most: int) -> tuple[Any, ...]:
     """Return the annotations of a field with a sealed value of at most ``most`` bytes.
 
-    The schema accepts any text; `check_sealed` rejects what cannot be a ciphertext.
+    The schema accepts any text; `check_sealed` rejects a value that cannot be ciphertext.
     """
 
     def read(value: object) -> bytes:
@@ -173,7 +173,7 @@ class NotSealed(Unprocessable):
 
 
 def not_sealed_error(parts: Mapping[str, bytes]) -> NotSealed | None:
-    """Return the error for values that cannot be sealed, by pointer, or None."""
+    """Return the error for those values, by pointer, that cannot be sealed values; or None."""
     errors = [
         FieldError(at, "must be a sealed value")
         for at, data in parts.items()
@@ -185,7 +185,7 @@ def not_sealed_error(parts: Mapping[str, bytes]) -> NotSealed | None:
 def check_sealed(parts: Mapping[str, bytes]) -> None:
     """Check that the values, by pointer, can be sealed values.
 
-    :raises NotSealed: with a field error for each value that cannot be.
+    :raises NotSealed: with a field error for each value that cannot be a sealed value.
     """
     error = not_sealed_error(parts)
     if error is not None:

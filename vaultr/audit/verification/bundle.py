@@ -159,7 +159,7 @@ class BundleCheck:
         self._finals[checkpoint.epoch] = checkpoint
 
     def finish(self) -> None:
-        """Check what only the end of the file shows."""
+        """Run the checks that need the whole file."""
         known.check_weak(self._weak, self._strong, self.findings)
         if self._trust is None or not self._finals:
             self.findings.tampered("bundle", "the file has no checkpoint")

@@ -1,7 +1,7 @@
 """Check the chains of writers and subjects, and that events, leaves and pending rows match.
 
-The database compares neighbouring events and returns only mismatches. `trees` has recomputed the
-hashes that it compares.
+The database compares neighbouring events and returns only mismatches. It compares stored hashes,
+which `trees` has recomputed before.
 """
 
 from datetime import datetime

@@ -8,7 +8,7 @@ MOST_LISTED: Final = 100
 
 
 class Kind(StrEnum):
-    """How serious a finding is."""
+    """The severity of a finding."""
 
     TAMPERED = "tampered"
     UNVERIFIABLE = "unverifiable"

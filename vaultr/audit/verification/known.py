@@ -1,4 +1,4 @@
-"""What checkpoints, anchors and prune records state, read before the trees."""
+"""Read checkpoints, anchors and prune records, with which the trees are compared."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from vaultr.protocol.notes import Checkpoint, NoteInvalid
 
 @dataclass(slots=True)
 class Known:
-    """What is known about the trees.
+    """The statements of checkpoints, anchors and prune records about the trees.
 
     :ivar signed: the roots in checkpoints and anchors, by tree and size.
     :ivar anchored: the newest anchored size of each tree.
@@ -75,9 +75,12 @@ def _read_checkpoints(session: Session, trust: Trust, known: Known, findings: Fi
 
 
 def check_weak(weak: set[int], strong: set[int], findings: Findings) -> None:
-    """Check trees whose key no note introduces: a tree under a trusted key must follow.
+    """Check trees that an unknown key signed: a tree that a trusted key signed must follow.
 
-    Each tree begins with the previous tree's final checkpoint, so it commits to that text.
+    Each tree begins with the previous tree's final checkpoint, so the later tree commits to it.
+
+    :param weak: trees with a checkpoint that an unknown key signed.
+    :param strong: trees with a checkpoint that a trusted key signed.
     """
     for epoch in sorted(weak):
         if epoch in strong or epoch > max(strong, default=0):
@@ -102,7 +105,7 @@ def _opened(
 
 
 def _read_prunes(session: Session, trust: Trust, known: Known, findings: Findings) -> None:
-    """Check that the log records each prune as its row states it; newest first.
+    """Check, newest first, that the log records each prune exactly as its row states.
 
     Trees are pruned oldest first, so a later prune may have deleted the event of an earlier one.
     """

@@ -1,4 +1,4 @@
-"""Check what the log records about itself: gaps, legal holds, prunes, redactions."""
+"""Check the log's records about itself: gaps, legal holds, prunes, redactions."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final

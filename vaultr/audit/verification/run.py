@@ -149,7 +149,7 @@ class _Since:
         )  # fmt: skip
 
     def edge(self, session: Session, epoch: int, findings: Findings) -> Frontier:
-        """Return where to start in a tree; the part before must be the one already verified."""
+        """Return the frontier to start from; the leaves before must be those already verified."""
         if epoch != self.epoch:
             return Frontier()
         try:

@@ -194,7 +194,7 @@ class TreeCheck:
         while True:
             page: Any = query.where(leaf.epoch == self.epoch, leaf.idx > last)
             count = 0
-            # Only a few rows at a time: with all 5,000, garbage collection takes longer than
+            # Keep only a few rows in memory: with all 5,000, garbage collection takes longer than
             # hashing.
             for row in self._session.execute(page).yield_per(_ALIVE):
                 count, last = count + 1, row[0]

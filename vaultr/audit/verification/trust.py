@@ -1,4 +1,4 @@
-"""Which keys a verification trusts: those of CHECKPOINT_KEY, and keys that signed notes connect.
+"""The keys that a verification trusts: CHECKPOINT_KEY, and keys connected to it by signed notes.
 
 The database itself is not trusted: an operator who can write to it can publish keys there.
 """
@@ -81,7 +81,7 @@ def _changes(
 ) -> list[tuple[VerificationKey, VerificationKey]]:
     """Return the old and the new key of each note; both have signed it.
 
-    Both signatures matter: by its own, the new key accepts the old one as its predecessor.
+    Both signatures matter: by its signature, the new key accepts the old key as its predecessor.
     """
     pairs = []
     for text in changes:

@@ -111,9 +111,8 @@ class _Record:
 def lock(account_ref: str, operator: Operator) -> ActionResult:
     """Lock an account until an operator unlocks it, and end its sessions.
 
-    The account is locked in the database meanwhile. So a parallel login has either finished, and
-    its session ends here, or finds its counter locked, and is rejected even with the right
-    password.
+    This locks the account's row. So a parallel login either finished before, and its session ends
+    here; or it finds its counter locked, and is rejected even with the right password.
 
     :raises AccountNotFound: the account does not exist.
     """
@@ -187,8 +186,8 @@ def delete(account_ref: str, operator: Operator) -> ActionResult:
 def verify(account_ref: str, operator: Operator) -> ActionResult:
     """Create the account of a waiting signup, as if its email had been confirmed.
 
-    Use it only if the operator knows that the address is the owner's: anybody can sign up with any
-    address.
+    Use this only if you know that the address belongs to the person who signed up: anybody can sign
+    up with any address.
 
     :raises SignupNotFound: no signup with this address or account id waits.
     :raises SeveralSignups: several signups wait, and an address was used to name one.
@@ -249,7 +248,7 @@ def account_condition(
 ) -> sa.ColumnElement[bool]:
     """Return the condition that selects an account by its id, or by its address in any spelling.
 
-    :raises AccountNotFound: the text is neither.
+    :raises AccountNotFound: the text is neither an id nor an address.
     """
     if is_id(account_ref):
         return account_id == UUID(account_ref)

@@ -1,4 +1,4 @@
-"""What an operator can see of accounts: no secrets, and full addresses only on request."""
+"""Accounts as an operator sees them: no secrets, and full addresses only on request."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class LockedCounter:
 
 @dataclass(frozen=True, slots=True)
 class FullCounter:
-    """A counter whose window is full, and whose lock does not last longer.
+    """A counter whose window is full for longer than the counter is locked.
 
     :ivar limit: LIMIT_LOGIN_ACCOUNT.
     :ivar next_attempt_at: when the next attempt is accepted.

@@ -22,7 +22,7 @@ _CLIENTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class DeviceUse:
-    """Where a device is used, as coarse as it is stored.
+    """The network and client from which a device is used, as precisely as the server stores them.
 
     :ivar family: the kind of client; ``network`` is its address, truncated to /24 or /48.
     """

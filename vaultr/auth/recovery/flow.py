@@ -69,7 +69,7 @@ class _Proven:
 
 
 def start_recovery(body: RecoveryProofIn) -> RecoveryStatus:
-    """Start a recovery, or return its state; after the wait, also what is needed to complete it.
+    """Start a recovery, or return its state; once the wait is over, also the data to complete it.
 
     The account is locked, so only one of several parallel starts begins the wait and sends the
     email; the others return the same time. The token is then valid for 72 hours from the start.

@@ -40,7 +40,7 @@ class KeyOfMachine(Out):
 
 
 class RecoveryOut(Out):
-    """When the recovery can be completed; after that time, also what completes it."""
+    """The time from which the recovery can be completed; from then on, also the data for that."""
 
     ready_at: Time
     recovery_key: SealedForRecovery | None = None
@@ -70,19 +70,19 @@ class RecoveryOut(Out):
         )
 
 
-def recovery_key_out(standing: RecoveryState) -> RecoveryKeyOut | None:
+def recovery_key_out(state: RecoveryState) -> RecoveryKeyOut | None:
     """Return the response for a recovery key."""
-    if standing.epoch is None or standing.created_at is None:
+    if state.epoch is None or state.created_at is None:
         return None
-    return RecoveryKeyOut(epoch=standing.epoch, created_at=standing.created_at)
+    return RecoveryKeyOut(epoch=state.epoch, created_at=state.created_at)
 
 
-def running_out(standing: RecoveryState) -> RunningOut | None:
+def running_out(state: RecoveryState) -> RunningOut | None:
     """Return the response for a running recovery."""
-    if standing.running_since is None:
+    if state.running_since is None:
         return None
-    ready_at = standing.running_since + WAIT
-    return RunningOut(started_at=standing.running_since, ready_at=ready_at)
+    ready_at = state.running_since + WAIT
+    return RunningOut(started_at=state.running_since, ready_at=ready_at)
 
 
 def _vaults(data: RecoveryData) -> list[KeysOfVault]:

@@ -37,10 +37,10 @@ _ACCOUNT_BY_EMAIL: Final = (
 def request_recovery(email: str) -> None:
     """Email a recovery token to the owner of an address.
 
-    Only the email shows whether the address has an account: the same rows are written for an
-    unknown address, and for an account without a recovery key, whose owner is informed. Earlier
-    tokens stay valid, so that requests of others cannot end a recovery. Over the email limit,
-    nothing is sent and no new token becomes valid.
+    Only the email shows whether the address has an account: this writes the same rows for an
+    unknown address. If the account has no recovery key, the email says that instead. Earlier tokens
+    stay valid, so that other people's requests cannot end a recovery. Over the email limit, nothing
+    is sent and no new token becomes valid.
     """
     try:
         _request_recovery(email)
@@ -63,9 +63,9 @@ def _request_recovery(email: str) -> None:
         no_key = account.id is not None and not account.recoverable
         message = recovery.no_recovery_key() if no_key else recovery.recovery(token)
         sent = mail.send(message, email, decoy=account.id is None)
-        lives = sent and account.recoverable
+        is_valid = sent and account.recoverable
         until = sa.update(Recovery).where(Recovery.id == recovery_id)
-        work.execute(until.values(expires_at=now + TOKEN_LIVES if lives else now))
+        work.execute(until.values(expires_at=now + TOKEN_LIVES if is_valid else now))
 
 
 def cancel_recovery_by_token(token: str) -> None:
@@ -97,8 +97,8 @@ def cancel_recovery(actor: Actor) -> None:
     """
     with transaction() as work:
         lock_own_account(work, actor)
-        there, running = recovery_key.end_recoveries(work, actor.account_id, reason="by-session")
-        if not there:
+        found, running = recovery_key.end_recoveries(work, actor.account_id, reason="by-session")
+        if not found:
             raise NotFound("No recovery is running.")
         if running:
             _notify_cancelled(work, actor.account_id)

@@ -25,8 +25,8 @@ from vaultr.request_context import current_actor
 def begin_totp() -> Answer:
     """Create the secret of an authenticator app; it is shown once.
 
-    Its codes are not required until one is confirmed. Another call replaces an unconfirmed secret.
-    Remove a confirmed one first; otherwise the call is rejected.
+    Logins need no code until the first one is confirmed. Another call replaces an unconfirmed
+    secret. A confirmed one must be removed first; otherwise the call is rejected.
     """
     begun = service.begin_totp(current_actor())
     return Answer(TotpOut(secret=begun.secret, uri=begun.uri), 201)

@@ -65,7 +65,7 @@ def recover(*, body: EmailIn) -> Answer:
 def start_recovery(*, body: RecoveryProofIn) -> RecoveryOut:
     """Start the wait of 24 hours, or show when it ends; the owner receives an email.
 
-    After the wait, the response also has what is needed to complete the recovery.
+    After the wait, the response also contains the data to complete the recovery.
     """
     return RecoveryOut.of(service.start_recovery(body))
 

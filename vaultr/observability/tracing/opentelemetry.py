@@ -20,7 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from vaultr.version import __version__
 
-STOP_SECONDS: Final = 3.0  # to export the remaining spans; an unavailable collector delays nobody
+STOP_SECONDS: Final = 3.0  # for the last export: an unavailable collector must not delay the exit
 _NOTHING: Final = contextlib.nullcontext()
 
 
@@ -67,7 +67,7 @@ class Tracer:
             context=context,
             kind=kind,
             attributes=attributes,
-            record_exception=False,  # its text may contain what a client sent
+            record_exception=False,  # its text may contain client data
             set_status_on_exception=False,
         ) as span:
             try:

@@ -35,11 +35,11 @@ class TracingMiddleware:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ.get("PATH_INFO") in self._quiet:
             return self._wsgi_app(environ, start_response)  # type: ignore[no-any-return]  # WSGI is untyped
-        arguments = environ.get("REQUEST_METHOD", "")
-        method = arguments if arguments in _METHODS else _OTHER
+        method = environ.get("REQUEST_METHOD", "")
+        method = method if method in _METHODS else _OTHER
         with self._tracer.request(method, environ.get("HTTP_TRACEPARENT")) as span:
-            # Logs and audit events read the caller's trace id, so make the current one available to
-            # them.
+            # Logs and audit events read the trace id from this header, so set it to the current
+            # span.
             environ["HTTP_TRACEPARENT"] = self._tracer.current_traceparent()
 
             def start(line: str, headers: list[tuple[str, str]], *rest: Any) -> Any:

@@ -59,14 +59,14 @@ def _found(info: ScriptInfo, *, pods: int, url: str | None) -> list[CheckResult]
         engine.deadline.reset(usual)
 
 
-def _wait_no_longer() -> None:
+def _shorten_deadline() -> None:
     engine.deadline.set(IMPATIENT_SECONDS)
 
 
 def _checks(settings: Settings, *, pods: int, url: str | None) -> tuple[tuple[str, Check], ...]:
     return (
         ("secrets", lambda: server_keys.check(settings)),
-        ("database", lambda: database.check(settings, pods=pods, on_away=_wait_no_longer)),
+        ("database", lambda: database.check(settings, pods=pods, on_away=_shorten_deadline)),
         ("secrets", lambda: server_keys.check_needed(settings)),
         ("redis", lambda: services.check_redis(settings)),
         ("mail", lambda: smtp_check.check("mail", settings)),

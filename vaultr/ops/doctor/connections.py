@@ -1,7 +1,7 @@
-"""How many database connections an installation opens: the only place of this formula.
+"""Compute how many database connections an installation opens.
 
-`flask doctor` computes it, the chart's NOTES.txt repeats it (a test compares both), and
-docs/performance.md explains it.
+`flask doctor` uses this formula, the chart's NOTES.txt repeats it (a test compares the results),
+and docs/performance.md explains it.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ OTHERS: Final = 5  # reserve for people, backups, cron jobs and monitoring
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """How many processes connect to the database, and how many connections each may open.
+    """The processes that connect to the database, and the connections that each may open.
 
     :ivar pods: web pods of one colour.
     :ivar processes: worker processes of a pod (WEB_CONCURRENCY).

@@ -84,7 +84,7 @@ def check(
         yield ok(TOPIC, f"SQLite {db.engine.dialect.dbapi.sqlite_version}")  # type: ignore[union-attr]  # it has one once it is connected
     else:
         yield from _server(found, taken)
-        yield from _way(found, settings)
+        yield from _encryption(found, settings)
         yield from _role(found, settings)
         yield from _connections(found, settings, pods=pods)
     if not write_check.is_writable(_WRITE_SECONDS):
@@ -117,7 +117,7 @@ def _server(found: Any, taken: float) -> Iterator[CheckResult]:
         yield ok(TOPIC, says)
 
 
-def _way(found: Any, settings: Settings) -> Iterator[CheckResult]:
+def _encryption(found: Any, settings: Settings) -> Iterator[CheckResult]:
     url = db.engine.url
     near = url.host is None or loopback(url.host) or url.host.startswith("/")
     mode = url.query.get("sslmode", "prefer")
@@ -155,9 +155,9 @@ def _role(found: Any, settings: Settings) -> Iterator[CheckResult]:
 def _missing_rights() -> list[str]:
     """Return the rights that the server's role lacks; see `audit.rights` for the audit log."""
     with db.engine.connect() as connection:
-        there = set(sa.inspect(connection).get_table_names())
+        existing = set(sa.inspect(connection).get_table_names())
         missing = []
-        for table in sorted(there & set(db.metadata.tables)):
+        for table in sorted(existing & set(db.metadata.tables)):
             for right in rights.RIGHTS[rights.APP].get(table, _RIGHTS):
                 asked = sa.text("SELECT has_table_privilege(current_user, :table, :right)")
                 if not connection.execute(asked, {"table": table, "right": right}).scalar_one():

@@ -1,4 +1,4 @@
-"""Check from outside: the certificate at BASE_URL, and the client address that the server sees."""
+"""Check the certificate at BASE_URL, the client address that the server sees, and the disks."""
 
 import http.client
 import ipaddress
@@ -26,7 +26,7 @@ _FORGED: Final = "203.0.113.77"  # in a documentation network (RFC 5737)
 
 
 def check_certificate(settings: Settings) -> Iterator[CheckResult]:
-    """Report how long the certificate of BASE_URL is still valid."""
+    """Report for how many days the certificate of BASE_URL is still valid."""
     todo = "Renew it: docs/runbook.md, VaultrCertificateEnds."
     try:
         seen = certificate.of_url(settings.base_url, settings.tls_context())
@@ -108,17 +108,17 @@ def _private(address: str) -> bool:
 
 
 def check_disk(settings: Settings) -> Iterator[CheckResult]:
-    """Report the free disk space where this process writes."""
+    """Report the free space of the disks to which this process writes."""
     places = {"VAULTR_HOME": settings.vaultr_home}
     if db.engine.dialect.name == "sqlite":
         places["SQLite"] = Path(str(db.engine.url.database)).parent
     if settings.metrics_port:
-        places["numbers"] = MEMORY
+        places["metrics"] = MEMORY
     for name, path in places.items():
-        there = next((one for one in (path, *path.absolute().parents) if one.is_dir()), Path("/"))
-        usage = shutil.disk_usage(there)
+        folder = next((one for one in (path, *path.absolute().parents) if one.is_dir()), Path("/"))
+        usage = shutil.disk_usage(folder)
         says = f"{name} ({path}): {usage.free / 2**30:.1f} GiB free"
-        if name == "numbers":
+        if name == "metrics":
             yield ok("disk", says)
         elif usage.free < LOW_BYTES and usage.free < usage.total * LOW_SHARE:
             level = problem if name == "SQLite" else warning

@@ -82,7 +82,7 @@ def _eviction(client: "redis.Redis", settings: Settings) -> Iterator[CheckResult
 
 
 def check_clock() -> Iterator[CheckResult]:
-    """Compare this machine's clock with those of the database and of Redis."""
+    """Compare this machine's clock with the clocks of the database and of Redis."""
     clocks = []
     if postgresql():
         with db.engine.connect() as connection:

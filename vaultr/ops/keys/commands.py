@@ -1,4 +1,4 @@
-"""`flask keys`: generate and rotate server keys; also runs when the server cannot start."""
+"""`flask keys`: generate and rotate server keys, even if the server cannot start."""
 
 import os
 import stat

@@ -75,8 +75,8 @@ class WrittenKeyring:
                 f"{self.name}: {self.announced} is already announced. Once every server was "
                 "reloaded, run `rotate` with --reloaded."
             )
-        # Its id must be later than all others, even those from the same second or from a fast
-        # clock.
+        # Its id must be later than all other ids, even those that were generated in the same second
+        # or with a clock that was ahead.
         newest = max(_drawn(key_id) for key_id in self.by_id)
         if newest >= f"{now:{_MOMENT}}":
             now = datetime.strptime(newest, _MOMENT).replace(tzinfo=UTC) + timedelta(seconds=1)
@@ -122,7 +122,7 @@ def _drawn(key_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a keyring is stored: in a file, or in a variable if there is no path."""
+    """The place of a keyring: a file, or a variable if there is no path."""
 
     name: str
     path: Path | None
@@ -140,7 +140,7 @@ class Place:
             return cls(name, Path(path))
         if text := variables.get(name):
             return cls(name, None, text)
-        raise NotThere(f"{name}: name its folder by --dir, or set {name}_FILE or {name}.")
+        raise NotThere(f"{name}: name its folder with --dir, or set {name}_FILE or {name}.")
 
     def read(self) -> WrittenKeyring:
         """Read the keyring.

@@ -26,9 +26,9 @@ def fingerprint(name: str, key: bytes) -> str:
 
 
 def listed(folder: Path | None) -> list[dict[str, str]]:
-    """Return name, id and fingerprint of all keys: in a folder's files, or of this process.
+    """Return name, id and fingerprint of all keys in a folder's files, or of this process's keys.
 
-    CHECKPOINT_KEY is included where it is set; only the sequencer has it.
+    This includes CHECKPOINT_KEY if it is set, which is only at the sequencer.
     """
     return [
         {"name": name, "key": key_id, "fingerprint": fingerprint(name, key)}

@@ -1,4 +1,4 @@
-"""What still needs each server key, and what can be resealed."""
+"""Count the values that still need each server key, and reseal those that can be resealed."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _WAYS_OUT: Final[dict[str, str]] = {
     "MAIL_KEY": "To reseal them: `flask keys reseal`.",
     "AUDIT_KEY": "They cannot be verified without it: keep the key as long as the events.",
 }
-# What to do about altered values, which no key can open.
+# The next step for altered values, which no key can open.
 _CHANGED: Final[dict[str, tuple[str, str]]] = {
     "FACTOR_KEY": (
         "second factors",
@@ -55,7 +55,7 @@ _MOST_MISSING: Final = 10
 
 
 def use_of(name: str, key_id: str) -> KeyUse:
-    """Count what needs one key."""
+    """Count the values that need one key."""
     match name:
         case "JWT_SECRET":
             tokens = auth.access_tokens_by_key()
@@ -74,7 +74,7 @@ def use_of(name: str, key_id: str) -> KeyUse:
 def missing(name: str, known: Collection[str]) -> dict[str, KeyUse]:
     """Return, by id, the keys that are needed but not among ``known``.
 
-    For JWT_SECRET there are none: if the key of a token is missing, the client just refreshes it.
+    For JWT_SECRET none is needed: if the key of a token is missing, the client refreshes the token.
     """
     if name in _BY_KEY:
         needed = [one for one in _BY_KEY[name]() if one not in known]
@@ -89,7 +89,7 @@ def missing(name: str, known: Collection[str]) -> dict[str, KeyUse]:
 
 
 def way_out(name: str) -> str:
-    """Return how a key becomes unneeded."""
+    """Return a sentence that says when the key is no longer needed, or how to reach that."""
     return _WAYS_OUT[name]
 
 
@@ -100,7 +100,7 @@ RESEALERS: Final[dict[str, Callable[[], Resealed]]] = {
 
 
 def left_over(name: str, count: int) -> str:
-    """Return what could not be resealed, and what to do next."""
+    """Return a message about values that could not be resealed, with the next step."""
     what, if_changed = _CHANGED[name]
     return (
         f"{name}: {count} {what} cannot be opened and were not changed. If `flask keys status`"
