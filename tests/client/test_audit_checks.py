@@ -117,7 +117,7 @@ def test_own_published_keys_are_accepted(user):
 
 
 @pytest.mark.parametrize("foreign", [{"key": b"x" * 32}, {"by": UUID(int=9)}], ids=["key", "by"])
-def test_keys_published_by_others_are_found(user, foreign):
+def test_keys_published_by_others_are_detected(user, foreign):
     with pytest.raises(AuditInvalid, match="that are not yours"):
         published(user, **foreign)
 
@@ -171,7 +171,7 @@ def test_log_that_lacks_records_is_reported_as_damaged(user, monkeypatch, first_
     assert "flask audit verify" in caught.value.advice
 
 
-def test_write_that_the_vault_does_not_contain_is_found(user):
+def test_logged_write_missing_from_vault_is_detected(user):
     """The server has rolled the vault back, and its own log shows that."""
     write(user.app, user.account_id, n=7)
 
@@ -179,7 +179,7 @@ def test_write_that_the_vault_does_not_contain_is_found(user):
         verify(user, heads=lambda _vault, _since: {1: b"h" * 32})
 
 
-def test_checkpoint_older_than_an_earlier_response_is_found(user):
+def test_checkpoint_older_than_an_earlier_response_is_detected(user):
     pinned = verify(user).pinned
     user.verifier._session.seen.append((2, 1, b"x" * 32))
 
@@ -256,7 +256,7 @@ def test_key_named_by_the_old_one_is_accepted(user, set_to):
     assert len(report.pinned.keys) == 2
 
 
-def test_unknown_key_is_accepted_only_by_hand(user, set_to):
+def test_unknown_key_is_accepted_only_by_its_fingerprint(user, set_to):
     pinned = verify(user).pinned
     change_key(user, set_to, {"new": NEW})
     with pytest.raises(KeyUnknown) as raised:
@@ -274,7 +274,7 @@ def change_key(user, set_to, keys):
     write(user.app, user.account_id)
 
 
-def test_announced_restore_is_reported_as_that(user):
+def test_announced_restore_is_reported_as_a_restore(user):
     with user.app.app_context():
         size = checkpoints.view().newest.checkpoint.size
     write(user.app, user.account_id)

@@ -42,7 +42,7 @@ def test_wrong_password_is_rejected(account):
     assert "another password" not in message
 
 
-def test_without_a_password_and_a_terminal_a_command_ends_3(account):
+def test_command_without_password_and_terminal_exits_3(account):
     message = account.fails(3, "list", password=None)
 
     assert "vaultr unlock" in message
@@ -82,7 +82,7 @@ def test_sync_prints_revision_and_head_of_each_vault(account):
     assert account.run_json("sync", "--explain") == []
 
 
-def test_vaults_are_made_listed_and_renamed(account):
+def test_vaults_are_created_listed_and_renamed(account):
     made = account.run_json("vaults", "add", "Work")
 
     renamed = account.run_json("vaults", "rename", "Work", "Büro")
@@ -96,7 +96,7 @@ def test_vaults_are_made_listed_and_renamed(account):
     assert item["vault_id"] == made["id"]
 
 
-def test_folder_contains_nothing_readable(account):
+def test_folder_contains_no_plaintext(account):
     document = '{"overview": {"title": "Titel-xyzzy-1"}, "detail": {"notes": "notes-xyzzy-2"}}'
     account.run_json("add", "note", "--vault", "Personal", stdin=document)
     account.done("sync")

@@ -97,7 +97,7 @@ def test_second_factor_is_set_up_required_and_removed(site, tmp_path):
     phone.done(*arguments, secret_key=key)
 
 
-def test_a_script_sets_up_a_second_factor_by_two_answers(site, tmp_path):
+def test_totp_add_in_script_prints_secret_before_reading_code(site, tmp_path):
     """The secret is printed before the code is read, so that a program can compute the code."""
     first = owner(site, tmp_path, "script@example.org")
 
@@ -128,7 +128,7 @@ def test_email_change_needs_both_addresses_and_can_be_undone(site, tmp_path):
     first.fails(1, "email", "undo", undo, password=None)
 
 
-def test_an_account_is_deleted_only_by_its_name(site, tmp_path):
+def test_account_deletion_requires_its_email_as_confirmation(site, tmp_path):
     first = owner(site, tmp_path, "gone@example.org")
     first.done("add", "note", "--json", stdin='{"overview": {"title": "Kept"}}')
 
@@ -141,7 +141,7 @@ def test_an_account_is_deleted_only_by_its_name(site, tmp_path):
     assert [item["overview"]["title"] for item in first.run_json("list", "--offline")] == ["Kept"]
 
 
-def test_the_mail_of_a_signup_is_sent_again(site, tmp_path):
+def test_resend_replaces_the_signup_email(site, tmp_path):
     device = Device(tmp_path / "home", site.url, email="again@example.org")
     device.done("signup", "--email", device.email)
     page = link("/verify-email")

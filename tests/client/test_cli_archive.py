@@ -43,7 +43,7 @@ def test_archive_is_private_and_opens_offline(account, archive, device, tmp_path
 
 
 @pytest.mark.parametrize("words", [("--dry-run",), ("--yes",), ("--title", "x"), ("--map", "a=b")])
-def test_options_of_other_files_do_not_go_with_archive(device, archive, words):
+def test_options_of_other_formats_are_rejected_with_archive(device, archive, words):
     message = device.fails(2, "import", str(archive), *words, password=None)
 
     assert "With an archive, use only --vault, --versions, --update" in message

@@ -25,7 +25,7 @@ def bundle(device, tmp_path_factory):
     return path
 
 
-def test_own_events_are_listed_newest_first(device, bundle):
+def test_audit_list_shows_newest_events_first(device, bundle):
     events = device.run_json("audit", "list")
 
     times = [json.loads(event["body"])["t"] for event in events]
@@ -33,7 +33,7 @@ def test_own_events_are_listed_newest_first(device, bundle):
     assert {"account.create", "key.publish"} <= {json.loads(each["body"])["typ"] for each in events}
 
 
-def test_list_is_limited_to_a_family(device, bundle):
+def test_audit_list_filters_by_action(device, bundle):
     events = device.run_json("audit", "list", "--action", "auth.login")
 
     assert {json.loads(each["body"])["typ"].rpartition(".")[0] for each in events} == {"auth.login"}
@@ -54,7 +54,7 @@ def test_bundle_verifies_offline(device, bundle):
     assert answer["events"] > 0
 
 
-def test_bundle_verifies_by_the_script_of_the_documentation(bundle):
+def test_documented_script_verifies_the_bundle(bundle):
     done = subprocess.run(
         [sys.executable, "docs/verify_audit_bundle.py", str(bundle)], capture_output=True, text=True
     )
@@ -63,7 +63,7 @@ def test_bundle_verifies_by_the_script_of_the_documentation(bundle):
     assert done.stdout.startswith("verified: ")
 
 
-def test_script_of_the_documentation_rejects_a_changed_bundle(bundle, tmp_path):
+def test_documented_script_rejects_a_changed_bundle(bundle, tmp_path):
     lines = bundle.read_text().splitlines()
     events = [at for at, line in enumerate(lines) if '"type":"event"' in line]
     for name, changed in {
@@ -80,7 +80,7 @@ def test_script_of_the_documentation_rejects_a_changed_bundle(bundle, tmp_path):
         assert done.returncode == 1, name
 
 
-def test_export_overwrites_nothing(device, bundle):
+def test_export_does_not_overwrite_an_existing_file(device, bundle):
     device.fails(2, "audit", "export", "--out", str(bundle))
 
 

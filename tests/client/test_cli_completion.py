@@ -97,7 +97,7 @@ def test_bash_completes_plain_characters_within_quotes(in_bash):
 
 @pytest.mark.parametrize(("begun", "title"), TRAPS)
 @pytest.mark.matrix(2)
-def test_a_title_that_bash_completes_is_never_run(typed, tmp_path, begun, title):
+def test_completed_title_is_never_executed_by_bash(typed, tmp_path, begun, title):
     script = tmp_path / "completion.bash"
     script.write_text(typed.done("completion", "bash", password=None))
     environ = {**typed.environ, "PS1": "ready> ", "TERM": "dumb"}
@@ -186,14 +186,14 @@ def test_each_script_can_be_printed_as_json(typed, shell):
     assert "_VAULTR_COMPLETE" in reported["script"]
 
 
-def test_the_script_of_bash_is_correct_syntax(typed):
+def test_bash_completion_script_has_valid_syntax(typed):
     script = typed.done("completion", "bash", password=None)
 
     assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
 
 
 @pytest.mark.parametrize("shell", OTHERS)
-def test_another_real_shell_completes_titles_on_tab(typed, tmp_path, shell):
+def test_zsh_and_fish_complete_titles_on_tab(typed, tmp_path, shell):
     """The shell runs on a terminal; the test presses Tab and checks the executed command."""
     script = tmp_path / f"completion.{shell}"
     script.write_text(typed.done("completion", shell, password=None))

@@ -75,7 +75,7 @@ def test_password_is_copied_and_then_cleared(desktop):
     assert desktop.is_cleared()
 
 
-def test_slow_copy_past_its_time_is_cleared_too(desktop):
+def test_copy_slower_than_clear_time_is_still_cleared(desktop):
     (desktop.programs / "wl-copy").write_text(WRITES.replace("*)", "*) sleep 3;"))
 
     assert desktop.types("copy", "copied", "--clear-after", "1s").returncode == 0
@@ -110,7 +110,7 @@ def test_any_field_can_be_copied(desktop, words, text):
     assert desktop.is_cleared()
 
 
-def test_a_code_and_a_new_password_can_be_copied(desktop):
+def test_code_and_generated_password_can_be_copied(desktop):
     assert desktop.types("code", "copied", "--copy").stdout == ""
     assert desktop.board.read_text().isdecimal()
     assert desktop.types("generate", "--copy").stdout == ""
@@ -166,7 +166,7 @@ def test_invalid_clear_time_is_rejected(desktop, after):
     assert not desktop.board.exists()
 
 
-def test_an_empty_field_is_not_copied(desktop):
+def test_empty_field_is_not_copied(desktop):
     assert "empty" in desktop.types("copy", "copied empty").stderr
     assert not desktop.board.exists()
 
@@ -183,7 +183,7 @@ def test_terminal_clipboard_is_used_only_with_option(copied):
     copied.fails(2, "copy", "copied", "--osc52", "--clear-after", "5s")
 
 
-def test_the_programs_of_each_desktop_are_known(tmp_path):
+def test_clipboard_program_depends_on_the_desktop(tmp_path):
     for name in ("pbcopy", "pbpaste", "xclip", "xsel", "wl-copy", "wl-paste"):
         (tmp_path / name).write_text("")
         (tmp_path / name).chmod(0o755)
@@ -203,7 +203,7 @@ def test_the_programs_of_each_desktop_are_known(tmp_path):
 
 
 @pytest.mark.parametrize("program", ["xclip", "xsel"])
-def test_a_real_clipboard_is_filled_and_cleared(copied, tmp_path, program):
+def test_real_clipboard_is_filled_and_cleared(copied, tmp_path, program):
     """If installed: an X server without a screen, and the real programs."""
     if not (server := shutil.which("Xvfb")) or not shutil.which(program):
         return

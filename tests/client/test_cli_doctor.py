@@ -62,7 +62,7 @@ def test_unreachable_server_fails_with_its_exit_code(tmp_path):
     assert "clipboard" in found, "the rest is looked at all the same"
 
 
-def test_foreign_permissions_are_found_with_a_fix(account, site, tmp_path):
+def test_permissions_for_others_are_reported_with_a_fix(account, site, tmp_path):
     other = Device(tmp_path / "home", site.url)
     other.done("login", "--email", account.email, secret_key=account.made["secret_key"])
     folder = tmp_path / "home" / "vaultr"
@@ -74,7 +74,7 @@ def test_foreign_permissions_are_found_with_a_fix(account, site, tmp_path):
     assert found["folder"]["advice"] == f"Remove their permissions: chmod -R go= {folder}"
 
 
-def test_an_altered_file_is_an_integrity_error(account, site, tmp_path):
+def test_altered_file_is_an_integrity_error(account, site, tmp_path):
     other = Device(tmp_path / "home", site.url)
     other.done("login", "--email", account.email, secret_key=account.made["secret_key"])
     file = tmp_path / "home" / "vaultr" / "account.json"
@@ -140,7 +140,7 @@ def answering(*, seconds=0, ready=200, body=b'{"ready":true,"degraded":[]}'):
 @pytest.mark.parametrize(
     ("seconds", "state", "code"), [(5, "ok", 0), (-90, "warn", 0), (4000, "fail", 1)]
 )
-def test_wrong_clock_is_reported(tmp_path, seconds, state, code):
+def test_clock_difference_sets_state_and_exit_code(tmp_path, seconds, state, code):
     with answering(seconds=seconds) as url:
         found = findings(Device(tmp_path / "home", url), code=code)
 

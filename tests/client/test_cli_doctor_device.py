@@ -88,7 +88,7 @@ def test_pending_signup_names_what_it_waits_for(site, tmp_path):
     assert "signup" not in found["account"]["advice"]
 
 
-def test_a_folder_that_cannot_be_written_fails(account, tmp_path):
+def test_unwritable_folder_fails_the_check(account, tmp_path):
     device = copy.copy(account)
     shutil.copytree(account.home / "vaultr", tmp_path / "vaultr")
     device.environ = {**account.environ, "VAULTR_DIR": str(tmp_path / "vaultr")}

@@ -58,7 +58,7 @@ def test_signup_on_device_with_account_prompts_nothing(account):
     assert "VAULTR_DIR" in message
 
 
-def test_mistyped_vault_name_keeps_vault_without_password_prompt(device):
+def test_mistyped_vault_name_deletes_nothing_and_prompts_nothing(device):
     device.done("vaults", "add", "Precious", password=None)
 
     message = device.fails(2, "vaults", "rm", "Precious", "--confirm", "Precioous", password=None)
@@ -89,7 +89,7 @@ def test_wrong_password_is_reported_before_new_password_prompt(account):
     ],
     ids=" ".join,
 )
-def test_locked_device_ends_3_before_it_reads_anything(account, words):
+def test_locked_device_exits_3_before_reading_stdin(account, words):
     message = account.fails(3, *words, stdin="not read", password=None)
 
     assert "This device is locked. Run `vaultr unlock`" in message

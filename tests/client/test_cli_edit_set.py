@@ -52,7 +52,7 @@ def test_variable_may_have_name_of_a_field(device, prod):
     assert exported(device, prod) == {**HELD, "history": "1", "source": "2"}
 
 
-def test_a_variable_is_set_while_others_are_removed(device, prod):
+def test_variable_is_set_while_others_are_removed(device, prod):
     device.done("edit", "prod", "--unset", "B", *("--secret", "D", "--unset", "C"), stdin="4")
 
     assert exported(device, prod) == {"A": "1", "D": "4"}

@@ -29,7 +29,7 @@ def test_invalid_secret_key_is_rejected_before_sending(account, tmp_path, spoil,
     assert key[:20] not in message
 
 
-def test_mistyped_secret_key_prompts_again_without_counting(account, site, tmp_path):
+def test_mistyped_secret_key_prompts_again_and_sends_nothing(account, site, tmp_path):
     device = Device(tmp_path / "home", site.url, email=account.email)
     key = account.made["secret_key"]
     terminal = at_terminal(device, "login", "--email", account.email)
@@ -90,7 +90,7 @@ def test_unreachable_server_is_reported_before_any_password(tmp_path, command):
     assert "assword: " not in terminal.shown
 
 
-def test_whole_link_works_like_its_token(site, tmp_path):
+def test_confirmation_link_is_accepted_like_its_token(site, tmp_path):
     device = Device(tmp_path / "home", site.url, email="link@example.org")
     device.done("signup", "--email", device.email)
     link = mailed(site, device.email, r"^(\S+/verify-email\?token=\S+)$")[-1]
@@ -105,7 +105,7 @@ def test_whole_link_works_like_its_token(site, tmp_path):
     device.done("login", "--email", "linked@example.org")
 
 
-def test_first_unlock_asks_again_after_a_wrong_password(site, tmp_path):
+def test_first_unlock_prompts_again_after_wrong_password(site, tmp_path):
     device = Device(tmp_path / "home", site.url, email="mistyped-first@example.org").with_agent()
     device.done("signup", "--email", device.email)
     device.done("verify", site.token(of=device.email), password=None)
@@ -120,7 +120,7 @@ def test_first_unlock_asks_again_after_a_wrong_password(site, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["unlock", "login", "list"])
-def test_unconfirmed_email_is_named_by_every_command(unconfirmed, command):
+def test_every_command_reports_an_unconfirmed_email(unconfirmed, command):
     first, *others = unconfirmed.fails(5, command).splitlines()
 
     assert first.startswith("vaultr: The signup from this device does not seem to be confirmed yet")

@@ -84,7 +84,7 @@ def coded(device):
     return device
 
 
-def test_a_code_is_that_of_this_moment(coded):
+def test_code_matches_the_current_time(coded):
     totp, before = Totp.parse(TOTP), time.time()
 
     reported = coded.run_json("code", "coded")

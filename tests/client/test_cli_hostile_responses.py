@@ -173,7 +173,7 @@ def test_command_sends_nothing_over_invalid_certificate(tmp_path, wrong):
     assert received == []
 
 
-def test_no_option_turns_the_check_of_certificates_off():
+def test_no_option_disables_certificate_verification():
     def options(command):
         yield from (name for parameter in command.params for name in parameter.opts)
         for each in getattr(command, "commands", {}).values():

@@ -73,7 +73,7 @@ def test_file_changes_existing_set_and_reports_changes(device, env, shop):
         (("--into", "shop", "--vault", "Nowhere"), 1, "no such vault"),
     ],
 )
-def test_a_file_that_cannot_go_into_a_set_changes_nothing(device, env, shop, words, code, expected):
+def test_invalid_into_option_changes_nothing(device, env, shop, words, code, expected):
     assert expected in device.fails(code, "import", env("A=9\n"), *words)
     assert device.run_json("export", "shop")["A"] == "1"
 

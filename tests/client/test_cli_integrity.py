@@ -61,7 +61,7 @@ def test_rolled_back_vault_names_both_heads_and_next_step(device):
     device.server.vaults = newest
 
 
-def test_new_entries_do_not_raise_alarm(device):
+def test_new_entries_raise_no_integrity_error(device):
     with Vaultr(device.environ["VAULTR_URL"], home=device.home / "phone", agent=False) as phone:
         key = (device.home / "vaultr").glob("secret-*.key")
         phone.login(device.email, PASSWORD, secret_key=secret_in(next(key)))
@@ -104,7 +104,7 @@ def test_unusable_login_response_prints_next_step(device, attack):
     assert advice in message
 
 
-def test_invalid_response_and_wrong_head_exit_5_plainly(device):
+def test_invalid_response_and_wrong_head_exit_5(device):
     def tamper(method, path, status, body):
         if path.endswith("/sync") and status == 304:
             return 200, {"items": "none"}

@@ -87,7 +87,7 @@ def test_terminal_prompts_for_several_secrets(device):
         (("add", "login", "--editor", "--title", "x"), "", "--editor needs a terminal"),
     ],
 )
-def test_input_that_cannot_be_used_ends_with_advice(device, words, stdin, message):
+def test_unusable_input_exits_2_with_advice(device, words, stdin, message):
     assert message in device.fails(2, *words, stdin=stdin, password=None)
 
 
@@ -111,7 +111,7 @@ def test_unknown_fields_in_json_are_rejected(device, document, message):
     assert "hunter2" not in error_text
 
 
-def test_url_of_an_item_as_server_url_names_address(device):
+def test_item_url_as_server_url_suggests_address_option(device):
     words = ("add", "login", "--title", "x", "--url", "https://mail.example", "--generate")
 
     message = device.fails(2, *words, stdin="", password=None)

@@ -69,13 +69,13 @@ def test_one_field_is_printed_alone(device, mail):
     assert "no field pin" in device.fails(1, "show", "Mail", "--field", "pin")
 
 
-def test_a_revealed_item_is_readable_line_by_line(device, mail):
+def test_show_reveal_prints_one_field_per_line(device, mail):
     lines = device.done("show", "Mail", "--reveal").splitlines()
 
     assert ["password", "hunter2-ü"] in [line.split() for line in lines]
 
 
-def test_a_list_finds_items_by_words_and_type(device, mail):
+def test_list_filters_items_by_words_and_type(device, mail):
     note = add(device, "note", overview={"title": "Mailing list"}, detail={"notes": "x"})
 
     assert {item["id"] for item in device.run_json("list", "MAIL")} == {mail["id"], note["id"]}
@@ -196,7 +196,7 @@ def test_invalid_item_is_rejected_by_field_without_value(device, stdin, code, ex
     assert "hunter2" not in message
 
 
-def test_an_environment_set_is_added_from_lines(device):
+def test_environment_set_is_added_from_lines(device):
     device.done("add", "env_set", "--title", "lines", stdin="B=1\nA='x y'\n")
 
     item = device.run_json("show", "lines", "--reveal")

@@ -40,7 +40,7 @@ def titles(device, *words):
     ],
     ids=" ".join,
 )
-def test_list_shows_only_what_passes_the_filters(filed, words, found):
+def test_list_shows_only_items_matching_the_filters(filed, words, found):
     assert titles(filed, *words) == found
 
 

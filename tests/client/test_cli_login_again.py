@@ -37,7 +37,7 @@ def test_repeated_logins_of_a_device_leave_one_session(site, tmp_path):
     assert len(other.run_json("sessions", "list")) == 2
 
 
-def test_login_under_new_device_name_is_listed_so(site, tmp_path):
+def test_login_with_new_device_name_appears_in_sessions(site, tmp_path):
     first = owner(site, tmp_path, "renamed@example.org")
 
     first.done("login", "--device-name", "Desk")

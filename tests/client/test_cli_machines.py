@@ -89,7 +89,7 @@ def test_machine_is_added_listed_edited_and_deleted(owner, tmp_path):
     assert "no such machine" in owner.fails(1, "machines", "show", "build")
 
 
-def test_token_appears_on_terminal_or_in_new_file_only(owner, tmp_path):
+def test_token_is_printed_only_to_terminal_or_new_file(owner, tmp_path):
     file = tmp_path / "token"
     file.write_text("mine")
 
@@ -111,7 +111,7 @@ def test_token_appears_on_terminal_or_in_new_file_only(owner, tmp_path):
     owner.done("machines", "rm", "shown", "--keep-keys")
 
 
-def test_foreign_verbs_suggest_ours(owner):
+def test_verbs_of_other_tools_suggest_our_subcommands(owner):
     for typed, ours in (("create", "add"), ("delete", "rm"), ("revoke", "rm"), ("ls", "list")):
         result = owner.types("machines", typed, "x", password=None)
         assert result.returncode == 2
@@ -134,7 +134,7 @@ def test_job_reads_without_login(jobs):
     assert job.run_json("sync")[0]["name"] == "prod"
 
 
-def test_pass_token_lets_the_command_inherit_it(jobs):
+def test_pass_token_option_exports_token_to_command(jobs):
     job = jobs()
 
     words = ("run", "--env-set", "web", "--pass-token", "--", sys.executable, "-c", SHOW)
@@ -233,7 +233,7 @@ def test_error_of_deleted_machine_prints_next_step(jobs, owner):
     assert "vaultr machines token" in job.fails(1, "list")
 
 
-def test_fallback_uses_the_copy_while_the_server_is_away(jobs):
+def test_fallback_uses_cache_while_server_is_unreachable(jobs):
     job = jobs(folder=True)
     job.done("sync")
     words = ("run", "--env-set", "web", "--fallback-max-age", "12h", "--", "env")

@@ -27,7 +27,7 @@ def office(device):
     device.done("vaults", "rm", "Office", "--confirm", "Office")
 
 
-def test_another_case_means_the_one_item_field_and_vault(device, hub):
+def test_names_in_other_case_match_item_field_and_vault(device, hub):
     assert device.run_json("show", "github")["id"] == hub["id"]
     assert device.run_json("show", "github", "--vault", "personal")["id"] == hub["id"]
     assert device.done("show", "GITHUB", "--field", "Password") == "secret of GitHub\n"
@@ -35,7 +35,7 @@ def test_another_case_means_the_one_item_field_and_vault(device, hub):
     assert len(device.done("code", "github")) == 7
 
 
-def test_a_set_is_understood_in_another_case(device):
+def test_set_name_in_other_case_matches(device):
     item = device.run_json("add", "env_set", "--title", "Staging", "--json", stdin='{"detail": {}}')
     device.done("edit", "staging", "--secret", "A", stdin="1")
 
@@ -55,7 +55,7 @@ def test_similar_names_are_suggested_without_secrets(device, hub):
     assert "secret of" not in item + vault + field
 
 
-def test_missing_names_say_where_to_look(device, hub):
+def test_missing_name_error_suggests_a_list_command(device, hub):
     item = device.fails(1, "show", "0815 4711")
     vault = device.fails(1, "list", "--vault", "Zebra")
     env_set = device.fails(1, "export", "Zebra")

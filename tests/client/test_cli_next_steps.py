@@ -56,7 +56,7 @@ def test_wrong_password_suggests_change_on_another_device(site, tmp_path):
     assert "vaultr login --changed" in offline
 
 
-def test_first_command_after_a_change_elsewhere_names_the_login(site, tmp_path):
+def test_command_after_password_change_elsewhere_suggests_login(site, tmp_path):
     first = owner(site, tmp_path, "changed-there@example.org")
     other = second(site, tmp_path, first)
     first.done("passwd", "--nobody-knows", also={"--new-password-fd": NEW})
@@ -94,7 +94,7 @@ def test_offline_logout_warns_that_session_continues(leaving):
     assert "locked" in person.fails(3, "list", password=None), "the keys are forgotten"
 
 
-def test_requested_recovery_removes_no_key(site, tmp_path):
+def test_cancelled_recovery_request_keeps_recovery_key(site, tmp_path):
     first = owner(site, tmp_path, "asked-only@example.org")
     paper = first.run_json("recovery-key", "create")["recovery_key"]
     new = Device(tmp_path / "new", site.url, email=first.email)

@@ -46,7 +46,7 @@ def odd(tmp_path_factory):
         yield device
 
 
-def test_a_list_of_odd_items_is_a_list(odd):
+def test_list_shows_every_odd_item_without_escapes(odd):
     shown = odd.done("list", "--type", "login", password=None)
 
     assert all(item_id in shown for item_id in odd.ids.values())
@@ -70,7 +70,7 @@ def test_locale_without_a_character_does_not_crash(odd):
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_an_odd_item_is_shown(odd, name):
+def test_odd_item_is_shown_without_a_crash(odd, name):
     odd.done("show", odd.ids[name], "--reveal", password=None)
     odd.done("show", odd.ids[name], "--reveal", "--json", password=None)
     odd.fails(1, "show", odd.ids[name], "--field", "none", password=None)
@@ -102,7 +102,7 @@ def test_prompt_escapes_current_value(odd):
     ("show",), ("show", "--reveal"), ("show", "--json", "--reveal"), ("show", "--field", "more"),
     ("edit", "--set", "username=a"),
 ])  # fmt: skip
-def test_too_deep_nesting_costs_no_other_item(odd, words):
+def test_too_deep_item_fails_but_others_are_listed(odd, words):
     message = odd.fails(5, words[0], str(DEEP.id), *words[1:], password=None)
 
     assert "cannot be opened" in message
@@ -160,7 +160,7 @@ def test_lone_surrogate_reaches_no_clipboard_or_environment(odd, tmp_path):
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
-def test_a_time_at_the_end_of_all_time_is_shown(odd, zone, time):
+def test_earliest_and_latest_times_are_shown(odd, zone, time):
     def tamper(method, path, status, body):
         if path.endswith("/versions"):
             body["versions"] = [each | {"created_at": time} for each in body["versions"]]

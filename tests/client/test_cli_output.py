@@ -42,7 +42,7 @@ def on_terminal(device, *words, columns=80, **more):
     return terminal.shown
 
 
-def test_styles_are_for_terminals_that_want_them(shown):
+def test_styles_appear_only_on_capable_terminals(shown):
     assert STYLE.search(on_terminal(shown, "list", "output"))
     assert not STYLE.search(on_terminal(shown, "list", "output", NO_COLOR="1"))
     assert not STYLE.search(on_terminal(shown, "list", "output", TERM="dumb"))
@@ -52,7 +52,7 @@ def test_styles_are_for_terminals_that_want_them(shown):
 
 
 @pytest.mark.parametrize("columns", [60, 80, 132])
-def test_a_table_fits_the_terminal_and_every_id_is_whole(shown, columns):
+def test_table_fits_terminal_and_ids_are_complete(shown, columns):
     text = on_terminal(shown, "list", "output", columns=columns, NO_COLOR="1")
     lines = [line for line in text.replace("\r\n", "\n").splitlines() if line]
 
@@ -65,7 +65,7 @@ def _columns(text):
     return sum(2 if ord(each) >= 0x1100 and each != "…" else 1 for each in text)
 
 
-def test_a_pipe_gets_whole_texts(shown):
+def test_piped_output_is_not_truncated(shown):
     assert "u" * 47 in shown.done("list", "output")
 
 
@@ -144,7 +144,7 @@ def test_invalid_max_age_is_rejected(shown, age):
     assert "a number and s, m, h, d or w" in shown.fails(2, "list", "--max-age", age)
 
 
-def test_an_altered_note_of_the_age_is_an_integrity_error(shown):
+def test_altered_cache_age_file_is_an_integrity_error(shown):
     note = shown.home / "vaultr" / "synced.json"
     stored = note.read_bytes()
     note.write_bytes(stored.replace(b"20", b"19"))

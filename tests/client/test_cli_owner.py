@@ -35,7 +35,7 @@ def changes(device, *words):
     return answer
 
 
-def test_a_changed_password_opens_here_and_another_device_follows(site, tmp_path):
+def test_changed_password_opens_here_and_after_login_elsewhere(site, tmp_path):
     first = with_item(owner(site, tmp_path, "pw1@example.org"))
     other = second(site, tmp_path, first)
 
@@ -79,7 +79,7 @@ def test_passwd_others_know_replaces_account_and_vault_keys(site, tmp_path):
     assert titles(first) == ["Bank", "Mail"]
 
 
-def test_the_unlock_process_holds_the_new_account_key_after_it(site, tmp_path):
+def test_agent_holds_new_account_key_after_passwd(site, tmp_path):
     first = with_item(owner(site, tmp_path, "pw3@example.org")).with_agent()
     first.done("unlock")
     try:
@@ -136,7 +136,7 @@ def pass_time(site, *, hours):
         )
 
 
-def test_a_recovery_is_ended_from_any_signed_in_device(site, tmp_path):
+def test_recovery_is_cancelled_from_a_logged_in_device(site, tmp_path):
     first = owner(site, tmp_path, "thief@example.org")
     paper = first.run_json("recovery-key", "create")["recovery_key"]
     thief = Device(tmp_path / "thief", site.url, email=first.email)
@@ -200,7 +200,7 @@ def test_incomplete_token_is_rejected_before_the_recovery_key(tmp_path):
     assert "Copy the whole token." in message
 
 
-def test_a_recovery_key_can_be_removed(account):
+def test_recovery_key_can_be_removed(account):
     account.done("recovery-key", "create")
 
     assert account.run_json("recovery-key", "remove") == {"removed": True}
@@ -219,7 +219,7 @@ def kit_text(file):
     return re.search(r"<pre>\n(.*?)\n</pre>", file.read_text(), re.DOTALL)[1]
 
 
-def test_the_kit_is_one_private_page_that_fetches_nothing(account, kit_file):
+def test_kit_page_is_private_and_loads_nothing(account, kit_file):
     page = kit_file.read_text()
 
     assert stat.S_IMODE(kit_file.stat().st_mode) == 0o600

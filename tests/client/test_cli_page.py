@@ -17,7 +17,7 @@ def test_cli_page_matches_the_commands(pytestconfig):
     assert PAGE.read_text() == page(), "written anew by: pytest --write-docs"
 
 
-def test_every_command_has_its_place_and_its_example():
+def test_every_command_has_a_section_with_example():
     text = page()
 
     for path, _ in commands():
@@ -26,7 +26,7 @@ def test_every_command_has_its_place_and_its_example():
         assert " ".join(path) in section.split("Examples:")[1], path
 
 
-def test_the_width_of_the_terminal_does_not_change_the_page(monkeypatch):
+def test_terminal_width_does_not_change_the_page(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
 
     assert page() == page()

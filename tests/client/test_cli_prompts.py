@@ -72,7 +72,7 @@ def test_changed_login_prompts_about_replaced_secret_key(site, tmp_path):
     phone.done("list", password=PASSWORD)
 
 
-def test_a_login_is_added_and_changed_by_answering(account):
+def test_login_is_added_and_edited_at_prompts(account):
     adding = at_terminal(account, "add", "login", "--username", "ann")
     adding.answers("Master password: ", account.password)
     adding.answers("Title: ", "By hand")
@@ -95,7 +95,7 @@ def test_a_login_is_added_and_changed_by_answering(account):
     assert "hunter2" not in adding.shown + editing.shown
 
 
-def test_a_new_secret_is_typed_twice(account):
+def test_new_secret_must_be_typed_twice(account):
     document = '{"overview": {"title": "Typed twice"}, "detail": {"password": "old"}}'
     account.done("add", "login", "--json", stdin=document)
 

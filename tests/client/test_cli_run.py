@@ -26,7 +26,7 @@ def sets(device):
         device.done("add", "env_set", "--json", stdin=json.dumps(document))
 
 
-def test_a_command_gets_the_set_in_its_environment(device, sets):
+def test_command_receives_variables_of_the_set(device, sets):
     result = device.done("run", "--env-set", "prod", "--", sys.executable, "-c", SHOW)
 
     environ = json.loads(result)
@@ -35,7 +35,7 @@ def test_a_command_gets_the_set_in_its_environment(device, sets):
     assert environ["HOME"] == device.environ["HOME"]
 
 
-def test_clashing_sets_fail_without_an_order(device, sets):
+def test_conflicting_sets_fail_without_last_wins(device, sets):
     both = ("--env-set", "base", "--env-set", "prod")
 
     message = device.fails(2, "run", *both, "--", "true")
@@ -62,7 +62,7 @@ def test_set_overrides_environment_and_own_secrets_stay_out(device, sets):
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 42])
-def test_the_exit_code_passes_through(device, sets, code):
+def test_exit_code_of_command_is_returned(device, sets, code):
     assert (
         device.types("run", "--env-set", "prod", "--", "sh", "-c", f"exit {code}").returncode
         == code
@@ -78,14 +78,14 @@ def test_run_with_unknown_set_exits_with_error(device, sets):
     assert "no environment set" in device.fails(1, "run", "--env-set", "other", "--", "true")
 
 
-def test_options_of_the_command_are_its_own_also_without_dashes(device, sets):
+def test_command_options_are_passed_without_double_dash(device, sets):
     result = device.types("run", "--env-set", "prod", "--password-fd", "0", "echo", "--json", "-n",
                         password=None, stdin=device.password)  # fmt: skip
 
     assert (result.returncode, result.stdout) == (0, "--json -n\n")
 
 
-def test_password_on_stdin_is_not_left_for_command(device, sets):
+def test_password_on_stdin_is_not_passed_to_command(device, sets):
     result = device.types("run", "--env-set", "prod", "--password-fd", "0", "--", "cat",
                         password=None, stdin=device.password)  # fmt: skip
 
@@ -121,7 +121,7 @@ def test_signal_reaches_command_and_password_descriptor_does_not(device, sets):
     assert open_ones == [0, 1, 2]
 
 
-def test_a_real_export_is_imported_whole(device, tmp_path):
+def test_bitwarden_export_of_500_entries_is_imported_completely(device, tmp_path):
     export = make_bitwarden.export(500)
     file = tmp_path / "export.json"
     file.write_text(make_bitwarden.as_text(export))
@@ -154,7 +154,7 @@ def test_import_with_one_invalid_entry_changes_nothing(device, tmp_path):
     ]
 
 
-def test_a_command_keeps_its_limit_of_core_files(device, sets):
+def test_command_keeps_its_core_file_limit(device, sets):
     limit = "import resource; print(resource.getrlimit(resource.RLIMIT_CORE))"
 
     got = device.done("run", "--env-set", "base", "--", sys.executable, "-c", limit, password=None)

@@ -54,7 +54,7 @@ def test_sets_of_same_name_need_their_vault(two_vaults):
     assert (named["WHERE"], chosen["WHERE"]) == ("Given", "Personal")
 
 
-def test_file_mixes_values_and_references_and_overrides_sets(two_vaults, tmp_path):
+def test_env_file_mixes_values_and_references_and_overrides_sets(two_vaults, tmp_path):
     file = tmp_path / ".env"
     file.write_text(
         "PLAIN=it is\nPW=vaultr://Given/given%2Fpost/password\nN='vaultr://Given/given%2Fpost/notes'\n"
@@ -73,7 +73,7 @@ def test_file_mixes_values_and_references_and_overrides_sets(two_vaults, tmp_pat
     assert (environ["DB"], environ["BASE"]) == ("hunter2 given", "of the file")
 
 
-def test_a_reference_of_the_environment_gets_its_value(two_vaults):
+def test_reference_in_environment_is_replaced_by_its_value(two_vaults):
     here = [("PW", "vaultr://Given/given%2Fpost/password"), ("SEE", "see vaultr://a/b/c")]
 
     environ = json.loads(two_vaults.done("run", sys.executable, "-c", SHOW, env=here))
@@ -93,7 +93,7 @@ def test_a_reference_of_the_environment_gets_its_value(two_vaults):
         ("A='x", "never closed"),
     ],
 )
-def test_a_reference_that_leads_nowhere_starts_nothing(two_vaults, tmp_path, line, expected):
+def test_unresolvable_reference_prevents_starting_the_command(two_vaults, tmp_path, line, expected):
     (file := tmp_path / ".env").write_text(f"GOOD=1\n{line}\n")
 
     result = two_vaults.types("run", "--env-file", str(file), "--", "touch", str(tmp_path / "ran"))
@@ -104,7 +104,7 @@ def test_a_reference_that_leads_nowhere_starts_nothing(two_vaults, tmp_path, lin
     assert not (tmp_path / "ran").exists()
 
 
-def test_only_matching_names_are_passed_and_others_cannot_clash(two_vaults):
+def test_only_option_passes_matching_names_and_avoids_conflicts(two_vaults):
     environ = environ_of(two_vaults, "--env-set", "given base", "--env-set", "given prod",
                          "--only", "DB_*", "--only", "BASE")  # fmt: skip
 
@@ -114,7 +114,7 @@ def test_only_matching_names_are_passed_and_others_cannot_clash(two_vaults):
     assert "--only db_* matches no variable" in message
 
 
-def test_names_get_a_prefix(two_vaults):
+def test_prefix_is_added_to_variable_names(two_vaults):
     environ = environ_of(two_vaults, "--env-set", "given base", "--prefix", "APP_")
 
     assert environ["APP_BASE"] == "1"
@@ -191,7 +191,7 @@ def test_written_file_is_private_and_never_overwritten(two_vaults, tmp_path):
     assert "nothing was written" in two_vaults.fails(1, *words[:3], str(tmp_path / "no" / "x"))
 
 
-def test_read_and_inject_put_values_where_they_are_wanted(two_vaults, tmp_path):
+def test_read_and_inject_output_referenced_values(two_vaults, tmp_path):
     ref = "vaultr://Given/given%2Fpost/password"
     template = f"pw: {{{{ {ref} }}}}\nraw={ref}\n"
 

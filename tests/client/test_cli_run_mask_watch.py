@@ -52,7 +52,7 @@ def test_values_are_masked_in_output_and_reach_environment(beside):
 
 @pytest.mark.parametrize("code", [0, 1, 3, 42, 255])
 @pytest.mark.parametrize("option", ["--mask", "--watch"])
-def test_the_exit_code_passes_through(beside, option, code):
+def test_exit_code_of_command_is_returned(beside, option, code):
     result = beside.types(*run_words(option), "sh", "-c", f"exit {code}")
 
     assert (result.returncode, result.stderr) == (code, "")
@@ -71,7 +71,7 @@ def test_unstartable_command_exits_as_in_a_shell(beside, option, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--mask", "--watch"])
-def test_signals_are_passed_on_once(beside, option):
+def test_signals_reach_command_exactly_once(beside, option):
     with started(beside, *run_words(option), sys.executable, "-c", TELLS) as process:
         assert process.stdout.readline() == "there\n"
 
@@ -85,13 +85,13 @@ def test_signals_are_passed_on_once(beside, option):
         assert (rest, errors, process.returncode) == ("SIGTERM\n", "", 7)
 
 
-def test_standard_input_is_the_commands_own(beside):
+def test_stdin_is_passed_to_the_command(beside):
     result = beside.types(*run_words("--mask"), "cat", stdin=f"a\n{SECRET}\n")
 
     assert (result.returncode, result.stdout) == (0, "a\n********\n")
 
 
-def test_much_output_arrives_whole_and_in_order(beside):
+def test_large_output_arrives_complete_and_in_order(beside):
     program = "import sys\nfor n in range(200000): print(n)"
 
     result = beside.types(*run_words("--mask"), sys.executable, "-c", program)

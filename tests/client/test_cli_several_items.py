@@ -81,7 +81,7 @@ def test_several_items_are_removed_permanently(device, three):
     assert states(device, three[2:]) == ["active"]
 
 
-def test_a_version_is_one_of_one_item(device, three):
+def test_restore_revision_rejects_several_items(device, three):
     assert "--revision restores a version of one item" in device.fails(
         2, "restore", *three, "--revision", "1"
     )

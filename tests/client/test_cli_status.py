@@ -29,13 +29,13 @@ def test_status_without_account_explains_signup(tmp_path):
     assert "none: vaultr signup, or vaultr login" in shown
 
 
-def test_status_knows_whether_the_emergency_kit_is_current(device, tmp_path):
+def test_status_reports_a_written_emergency_kit(device, tmp_path):
     device.done("kit", str(tmp_path / "kit.html"), password=None)
 
     assert device.run_json("status", "--offline", password=None)["emergency_kit"] == "written"
 
 
-def test_signup_that_waits_is_pending(site, tmp_path):
+def test_status_reports_unconfirmed_signup_as_pending(site, tmp_path):
     waiting = Device(tmp_path / "home", site.url, email="waits@example.org")
     waiting.done("signup", "--email", waiting.email)
 

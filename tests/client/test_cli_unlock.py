@@ -45,7 +45,7 @@ def test_invalid_idle_time_is_reported_before_the_password(locked, text):
     assert "VAULTR_IDLE is not a valid time." in message
 
 
-def test_two_lifetimes_are_a_usage_error(locked):
+def test_unlock_with_two_lifetime_options_is_rejected(locked):
     message = locked.fails(2, "unlock", "--for", "8h", "--until-logout", password=None)
 
     assert "Use either --for or --until-logout" in message

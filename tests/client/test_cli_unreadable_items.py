@@ -48,7 +48,7 @@ def test_search_skips_items_that_do_not_open(odd):
     assert str(BROKEN.id) not in result.stdout
 
 
-def test_others_are_shown_read_and_run_by_their_titles(odd):
+def test_other_items_remain_usable_by_title(odd):
     field = odd.done("show", "Plain", "--field", "password", password=None)
     value = odd.done("read", "vaultr://Personal/Plain/password", password=None)
     ran = odd.done("run", "--env-set", "prod", "--", "sh", "-c", "echo $A", password=None)
@@ -76,7 +76,7 @@ def test_unopenable_set_is_rejected_as_environment(odd):
     assert f"Item {BROKEN_SET.id} cannot be opened" in message
 
 
-def test_its_empty_title_names_it_nowhere(odd):
+def test_empty_title_does_not_match_unreadable_item(odd):
     assert "There is no such item" in odd.fails(1, "show", "", password=None)
     assert "There is no such item" in odd.fails(1, "rm", "", password=None)
 

@@ -50,7 +50,7 @@ def test_every_command_has_help_with_an_example_of_itself(path):
     assert "--json" in result.stdout
 
 
-def test_the_first_sentence_of_every_command_fits_the_list():
+def test_help_lists_commands_without_truncated_descriptions():
     result = CliRunner().invoke(vaultr, ["--help"])
 
     assert "..." not in result.stdout.split("Get started:")[1]
@@ -161,7 +161,7 @@ def test_every_foreign_command_name_suggests_ours():
         assert ours.startswith(("--", "COMMAND")) or ours.split(",")[0] in names
 
 
-def test_run_without_variables_names_all_ways(tmp_path):
+def test_run_without_variables_explains_all_sources(tmp_path):
     reported = run("run", "--", "true", home=tmp_path).stderr
 
     assert all(way in reported for way in ("--env-set", "--env-file", "vaultr://VAULT/ITEM/FIELD"))
@@ -203,7 +203,7 @@ def test_closed_descriptor_exits_2(tmp_path):
     assert "--password-fd 77: Bad file descriptor" in text.stderr
 
 
-def test_a_weak_password_ends_1_before_anything_is_sent(tmp_path):
+def test_weak_password_exits_1_before_sending(tmp_path):
     text = run("signup", "--email", "a@b.c", "--password-fd", "0", home=tmp_path, input="short\n")
 
     assert (text.returncode, text.stdout) == (1, "")
@@ -236,7 +236,7 @@ def test_odd_file_exits_1_with_one_line_per_entry(tmp_path):
     assert "hunter2" not in text.stderr
 
 
-def test_a_protected_file_takes_its_password_from_a_descriptor(tmp_path):
+def test_protected_import_reads_file_password_from_descriptor(tmp_path):
     text = run(
         *("import", str(FIXTURES / "bitwarden-protected.json"), "--dry-run"),
         *("--file-password-fd", "0"),

@@ -17,7 +17,7 @@ def mail(device):
     device.types("rm", made["id"], "--forever", "--yes", password=None)
 
 
-def test_versions_are_listed_opened_and_brought_back(device, mail):
+def test_versions_are_listed_shown_and_restored(device, mail):
     listed = device.run_json("history", "Versions", password=None)
     assert [(each["title"], each["current"]) for each in listed] == [
         ("Versions", True),
@@ -119,7 +119,7 @@ def test_locked_device_exits_with_error(account):
         assert "locked" in account.fails(3, *words, password=None)
 
 
-def test_vaults_are_listed_by_their_names_wherever_they_are_shown(device):
+def test_vaults_are_sorted_by_name_in_all_lists(device):
     for name in ("zebra", "Älg", "apple"):
         device.done("vaults", "add", name, password=None)
     by_name = sorted({"zebra", "Älg", "apple", "Personal"}, key=str.casefold)

@@ -32,7 +32,7 @@ def stored_session(world):
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_unlock_with_old_password_during_passwd(crossed, new_key):
+def test_unlock_during_passwd_accepts_or_rejects_old_password(crossed, new_key):
     def second(world):
         device = world.device("laptop")
         device.unlock(PASSWORD)
@@ -47,7 +47,7 @@ def test_unlock_with_old_password_during_passwd(crossed, new_key):
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_unlock_with_new_password_during_passwd(crossed, new_key):
+def test_unlock_during_passwd_accepts_or_rejects_new_password(crossed, new_key):
     def second(world):
         device = unlocked(world, "laptop", NEW)
         device.sync()
@@ -102,7 +102,7 @@ WRITES = {
 
 
 @pytest.mark.parametrize("what", WRITES)
-def test_a_write_is_crossed_by_a_new_key(crossed, what):
+def test_new_account_key_during_write_leaves_consistent_account(crossed, what):
     def first(world):
         world.laptop.add("login", *mail())
         world.laptop.close()
@@ -134,7 +134,7 @@ def test_a_write_is_crossed_by_a_new_key(crossed, what):
 
 
 @pytest.mark.parametrize("what", ["logout", "logout_all"])
-def test_signing_out_is_crossed_by_a_login(crossed, what):
+def test_login_during_logout_leaves_consistent_session(crossed, what):
     def check(world, one, other):
         assert one is None
         assert other is None
@@ -149,7 +149,7 @@ def test_signing_out_is_crossed_by_a_login(crossed, what):
     crossed(first, logged_in, check, apart=1)
 
 
-def test_a_login_is_crossed_by_signing_out(crossed):
+def test_logout_during_login_leaves_consistent_session(crossed):
     def second(world):
         unlocked(world, "laptop", PASSWORD).logout()
 
@@ -169,7 +169,7 @@ def test_a_login_is_crossed_by_signing_out(crossed):
 
 
 @pytest.mark.parametrize("what", ["sync", "add", "rotate"])
-def test_a_command_that_signing_out_overtakes_writes_no_session_again(crossed, what):
+def test_command_overtaken_by_logout_stores_no_session(crossed, what):
     def first(world):
         world.laptop.add("login", *mail())
         world.laptop.close()

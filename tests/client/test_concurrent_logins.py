@@ -32,7 +32,7 @@ def check_whole(world, password, secret_key):
 
 @pytest.mark.parametrize("new_key", [False, True])
 @pytest.mark.parametrize("at", LOGIN_STEPS)
-def test_a_login_is_crossed_by_a_change_of_the_password(worlds, at, new_key):
+def test_password_change_during_login_leaves_consistent_account(worlds, at, new_key):
     world, shown = worlds(), []
     world.laptop.add("login", *mail())
     world.laptop.close()
@@ -55,7 +55,7 @@ def test_a_login_is_crossed_by_a_change_of_the_password(worlds, at, new_key):
 
 @pytest.mark.parametrize("new_key", [False, True])
 @pytest.mark.parametrize("at", [1, 2, 5, 6, 7, 8])
-def test_a_change_of_the_password_is_crossed_by_a_login(worlds, at, new_key):
+def test_login_during_password_change_leaves_consistent_account(worlds, at, new_key):
     world = worlds()
     world.laptop.add("login", *mail())
     world.laptop.close()
@@ -71,7 +71,7 @@ def test_a_change_of_the_password_is_crossed_by_a_login(worlds, at, new_key):
     check_whole(world, NEW, change.secret_key or world.signup.secret_key)
 
 
-def test_a_login_while_a_signup_derives_keeps_its_folder(worlds, monkeypatch):
+def test_login_during_signup_keeps_its_folder(worlds, monkeypatch):
     world = worlds()
     device, other = world.device("fresh"), world.device("fresh")
     derive, logins = primitives.argon2id, []

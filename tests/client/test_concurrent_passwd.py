@@ -120,7 +120,7 @@ def test_one_of_two_password_changes_succeeds(owner, count):
             break
 
 
-def test_a_new_key_is_crossed_by_what_another_device_writes(owner, count):
+def test_writes_of_another_device_survive_a_new_account_key(owner, count):
     through, folders = owner
     handle, password, items, number = through.handle, PASSWORD, {"Mail"}, 0
     for at in range(1, count(24, many=60), count(9, many=3)):

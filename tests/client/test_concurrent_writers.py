@@ -58,7 +58,7 @@ def laptop(request, tmp_path):
         yield owner(site, tmp_path, "ann@example.org")
 
 
-def test_eight_writers_lose_nothing_and_leave_one_chain_that_vouches(laptop, tmp_path, count):
+def test_eight_concurrent_writers_lose_nothing_in_one_valid_chain(laptop, tmp_path, count):
     times = count(2, many=40)
     with Vaultr(home=laptop.home / "vaultr", agent=False) as device:
         device.unlock(PASSWORD)

@@ -115,7 +115,7 @@ def test_reference_outside_the_patterns_gets_403(gateway, path):
     assert gateway.get(path)[0] == HTTPStatus.FORBIDDEN
 
 
-def test_patterns_cover_whole_parts_only(gateway, tmp_path):
+def test_pattern_matches_only_whole_path_parts(gateway, tmp_path):
     patterns = ["vaultr://prod/web/A", "vaultr://prod/db%2Fmain"]
     gateway.token = add_caller(gateway.callers_file, "build", patterns)
 
@@ -163,7 +163,7 @@ def test_renamed_item_is_found_by_its_new_title(gateway):
     assert gateway.get("/v1/prod/web/A")[0] == HTTPStatus.NOT_FOUND
 
 
-def test_old_copies_are_served_until_the_maximum_age(gateway):
+def test_cached_values_are_served_until_the_maximum_age(gateway):
     gateway.away()
     gateway.clock.now += MAX_AGE
     gateway.source.sync()

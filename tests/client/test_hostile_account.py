@@ -64,7 +64,7 @@ def held(world):
 
 
 @pytest.mark.parametrize("requested", [LOGIN, ME])
-def test_another_account_than_the_pinned_one_is_not_opened(held, requested):
+def test_account_other_than_the_pinned_one_is_rejected(held, requested):
     answering(held, *requested, lambda body: body | {"account": body["account"] | {"id": OTHER_ID}})
 
     with pytest.raises(PinMismatch, match=OTHER_ID):
@@ -74,7 +74,7 @@ def test_another_account_than_the_pinned_one_is_not_opened(held, requested):
 
 
 @pytest.mark.parametrize("requested", [LOGIN, ME])
-def test_a_second_account_key_of_one_epoch_is_not_taken(held, requested):
+def test_second_account_key_of_same_epoch_is_rejected(held, requested):
     account = held.laptop.device.unlocked.account
     inputs = account.known.derivation
     root = keys.derive_root(PASSWORD, inputs.salt, inputs.kdf, held.signup.secret_key)
@@ -103,7 +103,7 @@ def test_account_key_of_lower_epoch_is_rollback_while_open(held):
         held.laptop.sync()
 
 
-def test_identity_keys_do_not_change_under_an_open_account(held):
+def test_changed_identity_keys_of_open_account_are_rejected(held):
     other = keys.new_identity(
         held.laptop.device.unlocked.account.wrap_key, held.laptop.device.unlocked.account.account_id
     )
@@ -116,7 +116,7 @@ def test_identity_keys_do_not_change_under_an_open_account(held):
 
 
 @pytest.mark.parametrize("requested", [LOGIN, ME])
-def test_a_second_profile_of_one_revision_is_a_fork(held, requested):
+def test_second_profile_of_same_revision_is_a_fork(held, requested):
     other = resealed(held, lambda document: document["settings"].update(colour="red"))
     answering(held, *requested, with_key_set(profile=other))
 
@@ -170,7 +170,7 @@ def test_profile_with_other_pins_is_rejected(held, pin):
     check_unchanged(held)
 
 
-def test_a_pinned_account_is_never_used_without_its_secret_key(held):
+def test_pinned_account_always_uses_its_secret_key(held):
     derived = []
 
     def derive(password, salt, kdf, secret_key):
@@ -227,7 +227,7 @@ def test_created_vault_that_is_missing_is_integrity_error(held):
         {"uri": "otpauth://totp/x\n?secret={secret}"},
     ],
 )
-def test_qr_code_contains_only_the_second_factor(held, attack):
+def test_malformed_or_contradicting_totp_uri_is_rejected(held, attack):
     secret = "JBSWY3DPEHPK3PXP"
     honest = {"secret": secret, "uri": f"otpauth://totp/Vaultr?secret={secret}"}
     content = honest | {name: text.format(secret=secret) for name, text in attack.items()}

@@ -122,7 +122,7 @@ def test_restored_cache_is_not_shown_as_fresh(put_back):
     assert "somebody may have replaced the copy by an older one" in notice
 
 
-def test_replayed_cache_is_never_fresh_enough(put_back):
+def test_restored_cache_is_too_old_for_any_max_age(put_back):
     long = timedelta(days=7)
 
     assert uses_copy(put_back, offline=False, max_age=long) is False
@@ -130,7 +130,7 @@ def test_replayed_cache_is_never_fresh_enough(put_back):
         uses_copy(put_back, offline=True, max_age=long)
 
 
-def test_restored_cache_is_brought_up_to_date(put_back):
+def test_restored_cache_is_updated_from_the_server(put_back):
     assert put_back.item("Mail").detail["password"] == "second"
     assert put_back.age is not None
     assert put_back.item("Mail", offline=True).detail["password"] == "second"

@@ -55,7 +55,7 @@ def forged(world, *, generation, signed_by):
 
 
 @pytest.mark.parametrize("generation", [1, 2])
-def test_a_key_of_an_ended_generation_writes_nothing_any_more(rotated, generation):
+def test_entry_signed_with_old_key_is_rejected(rotated, generation):
     signed = forged(rotated, generation=generation, signed_by=1)
     rotated.vault["entries"].append(
         signed.to_json()
@@ -78,7 +78,7 @@ def test_a_key_of_an_ended_generation_writes_nothing_any_more(rotated, generatio
     assert titles(rotated.phone) == ["Bank", "Mail"]
 
 
-def test_item_sealed_under_ended_keys_is_detected(rotated):
+def test_item_sealed_under_old_generation_is_detected(rotated):
     def change(page):
         for item in page["items"]:
             item["generation"] = 1
@@ -133,7 +133,7 @@ def test_hidden_rotation_is_a_rollback(rotated):
         rotated.phone.sync()
 
 
-def test_false_rotation_end_leaves_nothing_unnoticed(rotated):
+def test_rotation_falsely_reported_as_finished_is_completed_later(rotated):
     def tamper(method, path, status, body):
         if path.endswith("/rotation") and method == "GET":
             return 200, {
@@ -176,7 +176,7 @@ def test_one_hidden_vault_of_two_is_an_error(two):
     assert titles(two.laptop) == ["Mail", "Ship"]
 
 
-def test_a_vault_replaced_by_another_is_an_error(two):
+def test_vault_replaced_by_another_is_an_error(two):
     one, other = two.server.vaults
     vaults = two.server.vaults
     mixed = copy.deepcopy(vaults[other]) | {"id": one}
@@ -190,7 +190,7 @@ def test_a_vault_replaced_by_another_is_an_error(two):
     assert titles(two.laptop) == ["Mail", "Ship"]
 
 
-def test_entry_with_foreign_mac_is_not_followed(two):
+def test_entry_with_mac_of_another_vault_is_rejected(two):
     phone = two.second()
     phone.sync()
     one, other = two.server.vaults.values()

@@ -57,7 +57,7 @@ def argon2(monkeypatch):
     ],
 )
 @pytest.mark.parametrize("known", [True, False])
-def test_inputs_out_of_bounds_stop_before_the_password_is_used(world, argon2, attack, known):
+def test_kdf_inputs_out_of_bounds_are_rejected_before_hashing(world, argon2, attack, known):
     answering(world, "POST", "/auth/prelogin", lambda body: body | attack)
     device = world.device("laptop" if known else "phone")
     argon2.clear()
@@ -77,7 +77,7 @@ def test_inputs_out_of_bounds_stop_before_the_password_is_used(world, argon2, at
         {"account_id": "00000000-0000-4000-8000-000000000000"},
     ],
 )
-def test_other_inputs_than_pinned_stop_before_the_password_is_used(world, argon2, attack):
+def test_kdf_inputs_other_than_pinned_are_rejected_before_hashing(world, argon2, attack):
     answering(world, "POST", "/auth/prelogin", lambda body: body | attack)
     argon2.clear()
 
@@ -87,7 +87,7 @@ def test_other_inputs_than_pinned_stop_before_the_password_is_used(world, argon2
     assert argon2 == []
 
 
-def test_a_signup_pins_before_the_first_login(tmp_path, world, argon2):
+def test_signup_pins_kdf_inputs_before_first_login(tmp_path, world, argon2):
     server = type(world.server)()
     device = Vaultr(URL, home=tmp_path / "new", transport=server.transport(), agent=False)
     device.signup(EMAIL, PASSWORD)
@@ -162,7 +162,7 @@ def test_password_changed_elsewhere_needs_owner_consent(world):
     world.device("laptop").unlock(NEW_PASSWORD)
 
 
-def test_inputs_that_the_profile_does_not_confirm_are_not_taken(world):
+def test_kdf_inputs_unconfirmed_by_profile_are_rejected(world):
     with_new_password(world, NEW_PASSWORD, in_profile=False)
 
     with pytest.raises(PinMismatch, match="profile"):
@@ -171,7 +171,7 @@ def test_inputs_that_the_profile_does_not_confirm_are_not_taken(world):
     world.device("laptop").unlock(PASSWORD)
 
 
-def test_an_older_account_key_is_not_taken_back(world):
+def test_older_account_key_is_a_rollback(world):
     before = copy.deepcopy(world.server.account)
     with_new_password(world, NEW_PASSWORD)
     world.laptop.login(EMAIL, NEW_PASSWORD, changed=True)
@@ -181,7 +181,7 @@ def test_an_older_account_key_is_not_taken_back(world):
         world.laptop.login(EMAIL, PASSWORD, changed=True)
 
 
-def test_changed_never_takes_another_account(world):
+def test_login_changed_never_accepts_another_account(world):
     other = {"account_id": "00000000-0000-4000-8000-000000000000"}
     answering(world, "POST", "/auth/prelogin", lambda body: body | other)
 
@@ -189,7 +189,7 @@ def test_changed_never_takes_another_account(world):
         world.device("laptop").login(EMAIL, PASSWORD, changed=True)
 
 
-def test_another_origin_gets_nothing(world, tmp_path):
+def test_other_origin_receives_no_request(world, tmp_path):
     before = len(world.server.requests)
     elsewhere = Vaultr(
         "https://evil.example",

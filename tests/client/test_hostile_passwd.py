@@ -74,7 +74,7 @@ def test_partial_change_does_not_lose_the_old_wrap(held, part):
     assert titles(again) == ["Mail"], "an honest answer settles it"
 
 
-def test_untaken_wraps_are_noticed_before_old_ones_go(held, monkeypatch):
+def test_unstored_wraps_are_detected_before_old_ones_are_dropped(held, monkeypatch):
     stored = copy.deepcopy(held.server.vaults)
     taken = held.server._replace
 
@@ -122,7 +122,7 @@ def test_forged_vault_list_is_not_wrapped_under_new_key(held, attack):
 
 
 @pytest.mark.parametrize("attack", ["a vault", "a generation"])
-def test_value_withheld_between_reads_is_missed_before_loss(held, attack):
+def test_value_withheld_between_reads_is_detected_before_loss(held, attack):
     """Under the new account key nobody could open keys that were not wrapped."""
     held.laptop.create_vault("Work")
     held.laptop.rotate()

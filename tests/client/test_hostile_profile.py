@@ -111,7 +111,7 @@ def test_profile_is_not_written_over_older_one(world):
     assert world.laptop.device.store.account().key_set.profile.revision == newest
 
 
-def test_a_fork_that_only_the_profile_shows_is_explained(world):
+def test_fork_shown_only_by_the_profile_is_explained(world):
     laptop = fork(world)
     with pytest.raises(RolledBack):
         laptop.sync()

@@ -27,7 +27,7 @@ def test_cursor_invalid_in_urls_is_rejected(world, cursor):
         world.laptop.sync()
 
 
-def test_a_cursor_stays_within_its_own_place_of_the_address(world):
+def test_cursor_cannot_change_the_request_path(world):
     requested = []
 
     def change(body):

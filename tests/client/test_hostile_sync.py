@@ -97,7 +97,7 @@ def test_sync_rolling_back_between_pages_is_error(world):
         phone.sync()
 
 
-def test_nothing_new_contradicts_a_list_that_has_more(world):
+def test_unchanged_response_contradicting_vault_list_is_a_rollback(world):
     world.laptop.add("login", *mail())
     world.second().add("login", *mail("Bank"))  # and the profile does not contain it yet
     answering_syncs(world, 304)

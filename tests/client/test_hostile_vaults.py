@@ -233,7 +233,7 @@ def test_modified_cached_detail_is_named_and_not_shown(world, tmp_path):
         world.laptop.item("Mail", offline=True)
 
 
-def test_an_altered_cache_is_named_and_stays(world, tmp_path):
+def test_altered_cache_is_reported_and_preserved(world, tmp_path):
     world.laptop.add("login", *mail())
     world.laptop.close()
     (cached,) = (tmp_path / "laptop" / "vaults").glob("*.vault")
@@ -247,7 +247,7 @@ def test_an_altered_cache_is_named_and_stays(world, tmp_path):
     assert cached.exists()
 
 
-def test_the_name_of_a_new_vault_cannot_be_spoilt(world):
+def test_new_vault_with_unopenable_name_is_rejected(world):
     def tamper(method, path, status, body):
         if not path.endswith("/sync"):
             return status, body

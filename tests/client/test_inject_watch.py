@@ -44,7 +44,7 @@ def set_port(owner, port):
     owner.done("edit", "web", "--json", stdin=json.dumps(change))
 
 
-def test_file_follows_the_value_and_command_runs(owner, job, tmp_path):
+def test_file_is_rewritten_and_command_run_after_each_change(owner, job, tmp_path):
     out, log = tmp_path / "app.env", tmp_path / "log"
     command = f"cat {out} >> {log}; env | grep -c VAULTR_TOKEN >> {log}; false"
     words = ("inject", "--watch", str(tmp_path / "app.tmpl"), "--out", str(out), "--exec", command)
@@ -86,7 +86,7 @@ def test_command_ends_with_the_watch(job, tmp_path):
     (("app.tmpl", "--in-file", "app.tmpl"), "once"),
     (("--watch", "plain", "--out", "o"), "no reference"),
 ])  # fmt: skip
-def test_options_that_do_not_fit_exit_2(own_device, tmp_path, monkeypatch, words, message):
+def test_unsupported_option_combinations_exit_2(own_device, tmp_path, monkeypatch, words, message):
     (tmp_path / "app.tmpl").write_text(TEMPLATE)
     (tmp_path / "plain").write_text("nothing")
     monkeypatch.chdir(tmp_path)

@@ -50,7 +50,7 @@ def test_moved_items_leave_versions_in_the_trash(two):
     assert len(two.laptop.history("Mail", vault="Personal")) == 2
 
 
-def test_a_copy_leaves_the_item_where_it_is(two):
+def test_copy_leaves_the_original_in_place(two):
     two.laptop.copy("Mail", to="Work")
 
     assert where(two.laptop) == {"Personal": ["Bank", "Door", "Mail"], "Work": ["Mail"]}

@@ -85,7 +85,7 @@ def impatient(monkeypatch):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_death_at_any_step_leaves_old_or_new_state(first_world, tmp_path, change, count):
+def test_kill_at_any_step_leaves_old_or_new_state(first_world, tmp_path, change, count):
     seen, came = set(), True
     for at in itertools.count(1, count(9, many=1)):
         company = Company(first_world.copied(tmp_path / str(at)))

@@ -50,7 +50,7 @@ def paths(world):
     return [f"{method} {path.split('/')[-1]}" for method, path, _ in world.server.requests]
 
 
-def test_machine_without_folder_reads_what_its_owner_wrote(world, owner, as_machine):
+def test_machine_without_folder_reads_items_of_its_owner(world, owner, as_machine):
     token = added(owner)
 
     with as_machine(token) as machine:
@@ -73,7 +73,7 @@ def test_warm_read_is_one_conditional_request(world, owner, as_machine, tmp_path
     assert paths(world) == ["GET sync"]
 
 
-def test_cold_machine_needs_no_log_of_an_unchanged_vault(world, owner, as_machine):
+def test_cold_machine_with_unchanged_vault_fetches_no_log(world, owner, as_machine):
     token = added(owner)
     world.server.requests.clear()
 
@@ -107,7 +107,7 @@ def test_read_only_machine_cannot_write(owner, as_machine):
     assert rejected.value.slug == "forbidden"
 
 
-def test_machine_cannot_do_what_needs_the_account(owner, as_machine):
+def test_machine_cannot_use_account_operations(owner, as_machine):
     token = added(owner)
 
     with as_machine(token) as machine:
@@ -185,7 +185,7 @@ def test_rotation_repeats_the_same_wraps_after_lost_response(world, owner):
     assert first == second
 
 
-def test_machine_survives_a_new_account_key(world, owner, as_machine):
+def test_machine_still_reads_after_new_account_key(world, owner, as_machine):
     token = added(owner)
 
     owner.change_password("a master password for tests", "another password, long 91", new_key=True)
@@ -219,7 +219,7 @@ def test_machine_with_cache_rejects_older_vault(world, owner, as_machine, tmp_pa
 
 
 @pytest.mark.parametrize("back", [0, 1])
-def test_machine_rejects_chain_that_does_not_lead_through_its_wrap(world, owner, as_machine, back):
+def test_machine_rejects_history_that_contradicts_its_wrap(world, owner, as_machine, back):
     owner.add("login", *mail("Second"))
     token = added(owner)
     parsed, record = MachineToken.parse(token), next(iter(world.server.records.values()))
@@ -278,7 +278,7 @@ def test_change_of_machine_needs_step_up(world, owner):
 
 
 @pytest.mark.parametrize("cut", [slice(0, -1), slice(0, 40), slice(4, None), slice(0, 0)])
-def test_cut_token_is_rejected_before_anything_is_sent(world, owner, as_machine, cut):
+def test_truncated_token_is_rejected_before_sending(world, owner, as_machine, cut):
     token = added(owner)
     world.server.requests.clear()
 

@@ -44,7 +44,7 @@ def you(site, tmp_path_factory):
     device.types("lock", password=None)
 
 
-def test_commands_of_the_page_work_in_their_order(you, site, folder):
+def test_machines_page_commands_work_in_order(you, site, folder):
     job = Device(folder / "job", site.url)
     job.environ["VAULTR_TOKEN_FILE"] = str(folder / "ci.token")
     shown = {}

@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("line", [each for each in COMMANDS if "password-store" not in each])
-def test_command_of_the_page_reads_its_file(line, folder, monkeypatch):
+def test_migrating_page_command_reads_its_file(line, folder, monkeypatch):
     monkeypatch.chdir(folder)
     words = [*shlex.split(line)[1:], "--json"]
     words += [] if "--dry-run" in words else ["--dry-run"]
@@ -59,7 +59,7 @@ def test_command_of_the_page_reads_its_file(line, folder, monkeypatch):
     assert json.loads(result.stdout)["read"] >= 1
 
 
-def test_page_names_every_format():
+def test_migrating_page_lists_every_format():
     text = PAGE.read_text()
 
     for file in FILES:

@@ -174,7 +174,7 @@ def test_commands_use_only_documented_routes_of_one_server(owner, site, tmp_path
     assert not [each for each in requested if "evil" in each[1]]
 
 
-def test_no_command_was_left_out(owner, tmp_path):
+def test_every_command_is_exercised(owner, tmp_path):
     """If a command is new, add a line above."""
     typed = {*owner.typed, *_everything(tmp_path)}
 
@@ -229,7 +229,7 @@ def _routes(site):
     return _ROUTES
 
 
-def test_audit_hook_sees_network_calls(tmp_path):
+def test_audit_hook_records_network_calls(tmp_path):
     """Otherwise the test above could miss requests."""
     device = Watched(tmp_path / "home", "http://localhost:9", EMAIL)
 

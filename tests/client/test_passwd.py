@@ -76,7 +76,7 @@ def test_changing_device_continues_without_login(world, new_key):
     assert len(world.sent("POST", "/auth/login")) == logins
 
 
-def test_plain_change_replaces_lock_and_not_key(world):
+def test_password_change_without_new_key_keeps_account_key(world):
     before = world.laptop.device.unlocked.account.account_key
 
     changed(world)
@@ -105,7 +105,7 @@ def test_new_account_key_rewraps_all_and_records_due_rotations(world):
         assert held.profile.keys_due(vault_id, 1)
 
 
-def test_other_device_follows_after_login_changed(world):
+def test_other_device_continues_after_login_changed(world):
     world.laptop.add("login", *mail())
     phone = world.second()
     phone.sync()

@@ -83,7 +83,7 @@ def dies(world, at, *, new_key):
 
 @pytest.mark.parametrize("new_key", [False, True])
 @pytest.mark.parametrize("first", [PASSWORD, NEW])
-def test_after_death_at_any_step_exactly_one_password_opens(
+def test_after_kill_at_any_step_exactly_one_password_opens(
     first_world, tmp_path, new_key, first, count
 ):
     """``first`` is the password that is typed first afterwards."""
@@ -144,7 +144,9 @@ def test_unstored_change_is_invalidated_before_it_is_deleted(first_world, tmp_pa
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_change_that_arrives_during_outcome_check_raises_no_alarm(first_world, tmp_path, new_key):
+def test_change_arriving_during_outcome_check_raises_no_integrity_error(
+    first_world, tmp_path, new_key
+):
     seen = set()
     for arrival in itertools.count(1):
         world = begun(first_world, tmp_path / str(arrival))
@@ -199,7 +201,9 @@ def test_server_outage_opens_old_password_and_reports_pending_change(first_world
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_second_device_killed_while_following_opens_with_one(first_world, tmp_path, new_key, count):
+def test_second_device_killed_during_changed_login_opens_with_one_password(
+    first_world, tmp_path, new_key, count
+):
     seen, came = set(), True
     for at in itertools.count(1, count(4, many=1)):
         world = begun(first_world, tmp_path / str(at))

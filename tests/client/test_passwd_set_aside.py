@@ -59,7 +59,7 @@ def test_new_key_waits_for_lost_writes_to_be_replayed(interrupted):
     check_sound(world, NEW, wrong=[PASSWORD], items=["Mail", "Bank"])
 
 
-def test_the_lock_alone_changes_at_any_time(interrupted):
+def test_password_alone_can_change_before_replay_of_lost_writes(interrupted):
     laptop = unlocked(interrupted, "laptop", PASSWORD)
 
     laptop.change_password(PASSWORD, NEW, new_key=False)

@@ -43,7 +43,7 @@ def check_whole(proxy, secrets, *, password=PASSWORD):
 
 
 @pytest.mark.parametrize("step_up", [True, False])
-def test_accepted_rollback_of_a_rotation_rotates_before_it_writes_again(proxy, step_up):
+def test_accepting_rolled_back_rotation_rotates_before_writing_again(proxy, step_up):
     before = copy.deepcopy((proxy.server.vaults, proxy.server.account["profile"]))
     n = proxy.vault()["revision"]
     with proxy.opened() as laptop:
@@ -68,7 +68,7 @@ def test_accepted_rollback_of_a_rotation_rotates_before_it_writes_again(proxy, s
     check_whole(proxy, NEWEST)
 
 
-def test_write_while_a_rotation_is_due_begins_it_or_fails(proxy):
+def test_write_with_due_rotation_starts_it_or_fails(proxy):
     with proxy.opened() as laptop:
         laptop.change_password(PASSWORD, NEW, new_key=True)
     n = proxy.vault()["revision"]
@@ -170,7 +170,7 @@ def test_unsigned_last_entry_is_never_accepted(proxy):
     assert "first Mail" in proxy.types("show", "Mail", "--reveal", "--offline").out
 
 
-def test_altered_item_with_no_newest_copy_here_accepts_nothing(proxy):
+def test_altered_item_without_newest_local_copy_prevents_acceptance(proxy):
     with proxy.opened("phone") as phone:
         phone.edit("Mail", detail={"password": "second Mail"})
     alter(item_called(proxy, "Mail"))

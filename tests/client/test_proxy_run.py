@@ -27,7 +27,7 @@ def test_run_rejects_names_that_change_how_programs_load(with_sets):
     assert "--allow LD_PRELOAD" in result.err
 
 
-def test_run_rejects_a_name_that_a_prefix_makes(with_sets):
+def test_run_rejects_a_risky_name_formed_by_prefix(with_sets):
     result = with_sets.types("run", "--env-set", "half", "--prefix", "LD_", *SHOW)
 
     assert result.code == 1
@@ -43,7 +43,7 @@ def test_run_rejects_a_name_that_a_prefix_makes(with_sets):
         ("export", "evil", "--format", "json"),
     ],
 )
-def test_export_writes_what_is_allowed_or_harmless(with_sets, words):
+def test_export_writes_allowed_or_harmless_names(with_sets, words):
     result = with_sets.types(*words)
 
     assert result.code == 0, result.err

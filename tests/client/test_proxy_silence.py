@@ -61,7 +61,7 @@ def test_lock_forgets_keys_before_contacting_the_server(silent, command):
     assert "did not respond in time" in finished[0].err
 
 
-def test_offline_sends_nothing_while_a_change_of_password_is_unsettled(proxy):
+def test_offline_command_sends_nothing_during_pending_password_change(proxy):
     def tamper(method, path, status, body):
         if path.endswith("/auth/me") and proxy.server.account["account_key"]["epoch"] == 2:
             return 503, {"type": "urn:vaultr:problem:unavailable", "status": 503}

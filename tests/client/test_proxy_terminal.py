@@ -23,7 +23,7 @@ def test_import_escapes_the_name_of_the_file(proxy):
 
 
 @pytest.mark.parametrize("write", [output.print_line, output.print_note])
-def test_line_escapes_what_a_caller_forgot(write, capsys):
+def test_print_functions_escape_unescaped_input(write, capsys):
     write(f"Read {EVIL}\nsecond line")
 
     out, err = capsys.readouterr()

@@ -36,7 +36,7 @@ def test_lost_vault_is_recreated_under_its_id(world):
     assert secrets_of(world.second()) == WHOLE | {"Ship": "first Ship"}
 
 
-def test_a_vault_deleted_after_the_backup_stays_deleted(world):
+def test_vault_deleted_after_the_backup_stays_deleted(world):
     world.laptop.create_vault("Work")
     stored = saved_with(world, "Work")
     world.laptop.delete_vault("Work", confirm="Work")
@@ -59,7 +59,7 @@ def saved_with(world, name):
     return stored
 
 
-def test_keys_that_were_replaced_after_the_backup_are_replaced_again(world):
+def test_keys_rotated_after_the_backup_are_rotated_again(world):
     stored = saved(world)
     world.laptop.rotate()
     world.laptop.close()
@@ -75,7 +75,7 @@ def test_keys_that_were_replaced_after_the_backup_are_replaced_again(world):
     assert vault["generation"] == 2
 
 
-def test_a_lost_tail_of_one_vault_alone_is_accepted(world):
+def test_lost_last_write_of_one_vault_is_accepted(world):
     world.laptop.add("login", *mail("Mail", "first"))
     vaults = copy.deepcopy(world.server.vaults)
     world.laptop.add("login", *mail("Bank", "first"))

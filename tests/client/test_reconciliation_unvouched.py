@@ -91,7 +91,7 @@ def test_item_trashed_against_the_log_is_restored(edited):
     assert secrets_of(edited.laptop) == WHOLE
 
 
-def test_a_newer_name_is_written_again_over_an_older_one(edited):
+def test_newer_vault_name_replaces_a_rolled_back_name(edited):
     (vault,) = edited.server.vaults.values()
     older = {name: vault[name] for name in ("overview", "overview_revision")}
     edited.laptop.rename_vault("Personal", "Mine")

@@ -64,7 +64,7 @@ def recover(world, name="new", password=NEW):
     return device, secret_key
 
 
-def test_before_the_wait_is_over_nothing_is_handed_out(lost):
+def test_recovery_before_the_wait_ends_returns_nothing(lost):
     first = started(lost, waited=False)
 
     assert first.handed is None
@@ -89,7 +89,7 @@ def test_recovered_account_has_new_password_and_keys(lost):
         assert again.device.unlocked.account.profile.keys_due(vault_id, 1)
 
 
-def test_a_device_from_before_follows_with_the_new_secret_key(lost):
+def test_existing_device_logs_in_with_the_new_secret_key(lost):
     _, secret_key = recover(lost)
 
     laptop = lost.device("laptop")
@@ -140,7 +140,7 @@ def test_weak_recovery_password_is_rejected_before_any_request(lost):
     assert not lost.sent("POST", "/recover/complete")
 
 
-def test_lost_response_is_resolved_by_asking_again(lost):
+def test_lost_response_to_recovery_is_retried(lost):
     lost.server.lose = [("POST", "/recover/complete")]
 
     device, _ = recover(lost)
@@ -160,7 +160,7 @@ def test_completed_recovery_with_lost_responses_allows_login(lost):
     assert device.kit().secret_key is not None
 
 
-def test_second_new_password_does_not_overwrite_possibly_taken_one(lost):
+def test_second_new_password_does_not_overwrite_possibly_stored_one(lost):
     def away(method, path):
         if path == "/auth/recover/complete":
             raise primitives.NotAuthentic  # simulates a client that ends here

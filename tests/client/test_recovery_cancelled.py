@@ -5,7 +5,7 @@ import pytest
 from vaultr.client.errors import Unavailable
 
 
-def test_a_recovery_that_could_not_be_cancelled_is_not_forgotten(world, monkeypatch):
+def test_failed_recovery_cancellation_keeps_the_token(world, monkeypatch):
     """Without a login, the token is the only way to cancel it."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     device = world.device("new")

@@ -34,7 +34,7 @@ def rejection(request):
     return request.param
 
 
-def test_an_import_ends(world, rejection):
+def test_import_with_rejected_writes_ends_with_error(world, rejection):
     rejecting(world, *rejection)
 
     with pytest.raises((InTrash, ItemNotFound)) as finished:
@@ -43,7 +43,7 @@ def test_an_import_ends(world, rejection):
     assert finished.value.__notes__ == ["0 of 3 items were added."]
 
 
-def test_a_move_ends_and_its_item_stays(world, rejection):
+def test_move_with_rejected_writes_keeps_the_item(world, rejection):
     world.laptop.add("login", *mail())
     world.laptop.create_vault("Work")
     honest = world.server._answer
@@ -56,7 +56,7 @@ def test_a_move_ends_and_its_item_stays(world, rejection):
     assert [each.title for each in world.laptop.items()] == ["Mail"]
 
 
-def test_a_move_whose_item_cannot_be_trashed_ends(world, rejection):
+def test_move_with_rejected_trash_ends_with_error(world, rejection):
     world.laptop.add("login", *mail())
     work = world.laptop.create_vault("Work")
     seen = rejecting(world, *rejection, but=str(work.id))
@@ -67,7 +67,7 @@ def test_a_move_whose_item_cannot_be_trashed_ends(world, rejection):
     assert seen
 
 
-def test_a_rotation_ends(filled, rejection):
+def test_rotation_with_rejected_writes_ends_with_error(filled, rejection):
     rejecting(filled, *rejection)
 
     with pytest.raises((InTrash, ItemNotFound)):

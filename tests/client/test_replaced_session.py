@@ -42,7 +42,7 @@ def login(world, name="laptop", password=PASSWORD, **args):
     return device
 
 
-def test_previous_session_ends_and_other_devices_stay(world):
+def test_login_ends_only_the_previous_session_of_its_device(world):
     (before,) = live(world)
     phone = world.second()
     (other,) = live(world) - {before}
@@ -91,7 +91,7 @@ def test_login_ends_the_refreshed_session(world):
     assert before not in live(world)
 
 
-def test_a_first_login_and_one_after_a_logout_end_nothing(world):
+def test_first_login_and_login_after_logout_end_no_session(world):
     world.second()
     world.laptop.logout()
 
@@ -100,7 +100,7 @@ def test_a_first_login_and_one_after_a_logout_end_nothing(world):
     assert session_end_requests(world) == []
 
 
-def test_a_login_that_fails_ends_nothing(world):
+def test_failed_login_ends_no_session(world):
     before = live(world)
     answering(world, "POST", "/auth/login", lambda body: body | {"key_set": {}})
 
@@ -136,7 +136,7 @@ def test_unstorable_login_ends_no_session(world, monkeypatch):
     assert session_end_requests(world) == []
 
 
-def test_kill_before_it_leaves_logged_in_device(world, monkeypatch):
+def test_kill_before_ending_old_session_leaves_device_logged_in(world, monkeypatch):
     (before,) = live(world)
 
     def killed(*_, **__):
@@ -213,7 +213,7 @@ def test_invalid_session_id_is_not_sent(world, session_id):
     assert session_end_requests(world) == []
 
 
-def test_a_session_of_another_account_is_not_ended(world):
+def test_session_of_another_account_is_not_ended(world):
     signed_in_with(world, world.server.access_token(str(uuid4()), account_id=str(uuid4())))
 
     login(world)
@@ -241,7 +241,7 @@ def test_altered_session_file_is_replaced(world, tmp_path):
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_a_changed_password_ends_all_others_itself(world, new_key):
+def test_first_login_after_password_change_ends_no_session(world, new_key):
     phone = world.second()
     phone.sync()
     phone.close()
@@ -272,7 +272,7 @@ def test_password_change_with_lost_response_leaves_one_session(world):
     assert len(live(world)) == 1
 
 
-def test_a_recovery_ends_all_sessions_itself(world):
+def test_login_after_recovery_ends_no_session(world):
     paper = world.laptop.create_recovery_key().text
     world.laptop.ask_recovery(EMAIL)
     arguments = (EMAIL, world.server.recovery["token"], RecoveryKey.read(paper))

@@ -13,7 +13,7 @@ from vaultr.client.errors import (
 from vaultr.client.items.schemas import Draft
 
 
-def test_active_items_move_to_new_keys_and_trash_stays(filled):
+def test_rotation_reseals_active_items_but_not_trash(filled):
     reported = []
 
     (rotated,) = filled.laptop.rotate(progress=lambda *far: reported.append(far))

@@ -50,11 +50,11 @@ def owner(app, tmp_path):
     return Owner(app, tmp_path)
 
 
-def test_the_mail_shows_the_code_of_the_signup(owner):
+def test_signup_email_contains_the_account_code(owner):
     assert owner.signup.code in owner.email_message.text
 
 
-def test_a_token_confirms_once(owner):
+def test_signup_token_works_only_once(owner):
     token = re.search(r"token=([\w-]+)", owner.email_message.text).group(1)
 
     with pytest.raises(TokenInvalid):
@@ -126,7 +126,7 @@ def test_offline_device_catches_up_by_delta(owner):
     assert phone.sync()[0].received == 0
 
 
-def test_vaults_made_on_one_device_open_on_the_other(owner):
+def test_vault_created_on_one_device_opens_on_another(owner):
     owner.laptop.sync()
     owner.laptop.create_vault("Work")
     owner.laptop.add("note", {"title": "Plan"}, {"notes": "secret"}, vault="Work")

@@ -42,7 +42,7 @@ def test_weak_master_password_is_rejected_before_any_request(tmp_path):
     assert server.requests == []
 
 
-def test_the_first_login_after_verifying_needs_no_secret_key_here(world):
+def test_first_login_after_signup_needs_no_secret_key(world):
     assert world.laptop.unlocked
     assert [vault.name for vault in world.laptop.vaults()] == ["Personal"]
 
@@ -58,7 +58,7 @@ def test_unlocking_a_device_that_signed_up_logs_in(tmp_path):
     assert device.items() == []
 
 
-def test_a_new_device_without_the_secret_key_sends_nothing(world):
+def test_new_device_without_secret_key_sends_nothing(world):
     before = len(world.server.requests)
 
     with pytest.raises(SecretKeyNeeded):
@@ -91,7 +91,7 @@ def test_device_without_keys_is_locked_and_new_one_unowned(world):
         world.device("phone").items()
 
 
-def test_a_folder_keeps_one_account(world):
+def test_folder_with_account_rejects_another_signup(world):
     with pytest.raises(UsageError, match="belongs"):
         world.laptop.signup("bob@example.org", PASSWORD)
 

@@ -51,7 +51,7 @@ def test_only_keep_passes_key_to_agent(home):
         assert again.item("Mail").detail == {"password": "hunter2"}
 
 
-def test_lock_ends_it(home):
+def test_lock_ends_the_agent(home):
     with Vaultr(home=home) as device:
         device.unlock(PASSWORD, keep=True)
 
@@ -62,7 +62,7 @@ def test_lock_ends_it(home):
         again.items()
 
 
-def test_logout_ends_it_too(home, server):
+def test_logout_ends_agent_and_session(home, server):
     with Vaultr(home=home) as device:
         device.unlock(PASSWORD, keep=True)
 
@@ -102,7 +102,7 @@ def test_profile_is_written_at_most_once_a_minute(home, server):
     assert server.account["profile"]["revision"] == before + 1
 
 
-def test_the_profile_is_written_when_idle_time_ends(home, server):
+def test_profile_is_written_when_idle_time_ends(home, server):
     with Vaultr(home=home) as device:
         # The item was added before.
         device.unlock(PASSWORD, keep=True, lifetime=Lifetime.idle(4.0))
@@ -114,7 +114,7 @@ def test_the_profile_is_written_when_idle_time_ends(home, server):
     assert server.account["profile"]["revision"] == before + 1
 
 
-def test_a_key_of_another_account_is_not_used(home, tmp_path):
+def test_agent_key_of_another_account_is_not_used(home, tmp_path):
     AgentClient(home).start(bytes(32))
 
     assert not Vaultr(home=home).unlocked

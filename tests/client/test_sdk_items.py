@@ -26,7 +26,7 @@ def test_item_round_trip_reveals_nothing_to_server(world):
     assert not any(word in stored for word in ("hunter2", "Mail", "Personal"))
 
 
-def test_a_list_opens_no_detail(world):
+def test_list_opens_no_item_details(world):
     world.laptop.add("login", *mail())
 
     (item,) = world.laptop.items()
@@ -131,7 +131,7 @@ def test_edit_of_content_seen_before_rotation_does_not_conflict(world):
 
 
 @pytest.mark.parametrize("revision", [99, 1])
-def test_a_revision_that_the_item_never_had_is_a_conflict(world, revision):
+def test_edit_with_unknown_revision_is_a_conflict(world, revision):
     world.laptop.add("login", *mail("Bank"))
     world.laptop.add("login", *mail())
 
@@ -196,7 +196,7 @@ def test_trash_of_changed_item_is_rejected(world):
     assert world.laptop.item("Mail").state == "active"
 
 
-def test_a_title_must_be_unique_and_an_id_always_is(world):
+def test_duplicate_title_is_ambiguous_but_id_is_not(world):
     first = world.laptop.add("login", *mail())
     world.laptop.add("login", *mail())
 

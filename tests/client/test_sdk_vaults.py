@@ -176,7 +176,7 @@ def test_head_from_sync_reaches_profile_on_close(world):
     assert noted(world) == revision(world)
 
 
-def test_nothing_new_is_a_304_and_writes_no_profile(world):
+def test_unchanged_sync_writes_no_profile(world):
     world.laptop.sync()
     before = len(world.server.requests)
 

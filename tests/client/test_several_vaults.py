@@ -73,7 +73,7 @@ def test_account_without_vault_explains_how_to_create_one(world):
     assert world.laptop.add("login", *mail()).title == "Mail"
 
 
-def test_a_vault_is_deleted_only_by_its_name(two):
+def test_vault_deletion_requires_its_exact_name(two):
     with pytest.raises(UsageError, match="Nothing was deleted"):
         two.laptop.delete_vault("Work", confirm="work")
 
@@ -97,7 +97,7 @@ def test_deleted_vault_disappears_from_all_devices_and_disks(two, tmp_path):
         assert not list((tmp_path / name / "vaults").glob(f"{doomed}*"))
 
 
-def test_all_devices_know_of_the_deletion_before_the_server_does(two):
+def test_vault_deletion_is_written_to_profile_first(two):
     order = []
     two.server.before = lambda method, path: order.append((method, path.partition("/vaults/")[0]))
 

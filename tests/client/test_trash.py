@@ -87,7 +87,7 @@ def test_slow_clock_at_trash_time_removes_nothing(world, own_clock):
     assert in_trash(world.laptop) == ["Mail"]
 
 
-def test_a_server_whose_clock_is_ahead_has_nothing_removed(trashed):
+def test_server_clock_ahead_removes_nothing(trashed):
     server_clock(trashed, 365)
 
     trashed.laptop.sync()

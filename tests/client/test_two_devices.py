@@ -142,7 +142,7 @@ def check_written(world, what, changed, written):
 
 @pytest.mark.parametrize("what", WRITES)
 @pytest.mark.matrix(2)
-def test_new_key_during_write_of_another_device(crossed, what):
+def test_new_account_key_during_write_on_another_device_loses_nothing(crossed, what):
     def first(world):
         with_phone(world)
         return changing(world, "laptop", NEW, new_key=True)
@@ -157,7 +157,7 @@ def test_new_key_during_write_of_another_device(crossed, what):
 
 @pytest.mark.parametrize("what", WRITES)
 @pytest.mark.matrix(2)
-def test_write_during_new_key_of_another_device(crossed, what):
+def test_write_during_new_account_key_on_another_device_loses_nothing(crossed, what):
     def first(world):
         with_phone(world)
         return write(world, what)
@@ -236,7 +236,7 @@ def check_recovered(world, name, changed, recovered):
 
 @pytest.mark.parametrize("new_key", [False, True])
 @pytest.mark.parametrize("name", ["new", "laptop"])
-def test_a_recovery_is_crossed_by_a_change_of_the_password(crossed, name, new_key):
+def test_password_change_during_recovery_leaves_consistent_account(crossed, name, new_key):
     def first(world):
         lost(world)
         return recovering(world, name)
@@ -250,7 +250,7 @@ def test_a_recovery_is_crossed_by_a_change_of_the_password(crossed, name, new_ke
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_a_change_of_the_password_is_crossed_by_a_recovery(crossed, new_key):
+def test_recovery_during_password_change_leaves_consistent_account(crossed, new_key):
     def first(world):
         lost(world)
         world.recover = recovering(world, "new")
@@ -264,7 +264,7 @@ def test_a_change_of_the_password_is_crossed_by_a_recovery(crossed, new_key):
     )
 
 
-def test_lost_recovery_response_sends_no_password_alone(worlds):
+def test_login_after_lost_recovery_response_never_omits_secret_key(worlds):
     world = worlds()
     lost(world)
     world.server.lose = [("POST", "/recover/complete")] * 4
@@ -282,7 +282,7 @@ def test_lost_recovery_response_sends_no_password_alone(worlds):
     assert titles(unlocked(world, "new", THIRD)) == []
 
 
-def test_a_login_is_crossed_by_a_change_of_the_address(crossed):
+def test_email_change_during_login_requires_the_new_address(crossed):
     address = "ann@elsewhere.example"
 
     def first(world):

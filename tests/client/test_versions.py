@@ -70,7 +70,7 @@ def test_old_versions_still_open_after_a_rotation(edited):
     assert len(edited.second().history("Post")) == 4
 
 
-def test_unknown_fields_of_a_version_come_back_too(world):
+def test_restoring_a_version_restores_unknown_fields(world):
     world.laptop.add("login", {"title": "Mail", "newer": [1, {"x": None}]}, {"password": "p"})
     world.laptop.edit("Mail", overview={"newer": None})
 
@@ -161,7 +161,7 @@ def test_version_of_unknown_put_is_rejected(edited):
         edited.laptop.history("Post")
 
 
-def test_a_denied_current_version_is_an_error_of_the_server(edited):
+def test_withheld_current_version_is_an_integrity_error(edited):
     def tamper(method, path, status, body):
         if path.endswith("/versions/3"):
             return 404, {"type": "urn:vaultr:problem:not-found", "status": 404}

@@ -14,7 +14,7 @@ SPEC = {
 @pytest.mark.parametrize(("slug", "status"), [
     ("busy", 503), ("unavailable", 503), ("rate-limited", 429),
 ])  # fmt: skip
-def test_briefly_busy_server_does_not_end_the_watch(world, monkeypatch, slug, status):
+def test_temporary_server_error_does_not_end_the_watch(world, monkeypatch, slug, status):
     world.laptop.add("login", *mail())
     world.laptop.add("env_set", {"title": "prod"}, {"variables": {"A": "1"}})
     arguments, pauses, looks = [], [], iter(range(3))
