@@ -14,8 +14,9 @@ OPENING = """\
 # A first week in the terminal
 
 `tests/client/test_terminal_session.py` recorded this page on real terminals with a real server,
-and `make test` runs every command again. Lines that start with `$` were typed; the rest is output.
-Keys, tokens, codes, ids and times differ each time. Secrets typed at a prompt are never shown.
+and `make test` runs every command again. Lines that start with `$` are commands; the rest is their
+output. Keys, tokens, codes, ids and times differ each time. Secrets that you type at a prompt are
+never shown.
 """
 
 

@@ -13,7 +13,7 @@ from vaultr.client.items.schemas import SCHEMAS
 from vaultr.protocol.canary import read_markers
 
 EMAIL = "canary@example.org"
-NOT_SIGNED_UP = "This file does not exist. First sign up, without TOKEN."
+NOT_SIGNED_UP = "The file of --out does not exist. First sign up: omit TOKEN."
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_plant_before_the_email_is_confirmed_names_the_next_step(operator, site,
 
     says = operator.fails(2, *words, password=None)
 
-    assert "waits for the token in its email: vaultr canary plant TOKEN" in says
+    assert "is not confirmed. Run: vaultr canary plant TOKEN" in says
 
 
 def test_planted_markers_open_and_the_server_has_none(operator, site, planted):

@@ -146,7 +146,7 @@ def test_note_is_retyped_at_terminal_or_unchanged(account):
     keeping.answers("Master password: ", account.password)
     keeping.answers("Title [Typed anew]: ", "")
     keeping.answers("Folder: ", "Drawer")
-    keeping.waits_for("Ctrl-D on a new line, immediately to keep the stored text.")
+    keeping.waits_for("on a new line, or press Ctrl-D immediately to keep the stored text.")
     keeping.presses("\x04")
     assert keeping.ends() == 0
     assert "Username" not in keeping.shown

@@ -16,7 +16,7 @@ def at_terminal(device, *words):
     [
         (lambda key: key[:-1], "it has 42 characters, but a secret key has 43"),
         (lambda key: key[:-1] + "é", "has only letters and digits without accents, - and _."),
-        (lambda key: key[:-1] + "B", "a secret key cannot end with its last character"),
+        (lambda key: key[:-1] + "B", "its last character is not possible there"),
     ],
 )
 def test_invalid_secret_key_is_rejected_before_sending(account, tmp_path, spoil, why):
@@ -57,7 +57,7 @@ def test_rejected_login_names_a_typed_secret_key(account, site, tmp_path):
 def test_signup_explains_how_to_print_the_secret_key(site, tmp_path):
     device = Device(tmp_path / "home", site.url, email="paper@example.org")
 
-    assert "`vaultr kit` writes a page to print" in device.done("signup", "--email", device.email)
+    assert "emergency kit (`vaultr kit`)" in device.done("signup", "--email", device.email)
 
 
 def test_invalid_email_is_rejected_before_password_prompt(account, tmp_path):

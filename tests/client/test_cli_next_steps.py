@@ -102,7 +102,7 @@ def test_cancelled_recovery_request_keeps_recovery_key(site, tmp_path):
     assert f"vaultr recover --email {first.email} TOKEN" in requested
 
     token = mailed(site, first.email, BARE)[-1]
-    assert "If its recovery had started" in new.done("recover", "--cancel", token, password=None)
+    assert "If a recovery had started" in new.done("recover", "--cancel", token, password=None)
 
     new.done("recover", "--email", first.email, password=None)
     token = mailed(site, first.email, BARE, least=2)[-1]

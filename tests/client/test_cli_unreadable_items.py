@@ -28,7 +28,7 @@ def test_unreadable_item_is_listed_by_its_id(odd):
         "Plain",
     ]
     assert str(BROKEN.id) in result.stdout
-    assert f"Cannot open {BROKEN.id}; another client may have written it wrongly." in result.stderr
+    assert f"Cannot open {BROKEN.id}; a faulty client may have written it." in result.stderr
 
 
 def test_json_list_marks_unreadable_item(odd):

@@ -12,7 +12,7 @@ In ten minutes you start a server, create an account, store a secret, give it to
 it on a second device.
 
 `tests/first_hour` recorded this page with a real server and two devices. Lines that start with `$`
-were typed; the rest is output. Keys, tokens, ids and times differ each time.
+are commands; the rest is their output. Keys, tokens, ids and times differ each time.
 
 ## 1. Start a server
 

@@ -73,7 +73,7 @@ def settle(opened: UnlockedAccount) -> bool:
                 if attempt.is_last:
                     raise AnswerInvalid(
                         "The server shows neither the old nor the new master password as valid. "
-                        "Keep both: this device asks again with its next command."
+                        "Keep both passwords: the next command on this device asks again."
                     )
                 # the change contains no new head of a vault
                 opened.write_profile(opened.profile, lambda: None)
@@ -81,7 +81,7 @@ def settle(opened: UnlockedAccount) -> bool:
                 # The change may have arrived after /auth/me was read. The next attempt adopts it.
                 if attempt.is_last or not _is_stored_now(change, opened):
                     raise
-        raise AssertionError  # attempts() ends with an error by itself
+        raise AssertionError  # the last attempt raises
 
 
 def _proves_absence(change: Change, key_set: KeySet, opened: UnlockedAccount) -> bool:

@@ -15,14 +15,14 @@ class SecretKeyNeeded(VaultrError):
 
 
 class SignupWaits(PinMismatch):
-    """The server does not show the account that this device signed up; it may not be confirmed yet.
+    """The server does not show the account that was signed up here; it may not be confirmed yet.
 
     Only the device that signed up gets this error; no server can cause it on another device.
     """
 
     advice = (
-        "If you have confirmed it, this may be another server: do not type your password. To log in"
-        " to an older account with this email address: vaultr login --secret-key-fd N"
+        "If you have confirmed it, this may be the wrong server: do not type your password. To log"
+        " in to an older account with this email address: vaultr login --secret-key-fd N"
     )
 
 

@@ -29,7 +29,7 @@ from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.protocol.encoding import b64
 
 _NEW_HERE: Final = (
-    "This device is new to the account: its secret key is needed, unless the account has none."
+    "This device is new to the account and does not have its secret key. The password was not used."
 )
 
 
@@ -195,8 +195,8 @@ def _through_a_relay(used: str, own: str) -> WrongServer:
     The returned key set is genuine, so the relay has a session of this account.
     """
     return WrongServer(
-        f"This account belongs to {own}, but you signed in through {used}, which passed your login "
-        f"on. {used} received the key that proves your password, and can now sign in to your "
+        f"This account belongs to {own}, but you logged in through {used}, which relayed your "
+        f"login. {used} received the key that proves your password, and can now log in to your "
         "account. It did not receive the password or the secret key, and cannot open your items. "
         "Nothing was stored on this device. Do this now, to end its access: "
         f"vaultr login --url {own}, then vaultr passwd, which ends all other sessions."
@@ -212,7 +212,7 @@ def _accept(
         # After a restored backup, a session is needed to list the differences and accept them.
         if before is not None and before.key_set.account_key == response.key_set.account_key:
             session.begin(response.tokens)
-            error.add_note("This device is logged in nevertheless, to list the differences.")
+            error.add_note("This device is logged in all the same, so that you can list them.")
         raise
 
 
@@ -223,7 +223,7 @@ def _check_epoch(before: KeySet, shown: KeySet) -> None:
             f"number {before.epoch}. The account key encrypts the keys of all vaults."
         )
     if shown.epoch == before.epoch and shown.account_key != before.account_key:
-        raise AnswerInvalid("the account key is another one than before, with the same number")
+        raise AnswerInvalid("the account key has changed, but its number has not")
 
 
 def _account_key(derivation: Derivation, root: bytes, key_set: KeySet) -> bytes:

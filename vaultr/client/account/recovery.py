@@ -38,7 +38,7 @@ FILE: Final = "recovering.json"
 
 _NOTHING_SENT: Final = (
     "The recovery was stopped before anything was sent: a new account key would have made these "
-    "items unreadable permanently. Nothing was lost, and the recovery key stays valid. Ask the "
+    "items permanently unreadable. Nothing was lost, and the recovery key stays valid. Ask the "
     "operator of the server why it is incomplete, then run vaultr recover again."
 )
 
@@ -229,8 +229,8 @@ def _check_complete(profile: Profile, vaults: Mapping[UUID, Mapping[int, bytes]]
 
 def _through_a_relay(used: str, own: str) -> WrongServer:
     return WrongServer(
-        f"This account belongs to {own}, but you recover it through {used}, which passes your "
-        f"requests on. {used} received the proof of your recovery key; it did not receive the key "
+        f"This account belongs to {own}, but you recover it through {used}, which relays your "
+        f"requests. {used} received the proof of your recovery key; it did not receive the key "
         "itself, and cannot open your items. No new password was sent. Cancel this recovery now: "
         f"vaultr recover --cancel --url {own}. Then start again there."
     )

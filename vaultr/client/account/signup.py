@@ -82,8 +82,8 @@ def check_folder_is_free(store: Store) -> None:
     pins = store.device().pins
     if pins is not None:
         raise UsageError(
-            f"{store.folder.path} already belongs to account {pins.account_id}:"
-            " use another folder, set by VAULTR_DIR."
+            f"{store.folder.path} already belongs to account {pins.account_id}. To create another"
+            " account, set VAULTR_DIR to another folder."
         )
 
 

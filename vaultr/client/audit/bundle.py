@@ -72,7 +72,7 @@ def check_keys(keys: list[VerificationKey], changes: Iterable[str]) -> None:
     missing = [key for key in keys if key not in trusted]
     if missing:
         raise AuditInvalid(
-            f"No earlier key of the log has introduced the key {missing[0].fingerprint}."
+            f"The key {missing[0].fingerprint} is not signed by an earlier key of the log."
         )
 
 
@@ -151,7 +151,7 @@ def _head(
 def _take_tree(verified: Verified, one: Json) -> None:
     checkpoint = _opened(verified, str(one.get("checkpoint")))
     if checkpoint.epoch != one.get("epoch") or checkpoint.epoch in verified.checkpoints:
-        raise AuditInvalid("The bundle repeats a section of the log, or names another one.")
+        raise AuditInvalid("The bundle repeats a section of the log, or numbers it wrongly.")
     if verified.checkpoints and checkpoint.epoch != max(verified.checkpoints) + 1:
         raise AuditInvalid(
             f"The bundle leaves out the section of the log before {checkpoint.epoch}."
@@ -190,7 +190,7 @@ def check_opening(opening: Json, checkpoint: Checkpoint, before: Checkpoint | No
             ) from error
         if named != before:
             raise AuditInvalid(
-                f"Section {checkpoint.epoch} of the log continues another one than was shown."
+                f"Section {checkpoint.epoch} of the log does not continue the previous one."
             )
     return obj
 
@@ -229,7 +229,7 @@ def check_event(one: Json, checkpoint: Checkpoint, tag: bytes | None = None) -> 
         leaf = merkle.leaf_hash(data)
         fits = same and body["eid"] == event["id"] and event["epoch"] == checkpoint.epoch
         if not fits or proof.index != index or (tag is not None and subject != tag):
-            raise AuditInvalid(f"Event {event['id']} does not fit its proof.")
+            raise AuditInvalid(f"Event {event['id']} does not match its proof.")
         merkle.check_inclusion(index, checkpoint.size, leaf, proof.path, checkpoint.root)
     except (
         KeyError,

@@ -35,9 +35,9 @@ class KeyUnknown(AuditInvalid):
     """
 
     advice = (
-        "Your items are not affected, and nothing was changed. Compare the fingerprint with the "
-        "operator's (`flask audit status`). Only if it is right: vaultr audit accept-key "
-        "FINGERPRINT"
+        "Your items are not affected, and nothing was changed. Ask the server's operator for the "
+        "fingerprint (`flask audit status` prints it). Only if it is the same, run: vaultr audit "
+        "accept-key FINGERPRINT"
     )
 
     def __init__(self, fingerprint: str) -> None:

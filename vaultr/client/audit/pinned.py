@@ -53,6 +53,6 @@ class Pinned:
                 )
         except (KeyError, TypeError, ValueError, NoteInvalid):
             raise AnswerInvalid(
-                "The part about the log in the profile that your devices share is malformed."
+                "The profile that your devices share has a malformed entry about the log."
             ) from None
         return cls(checkpoint, note, keys, last)

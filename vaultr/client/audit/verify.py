@@ -283,8 +283,8 @@ class Verifier:
             merkle.check_consistency(old.size, new.size, old.root, new.root, path)
         except MerkleProofInvalid as error:
             says = (
-                f"The server changed the past: section {old.epoch} of its log does not continue "
-                f"what your devices have verified ({error})."
+                f"The server changed earlier events: section {old.epoch} of its log does not"
+                f" continue what your devices have verified ({error})."
             )
             raise Contradiction(says, old_note, new_note) from error
 
@@ -367,8 +367,8 @@ class Verifier:
                     compared += 1
                     if b64(known[n]) != head:
                         raise AuditInvalid(
-                            f"Event {event_id} records another change {n} of vault {vault_id} "
-                            "than the vault's own log has."
+                            f"Event {event_id} does not match change {n} of vault {vault_id} in "
+                            "the vault's own log."
                         )
         return compared
 

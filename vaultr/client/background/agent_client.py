@@ -86,7 +86,7 @@ class AgentClient:
         """If an agent runs, start one with another key, which ends when the old one would have."""
         held = self.held()
         if held is None:
-            self.end()  # an earlier version, which may hold the old key
+            self.end()  # an agent of an earlier version may hold the old key
         else:
             self.start(account_key, held.rest(), ca_file=ca_file)
 

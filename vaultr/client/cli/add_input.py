@@ -46,7 +46,7 @@ _LABELS: Final = {
 def parse_document(data: bytes, kind: str | None) -> dict[str, Any]:
     """Parse an item in the format of `show --json`; every member is optional.
 
-    :raises UsageError: it is not such JSON. The message says what is wrong, without values.
+    :raises UsageError: the data is not such JSON. The message says what is wrong, without values.
     """
     try:
         document = read_object(data)
@@ -76,7 +76,7 @@ def check_fields(kind: str, overview: Part, detail: Part, stored: "Item | None" 
     """Check that an item in JSON has only fields that its type knows.
 
     :param stored: the item to change; fields that it already has are accepted.
-    :raises UsageError: another field exists. The message suggests a similar name.
+    :raises UsageError: the item has an unknown field. The message suggests a similar name.
     """
     schema = schema_of(kind)
     problems = []
@@ -210,7 +210,9 @@ def read_value(options: GlobalOptions) -> str:
     """
     with prompts.echo_off():
         if sys.stdin.isatty():
-            output.print_note("Type or paste the value; it is hidden. End with Ctrl-D on a line.")
+            output.print_note(
+                "Type or paste the value; it is hidden. End with Ctrl-D on a new line."
+            )
         data = prompts.read_input(options)
     try:
         text = data.decode().removesuffix("\n").removesuffix("\r")

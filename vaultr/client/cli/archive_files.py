@@ -71,8 +71,8 @@ def store_archive(options: GlobalOptions, file: Path, *, force: bool) -> None:
             known, shown = account.known, found.account
             if (known.derivation, known.key_set) != (shown.derivation, shown.key_set):
                 raise VaultrError(
-                    "The archive's keys differ from those on this device. If the password was"
-                    " just changed, try again."
+                    "The archive was not saved: its keys differ from those on this device. If the"
+                    " master password was just changed, try again."
                 )
             os.fsync(target.fileno())
         unfinished.replace(file)
@@ -80,7 +80,7 @@ def store_archive(options: GlobalOptions, file: Path, *, force: bool) -> None:
         output.print_json({"file": str(file), "vaults": len(found.vaults)})
         return
     output.print_note(f"Saved and verified: {output.printable(str(file))}")
-    output.print_note("It is sealed: opening it needs the master password and the secret key.")
+    output.print_note("It is sealed. To open it, you need the master password and the secret key.")
 
 
 @contextlib.contextmanager
@@ -122,7 +122,7 @@ def _secret_key(options: GlobalOptions, account: "ArchivedAccount") -> bytes | N
     if not found and home_folder().is_dir():
         stored = Store(home_folder()).secret_key(account.derivation.account_id)
     if not found and stored is None and prompts.can_ask():
-        question = "Secret key of the archive, or the text of its emergency kit (empty: none)"
+        question = "Secret key of the archive, or text of its emergency kit (empty for none)"
         found = prompts.ask_secret_key(question)
     key = found.get("secret_key", getattr(found.get("kit"), "secret_key", stored))
     return key if isinstance(key, bytes) else None

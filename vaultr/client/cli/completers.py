@@ -24,7 +24,7 @@ def _completer(names: "Names") -> "Completer":
     def complete(
         context: click.Context, _parameter: click.Parameter, incomplete: str
     ) -> "list[CompletionItem]":
-        # Importing both takes longer than a whole other command may take.
+        # These imports take longer than a whole other command may take.
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - late, see above
 
         from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - late, see above

@@ -198,7 +198,7 @@ def prompt_for_changes(options: GlobalOptions, item: "Item") -> tuple[Part, Part
         if not sys.stdin.isatty():
             return overview, {}
         name = add_input.MULTILINE_FIELD[item.type]
-        hint = ", immediately to keep the stored text"
+        hint = ", or press Ctrl-D immediately to keep the stored text"
         entries = {name: add_input.read_multiline(options, name, item.title, hint=hint)}
     else:
         names = add_input.PROMPTED_FIELDS.get(item.type, ())

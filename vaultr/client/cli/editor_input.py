@@ -104,7 +104,9 @@ def _run_editor(file: Path) -> None:
         # The user chooses the program and its arguments.
         done = subprocess.run([*shlex.split(editor), str(file)], check=False)  # nosec B603 # the user names it
     except (OSError, ValueError) as error:
-        raise VaultrError(f"Cannot start the editor {editor}: {error}. Set EDITOR.") from None
+        raise VaultrError(
+            f"Cannot start the editor {editor}: {error}. Set EDITOR to another one."
+        ) from None
     if done.returncode != 0:
         raise VaultrError(f"The editor exited with code {done.returncode}. Nothing was changed.")
 

@@ -31,7 +31,7 @@ def token_of(text: str) -> str:
 def recovery_token(text: str) -> str:
     """Return the token in ``text``, as the email about a recovery shows it.
 
-    :raises UsageError: it is incomplete or something else. Then do not ask for a recovery key.
+    :raises UsageError: the token is incomplete, or the text is something else.
     """
     token = token_of(text)
     if not _TOKEN.fullmatch(token):

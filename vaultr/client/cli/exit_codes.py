@@ -13,7 +13,7 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
         4: "the server is unreachable",
         5: "integrity error: a response failed verification and was not applied",
         126: "run: the command cannot be executed",
-        127: "run: command not found; otherwise run exits like its command",
+        127: "run: the command was not found; otherwise run exits like its command",
         130: "interrupted by Ctrl-C",
     }
 )
@@ -21,7 +21,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "VAULTR_URL": "URL of the server",
         "VAULTR_DIR": "folder of this device; each folder is a separate device",
-        "VAULTR_CA_FILE": "PEM file of the private CA that signed the server",
+        "VAULTR_CA_FILE": "PEM file of the private CA that signed the server's certificate",
         "VAULTR_IDLE": "idle time after which the keys are forgotten (default: 15m)",
         "VAULTR_AGENT": "off: do not keep keys in memory between commands",
         "VAULTR_TOKEN": "token of a machine, instead of a login",  # nosec B105 - a text for people

@@ -50,7 +50,7 @@ _FILE_OPTIONS = (
         "columns",
         metavar="FIELD=COLUMN",
         multiple=True,
-        help="Column of a CSV file for a field (repeatable, or with commas)",
+        help="Column of a CSV file for a field (repeatable, or separated by commas)",
     ),
     click.option(
         "--key-file",
@@ -136,7 +136,7 @@ def _title(file: Path, title: str | None, *, needed: bool) -> str:
         return title
     if str(file) == "-":
         if needed:
-            raise UsageError("Use --title: standard input has no name.")
+            raise UsageError("Standard input has no file name. Use --title TEXT.")
         return "Imported"
     return file.name
 
@@ -148,7 +148,7 @@ def _columns(pairs: tuple[str, ...], places: Mapping[str, str]) -> dict[str, str
         if not equals or not column:
             raise UsageError("--map takes FIELD=COLUMN, such as title=Name,password=Secret.")
         if place not in places:
-            raise UsageError(f"--map does not know the field {place}. Use:  {', '.join(places)}.")
+            raise UsageError(f"--map does not know the field {place}. Use: {', '.join(places)}.")
         if place in found:
             raise UsageError(f"--map has two columns for {place}.")
         found[place] = column
@@ -159,16 +159,19 @@ def _file_password(descriptor: int | None) -> str:
     if descriptor is not None:
         return prompts.read_descriptor(descriptor, "--file-password-fd")
     if not prompts.can_ask():
-        raise UsageError("This file needs a password. Without a terminal, use --file-password-fd.")
+        raise UsageError(
+            "This file has a password, and there is no terminal to ask for it. Use"
+            " --file-password-fd."
+        )
     return prompts.ask_hidden("Password of the file", empty=True)
 
 
 @contextlib.contextmanager
 def progress() -> Iterator[Callable[[int, int], None]]:
-    """Yield a function that shows progress after each of several batches, and stops between two.
+    """Yield a function to call after each batch, which shows progress and stops after Ctrl-C.
 
-    The first Ctrl-C lets the current batch finish, so that it is known what was stored. The second
-    one stops immediately.
+    After the first Ctrl-C, the current batch finishes, so that it is known what was stored. The
+    second Ctrl-C stops immediately.
     """
     stopping = several = False
 
@@ -203,7 +206,8 @@ def show_dry_run(options: GlobalOptions, reading: "Reading") -> None:
         output.print_json(answer)
         return
     if [*types] == ["env_set"] and len(drafts) == 1:
-        say_set("Can be imported", drafts[0].overview["title"], len(drafts[0].detail["variables"]))
+        variables = len(drafts[0].detail["variables"])
+        print_set("Can be imported", drafts[0].overview["title"], variables)
     else:
         output.print_line(f"Can be imported: {counted(types)}.")
     rows = [(str(count), kind, ours) for (kind, ours), count in sorted(report.kinds.items())]
@@ -222,7 +226,7 @@ def show_dry_run(options: GlobalOptions, reading: "Reading") -> None:
         output.print_table(("ENTRY", "NOT IMPORTED", "REASON"), left)
 
 
-def tell_left_out(report: "Report") -> None:
+def print_left_out(report: "Report") -> None:
     """List on stderr what is not imported."""
     for each in report.left_out:
         text = f"{each.entry}: {each.what} was not imported: {each.reason}."
@@ -249,7 +253,7 @@ def run_json(run: "ImportRun") -> dict[str, Any]:
     }
 
 
-def say_set(done: str, title: str, variables: int) -> None:
+def print_set(done: str, title: str, variables: int) -> None:
     """Print what was done with one environment set."""
     count = f"{variables} variable{'' if variables == 1 else 's'}"
     output.print_line(f"{done}: {output.printable(title)} ({count}).")

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """The difference between a dotenv file and a set: new values, and names by their fate."""
+    """How a dotenv file differs from a set: its new values, and its names by what happens to them.
+
+    :ivar names: the names that are added, changed and the same.
+    """
 
     new: dict[str, str]
     names: dict[str, list[str]]

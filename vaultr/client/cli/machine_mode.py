@@ -22,7 +22,7 @@ _MAX_TOKEN_BYTES: Final = 4096
 class TokenInArguments(UsageError):
     """A machine token is in the arguments, where other users of the computer can read it."""
 
-    advice = "Replace it: vaultr machines token NAME"
+    advice = "Replace the token: vaultr machines token NAME"
 
 
 def is_set() -> bool:
@@ -54,7 +54,8 @@ def _read(file: Path) -> str:
         with file.open("rb") as source:
             return source.read(_MAX_TOKEN_BYTES).decode("ascii")
     except OSError as error:
-        raise VaultrError(f"{FILE_VARIABLE}: {error.strerror or type(error).__name__}") from None
+        reason = error.strerror or type(error).__name__
+        raise VaultrError(f"Cannot read the file that {FILE_VARIABLE} names: {reason}.") from None
     except UnicodeDecodeError:
         raise UsageError(f"{FILE_VARIABLE} does not name a file with a machine token.") from None
 

@@ -86,7 +86,7 @@ _add("This device", status.status, doctor.doctor, completion.completion)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     if isinstance(sys.stdout, TextIOWrapper):
-        # A locale without a character must not make a command fail whose work is done.
+        # If the locale lacks a character, a command whose work is done must not fail.
         sys.stdout.reconfigure(errors="backslashreplace")
     if completion.VARIABLE in os.environ and completion.complete(vaultr):
         return 0

@@ -113,7 +113,7 @@ def with_fallback(vaultr: "Vaultr", max_age: timedelta | None, action: Callable[
         age = None if max_age is None else vaultr.age
         if max_age is None or age is None or age > max_age:
             if max_age is not None:
-                error.add_note("There is no copy that is young enough for --fallback-max-age.")
+                error.add_note("This device has no copy that --fallback-max-age allows.")
             raise
     # This module is part of the SDK, which is already loaded.
     from vaultr.client.storage import freshness  # noqa: PLC0415 - heavy, see above

@@ -141,7 +141,7 @@ class _CommandWithGlobalOptions(click.Command):
         self.examples = examples
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments, unless a machine cannot run the command; its help is for all."""
+        """Parse the arguments. A machine may ask for the help of every command, but not run it."""
         if not context.resilient_parsing and not {"-h", "--help"} & {*args}:
             machine_mode.check_command(context)
         return super().parse_args(context, args)

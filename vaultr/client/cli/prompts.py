@@ -35,8 +35,8 @@ def read_descriptor(number: int, option: str) -> str:
 
     Remove one trailing newline.
 
-    :raises UsageError: it is not open, too long, empty or not UTF-8. The message contains only the
-        option.
+    :raises UsageError: the descriptor is not open, or its content is too long, empty or not UTF-8.
+        The message contains only the option.
     """
     memory_protection.guard()
     try:
@@ -45,14 +45,14 @@ def read_descriptor(number: int, option: str) -> str:
     except OSError as error:
         raise UsageError(f"{option} {number}: {os.strerror(error.errno or 0)}") from None
     if len(data) > _MAX_SECRET_BYTES:
-        raise UsageError(f"{option} {number}: longer than {_MAX_SECRET_BYTES // 1024} KiB")
+        raise UsageError(f"{option} {number} is longer than {_MAX_SECRET_BYTES // 1024} KiB.")
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        raise UsageError(f"{option} {number}: not UTF-8") from None
+        raise UsageError(f"{option} {number} is not UTF-8.") from None
     text = text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
     if not text:
-        raise UsageError(f"{option} {number}: empty")
+        raise UsageError(f"{option} {number} is empty.")
     return text
 
 

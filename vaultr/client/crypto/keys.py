@@ -40,7 +40,8 @@ def derive_root(password: str, salt: bytes, kdf: Kdf, secret_key: bytes | None) 
         check_salt(salt)
     except UnsafeKdf as error:
         raise UnsafeParameters(
-            f"It is unsafe to use the password as requested: {error}. The password was not used."
+            f"The server's settings for the password are unsafe: {error}. "
+            "The password was not used."
         ) from None
     if secret_key is not None and len(secret_key) != KEY_BYTES:
         raise ValueError(f"a secret key has {KEY_BYTES} bytes")
@@ -240,8 +241,8 @@ def merge_keys(
     for generation, keys in unwrapped.items():
         if opened.setdefault(generation, keys) != keys:
             raise StateMismatch(
-                f"The server returned other keys of vault {vault_id} than before, as version "
-                f"{generation} of its keys.",
+                f"The server returned other keys of vault {vault_id} than before: version "
+                f"{generation} differs.",
                 vault_id=vault_id,
             )
     # Otherwise somebody who should be locked out by a rotation would know the new key.
@@ -294,7 +295,7 @@ def _secret_key_error(plain: str) -> str:
         return f"it has {len(plain)} characters, but a secret key has {_SECRET_KEY_CHARACTERS}"
     if not _BASE64URL.fullmatch(plain):
         return "a secret key has only letters and digits without accents, - and _"
-    return "a secret key cannot end with its last character"
+    return "its last character is not possible there"
 
 
 def account_code(account_id: UUID) -> str:

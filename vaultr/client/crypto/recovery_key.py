@@ -48,12 +48,12 @@ class RecoveryKey:
             data = b""
         if not data:
             raise NotARecoveryKey(
-                f"A recovery key has {_DIGITS} characters: letters, and digits from 2 to 7."
+                f"a recovery key has {_DIGITS} characters: letters, and digits from 2 to 7"
             )
         key, check = data[:KEY_BYTES], data[KEY_BYTES:]
         if check != _check(key):
             raise NotARecoveryKey(
-                "The recovery key's checksum does not match. Check it for typing errors"
+                "its checksum does not match. Compare it with your copy; a character is wrong"
             )
         return cls(key)
 

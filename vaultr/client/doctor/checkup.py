@@ -116,7 +116,7 @@ def _account(device: "DeviceSession") -> Iterator[CheckResult]:
             "Run vaultr signup or vaultr login.",
         )
         if known.waiting:
-            text = f"The account of {known.waiting[-1].email} is not used on this device yet."
+            text = f"The account of {known.waiting[-1].email} was signed up here, but not used yet."
             advice = (
                 "Confirm the email address: vaultr verify TOKEN (to get the email again: vaultr "
                 "resend). Then run vaultr unlock."
@@ -126,7 +126,7 @@ def _account(device: "DeviceSession") -> Iterator[CheckResult]:
     device.store.account()
     yield CheckResult("account", "ok", f"{known.email} at {known.pins.origin}")
     if kdf.is_below_recommended(known.pins.kdf):
-        text = "Guessing the master password costs less than today's default."
+        text = "The KDF cost of the master password is below today's default: guessing is easier."
         yield CheckResult("KDF parameters", "warn", text, "Raise it: vaultr passwd --kdf-only")
 
 

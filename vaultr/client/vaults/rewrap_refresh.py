@@ -59,8 +59,8 @@ def refreshed_wraps(cache: Cache, opened: UnlockedAccount, sender: Sender) -> Wr
         lk = lk_of(keyring.open(vault.id, newer), state.generation, vault.id)
         if total_of(lk, state.items, state.overview) != state.total:
             raise StateMismatch(
-                f"The server returned other keys of vault {vault.id} than before, as version "
-                f"{state.generation} of its keys.",
+                f"The server returned other keys of vault {vault.id} than before: "
+                f"version {state.generation} differs.",
                 vault_id=vault.id,
             )
         wraps[vault.id] = newer

@@ -157,7 +157,7 @@ class UnlockedAccount:
                 "If you changed the password on another device, run: vaultr login --changed"
             )
         if key_set.account_key != ours.account_key:
-            raise AnswerInvalid("the account key is another one than before, with the same number")
+            raise AnswerInvalid("the account key has changed, but its number has not")
         if key_set.identity != ours.identity:
             raise AnswerInvalid("the identity keys of your account are other ones than before")
 

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 _UNLOCKED_NOTE = "It is also unlocked, as after `vaultr unlock`. To lock it: vaultr lock"
 _KIT_PROMPT = "Secret key, or the text of your emergency kit"
 _NEW_KIT_PROMPT = "New secret key or emergency kit, if it was replaced (empty: no)"
+_KEY_ADVICE = "Use --secret-key-fd N, or --no-secret-key if the account has none."
 _RETRY = "Type the password again, or press Ctrl-C to check the secret key."
 _LOGIN_ADVICE = (
-    "Check the secret key too: upper and lower case matter, and failed attempts are limited. The"
-    " text of the emergency kit works as well, and it detects typos."
+    "Check the secret key too: upper and lower case matter, and failed attempts are limited. You"
+    " can also paste the text of the emergency kit, which detects typos."
 )
 
 
@@ -37,9 +38,9 @@ _LOGIN_ADVICE = (
 @click.option(
     "--no-secret-key",
     is_flag=True,
-    help="No secret key: a stolen database allows password guessing",
+    help="Create no secret key; a stolen database then allows guessing",
 )
-@breach_file_option("Reject a master password in this local list")
+@breach_file_option("Reject a master password that is in this local breach list")
 @pass_options
 def signup(options: GlobalOptions, no_secret_key: bool, breach_file: Path | None) -> None:
     """Create an account and show its secret key once.
@@ -64,7 +65,7 @@ def signup(options: GlobalOptions, no_secret_key: bool, breach_file: Path | None
 
 
 def _reach(options: GlobalOptions, vaultr: "Vaultr", address: str) -> None:
-    """Find out that no Vaultr server responds before somebody types a password."""
+    """Check that a Vaultr server responds, before the user types a password."""
     if options.password_fd is None and prompts.can_ask():
         vaultr.reach_server(address)
 
@@ -78,8 +79,8 @@ def _secret_key_text(signup: "Signup") -> str | None:
 
 def _print_signup(signup: "Signup", address: str) -> None:
     output.print_line(f"An email was sent to {output.printable(address)}.")
-    output.print_line(f"Confirm it only if it shows this code: {signup.code}")
-    output.print_line("To confirm, open its link or run: vaultr verify TOKEN")
+    output.print_line(f"Check that the email shows this code: {signup.code}")
+    output.print_line("Then open its link, or run: vaultr verify TOKEN")
     key = _secret_key_text(signup)
     output.print_line("")
     if key is None:
@@ -91,7 +92,7 @@ def _print_signup(signup: "Signup", address: str) -> None:
         stored = output.printable(signup.place or "memory")
         output.print_line(f"This device stores it in {stored}.")
         output.print_line("Every new device asks for it at its first login. After you log in,")
-        output.print_line("`vaultr kit` writes a page to print, whose text detects typos.")
+        output.print_line("print your emergency kit (`vaultr kit`): its text detects typos.")
     lost = "it" if key is None else "the master password or the secret key"
     output.print_line(f"If you lose {lost} and have no recovery key,")
     output.print_line("nobody can open your vaults.")
@@ -113,7 +114,7 @@ def verify(options: GlobalOptions, token: str) -> None:
                 "Copy the whole link from the newest email. To get another one: vaultr resend"
             )
             raise
-        next_command = "login" if vaultr.email is None else "unlock"  # which logs in too
+        next_command = "login" if vaultr.email is None else "unlock"  # unlock logs in too
     output.print_result(
         options.json,
         {"verified": True},
@@ -155,13 +156,13 @@ def login(
             "device_name": device_name,
             "changed": changed,
         }
-        if "kit" not in credentials:  # which contains the server
+        if "kit" not in credentials:  # a kit names the server
             vaultr.check_server()
         address = prompts.email(options, vaultr.email)
         if "kit" not in credentials:
             _reach(options, vaultr, address)
         _log_in(options, vaultr, address, credentials)
-        # A person need not type the password again, but a script did not ask for an agent.
+        # A person need not type the password again. A script did not ask for an agent.
         unlocked = options.password_fd is None and vaultr.keep(lifetime)
     if options.json:
         output.print_json({"email": address, "signed_in": True})
@@ -191,8 +192,9 @@ def _log_in(
         password = prompts.password(options)
         try:
             vaultr.login(address, password, **credentials, **factor)
-        except SecretKeyNeeded:
+        except SecretKeyNeeded as error:
             if not prompts.can_ask():
+                error.add_note(_KEY_ADVICE)
                 raise
             credentials.update(prompts.ask_secret_key(_KIT_PROMPT))
             vaultr.login(address, password, **credentials, **factor)
@@ -238,11 +240,11 @@ def _retry_rejected(options: GlobalOptions, attempt: Callable[[], None]) -> None
 @lifetime_options
 @pass_options
 def unlock(options: GlobalOptions, lifetime: "Lifetime") -> None:
-    """Keep the keys in memory for the next commands.
+    """Unlock this device: keep the keys in memory for the next commands.
 
-    The agent forgets them after `vaultr lock` or `vaultr logout`, after 15 idle minutes (or
-    VAULTR_IDLE), and when you close this terminal. With --for or --until-logout, they stay without
-    use, and when you close the terminal.
+    A background process, the agent, forgets the keys after `vaultr lock` or `vaultr logout`, after
+    15 minutes without use (or VAULTR_IDLE), and when you close this terminal. With --for or
+    --until-logout, it keeps them without use and after you close the terminal.
     """
     with locked_sdk(options) as vaultr:
         check_account(options, vaultr.email)
@@ -254,7 +256,7 @@ def unlock(options: GlobalOptions, lifetime: "Lifetime") -> None:
 @command("lock", "vaultr lock")
 @pass_options
 def lock(options: GlobalOptions) -> None:
-    """Forget the keys."""
+    """Lock this device: remove the keys from memory."""
     with locked_sdk(options) as vaultr:
         vaultr.lock()
     output.print_result(options.json, {"locked": True}, "Locked.")

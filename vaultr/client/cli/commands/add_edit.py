@@ -40,8 +40,8 @@ def add(options: GlobalOptions, kind: str, item: ItemOptions, vault: str | None)
 
     You are asked for the usual secrets of the type, and for those in --secret and --secret-field.
     Notes, environment sets (NAME=value lines) and private keys are read from standard input. With
-    --json, the whole item is read from there, as {"overview": {"title": …}, "detail": {"password":
-    …}}.
+    --json, the whole item is read from standard input, as {"overview": {"title": …}, "detail":
+    {"password": …}}.
     """
     _check_combination(options, item)
     with server_url_advice(options), unlocked_sdk(options) as vaultr:
@@ -150,9 +150,10 @@ def edit(
     The variables of an environment set are fields too: --secret NAME sets one, existing or new,
     --unset NAME removes one, and the others stay.
 
-    With --json, the changed fields are read from standard input. Other fields and variables stay,
-    and null removes one. Add the "revision" that you started from to detect edit conflicts: edits
-    of different fields are merged, edits of the same fields are rejected and named.
+    With --json, the changed fields are read from standard input. Other fields and variables stay;
+    null removes one. To detect edit conflicts, include the "revision" that you started from: edits
+    of different fields are merged. If both edits changed a field, yours is rejected, and the error
+    names the field.
     """
     _check_combination(options, item)
     if (options.json or item.editor) and (assignments or unset or item.any_set or rule is not None):
@@ -173,7 +174,7 @@ def _edit_by_document(
     current = vaultr.item(ref, vault=vault, reveal=True)
     for name, own in (("id", current.id), ("vault_id", current.vault_id), ("type", current.type)):
         if document.get(name, str(own)) != str(own):
-            raise UsageError(f"Standard input: {name} differs from that of {ref}.")
+            raise UsageError(f"Standard input: {name} is not the {name} of {ref}.")
     overview, detail = document.get("overview", {}), document.get("detail", {})
     add_input.check_fields(current.type, overview, detail, current)
     add_input.check_totp(detail, current.detail)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 _CANNOT_PROVE = (
     "Nothing proves that this key replaces the one that your devices know: anybody who controls "
-    "the server can create a key with a different log. First compare the fingerprint with the "
-    "operator's over another channel, such as the phone (flask audit status prints it)."
+    "the server can create a key with a different log. First ask the operator for the fingerprint "
+    "over another channel, such as the phone, and compare it (the operator runs: flask audit "
+    "status)."
 )
 
 
@@ -103,7 +104,7 @@ def _verify_bundle(options: GlobalOptions, path: Path) -> None:
     "--out",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write; it must not exist",
+    help="New file to write the events to",
 )
 @pass_options
 def export(options: GlobalOptions, out: Path) -> None:
@@ -124,7 +125,10 @@ def export(options: GlobalOptions, out: Path) -> None:
 @click.option("--yes", is_flag=True, help="Accept without confirmation")
 @pass_options
 def accept_key(options: GlobalOptions, fingerprint: str, yes: bool) -> None:
-    """Trust a new signing key of the log by hand."""
+    """Trust a new signing key of the log after you compared it.
+
+    FINGERPRINT is the fingerprint of the key. Ask the operator of the server for it.
+    """
     with unlocked_sdk(options) as vaultr:
         output.print_note(_CANNOT_PROVE)
         prompts.confirm("Do you accept this key?", yes=yes)

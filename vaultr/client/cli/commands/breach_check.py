@@ -57,7 +57,10 @@ def breach_check(
     from vaultr.client.password_health.findings import breaches  # noqa: PLC0415 - would slow others
 
     if offline and breach_file is None:
-        raise UsageError("--offline contacts no server. Check a local list with --breach-file.")
+        raise UsageError(
+            "--offline does not contact the server. To check against a local list, use"
+            " --breach-file."
+        )
     with contextlib.ExitStack() as stack:
         hashes = stack.enter_context(BreachFile(breach_file)) if breach_file else None
         vaultr = stack.enter_context(unlocked_sdk(options))
@@ -101,6 +104,8 @@ def _show(options: GlobalOptions, found: "list[tuple[Item, int]]", checked: int)
             for item, count in found
         ]
         output.print_table(("TITLE", "SEEN IN BREACHES", "ID"), rows)
-        output.print_note("Change these passwords where they are used, then here: vaultr edit ITEM")
+        output.print_note(
+            "Change each password at its site first, then store the new one: vaultr edit ITEM"
+        )
     else:
         output.print_note(f"No breached password in {output.items(checked)}.")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def canary() -> None:
     """Plant secrets that must never be readable on the server.
 
-    A canary is a throw-away account whose every value is known. `flask canary search` then looks
-    for these values in everything that the server stores. This device's own account is not used.
+    A canary is a throw-away account whose values are all known. `flask canary search` then looks
+    for these values in everything that the server stores. Your own account is not used.
     """
 
 
@@ -52,19 +52,19 @@ _file = click.argument(
 def plant(options: GlobalOptions, token: str | None, out_file: Path) -> None:
     """Create a throw-away account and fill it with marker secrets.
 
-    1. Without TOKEN, it signs up, and the server sends an email.
+    1. Without TOKEN, the command signs up, and the server sends an email.
 
-    2. With TOKEN, the token or the whole link in the email, it confirms the address, and plants a
-    vault, items of every type, an import, and a machine that writes an item.
+    2. With TOKEN (the token or the whole link in that email), the command confirms the address, and
+    plants a vault, items of every type, an import, and a machine that writes an item.
 
-    FILE has the password and all markers. If step 2 is interrupted, repeat it without TOKEN.
+    FILE stores the password and all markers. If step 2 is interrupted, repeat it without TOKEN.
     """
     from vaultr.client.canary import canary_file  # noqa: PLC0415 - loads the ciphers
 
     memory_protection.guard()
     if not out_file.exists():
         if token is not None:
-            raise UsageError("This file does not exist. First sign up, without TOKEN.")
+            raise UsageError("The file of --out does not exist. First sign up: omit TOKEN.")
         _sign_up(options, out_file)
         return
     found = canary_file.read_canary(out_file)
@@ -84,7 +84,7 @@ def _sign_up(options: GlobalOptions, out_file: Path) -> None:
         output.print_json({"planted": False, "email": address, "code": code})
         return
     output.print_line(f"An email was sent to {output.printable(address)}.")
-    output.print_line(f"Confirm it only if it shows this code: {code}")
+    output.print_line(f"Check that the email shows this code: {code}")
     output.print_line("Next: vaultr canary plant TOKEN --out FILE")
 
 
@@ -104,7 +104,8 @@ def _plant(options: GlobalOptions, found: "Canary", token: str | None, out_file:
         if found.stage != canary_file.SIGNED_UP:
             raise
         raise UsageError(
-            "This canary waits for the token in its email: vaultr canary plant TOKEN --out FILE"
+            "The email address of this canary is not confirmed. Run: vaultr canary plant TOKEN"
+            " --out FILE"
         ) from None
     planted.save(out_file)
     count, machine = len(planted.markers), planted.machine_token is not None
@@ -123,7 +124,7 @@ def _plant(options: GlobalOptions, found: "Canary", token: str | None, out_file:
 def open_canary(options: GlobalOptions, file: Path) -> None:
     """Check that every planted marker can still be read.
 
-    It logs in as the canary on a new device, and then as its machine. Fails if a marker is missing.
+    Logs in as the canary on a new device, then as its machine, and fails if a marker is missing.
     """
     from vaultr.client.canary import account, canary_file  # noqa: PLC0415 - loads the ciphers
 
@@ -143,8 +144,8 @@ def open_canary(options: GlobalOptions, file: Path) -> None:
 def remove(options: GlobalOptions, file: Path) -> None:
     """Delete the canary's account with everything in it.
 
-    FILE stays, because backups that were made before still contain the account: keep it to search
-    them, then delete it.
+    FILE is kept, because older backups still contain the account. Delete it when you no longer need
+    to search them.
     """
     from vaultr.client.canary import account, canary_file  # noqa: PLC0415 - loads the ciphers
 

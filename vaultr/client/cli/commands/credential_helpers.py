@@ -24,11 +24,11 @@ _ERROR = 1
 def git_credential(options: GlobalOptions, /, operation: str) -> None:
     """Serve git as a credential helper.
 
-    git calls this command with OPERATION get, store or erase. get looks for a login whose URL has
-    the host that git names, store saves what worked, and erase trashes what was rejected,
-    if git had stored it.
+    git calls this command with OPERATION get, store or erase. get prints the login for the host
+    that git names. store saves credentials that worked. erase moves credentials that were rejected
+    to the trash, if git had stored them.
 
-    If the device is locked and no terminal is here, get prints nothing, and git asks.
+    If the device is locked and there is no terminal, get prints nothing, and git asks you.
     """
     from vaultr.client.integrations import git_credential as helper  # noqa: PLC0415 - would slow other commands
 
@@ -45,7 +45,8 @@ def git_credential(options: GlobalOptions, /, operation: str) -> None:
                 for item in helper.erase(vaultr, request):
                     title = output.printable(output.display_name(item))
                     output.print_note(
-                        f"{title} was rejected. git did not create it, so it was kept."
+                        f"The password of {title} was rejected. git did not create this item, so"
+                        " it was kept."
                     )
     except Locked:
         if operation != "get":

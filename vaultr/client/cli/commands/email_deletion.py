@@ -26,7 +26,7 @@ def email() -> None:
 @click.argument("address")
 @pass_options
 def change(options: GlobalOptions, address: str) -> None:
-    """Request another email address.
+    """Request a change of the email address.
 
     The server sends an email to the old address and to ADDRESS. The change takes effect when both
     are confirmed.
@@ -66,7 +66,7 @@ def undo(options: GlobalOptions, token: str) -> None:
     """Restore the old email address within 7 days.
 
     TOKEN is the token or the whole link in the email to the old address. All sessions end, because
-    somebody changed the address with a live session.
+    one of them was used to change the address.
     """
     with locked_sdk(options) as vaultr:
         vaultr.undo_email(token_of(token))
@@ -74,7 +74,8 @@ def undo(options: GlobalOptions, token: str) -> None:
         output.print_json({"undone": True})
     else:
         output.print_line("The old email address is restored, and all sessions have ended.")
-        output.print_line("Next: vaultr login. If you did not change it: vaultr passwd")
+        output.print_line("Next: vaultr login. If somebody else had changed it, also run:")
+        output.print_line("vaultr passwd --others-know")
 
 
 for each in (change, confirm, undo):
@@ -97,8 +98,8 @@ def account() -> None:
 def delete(options: GlobalOptions, confirmation: str | None) -> None:
     """Delete the account and all its vaults permanently.
 
-    You type the email address to confirm. This cannot be undone. The copy on this device stays
-    sealed in its folder; read it with --offline.
+    You type the email address to confirm. This cannot be undone. This device keeps its sealed copy,
+    which you can read with --offline.
     """
     with unlocked_sdk(options) as vaultr:
         address = vaultr.email or ""
@@ -136,7 +137,7 @@ account.add_command(delete)
 @command("resend", "vaultr resend")
 @pass_options
 def resend(options: GlobalOptions) -> None:
-    """Send the email that confirms a signup again.
+    """Send the confirmation email of a signup again.
 
     The previous email becomes invalid.
     """

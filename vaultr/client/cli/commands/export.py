@@ -1,4 +1,4 @@
-"""The command `vaultr export`: environment sets for other programs, or all items for leaving."""
+"""The command `vaultr export`: environment sets for other programs, or all items."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -58,7 +58,9 @@ _LEAST_CHARACTERS = 15
     metavar="N",
     help="Read the password of the file from file descriptor N",
 )
-@click.option("--name", metavar="NAME", help="Name of the Kubernetes Secret (default: the set's)")
+@click.option(
+    "--name", metavar="NAME", help="Name of the Kubernetes Secret (default: title of the set)"
+)
 @click.option("--namespace", metavar="NAME", help="Namespace of the Kubernetes Secret")
 @variable_options
 @out_file_option
@@ -87,12 +89,12 @@ def export(
     """Export environment sets for other programs, or all items.
 
     SET is a title, an id or vaultr://VAULT/SET. The output is not encrypted: use `vaultr run` where
-    that is possible. A shell reads dotenv and shell output unchanged. Values that a format cannot
-    express are rejected, and then nothing is written.
+    that is possible. A shell reads dotenv and shell output unchanged. If a format cannot express a
+    value, the command fails and writes nothing.
 
-    --all exports all items of all vaults, or of one, with their secrets. It asks for the master
-    password again. Without --format it stores an archive of everything that the server has about
-    the account, still sealed. --archive opens one with the master password and the secret key.
+    --all exports all items with their secrets, of all vaults or of --vault. It asks for the master
+    password again. Without --format, it saves an archive: everything that the server has about the
+    account, still sealed. --archive opens an archive with the master password and the secret key.
     """
     if everything or archive is not None:
         named = "--all" if archive is None else "--archive"
@@ -182,8 +184,8 @@ def _export_items(
 ) -> None:
     if password is None:
         output.print_note(
-            "The file will hold every secret in plain text: anybody who reads it has them all."
-            " Keep it off shared and synced folders, and delete it after use."
+            "The file will contain every secret in plain text: anybody who reads it has them all."
+            " Keep it out of shared and synced folders, and delete it after use."
         )
     if archive is not None:
         opened = archive_files.open_archive(options, archive)

@@ -76,16 +76,19 @@ def gateway(
 ) -> None:
     """Serve items to a cluster or a CI runner.
 
-    The token of a machine is in VAULTR_TOKEN or VAULTR_TOKEN_FILE. The gateway keeps sealed copies
+    Set VAULTR_TOKEN or VAULTR_TOKEN_FILE to the token of a machine. The gateway keeps sealed copies
     and opens an item only for the response to a caller that may read it.
 
-    GET /v1/secret?key=VAULT/ITEM&property=FIELD, /v1/VAULT/ITEM/FIELD, /healthz, /readyz, /metrics
+    Requests: GET /v1/secret?key=VAULT/ITEM&property=FIELD, /v1/VAULT/ITEM/FIELD, /healthz, /readyz,
+    /metrics
     """
     if context.invoked_subcommand is not None:
         return
     token = machine_mode.token()
     if token is None:
-        raise UsageError("The gateway needs a machine's token: VAULTR_TOKEN or VAULTR_TOKEN_FILE.")
+        raise UsageError(
+            "The gateway needs the token of a machine. Set VAULTR_TOKEN or VAULTR_TOKEN_FILE."
+        )
     if callers is None:
         raise UsageError("Name the file of callers: --callers FILE. See vaultr gateway token.")
     # Load the code that opens items and the web server, which --help does not need.
@@ -123,7 +126,7 @@ def _print_note(text: str) -> None:
     "--allow",
     multiple=True,
     metavar="REFERENCE",
-    help="What it may read; * stands for any vault, item or field (repeatable)",
+    help="Reference that the caller may read; * matches any part (repeatable)",
 )
 @_callers_option
 @out_option
@@ -137,8 +140,8 @@ def caller_token(
 ) -> None:
     """Create a token for a caller of the gateway, and show it once.
 
-    The file of callers gets only the hash of the token. A caller of this name gets a new token, and
-    the old one stops working. To remove a caller, remove its entry from the file.
+    The file of callers stores only the hash of the token. If it already has a caller of this name,
+    the new token replaces the old one. To remove a caller, remove its entry from the file.
     """
     if callers is None or not allow:
         raise UsageError("Use --callers FILE, and --allow with what the caller may read.")

@@ -133,7 +133,7 @@ def _rule(settings: dict[str, object]) -> PasswordRule | PhraseRule:
 
 
 def _used(settings: dict[str, object], *names: str) -> list[str]:
-    # 0 == False, but --words 0 was given, and is an error.
+    # 0 == False, but --words 0 is an option that was used, and it is an error.
     return [name for name in names if settings[name] is not None and settings[name] is not False]
 
 

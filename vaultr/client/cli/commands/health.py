@@ -91,7 +91,7 @@ def _kinds(text: str | None) -> set[str]:
     kinds = {each.strip() for each in (text or "").split(",") if each.strip()}
     if unknown := kinds - set(_KINDS):
         raise UsageError(
-            f"--fail-on does not know {', '.join(sorted(unknown))}. Use:  {', '.join(_KINDS)}."
+            f"--fail-on does not know {', '.join(sorted(unknown))}. Use: {', '.join(_KINDS)}."
         )
     return kinds
 

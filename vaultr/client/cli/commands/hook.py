@@ -34,9 +34,9 @@ _file = click.argument("file", type=click.Path(path_type=Path), default=Path(_FI
 def hook(options: GlobalOptions, /, shell: str, enter: Path | None) -> None:
     """Print a shell hook that loads environment sets.
 
-    A .vaultr file names environment sets, one vaultr://VAULT/SET a line. The hook loads them when
-    you enter its folder, and unloads them when you leave. It loads nothing before `vaultr allow`,
-    and nothing while the device is locked.
+    A .vaultr file names environment sets, one vaultr://VAULT/SET per line. The hook loads them when
+    you enter its folder, and unloads them when you leave. It loads nothing before you run `vaultr
+    allow`, and nothing while the device is locked.
     """
     from vaultr.client.integrations import shell_hook  # noqa: PLC0415 - would slow other commands
 
@@ -58,12 +58,16 @@ def _entered(options: GlobalOptions, shell: str, file: Path) -> str:
     place, content = _content_of(file)
     if not shell_hook.AllowedFiles(Folder(home_folder())).is_allowed(place, content):
         raise VaultrError(
-            f"{place} is not allowed, or has changed. Review it, then run: vaultr allow"
+            f"{place} was not loaded: it is not allowed, or has changed. Review it, then run:"
+            " vaultr allow"
         )
     sets = shell_hook.sets_in(content)
     with locked_sdk(options) as vaultr:
         if not vaultr.unlocked:
-            raise VaultrError(f"The sets of {place} were not loaded: run vaultr unlock, then cd .")
+            raise VaultrError(
+                f"The sets of {place} were not loaded: this device is locked. Run vaultr unlock,"
+                " then cd ."
+            )
         found = (
             resolve_environment(vaultr, EnvironmentSpec(tuple(sets)), offline=False)
             if sets

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "--into",
     metavar="SET",
-    help="Set the variables of a dotenv file in this environment set",
+    help="Add the variables of a dotenv file to this environment set",
     shell_complete=set_titles,
 )
 @click.option("--update", is_flag=True, help="Write newer content to items imported before")
@@ -77,8 +77,9 @@ def import_file(
     manager, a pass store, or a file of secrets; - is standard input. Formats: docs/migrating.md.
 
     Vaultr imports all entries or none, and lists every entry that is wrong. Importing a newer file
-    adds new entries and lists those that differ. A dotenv file updates the environment set of its
-    title. An archive goes into vaults of the same names. Most files are not encrypted: delete them.
+    adds new entries and lists those that differ. A dotenv file updates the environment set with its
+    title. The vaults of an archive go into your vaults of the same names. Most files are not
+    encrypted: delete them after the import.
     """
     if list_runs or undo is not None:
         _runs(options, file, undo, list_runs=list_runs)
@@ -232,7 +233,7 @@ def _summary(options: GlobalOptions, reading: "Reading", done: "ImportReport") -
     if [*types] == ["env_set"] and len(done.added) == 1:
         title = done.added[0].title
         variables = len(reading.drafts[0].detail["variables"])
-        import_report.say_set("Imported", title, variables)
+        import_report.print_set("Imported", title, variables)
         output.print_note(f"Use it: vaultr run --env-set {shlex.quote(title)} -- COMMAND")
     else:
         output.print_line(f"Imported: {import_report.counted(types)}.")
@@ -256,5 +257,5 @@ def _notices(reading: "Reading", done: "ImportReport") -> None:
         title = output.printable(output.display_name(item))
         output.print_note(f"{title} ({item.id}) differs from the file; --update overwrites it.")
     if archived := sum(bool(draft.overview.get("archived")) for draft in reading.drafts):
-        output.print_note(f"{archived} of them are marked as archived, as they were there.")
-    import_report.tell_left_out(reading.report)
+        output.print_note(f"{archived} of them are archived, as in the file.")
+    import_report.print_left_out(reading.report)

@@ -54,7 +54,10 @@ _MAX_CHOICES: Final = 20
 @click.option("--archived", is_flag=True, help="Only archived items")
 @click.option("--trash", is_flag=True, help="List the trash")
 @click.option(
-    "--expiring", type=Duration(), metavar="TIME", help="Only items that expire within 30d or so"
+    "--expiring",
+    type=Duration(),
+    metavar="TIME",
+    help="Only items that expire within this time, such as 30d",
 )
 @click.option(
     "--sort",
@@ -77,7 +80,7 @@ def list_items(
     vault: str | None,
     **filters: Any,
 ) -> None:
-    """List items, or those that contain all WORDS.
+    """List items, or only those that contain all WORDS.
 
     WORDS are searched in titles, usernames, URLs, folders, tags and the names of custom fields.
     Secrets are not shown.
@@ -99,7 +102,7 @@ def list_items(
         _print_list(items, vaults)
     if broken := [str(item.id) for item in items if not item.opens]:
         output.print_note(
-            f"Cannot open {', '.join(broken)}; another client may have written it wrongly. Restore"
+            f"Cannot open {', '.join(broken)}; a faulty client may have written it. Restore"
             " an earlier version with `vaultr restore ID --revision N`, or move it to the trash"
             " with `vaultr rm ID`."
         )
@@ -197,9 +200,9 @@ def show(
 ) -> None:
     """Show an item, without its secrets.
 
-    ITEM is an id or a unique title. If no title matches, a unique part of one is enough; on a
-    terminal, you can choose between several. NAME is a field such as password or username, or the
-    name of a custom field or variable.
+    ITEM is an id or a unique title. If no title is equal to ITEM, Vaultr shows the only item whose
+    title contains it; on a terminal, you can choose between several. NAME is a field such as
+    password or username, or the name of a custom field or variable.
     """
     with unlocked_sdk(options) as vaultr:
         from_copy = uses_copy(vaultr, offline=offline, max_age=max_age)

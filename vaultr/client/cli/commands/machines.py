@@ -40,8 +40,9 @@ _OTHER_NAMES: Final = {
 def machines() -> None:
     """Manage the access of CI jobs, pods and scripts to vaults.
 
-    A machine opens only the vaults that you name, with a token instead of a password. It may be
-    read-only, it expires, and it stops working at the first request after it was deleted.
+    A machine is access for a program instead of a person. It opens only the vaults that you name,
+    with a token instead of a password. It can be limited to reading, and it expires. After you
+    delete it, the server rejects its next request.
     """
 
 
@@ -89,7 +90,9 @@ def add_machine(
     `vaultr machines token` replaces it.
     """
     if not vaults:
-        raise UsageError("Name the vaults that it may open: --vault VAULT or --vault VAULT:write")
+        raise UsageError(
+            "Name the vaults that the machine may open: --vault VAULT or --vault VAULT:write"
+        )
     rights = _rights(vaults)
     with token_place(out_file) as place, unlocked_sdk(options) as vaultr:
         step_up(options, vaultr)
@@ -153,8 +156,8 @@ def edit_machine(
 ) -> None:
     """Change a machine; its token stays valid.
 
-    The vaults and networks that you name replace the ones before. Without options, only its keys
-    are renewed, which lets it start from the newest revision of each vault.
+    --vault and --network replace all earlier vaults and networks. Without options, only the
+    machine's keys are renewed, so that it starts from the newest revision of each vault.
     """
     if networks and any_network:
         raise UsageError("Use either --network or --any-network, not both.")
@@ -173,7 +176,9 @@ def edit_machine(
     _print(options, edited, names)
     if lost := [names.get(each, str(each)) for each in before.vaults if each not in edited.vaults]:
         listed = ", ".join(map(output.printable, lost))
-        output.print_note(f"It may know the keys of {listed}. Replace them: vaultr rotate VAULT")
+        output.print_note(
+            f"The machine may still have the keys of {listed}. To replace them: vaultr rotate VAULT"
+        )
 
 
 @command("token", "vaultr machines token ci --out token", no_args_is_help=True)
@@ -203,7 +208,8 @@ def new_token(options: GlobalOptions, machine: str, out_file: Path | None) -> No
 def remove_machine(options: GlobalOptions, machine: str, rotate: bool | None) -> None:
     """Delete a machine; its token stops working immediately.
 
-    It may have stored the keys of its vaults. Rotate them if somebody else may have its token.
+    The machine may have stored the keys of its vaults. Rotate these keys if somebody else may have
+    the token.
     """
     with unlocked_sdk(options) as vaultr:
         step_up(options, vaultr)
@@ -216,7 +222,9 @@ def remove_machine(options: GlobalOptions, machine: str, rotate: bool | None) ->
         if not options.json:
             output.print_line(f"Deleted: {output.printable(removed.name)} ({removed.id})")
         if held and rotate is None and not options.json and prompts.can_ask():
-            rotate = click.confirm(f"Rotate the keys of {listed}, which it could read?", err=True)
+            rotate = click.confirm(
+                f"Rotate the keys of {listed}, which the machine could read?", err=True
+            )
         rotated = [rotate_vault(options, vaultr, each) for each in held] if rotate else []
     if options.json:
         output.print_json(
@@ -225,7 +233,9 @@ def remove_machine(options: GlobalOptions, machine: str, rotate: bool | None) ->
     elif rotated:
         output.print_line(f"Rotated the keys of {listed}.")
     elif held:
-        output.print_note(f"It could read {listed}. To replace the keys: vaultr rotate VAULT")
+        output.print_note(
+            f"The machine could read {listed}. To replace the keys: vaultr rotate VAULT"
+        )
 
 
 for each in (add_machine, list_machines, show_machine, edit_machine, remove_machine, new_token):

@@ -36,12 +36,14 @@ def move(
     Each ITEM is an id or its exact, unique title. The items get new ids in the target vault. The
     originals go to the trash with their versions, for 30 days.
 
-    Every item is written to the target vault before it leaves its own. If a move is interrupted, an
-    item may be in both; run the same command again, or use --resume.
+    Each item is written to the target vault before it is removed from its own. If a move is
+    interrupted, an item may be in both vaults: run the same command again, or use --resume.
     """
     if resume:
         if items or to or keep or vault:
-            raise UsageError("--resume continues the interrupted move and takes nothing else.")
+            raise UsageError(
+                "--resume continues the interrupted move. Do not combine it with items or options."
+            )
     elif not items or to is None:
         raise UsageError("Name the items and the target vault: vaultr move ITEM... --to VAULT")
     with unlocked_sdk(options) as vaultr:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vaultr.client.account.password_change import PasswordChanged
     from vaultr.client.vaultr_client import Vaultr
 
-_NEXT = "Other devices: vaultr login --changed. A new emergency kit: vaultr kit"
+_NEXT = "On your other devices: vaultr login --changed. For a new emergency kit: vaultr kit"
 _QUESTION = "Could anyone else know the old master password, or have had access to a device?"
 
 
@@ -27,23 +27,21 @@ _QUESTION = "Could anyone else know the old master password, or have had access 
 @click.option(
     "--others-know/--nobody-knows",
     default=None,
-    help="Whether others may know the old one (default: ask)",
+    help="Whether others may know the old password (default: ask)",
 )
 @click.option(
     "--new-secret-key",
     is_flag=True,
     help="Replace the secret key too, after losing a device or kit",
 )
-@click.option(
-    "--kdf-only", is_flag=True, help="Keep the password; raise its KDF cost to today's default"
-)
+@click.option("--kdf-only", is_flag=True, help="Keep the password, but make it harder to guess")
 @click.option(
     "--new-password-fd",
     type=click.IntRange(min=0),
     metavar="N",
     help="Read the new password from file descriptor N",
 )
-@breach_file_option("Reject a master password in this local list")
+@breach_file_option("Reject a master password that is in this local breach list")
 @pass_options
 def passwd(
     options: GlobalOptions,
@@ -55,16 +53,21 @@ def passwd(
 ) -> None:
     """Change the master password.
 
-    A change seals the same account key under the new password. If others may know the old one, the
-    account also gets a new key, the recovery key becomes invalid, and the keys of all vaults are
-    rotated. In both cases all other sessions end; other devices use `vaultr login --changed`.
+    If others may know the old password, the account also gets a new key, the recovery key becomes
+    invalid, and the keys of all vaults are rotated. Otherwise the account keeps its key, sealed
+    under the new password. In both cases all other sessions end; log in on your other devices with
+    `vaultr login --changed`.
 
-    With --kdf-only, the password stays, and its keys are derived at today's cost.
+    --kdf-only keeps the password and raises its KDF cost, which is the time and memory that each
+    guess takes, to today's default.
     """
     if kdf_only:
         others = (others_know, new_password_fd, breach_file)
         if new_secret_key or any(each is not None for each in others):
-            raise UsageError("--kdf-only changes nothing else. Do not combine it.")
+            raise UsageError(
+                "--kdf-only keeps the password and all keys. Do not combine it with other options"
+                " of passwd."
+            )
         _raise_kdf_cost(options)
         return
     if new_password_fd is not None and new_password_fd in options.secret_fds:
@@ -97,7 +100,10 @@ def passwd(
 
 def _asked_whether_others_know() -> bool:
     if not prompts.can_ask():
-        raise UsageError("Could others know the old password? Use --others-know or --nobody-knows.")
+        raise UsageError(
+            "Cannot ask whether others may know the old password: there is no terminal. Use"
+            " --others-know or --nobody-knows."
+        )
     return click.confirm(_QUESTION, default=None, err=True)
 
 
@@ -106,7 +112,9 @@ def _raise_kdf_cost(options: GlobalOptions) -> None:
         check_account(options, vaultr.email)
         if not vaultr.kdf_is_low:
             output.print_result(
-                options.json, {"changed": False}, "The KDF cost is at least today's default."
+                options.json,
+                {"changed": False},
+                "Nothing was changed: the KDF cost is at least today's default.",
             )
             return
         vaultr.check_session()

@@ -37,7 +37,7 @@ _DEFAULT_FILE = Path("vaultr-kit.html")
 def kit(options: GlobalOptions, file: Path, force: bool) -> None:
     """Write the emergency kit, a page to print.
 
-    It holds the secret key, the account, the server and the KDF parameters. FILE (default:
+    The kit contains the secret key, the account, the server and the KDF parameters. FILE (default:
     vaultr-kit.html) is readable only by you (0600). On a new device, paste the text of the kit
     instead of the secret key.
     """
@@ -86,8 +86,8 @@ def create_key(options: GlobalOptions) -> None:
     output.print_line(f"Recovery key: {key.text}")
     output.print_line("")
     output.print_line("Write it down now. It is shown only once. Store it apart from your devices:")
-    output.print_line("with it and your email, anybody can take over the account, 24 hours after")
-    output.print_line("an email has warned you.")
+    output.print_line("somebody who has it and can read your email can take over the account, 24")
+    output.print_line("hours after an email has warned you.")
 
 
 @command("remove", "vaultr recovery-key remove")
@@ -124,7 +124,7 @@ for each in (create_key, remove_key):
     metavar="N",
     help="Read the recovery key from file descriptor N",
 )
-@breach_file_option("Reject a master password in this local list")
+@breach_file_option("Reject a master password that is in this local breach list")
 @pass_options
 def recover(
     options: GlobalOptions,
@@ -209,13 +209,15 @@ def _cancel(options: GlobalOptions, token: str | None) -> None:
 def _cancelled_text(ended: "Cancelled") -> str:
     if ended.started is None:
         return (
-            "Cancelled: the emailed token no longer works. If its recovery had started, the"
-            " recovery is cancelled too, and its recovery key is deleted; `vaultr status` on a"
-            " device that is logged in shows whether you have one."
+            "Cancelled: the emailed token no longer works. If a recovery had started with it, that"
+            " recovery is cancelled too, and the recovery key is deleted. To see whether you have"
+            " a recovery key, run `vaultr status` on a device that is logged in."
         )
     key = "Your recovery key stays valid."
     if ended.key_deleted:
-        key = "Its recovery key is deleted. Create another: vaultr recovery-key create"
+        key = (
+            "The recovery key that was used is deleted. Create another: vaultr recovery-key create"
+        )
     if not ended.started:
         return f"The emailed token no longer works; no recovery had started. {key}"
     return f"The recovery that had started is cancelled. {key}"

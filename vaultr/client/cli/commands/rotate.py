@@ -39,7 +39,7 @@ def rotate(options: GlobalOptions, vault: str | None, restart: bool) -> None:
 
 
 def rotate_vault(options: GlobalOptions, vaultr: "Vaultr", vault: str) -> "list[Rotated]":
-    """Begin new keys of one vault, even if a rotation is running, and move its items."""
+    """Rotate the keys of one vault, even if another rotation is running."""
     return _rotate(options, vaultr, vault, restart=True)
 
 

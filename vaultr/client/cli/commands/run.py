@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     help="While the server is unreachable, use a copy of at most this age",
 )
 @copy_options
-@vault_option("Vault of the sets that name none, by id or name")
+@vault_option("Vault of sets without vaultr://VAULT/, by id or name")
 @click.argument("words", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, required=True)
 @pass_options
 def run(
@@ -98,7 +98,7 @@ def run(
     vault: str | None,
     words: tuple[str, ...],
 ) -> None:
-    """Run a command with environment sets.
+    """Run a command with secrets in its environment variables.
 
     Only COMMAND gets the values. Files override sets, and both override the inherited environment.
     If an inherited variable or a value in a file is a reference (vaultr://VAULT/ITEM/FIELD), it is

@@ -72,7 +72,7 @@ def _time(moment: datetime) -> str:
 @click.argument("session", metavar="ID")
 @pass_options
 def revoke(options: GlobalOptions, session: str) -> None:
-    """End one session, from its next request on.
+    """End one session; the server rejects its next request.
 
     ID is the id of the session, or its first 8 characters, as `vaultr sessions list` shows them.
     """
@@ -96,7 +96,7 @@ for each in (list_sessions, revoke):
 
 @click.group("totp", cls=Group, examples=("vaultr totp add", "vaultr totp codes"))
 def totp() -> None:
-    """Manage an authenticator app as second factor."""
+    """Manage an authenticator app as the second factor."""
 
 
 @command("list", "vaultr totp list")
@@ -132,8 +132,8 @@ def add_factor(options: GlobalOptions) -> None:
     Scan the QR code with the app, or type the secret below it. Then type a code of the app to
     confirm.
 
-    With --json, the first output is the app's secret; then the code is read as one line of standard
-    input, and the second output is the recovery codes.
+    With --json, the command prints the secret, reads the code as one line of standard input, and
+    then prints the recovery codes.
     """
     with unlocked_sdk(options) as vaultr:
         step_up(options, vaultr)

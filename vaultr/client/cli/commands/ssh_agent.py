@@ -38,7 +38,12 @@ _ASK_SECONDS = 120
     help="Socket to serve (default: in XDG_RUNTIME_DIR)",
 )
 @click.option("--confirm", is_flag=True, help="Ask before each use of a key (SSH_ASKPASS)")
-@click.option("--lifetime", type=Duration(), metavar="TIME", help="Forget the keys after 8h")
+@click.option(
+    "--lifetime",
+    type=Duration(),
+    metavar="TIME",
+    help="Forget the keys after this time, such as 8h",
+)
 @vault_option("Only keys of this vault")
 @pass_options
 def ssh_agent(

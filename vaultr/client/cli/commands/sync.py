@@ -20,8 +20,8 @@ class NotVerified(IntegrityError):
     """The server's data does not continue what this device knows."""
 
     advice = (
-        "Nothing was changed, and this device's copy can still be read with --offline. Only if you"
-        " know that the server was restored from an older backup: `vaultr sync --accept` accepts"
+        "Nothing was changed, and you can still read this device's copy with --offline. If you know"
+        " that the server was restored from an older backup, run `vaultr sync --accept`: it accepts"
         " the differences and writes again what the server lost. Otherwise ask its operator."
     )
 
@@ -38,8 +38,8 @@ class NotVerified(IntegrityError):
 def sync(options: GlobalOptions, explain: bool, accept: bool, yes: bool) -> None:
     """Fetch changes and verify them.
 
-    Changes must continue the log that this device knows; otherwise nothing is applied. You can
-    compare revision and short head with another device.
+    Changes must continue the log that this device knows; otherwise nothing is applied. To check
+    that two devices have seen the same changes, compare the revision and the short head.
 
     Use --accept only if you know that the server was restored from an older backup. It lists the
     differences, as --explain does, and asks before it accepts them.
