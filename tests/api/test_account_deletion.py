@@ -1,4 +1,4 @@
-"""Deleting an account removes everything that it owns, whatever is written at the same time."""
+"""Deleting an account removes everything that it owns, even while other requests write to it."""
 
 from uuid import uuid4
 
@@ -190,7 +190,7 @@ def test_deletion_during_writes_causes_no_deadlock_and_removes_all_rows(app, cou
 
         reported = {name: one.status_code for (name, _), one in zip(doers, answers, strict=True)}
         assert {name: status for name, status in reported.items() if status == 500} == {}
-        # Requests that hash may find the queue full; no other request may be told to retry.
+        # Requests that compute a hash may get "busy" from a full queue; no other request may.
         assert {name for name, status in reported.items() if status == 503} <= HASHING
         if deleted.status_code == 401:  # another request ended its session first
             with app.app_context():

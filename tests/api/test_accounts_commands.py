@@ -222,7 +222,7 @@ def test_accounts_show_lists_sessions_and_locks_but_no_secrets(app, client, ann,
     assert "by an operator" in flask("show", str(ann.id)).stdout
 
 
-# --- what is true of all ---
+# --- all commands ---
 
 
 @pytest.mark.parametrize("command", DOING)

@@ -170,7 +170,7 @@ def test_key_change_after_lost_key_has_no_note(here, set_to):
     assert newest().checkpoint.epoch == 2
 
 
-def test_stream_has_each_event_once_also_after_a_restart(here, set_to, capsys):
+def test_stream_has_each_event_once_after_restart(here, set_to, capsys):
     set_to(here, audit_stream="stdout")
     record()
     audit_log.sequence_all()

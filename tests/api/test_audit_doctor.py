@@ -1,4 +1,4 @@
-"""What `flask doctor` says about the audit log: rights, the signer's state, anchors."""
+"""The results of `flask doctor` for the audit log: rights, the signer's state, anchors."""
 
 import pytest
 import sqlalchemy as sa
@@ -46,7 +46,7 @@ def test_doctor_reports_that_sqlite_enforces_no_rights(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("damage", "says"),
     [
         (lambda path: path.unlink(), "state file and anchors are missing"),
         (
@@ -56,8 +56,8 @@ def test_doctor_reports_that_sqlite_enforces_no_rights(tmp_path):
     ],
     ids=["missing", "truncated"],
 )
-def test_state_that_stops_the_signer_is_a_problem(log, spoil, says):
-    spoil(state_file.path())
+def test_state_that_stops_the_signer_is_a_problem(log, damage, says):
+    damage(state_file.path())
 
     [problem] = found(log, "problem")
 

@@ -1,4 +1,4 @@
-"""What users can verify: proofs of their events, checkpoints, consistency, the bundle."""
+"""What users can verify: proofs of their events, checkpoints, consistency, the export."""
 
 import json
 from datetime import timedelta

@@ -226,7 +226,7 @@ def test_failed_dump_leaves_no_file(flask, place, monkeypatch, tmp_path):
     assert list(place.iterdir()) == []
 
 
-def spoilt(place, monkeypatch, statement):
+def backup_with_changed_data(place, monkeypatch, statement):
     """Make a backup whose data changes after it was counted and before the dump."""
     original = digests.computed
 
@@ -265,7 +265,7 @@ def test_verify_detects_rows_missing_in_backup(flask, place, monkeypatch):
         "ALTER TABLE items DROP CONSTRAINT ck_items_state_known"
     )
     try:
-        name = spoilt(place, monkeypatch, statement)
+        name = backup_with_changed_data(place, monkeypatch, statement)
 
         with pytest.raises(VerificationFailed) as failed:
             verify.verify(current_settings(), Folder(place), name)

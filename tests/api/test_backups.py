@@ -183,7 +183,7 @@ def test_drill_without_backup_reports_missing_backup(flask):
     assert "There is no backup" in found["problem"]
 
 
-def test_scratch_database_of_killed_command_is_dropped_by_next(flask, app, postgres_url):
+def test_scratch_database_of_killed_command_is_dropped_by_next_command(flask, app, postgres_url):
     with scratch.connected(postgres_url, isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("CREATE DATABASE vaultr_scratch_leftover")
 

@@ -105,7 +105,7 @@ def test_batch_keeps_fifty_newest_versions_of_an_item(app, vault):
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "status", "slug"),
+    ("override", "status", "slug"),
     [
         ({"if_match": 9}, 412, "precondition-failed"),
         ({"item_id": str(uuid4())}, 404, "item-not-found"),
@@ -114,11 +114,11 @@ def test_batch_keeps_fifty_newest_versions_of_an_item(app, vault):
         ({"entry": {"n": 9}}, 409, "head-moved"),
     ],
 )
-def test_invalid_change_rolls_back_batch_and_is_reported(app, vault, spoilt, status, slug):
+def test_invalid_change_rolls_back_batch_and_is_reported(app, vault, override, status, slug):
     item_id = vault.put()
     request = vault.batch_request(("put", uuid4()), ("trash", item_id), ("put", uuid4()))
     bad = request.body["changes"][1]
-    bad |= spoilt | {"entry": bad["entry"] | spoilt.get("entry", {})}
+    bad |= override | {"entry": bad["entry"] | override.get("entry", {})}
 
     with unchanged(app):
         problem = assert_problem(vault.ask(request), status, slug)
@@ -150,7 +150,7 @@ def test_batch_reports_its_first_invalid_change(app, vault, first, status, slug)
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "status", "slug", "at"),
+    ("override", "status", "slug", "at"),
     [
         ({"overview": "plain"}, 422, "not-sealed", "/overview"),
         ({"detail": ""}, 422, "not-sealed", "/detail"),
@@ -165,9 +165,9 @@ def test_batch_reports_its_first_invalid_change(app, vault, first, status, slug)
         ({"extra": 1}, 400, "bad-request", "/extra"),
     ],
 )
-def test_one_invalid_body_rejects_the_whole_batch(app, vault, spoilt, status, slug, at):
+def test_one_invalid_body_rejects_the_whole_batch(app, vault, override, status, slug, at):
     request = vault.batch_request(("put", uuid4()), ("put", uuid4()))
-    request.body["changes"][1] |= spoilt
+    request.body["changes"][1] |= override
 
     with unchanged(app):
         problem = assert_problem(vault.ask(request), status, slug)

@@ -187,7 +187,7 @@ def another_generation(rewrap):
     rewrap["vaults"][0]["generation"] = 2
 
 
-def a_machine(rewrap):
+def unknown_machine(rewrap):
     some_id = rewrap["vaults"][0]["vault_id"]
     rewrap["machines"].append({"id": some_id, "sealed_kek": b64(factories.sealed(32))})
 
@@ -197,22 +197,22 @@ def another_identity(rewrap):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "pointer"),
+    ("damage", "pointer"),
     [
         (left_out, "/rewrap/vaults"),
         (named_twice, "/rewrap/vaults"),
         (another_generation, "/rewrap/vaults"),
-        (a_machine, "/rewrap/machines"),
+        (unknown_machine, "/rewrap/machines"),
         (another_identity, "/rewrap/identity/x25519/public"),
     ],
 )
-def test_rewrap_with_wrong_wraps_changes_nothing(app, as_ann, spoil, pointer):
+def test_rewrap_with_wrong_wraps_changes_nothing(app, as_ann, damage, pointer):
     with app.app_context():
         factories.vault(ANN)
         factories.vault(ANN)
     before = {(row.vault_id, row.sealed_key) for row in rows(app, VaultKey)}
     rewrap = rewrapped(app, as_ann.account_id)
-    spoil(rewrap)
+    damage(rewrap)
 
     response = as_ann.put(CREDENTIALS, json=new_keys(NEW) | {"rewrap": rewrap})
 

@@ -1,4 +1,4 @@
-"""`flask ops daily` without --metrics or --log: it reads local metrics, or says that it cannot."""
+"""`flask ops daily` without --metrics or --log: it reads local metrics, or reports if it cannot."""
 
 import json
 

@@ -16,7 +16,7 @@ def vault(app, as_ann):
     return Writer(as_ann).create()
 
 
-def lived_in(vault):
+def fill(vault):
     """Write rows to every table of a vault."""
     first, second = vault.put(), vault.put()
     vault.put(first, "changed")
@@ -27,7 +27,7 @@ def lived_in(vault):
 
 
 def test_deleted_vault_leaves_only_audit_events(app, as_ann, vault):
-    item_id = lived_in(vault)
+    item_id = fill(vault)
     other = Writer(as_ann).create()
     stored = other.put()
 
@@ -48,9 +48,9 @@ def test_deleted_vault_leaves_only_audit_events(app, as_ann, vault):
 
 def test_long_history_is_deleted_in_steps(app, as_ann, vault, monkeypatch):
     monkeypatch.setattr(vault_deletion, "REVISIONS_A_STEP", 3)
-    lived_in(vault)
+    fill(vault)
     other = Writer(as_ann).create()
-    lived_in(other)
+    fill(other)
 
     assert as_ann.delete(vault.path).status_code == 204
 
@@ -60,7 +60,7 @@ def test_long_history_is_deleted_in_steps(app, as_ann, vault, monkeypatch):
 
 
 def test_deleting_a_vault_needs_owners_step_up(app, as_ann, as_bob, vault):
-    lived_in(vault)
+    fill(vault)
 
     with unchanged(app):
         assert_problem(as_bob.delete(vault.path), 404, "vault-not-found")

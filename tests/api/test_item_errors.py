@@ -28,7 +28,7 @@ def item_id(vault):
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "status", "slug"),
+    ("override", "status", "slug"),
     [
         ({"headers": {}}, 428, "precondition-required"),
         ({"headers": {"If-Match": '"9"'}}, 412, "precondition-failed"),
@@ -50,8 +50,8 @@ def item_id(vault):
         ({"overview": 7}, 400, "bad-request"),
     ],
 )
-def test_invalid_put_returns_its_own_problem(app, vault, item_id, spoilt, status, slug):
-    request = vault.put_request(item_id, "changed").but(**spoilt)
+def test_invalid_put_returns_its_own_problem(app, vault, item_id, override, status, slug):
+    request = vault.put_request(item_id, "changed").but(**override)
 
     with unchanged(app):
         assert_problem(vault.ask(request), status, slug)
@@ -120,7 +120,7 @@ def test_oversized_item_is_rejected_and_maximum_size_stored(app, vault, set_to):
 
 @pytest.mark.parametrize("op", ["trash", "restore", "remove"])
 @pytest.mark.parametrize(
-    ("spoilt", "status", "slug"),
+    ("override", "status", "slug"),
     [
         ({"headers": {}}, 428, "precondition-required"),
         ({"headers": {"If-Match": '"9"'}}, 412, "precondition-failed"),
@@ -130,10 +130,10 @@ def test_oversized_item_is_rejected_and_maximum_size_stored(app, vault, set_to):
         ({"type": "login"}, 400, "bad-request"),
     ],
 )
-def test_invalid_move_returns_its_own_problem(app, vault, item_id, op, spoilt, status, slug):
+def test_invalid_move_returns_its_own_problem(app, vault, item_id, op, override, status, slug):
     if op == "restore":
         vault.move("trash", item_id)
-    request = vault.move_request(op, item_id).but(**spoilt)
+    request = vault.move_request(op, item_id).but(**override)
 
     with unchanged(app):
         assert_problem(vault.ask(request), status, slug)
@@ -141,7 +141,7 @@ def test_invalid_move_returns_its_own_problem(app, vault, item_id, op, spoilt, s
 
 def test_trashed_item_cannot_be_put_or_trashed(app, vault, item_id):
     put, trash = vault.put_request(item_id), vault.move_request("trash", item_id)
-    trash = trash.but(entry={"mac": NO_HEAD})  # unchanged, it is the write that is now accepted
+    trash = trash.but(entry={"mac": NO_HEAD})  # or it would replay the accepted write
     vault.move("trash", item_id)
     now = {"headers": {"If-Match": '"2"'}}
 

@@ -71,7 +71,7 @@ def test_read_only_mode_changes_only_sessions(app, as_ann, off):
     assert as_ann.post("/api/v1/auth/logout").status_code == 204
 
 
-def test_writes_allowed_read_only_are_existing_routes(app):
+def test_writes_allowed_in_read_only_mode_are_existing_routes(app):
     named = {
         rule.endpoint for rule in app.url_map.iter_rules() if rule.methods & {"POST", "DELETE"}
     }
@@ -98,7 +98,7 @@ def test_maintenance_shows_its_text_and_probes_respond(client, as_ann, off):
     assert client.get("/api/health").data == b'{"status":"healthy"}'
 
 
-def test_kill_switch_follows_host_and_limit_checks(app, client, off, set_to):
+def test_kill_switch_is_checked_after_host_and_rate_limit(app, client, off, set_to):
     off("maintenance", "Later.")
     set_to(app, limit_anonymous="1/3600")
 

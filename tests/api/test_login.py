@@ -90,7 +90,7 @@ def test_invalid_body_does_not_count_as_login_attempt(app, client, ann, part):
 
 
 @pytest.mark.parametrize("email", ["ann@example.org", "nobody@example.org"])
-def test_parallel_wrong_keys_are_hashed_exactly_to_the_limit(app, ann, email):
+def test_parallel_wrong_keys_are_hashed_up_to_the_limit(app, ann, email):
     before = hashes()
 
     def guess(_):

@@ -95,7 +95,7 @@ def test_login_with_full_queue_writes_nothing(app, client, ann, email):
     assert len(ran) == 1
 
 
-def test_address_with_two_logins_waits_and_another_one_does_not(app, ann):
+def test_third_login_of_address_waits_without_delaying_another_address(app, ann):
     gate, release = app.extensions["auth.hash_gate"], threading.Event()
     own = [
         threading.Thread(target=gate.run, args=(release.wait, {"a:127.0.0.1": 2})) for _ in range(2)

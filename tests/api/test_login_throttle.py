@@ -54,10 +54,10 @@ def try_at(moment, counter="l:x", *, fail=True):
 
 def test_sliding_window_allows_five_attempts_per_fifteen_minutes(here):
     """A sliding window: not five at the end of one window and five at the start of the next."""
-    let_in = [minute for minute in range(60) if try_at(NOON + timedelta(minutes=minute))]
+    allowed = [minute for minute in range(60) if try_at(NOON + timedelta(minutes=minute))]
 
-    assert all(sum(1 for other in let_in if 0 <= minute - other < 15) <= 5 for minute in range(75))
-    assert let_in[:6] == [0, 1, 2, 3, 4, 16]
+    assert all(sum(1 for other in allowed if 0 <= minute - other < 15) <= 5 for minute in range(75))
+    assert allowed[:6] == [0, 1, 2, 3, 4, 16]
 
 
 def test_error_contains_time_of_next_allowed_attempt(here):
@@ -69,7 +69,7 @@ def test_error_contains_time_of_next_allowed_attempt(here):
         pytest.raises(TooMany) as rejected,
         login_throttle.count_attempt(login_throttle.read_counter("l:x")),
     ):
-        raise AssertionError("it was let in")
+        raise AssertionError("the attempt was allowed")
     wait = int(rejected.value.headers["Retry-After"])
 
     assert wait == 600
@@ -111,7 +111,7 @@ def test_lockout_doubles_up_to_a_day(here):
         with time_machine.travel(moment, tick=False):
             counter = login_throttle.read_counter("l:x")
             with pytest.raises(Locked) as locked, login_throttle.count_attempt(counter):
-                raise AssertionError("it was let in")
+                raise AssertionError("the attempt was allowed")
         seen.append(round(int(locked.value.headers["Retry-After"]) / 60))
         moment += timedelta(days=1, minutes=1)
 

@@ -198,7 +198,9 @@ def test_wrong_credentials_are_rejected_identically(app, as_ann, as_bob, vault):
 
 
 @pytest.mark.parametrize("path", [SELF, VAULTS, "/api/v1/openapi.json", "/api/v1/auth/me"])
-def test_sent_token_is_rejected_and_never_stored(app, as_ann, vault, path, caplog, capfd):
+def test_machine_token_sent_to_server_is_rejected_and_never_stored(
+    app, as_ann, vault, path, caplog, capfd
+):
     machine = Machine.created(as_ann, grant(vault))
     for token in (machine.token, "vmt_x"):
         for header in (f"Bearer {token}", f"bearer  {token}", token, f"Token {token}"):

@@ -49,7 +49,7 @@ def later(**more):
 
 
 @contextlib.contextmanager
-def sent_cannot_be_noted():
+def rejected_update_of_sent_state():
     """Make the database reject the update that marks an email as sent."""
     check = "state <> 'sent'"
     with db.engine.begin() as connection:
@@ -218,7 +218,7 @@ def test_accepted_email_is_not_resent_if_recording_failed(here, smtp):
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         smtp(port)
-        with sent_cannot_be_noted(), pytest.raises(sa.exc.DBAPIError):
+        with rejected_update_of_sent_state(), pytest.raises(sa.exc.DBAPIError):
             delivery_job.run()
         with later(minutes=5):
             delivery_job.run()

@@ -65,7 +65,7 @@ def test_waiting_and_dead_emails_are_listed_with_reason(app, smtp):
     assert dead["id"] in run(app, "list").stdout
 
 
-def test_truncated_list_names_where_to_continue(app):
+def test_truncated_list_shows_option_to_continue(app):
     with app.app_context():
         for _ in range(5):
             service.send(EMAIL_MESSAGE, ANN)
@@ -86,7 +86,7 @@ def test_truncated_list_names_where_to_continue(app):
     assert run(app, "list", "--after", everything[-1]).stdout == "No more emails.\n"
 
 
-def test_more_than_a_thousand_emails_are_counted_as_such(app):
+def test_list_without_limit_ends_at_a_thousand_emails(app):
     with app.app_context(), transaction() as session:
         now = clock.now()
         row = {
@@ -207,7 +207,7 @@ def test_missing_or_sent_email_is_reported_with_exit_1(app, smtp):
     assert run(app, "retry", "--dead", sent["id"]).exit_code == 2
 
 
-def test_test_email_goes_out_immediately_as_text_and_html(app, smtp):
+def test_test_email_is_sent_immediately_as_text_and_html(app, smtp):
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         smtp(port)

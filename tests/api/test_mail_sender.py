@@ -143,12 +143,12 @@ def test_server_that_stalls_is_abandoned(time_limit, app_for, monkeypatch):
 
 
 def test_accepted_email_stays_accepted_without_quit_response(app_for):
-    class Rude(Inbox):
+    class NoQuitResponse(Inbox):
         async def handle_QUIT(self, server, _session, _envelope):  # noqa: N802 - aiosmtpd calls it so
             server.transport.abort()
             return "221 Bye"
 
-    inbox = Rude()
+    inbox = NoQuitResponse()
     with mail_servers.running(inbox) as port:
         send(app_for(port, "none"))
 

@@ -54,7 +54,7 @@ def _moved(app):
     return _linked(app, "cat@example.org")
 
 
-def spoilt(token):
+def altered(token):
     return [
         "", "x", token[:-1], token + "A", f" {token}", token.swapcase(), token[::-1],
         b64(secrets.token_bytes(32)), "é" * 43, "A" * 10_000,
@@ -81,7 +81,7 @@ def test_mailed_token_of_another_purpose_gets_same_error(app, client, mailed):
 
 def test_altered_token_gets_the_same_error(app, client, mailed):
     for path, kind in ROUTES.items():
-        answers = [client.post(path, json={"token": one}) for one in spoilt(mailed[kind])]
+        answers = [client.post(path, json={"token": one}) for one in altered(mailed[kind])]
         assert {(one.status_code, one.json["detail"]) for one in answers} == {
             (400, "This link is not valid, or no longer valid.")
         }

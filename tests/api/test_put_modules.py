@@ -1,4 +1,4 @@
-"""A PUT of an item stays readable: it enters few modules."""
+"""A PUT of an item runs code of few modules, so that it stays easy to follow."""
 
 from tests.harness.entered_modules import entered_modules
 from tests.harness.vault_writer import Writer

@@ -46,7 +46,7 @@ def opens(app, key=None):
     return app.test_client().post(LOGIN, json=factories.login(ANN, key=key)).status_code
 
 
-def a_factor(account_id):
+def add_factor(account_id):
     now = datetime.now(UTC)
     row = Factor(
         id=uuid4(), account_id=account_id, kind="totp", sealed=b"x", key_id="k", last_step=0,
@@ -121,7 +121,7 @@ def test_owner_is_notified_at_each_step(app, client, time_machine):
 def test_recovery_keeps_second_factors_and_names_them_in_email(app, client, time_machine):
     account_id, token = begun(app)
     with app.app_context():
-        a_factor(account_id)
+        add_factor(account_id)
     after_the_wait(time_machine)
 
     assert client.post(COMPLETE, json=completion(app, token, account_id)).status_code == 204
@@ -242,7 +242,7 @@ def test_pending_recovery_is_rejected_before_the_body_is_checked(app, client):
     assert slug(client.post(COMPLETE, json=body)) == "recovery-pending"
 
 
-def test_completion_before_start_is_pending(app, client, time_machine):
+def test_completion_before_start_returns_recovery_pending(app, client, time_machine):
     account_id = with_recovery_key(app)
     token = requested(app)
     after_the_wait(time_machine)

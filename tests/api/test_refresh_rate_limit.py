@@ -144,7 +144,7 @@ def test_recently_limited_address_is_counted_before_token_lookup(limited):
     assert refresh(client, session.refresh_token, **elsewhere).status_code == 200
 
 
-def test_request_of_full_session_is_counted_by_address(limited):
+def test_request_of_session_over_limit_is_counted_by_address(limited):
     app = limited(LIMIT_REFRESH="1/3600", LIMIT_ANONYMOUS="4/3600")
     session = session_of(app)
     client = app.test_client()

@@ -75,7 +75,7 @@ def test_resend_accepts_other_spelling_of_address(app, client, spelt):
     assert len(tokens(app, ANN)) == 2
 
 
-def over(app, client, which, time_machine):
+def expired(app, client, which, time_machine):
     time_machine.move_to(datetime.now(UTC) + timedelta(hours=25))
     return which
 
@@ -95,7 +95,7 @@ def confirmed_already(app, client, which, time_machine):
 
 @pytest.mark.parametrize(
     "case",
-    [over, of_another_address, of_another_id, confirmed_already],
+    [expired, of_another_address, of_another_id, confirmed_already],
     ids=lambda one: one.__name__,
 )
 def test_resend_without_signup_responds_identically_and_sends_nothing(

@@ -21,7 +21,7 @@ def left(vault):
     return vault.client.get(f"{vault.path}/rotation").json
 
 
-def test_rotation_makes_everything_open_under_new_keys(app, vault):
+def test_rotation_finishes_after_active_items_are_resealed(app, vault):
     active, trashed = [vault.put() for _ in range(3)], vault.put()
     vault.move("trash", trashed)
     assert left(vault) == {

@@ -20,7 +20,7 @@ def vault(app, as_ann):
     return Writer(as_ann).create()
 
 
-def spoilt(request, changes):
+def altered(request, changes):
     body = request.body | changes
     return {name: value for name, value in body.items() if value is not GONE}
 
@@ -44,7 +44,7 @@ def spoilt(request, changes):
 )
 @pytest.mark.matrix(8)
 def test_malformed_rotation_returns_400_with_pointer(app, vault, changes, at):
-    body = spoilt(vault.rotation_request(), changes)
+    body = altered(vault.rotation_request(), changes)
 
     with unchanged(app):
         problem = assert_problem(
@@ -59,7 +59,7 @@ def test_malformed_rotation_returns_400_with_pointer(app, vault, changes, at):
 @pytest.mark.parametrize("value", [None, GONE, "", "AA", "Ab==", [], -1, True, b64(bytes(33))])
 @pytest.mark.matrix(12)
 def test_malformed_entry_returns_400_with_pointer(app, vault, path, member, value):
-    entry = spoilt(vault.repair_request(), {})["entry"] | {member: value}
+    entry = altered(vault.repair_request(), {})["entry"] | {member: value}
     body = {"entry": {name: one for name, one in entry.items() if one is not GONE}}
 
     with unchanged(app):

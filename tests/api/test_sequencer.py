@@ -211,7 +211,7 @@ def change(statement, **values):
         connection.execute(sa.text(statement), values)
 
 
-def test_event_with_a_wrong_mac_is_sequenced_with_a_finding(here):
+def test_event_with_wrong_mac_is_sequenced_and_reported(here):
     [event_id] = record()
     change("UPDATE audit_event SET body = :b WHERE typ = 'item.write'", b=b'{"k":"test","sub":"x"}')
 
@@ -299,13 +299,13 @@ def test_first_checkpoint_without_state_is_published_after_restart(here, monkeyp
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [lambda text: text[:-40], lambda text: text.replace("localhost", "else.where"), lambda _: ""],
 )
-def test_truncated_or_foreign_state_signs_nothing(here, spoil):
+def test_truncated_or_foreign_state_signs_nothing(here, damage):
     record()
     sequence_all()
-    state_file.path().write_text(spoil(state_file.read()))
+    state_file.path().write_text(damage(state_file.read()))
     sequencer.forget()
 
     sequencer.sequence()

@@ -141,7 +141,7 @@ def test_session_ends_after_14_idle_days(app, client, session, time_machine):
     assert refresh(client, session.refresh_token).status_code == 401
 
 
-def test_used_session_lives_30_days_at_most(client, session, time_machine):
+def test_used_session_ends_after_30_days(client, session, time_machine):
     token, ends = session.refresh_token, later(days=30)
     for day in (10, 20, 29):
         time_machine.move_to(ends - timedelta(days=30 - day))

@@ -57,8 +57,8 @@ def test_step_up_with_wrong_key_returns_403_without_effect(app, as_ann):
     assert event["sid"] == str(as_ann.session.id)
 
 
-def beside(monkeypatch, module, name, change):
-    """Run ``change`` in a separate transaction whenever a function is called."""
+def change_after_call(monkeypatch, module, name, change):
+    """Run ``change`` in a separate transaction after each call of a function."""
     real = getattr(module, name)
 
     def call(*arguments, **options):
@@ -71,7 +71,9 @@ def beside(monkeypatch, module, name, change):
 
 
 def test_session_ended_during_key_check_gets_no_step_up(app, as_ann, monkeypatch):
-    beside(monkeypatch, password_hashing, "verify", lambda work: work.query(Session).delete())
+    change_after_call(
+        monkeypatch, password_hashing, "verify", lambda work: work.query(Session).delete()
+    )
 
     assert as_ann.post(STEP_UP, json=proof()).status_code == 401
 
@@ -80,7 +82,7 @@ def test_session_ended_during_key_check_gets_no_step_up(app, as_ann, monkeypatch
 
 def test_credentials_changed_before_the_check_reject_step_up(app, as_ann, monkeypatch):
     """They were changed after the request was authenticated, and before the key was read."""
-    beside(
+    change_after_call(
         monkeypatch,
         login_throttle,
         "session_counter",
@@ -100,7 +102,7 @@ def test_auth_key_of_another_account_is_rejected(as_ann, as_bob):
     assert as_ann.post(STEP_UP, json=proof("bob@example.org")).status_code == 403
 
 
-def test_parallel_step_ups_are_tried_exactly_to_the_limit(app, as_ann):
+def test_parallel_step_ups_are_checked_up_to_the_limit(app, as_ann):
     def guess(_):
         client = app.test_client()
         return client.post(STEP_UP, json=WRONG, headers=as_ann.session.headers).status_code

@@ -18,7 +18,7 @@ def vault(app, as_ann):
     return Writer(as_ann).create()
 
 
-def lived_in(vault):
+def write_nine_revisions(vault):
     """Write 9 revisions, after which three items exist and one is removed."""
     first, second, third, fourth = (vault.put() for _ in range(4))
     vault.put(first, "changed")
@@ -54,7 +54,7 @@ def test_sync_of_new_vault_is_empty(as_ann, vault):
 
 
 def test_full_sync_lists_items_and_removals_by_revision(app, as_ann, vault):
-    first, second, third, fourth = lived_in(vault)
+    first, second, third, fourth = write_nine_revisions(vault)
 
     page = as_ann.get(f"{vault.path}/sync").json
 
@@ -70,7 +70,7 @@ def test_full_sync_lists_items_and_removals_by_revision(app, as_ann, vault):
 
 
 def test_delta_has_new_entries_and_current_items(app, as_ann, vault):
-    _first, second, third, fourth = lived_in(vault)
+    _first, second, third, fourth = write_nine_revisions(vault)
 
     page = as_ann.get(f"{vault.path}/sync?since=5").json
 
@@ -83,7 +83,7 @@ def test_delta_has_new_entries_and_current_items(app, as_ann, vault):
 
 
 def test_fast_responses_equal_those_of_the_models(as_ann, vault):
-    first = lived_in(vault)[0]
+    first = write_nine_revisions(vault)[0]
 
     for query in ("", "?since=2", "?since=9", "?limit=1"):
         text = as_ann.get(f"{vault.path}/sync{query}").text
@@ -122,7 +122,7 @@ def test_pages_of_any_size_lead_to_the_same_items(app, vault, since, limit):
 
 
 def test_only_last_page_has_an_etag(as_ann, vault):
-    lived_in(vault)
+    write_nine_revisions(vault)
 
     first = as_ann.get(f"{vault.path}/sync?since=1&limit=3")
     last = as_ann.get(f"{vault.path}/sync?since=4&limit=5")
@@ -133,7 +133,7 @@ def test_only_last_page_has_an_etag(as_ann, vault):
 
 
 def test_unchanged_sync_is_304_and_not_recorded(app, as_ann, vault):
-    lived_in(vault)
+    write_nine_revisions(vault)
     tag = {"If-None-Match": f'"{b64(vault.state.head)}"'}
 
     known = as_ann.get(f"{vault.path}/sync?since=9", headers=tag)
@@ -148,7 +148,7 @@ def test_unchanged_sync_is_304_and_not_recorded(app, as_ann, vault):
 
 
 def test_etag_counts_only_if_since_is_current_revision(as_ann, vault):
-    lived_in(vault)
+    write_nine_revisions(vault)
     tag = {"If-None-Match": f'"{b64(vault.state.head)}"'}
     other = {"If-None-Match": f'"{b64(bytes(32))}"'}
 
@@ -163,7 +163,7 @@ def test_etag_counts_only_if_since_is_current_revision(as_ann, vault):
     "query", ["since=10", "after=10", "since=0&after=99", f"since={2**53 - 1}"]
 )
 def test_sync_beyond_current_revision_returns_head_moved(app, as_ann, vault, query):
-    lived_in(vault)
+    write_nine_revisions(vault)
 
     with unchanged(app):
         plain = assert_problem(as_ann.get(f"{vault.path}/sync?{query}"), 409, "head-moved")
@@ -181,7 +181,7 @@ def test_sync_beyond_current_revision_returns_head_moved(app, as_ann, vault, que
      "since=", f"since={2**63}", "since=1&since=1"],
 )  # fmt: skip
 def test_sync_rejects_unknown_parameters(as_ann, vault, query):
-    lived_in(vault)
+    write_nine_revisions(vault)
 
     assert_problem(as_ann.get(f"{vault.path}/sync?{query}"), 400, "bad-request")
 

@@ -140,7 +140,7 @@ def test_repeated_rename_returns_first_response(app, vault):
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "status", "slug"),
+    ("override", "status", "slug"),
     [
         ({"overview": "a plain name"}, 422, "not-sealed"),
         ({"generation": 2}, 422, "unprocessable"),
@@ -151,8 +151,8 @@ def test_repeated_rename_returns_first_response(app, vault):
         ({"name": "x"}, 400, "bad-request"),
     ],
 )
-def test_invalid_rename_returns_its_problem_and_changes_nothing(app, vault, spoilt, status, slug):
-    request = vault.rename_request("another name").but(**spoilt)
+def test_invalid_rename_returns_its_problem_and_changes_nothing(app, vault, override, status, slug):
+    request = vault.rename_request("another name").but(**override)
 
     with unchanged(app):
         assert_problem(vault.ask(request), status, slug)

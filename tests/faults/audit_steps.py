@@ -1,4 +1,4 @@
-"""Steps of the audit log in separate processes: record events, sequence them, die halfway."""
+"""Code for separate processes: record events, sequence them, get killed at any step."""
 
 import json
 import os

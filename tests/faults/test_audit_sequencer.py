@@ -1,4 +1,4 @@
-"""The sequencer dies at any step or is paused: the log stays intact and has one history."""
+"""The sequencer is killed or paused at any step: the log stays intact and has one history."""
 
 import json
 import os

@@ -1,7 +1,7 @@
 """`flask backup` with a bucket, killed by SIGKILL: the bucket lists whole backups only.
 
-A tunnel to a real S3 server kills the command after a number of bytes, of which the server has got
-each one, or when it has sent a number of pieces of responses, of which the last is kept back.
+A tunnel to a real S3 server kills the command after it forwarded a number of bytes of requests, or
+before it forwards a piece of a response with a certain number.
 """
 
 import contextlib

@@ -8,7 +8,7 @@ from tests.faults.gunicorn_server import running
 from tests.harness.timing import until
 
 CONNECTIONS, THREADS = 40, 4
-# Rejected after the server waited for the body in vain; such requests occupy threads longest.
+# Rejected after the server waited for a body that never came; this occupies a thread longest.
 STALLED = (
     b"POST /api/v1/nowhere HTTP/1.1\r\nHost: localhost\r\n"
     b"Content-Type: application/json\r\nContent-Length: 500000\r\n\r\n{"

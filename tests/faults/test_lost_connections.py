@@ -41,7 +41,7 @@ def new_credentials(app, session):
     return lambda client: client.put(f"{AUTH}/credentials", json=body, headers=session.headers)
 
 
-def a_recovery(app, session):
+def complete_recovery(app, session):
     account_id, token = account_recovery.begun(app)
     with app.app_context(), transaction() as work:
         work.query(Recovery).one().started_at -= tokens.WAIT
@@ -53,7 +53,7 @@ def linked(app, to):
     return emails(app, to)[-1].text.partition("token=")[2].partition("\n")[0]
 
 
-def a_consent(app, session):
+def confirm_email_change(app, session):
     client = app.test_client()
     client.post(f"{AUTH}/email", json={"email": NEW}, headers=session.headers)
     old, new = linked(app, ANN), linked(app, NEW)
@@ -61,31 +61,31 @@ def a_consent(app, session):
     return lambda client: client.post(f"{AUTH}/email/confirm", json={"token": new})
 
 
-def an_undoing(app, session):
-    assert a_consent(app, session)(app.test_client()).status_code == 204
+def undo_email_change(app, session):
+    assert confirm_email_change(app, session)(app.test_client()).status_code == 204
     token = linked(app, ANN)
     return lambda client: client.post(f"{AUTH}/email/undo", json={"token": token})
 
 
-def a_cancellation(app, session):
+def cancel_recovery(app, session):
     _, token = account_recovery.begun(app)
     return lambda client: client.post(account_recovery.CANCEL, json={"token": token})
 
 
-def a_deletion(app, session):
+def delete_account(app, session):
     return lambda client: client.delete(f"{AUTH}/account", headers=session.headers)
 
 
 CHANGES = [
-    *(new_credentials, a_deletion),
+    *(new_credentials, delete_account),
     *(
         pytest.param(change, marks=pytest.mark.long)
-        for change in (a_recovery, a_consent, an_undoing, a_cancellation)
+        for change in (complete_recovery, confirm_email_change, undo_email_change, cancel_recovery)
     ),
 ]
 
 # Responses to a repeated request: the token was used, or the session is dead.
-DONE_ALREADY = {new_credentials: 401, a_deletion: 401}
+DONE_ALREADY = {new_credentials: 401, delete_account: 401}
 
 
 def prepared(app, change):

@@ -67,7 +67,7 @@ def test_response_is_counted_once_by_any_worker(server, port):
     assert seconds == before + 80
 
 
-def test_metrics_of_killed_worker_stay_and_its_files_go(server, port):
+def test_metrics_of_killed_worker_remain_and_its_files_are_removed(server, port):
     at_once(lambda _: server.get(DOCUMENT), 8)
     before, master = answers(port), psutil.Process(server.process.pid)
     [folder] = [one for one in folders() if str(one) in open_files(master)]
@@ -165,7 +165,7 @@ def test_metric_series_stay_below_the_stated_number():
 
 
 @pytest.mark.long
-def test_taken_metrics_port_is_named_and_server_stops(server, port, tmp_path):
+def test_taken_metrics_port_is_reported_and_server_stops(server, port, tmp_path):
     with pytest.raises(RuntimeError) as error, running(tmp_path, METRICS_PORT=str(port)):
         pass
 

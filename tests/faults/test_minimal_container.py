@@ -85,11 +85,11 @@ def test_server_needs_only_its_data_folder(confined):
 
 
 @pytest.fixture
-def forgetful(monkeypatch):
-    """The metrics folder does not exist yet, whatever this process did before."""
+def no_metrics_folder(monkeypatch):
+    """Start without a metrics folder, even if this process has created one."""
     monkeypatch.setattr(multiprocess_dir, "_folder", None)
     monkeypatch.setattr(multiprocess_dir, "_alive", None)
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # also undoes what `keep` sets
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # restored after `keep` has set it
 
 
 def settings(home):
@@ -98,7 +98,7 @@ def settings(home):
 
 
 @pytest.mark.long
-def test_without_shared_memory_metrics_are_under_home(tmp_path, forgetful, monkeypatch):
+def test_without_shared_memory_metrics_are_under_home(tmp_path, no_metrics_folder, monkeypatch):
     monkeypatch.setattr(multiprocess_dir, "MEMORY", Path("/nowhere"))
 
     multiprocess_dir.create(settings(tmp_path))
@@ -109,7 +109,7 @@ def test_without_shared_memory_metrics_are_under_home(tmp_path, forgetful, monke
 
 
 @pytest.mark.long
-def test_unwritable_folders_mean_no_metrics_and_no_error(tmp_path, forgetful, monkeypatch):
+def test_unwritable_folders_disable_metrics_without_error(tmp_path, no_metrics_folder, monkeypatch):
     known = settings(tmp_path).model_copy(update={"vaultr_home": Path("/nowhere/else")})
     monkeypatch.setattr(multiprocess_dir, "MEMORY", Path("/nowhere"))
 

@@ -1,4 +1,4 @@
-"""Redis rejected, frozen, back, full, read-only, closed to us: counting continues, no 500."""
+"""Redis stopped, frozen, full, read-only or without access: counting continues, no 500."""
 
 import contextlib
 import json
@@ -134,7 +134,9 @@ def test_frozen_redis_delays_no_second_request(server, client, own_redis, monkey
     own_redis.thaw()
 
 
-def test_redis_is_detected_again_without_a_request(server, client, own_redis, caplog, monkeypatch):
+def test_returning_redis_is_detected_without_a_request(
+    server, client, own_redis, caplog, monkeypatch
+):
     monkeypatch.setattr(limiter, "RETRY_SECONDS", 0.1)
     own_redis.kill()
     client.get(WANTED)

@@ -61,17 +61,17 @@ def site(postgres_url, redis_url, tmp_path_factory):
         yield Site(server)
 
 
-def a_signup(site, session):
+def signup_token(site, session):
     site.app.test_client().post(f"{AUTH}/signup", json=factories.signup(NEW))
     return f"{AUTH}/verify-email", {"token": tokens(site.app, NEW)[0]}
 
 
-def a_consent(site, session):
+def email_change_token(site, session):
     site.client(session).post(f"{AUTH}/email", json={"email": NEW})
     return f"{AUTH}/email/confirm", {"token": site.linked(ANN)}
 
 
-def an_undoing(site, session):
+def undo_token(site, session):
     site.client(session).post(f"{AUTH}/email", json={"email": NEW})
     agreed = [site.linked(ANN), site.linked(NEW)]
     with site.app.test_request_context():
@@ -80,12 +80,12 @@ def an_undoing(site, session):
     return f"{AUTH}/email/undo", {"token": site.linked(ANN)}
 
 
-def a_cancellation(site, session):
+def cancellation_token(site, session):
     _, token = account_recovery.begun(site.app)
     return f"{AUTH}/recover/cancel", {"token": token}
 
 
-def a_completion(site, session):
+def completion_token(site, session):
     account_id, token = account_recovery.begun(site.app)
     with site.app.app_context(), transaction() as work:
         started = work.query(Recovery).one()
@@ -94,7 +94,7 @@ def a_completion(site, session):
 
 
 @pytest.mark.parametrize(
-    "made", [a_signup, a_consent, an_undoing, a_cancellation, a_completion],
+    "made", [signup_token, email_change_token, undo_token, cancellation_token, completion_token],
     ids=lambda one: one.__name__,
 )  # fmt: skip
 def test_one_of_many_uses_on_several_workers_succeeds(site, count, made):
@@ -107,7 +107,7 @@ def test_one_of_many_uses_on_several_workers_succeeds(site, count, made):
 
         assert answers.count(204) == 1
         # Completing needs a hash; if its queue is full, nothing was changed.
-        assert set(answers) - {204, 400} <= ({503} if made is a_completion else set())
+        assert set(answers) - {204, 400} <= ({503} if made is completion_token else set())
 
 
 def test_many_starts_on_several_workers_begin_one_recovery(site):

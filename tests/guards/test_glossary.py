@@ -10,7 +10,6 @@ import pytest
 from tests.guards import source_tree
 
 GLOSSARY = source_tree.ROOT / "docs" / "glossary.md"
-# The page that lists the banned phrases contains them.
 MOST_WORDS = 10
 # Tests may use the other banned words in names, since they test what has these names.
 VAGUE_PARTICIPLES = {"told", "said", "given", "kept"}
@@ -21,6 +20,7 @@ OLD_WORDS = {
     *("refused", "refuses", "refusing", "stranger", "strangers", "tell", "tells", "told"),
     *("whatever", "whoever", "wish", "wishes"),
 }
+# The page that lists the banned phrases contains them.
 EXEMPT_PAGES = {"docs/glossary.md"}
 TEXT_SUFFIXES = {".md", ".txt", ".html", ".tpl", ".yaml", ".yml", ".example", ".conf", ".sql", ""}
 

@@ -10,7 +10,7 @@ from tests.harness import migration_linter
 MIGRATIONS = sorted((source_tree.ROOT / "migrations" / "versions").glob("[0-9]*.py"))
 HEAD = "import sqlalchemy as sa\nfrom alembic import op\nrevision = '0042'\n"
 COLUMN = "sa.Column('x', sa.Text(){})"
-SINS = {
+FAULTS = {
     f"op.add_column('items', {COLUMN.format(', nullable=False')})": "mandatory without a default",
     "op.add_column('items', sa.Column('x', sa.Uuid(), server_default=sa.text('uuidv7()')))": "rew",
     f"op.add_column('items', {COLUMN.format(', unique=True')})": "not concurrent",
@@ -54,7 +54,7 @@ def test_migrations_pass_the_linter(path):
     assert migration_linter.faults_of(path) == []
 
 
-@pytest.mark.parametrize(("body", "fault"), SINS.items())
+@pytest.mark.parametrize(("body", "fault"), FAULTS.items())
 def test_linter_reports_each_kind_of_fault(tmp_path, body, fault):
     assert any(fault in one for one in linted(tmp_path, body)), linted(tmp_path, body)
 

@@ -36,7 +36,7 @@ def test_named_tests_exist(module):
 
 
 def test_every_reference_to_a_test_is_well_formed():
-    """A misspelt name would go unnoticed."""
+    """Otherwise a malformed reference would not be checked."""
     text = PAGE.read_text()
 
     assert len(re.findall(r"::test_", text)) == len(NAMED.findall(text))

@@ -27,14 +27,14 @@ STEP_UP = {
 }
 
 
-def ways_in(app):
+def operations(app):
     """List all operations in the form of the table, with their views."""
     for _, method, path, view in routes(app):
         yield f"{method} {re.sub('[0-9a-f-]{36}', ':id', path)}", view
 
 
 def test_step_up_is_required_by_exactly_the_listed_operations(sqlite_app):
-    ways = dict(ways_in(sqlite_app))
+    ways = dict(operations(sqlite_app))
     asking = {
         way
         for way, view in ways.items()
@@ -47,7 +47,7 @@ def test_step_up_is_required_by_exactly_the_listed_operations(sqlite_app):
 def test_step_up_operations_require_authentication(sqlite_app):
     open_ones = {
         way
-        for way, view in ways_in(sqlite_app)
+        for way, view in operations(sqlite_app)
         if way in STEP_UP and getattr(view, "public", False)
     }
 
