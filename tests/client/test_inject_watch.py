@@ -54,12 +54,15 @@ def test_file_is_rewritten_and_command_run_after_each_change(owner, job, tmp_pat
         until(lambda: log.exists() and log.read_text() == "port=80\n0\n")
         set_port(owner, "81")
         until(lambda: log.read_text() == "port=80\n0\nport=81\n0\n")
+        set_port(owner, "82")
+        until(lambda: log.read_text() == "port=80\n0\nport=81\n0\nport=82\n0\n")
         process.send_signal(signal.SIGTERM)
         output, notes = process.communicate(timeout=60)
 
     assert (process.returncode, output) == (0, "")
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
-    assert notes.count("ended with exit code 1") == 2
+    # SIGTERM may come before the third command has ended.
+    assert notes.count("ended with exit code 1") >= 2
     assert "=8" not in notes
     assert sorted(os.listdir(tmp_path)) == ["app.env", "app.tmpl", "job", "log", "token"]
 
