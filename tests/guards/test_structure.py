@@ -11,6 +11,11 @@ OUTER = {"routes", "commands", "admin"}
 OF_FLASK = {"flask.request", "flask.session", "flask.g"}
 # Owners of the app's own extension dictionary.
 EXTENSION_OWNERS = {"vaultr/app_state.py", "vaultr/extensions.py"}
+# What other packages may import from a feature.
+PUBLIC = {"service", "errors", "events"}
+# `app` puts the features together. The container's probe starts every few seconds, and the service
+# of `health` imports Flask.
+BEHIND_A_SERVICE = {"vaultr/app.py", "vaultr/healthcheck.py"}
 
 
 def features():
@@ -29,13 +34,15 @@ def test_every_top_level_module_has_a_layer():
     assert present - layers == set()
 
 
-def test_every_package_with_routes_for_accounts_has_a_service():
-    assert {"audit", "auth", "mail", "vault"} <= features()
+def test_every_package_with_routes_has_a_service():
+    """Except `web`: its pages use other features, and none uses it."""
+    packages = {path.relative_to(source_tree.PACKAGE).parts[0] for path in _routes()}
+
+    assert packages - features() == {"web"}
 
 
 def test_service_module_contains_no_code():
-    """`audit.service` and `mail.service` may still define functions."""
-    pages = [source_tree.PACKAGE / name / "service.py" for name in ("auth", "vault")]
+    pages = source_tree.PACKAGE.glob("*/service.py")
     code = [
         f"{source_tree.shown(page)}:{node.lineno}"
         for page in pages
@@ -44,6 +51,22 @@ def test_service_module_contains_no_code():
     ]
 
     assert code == []
+
+
+def test_packages_import_only_the_public_modules_of_a_feature():
+    """Its `service`, `errors` and `events`, never its tables."""
+    names = features()
+    behind = [
+        f"{source_tree.shown(path)}:{line} {name}"
+        for path in source_tree.modules()
+        if source_tree.shown(path) not in BEHIND_A_SERVICE
+        for name, line in source_tree.imports(path)
+        for package, feature, inner, *_ in [[*name.split("."), "", ""]]
+        if package == "vaultr" and feature in names and inner not in PUBLIC
+        if feature not in source_tree.shown(path).split("/")
+    ]
+
+    assert behind == []
 
 
 def test_only_routes_and_commands_read_the_request():
@@ -80,3 +103,7 @@ def request_lines(path):
     for node in source_tree.nodes(path):
         if isinstance(node, ast.Attribute) and ast.unparse(node) in OF_FLASK:
             yield node.lineno
+
+
+def _routes():
+    return [*source_tree.PACKAGE.glob("*/routes.py"), *source_tree.PACKAGE.glob("*/routes")]

@@ -92,6 +92,11 @@ def of(role: str) -> Iterator[Right]:
         yield from (Right(role, table, name) for name in names)
 
 
+def server_rights(table: str) -> tuple[str, ...] | None:
+    """Return the rights of the server's role to a table of the audit log; None for other tables."""
+    return RIGHTS[APP].get(table)
+
+
 def rows() -> list[tuple[str, str, str]]:
     """Return the rights as (role, table, rights), as in roles.sql."""
     listed = [*RIGHTS.items(), (SEQUENCER, BESIDE)]

@@ -13,7 +13,6 @@ from uuid import UUID
 
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.audit.inline_insert import Prepared
 from vaultr.database.raw_driver import AutocommitConnection
 from vaultr.database.session import one_statement, postgresql
 from vaultr.database.sql import planned
@@ -44,7 +43,7 @@ _ROTATE: Final = (
     " WHERE t.token_hash = %(hash)s AND t.nonce IS NULL RETURNING kept.id),"
     " next AS (INSERT INTO refresh_tokens (token_hash, session_id, created_at, signed_by)"
     " SELECT %(next_hash)s, gate.id, %(now)s, %(kid)s FROM gate),"
-    f" {Prepared.ctes('gate', driver=True)}"  # nosec B608 - constants only
+    f" {audit.Prepared.ctes('gate', driver=True)}"  # nosec B608 - constants only
     " SELECT EXISTS (SELECT 1 FROM pend) AS done, 1 / CASE WHEN EXISTS (SELECT 1 FROM gate)"
     " AND NOT EXISTS (SELECT 1 FROM pend) THEN 0 ELSE 1 END AS sure"
 )

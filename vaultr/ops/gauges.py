@@ -7,7 +7,7 @@ to export its old values.
 import math
 
 from vaultr.api import kill_switches
-from vaultr.audit import sequencer_lag
+from vaultr.audit import service as audit
 from vaultr.mail import service as mail
 from vaultr.observability import metrics
 from vaultr.ops import certificate, last_runs
@@ -27,7 +27,7 @@ def measure() -> bool:
     ):
         reached = last_runs.last(kind)
         gauge.set(max(0.0, reached.age_seconds) if reached is not None else math.inf)
-    if (seconds := sequencer_lag.seconds()) is not None:
+    if (seconds := audit.measured_lag_seconds()) is not None:
         metrics.AUDIT_LAG.set(seconds)
     kill_switches.refresh()
     return False

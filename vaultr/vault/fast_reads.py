@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from vaultr.audit import service as audit
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.events import Event
-from vaultr.audit.inline_insert import Prepared
 from vaultr.database.session import postgresql, transaction
 from vaultr.database.sql import Statement, per_database
 from vaultr.request_context import Actor
@@ -195,7 +194,8 @@ def _item_and_event(actor: Access) -> Statement:
         f"WITH found AS ({_item_sql(actor)}),"  # nosec B608 - contains constants only
         " new AS (SELECT set_config('synchronous_commit', 'off', true) FROM found"
         " WHERE alive AND overview IS NOT NULL),"
-        f" {Prepared.ctes('new')} SELECT EXISTS (SELECT 1 FROM pend) AS recorded, * FROM found"
+        f" {audit.Prepared.ctes('new')}"
+        " SELECT EXISTS (SELECT 1 FROM pend) AS recorded, * FROM found"
     )
 
 

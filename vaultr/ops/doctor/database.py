@@ -8,7 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from vaultr import clock
-from vaultr.audit import rights
+from vaultr.audit import service as audit
 from vaultr.database import schema_version, write_check
 from vaultr.database.session import AUTOCOMMIT, db, postgresql
 from vaultr.ops.check_result import CheckResult, ok, problem, warning
@@ -158,7 +158,7 @@ def _missing_rights() -> list[str]:
         existing = set(sa.inspect(connection).get_table_names())
         missing = []
         for table in sorted(existing & set(db.metadata.tables)):
-            for right in rights.RIGHTS[rights.APP].get(table, _RIGHTS):
+            for right in audit.server_rights(table) or _RIGHTS:
                 asked = sa.text("SELECT has_table_privilege(current_user, :table, :right)")
                 if not connection.execute(asked, {"table": table, "right": right}).scalar_one():
                     missing.append(f"{right} on {table}")

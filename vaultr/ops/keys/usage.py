@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from vaultr.audit import key_usage as audit
+from vaultr.audit import service as audit
 from vaultr.auth import service as auth
 from vaultr.mail import service as mail
 from vaultr.security.keyring import Resealed
