@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from vaultr.client.exports import shell_quoting
-from vaultr.client.exports.formats import FORMATS, NotExpressible, Place, written
+from vaultr.client.exports.formats import FORMATS, KubernetesName, NotExpressible, written
 from vaultr.client.imports import dotenv as our_reader
 
 # bash and sh are everywhere; the others are tested if installed.
@@ -39,7 +39,7 @@ def variables(seed=7, some=300):
 
 
 def plain(form, values):
-    return written(form, values, Place())
+    return written(form, values, KubernetesName())
 
 
 # Prints the value of each variable, followed by NUL.
@@ -115,7 +115,7 @@ def test_json_parser_reads_every_exported_value():
 def test_kubernetes_secret_contains_every_value():
     values = variables() | {"NO": ""}
 
-    text = written("kubernetes", values, Place("shop.db-1", "team-a"))
+    text = written("kubernetes", values, KubernetesName("shop.db-1", "team-a"))
 
     document = yaml.safe_load(text)
     decoded = {n: base64.b64decode(v, validate=True).decode() for n, v in document["data"].items()}
@@ -151,24 +151,24 @@ def test_docker_export_rejects_invalid_value_by_name(value):
 )
 def test_invalid_kubernetes_name_is_rejected(name):
     with pytest.raises(NotExpressible, match="--name"):
-        written("kubernetes", {"A": "1"}, Place(name))
+        written("kubernetes", {"A": "1"}, KubernetesName(name))
 
 
 @pytest.mark.parametrize("namespace", ["", "a.b", "A", "-", "a" * 64])
 def test_invalid_kubernetes_namespace_is_rejected(namespace):
     with pytest.raises(NotExpressible, match="namespace"):
-        written("kubernetes", {"A": "1"}, Place("x", namespace))
+        written("kubernetes", {"A": "1"}, KubernetesName("x", namespace))
 
 
 def test_oversized_kubernetes_secret_is_rejected():
     with pytest.raises(NotExpressible, match="1024 KiB"):
-        written("kubernetes", {f"A{n}": "x" * 60_000 for n in range(20)}, Place("x"))
+        written("kubernetes", {f"A{n}": "x" * 60_000 for n in range(20)}, KubernetesName("x"))
     with pytest.raises(NotExpressible, match="longer than a name may be"):
-        written("kubernetes", {"A" * 254: ""}, Place("x"))
+        written("kubernetes", {"A" * 254: ""}, KubernetesName("x"))
 
 
 def test_empty_export_is_valid_in_every_format():
-    found = {form: written(form, {}, Place("x")) for form in FORMATS}
+    found = {form: written(form, {}, KubernetesName("x")) for form in FORMATS}
 
     assert yaml.safe_load(found["yaml"]) == {} == json.loads(found["json"])
     assert yaml.safe_load(found["kubernetes"])["data"] == {}

@@ -25,7 +25,7 @@ HEAD_BYTES: Final = 4096
 _FORWARDED: Final = re.compile(rb"\r\nX-Forwarded-For:[ \t]*([^\r\n]*)(?=\r\n)", re.I)
 
 
-class Turns:
+class RotatingQueue:
     """One queue of jobs for each name; they take turns.
 
     A second job of a name waits until each other name had one job.
@@ -59,7 +59,7 @@ class FairThreads(ThreadPoolExecutor):
     def __init__(self, threads: int, name_of: Callable[..., str]) -> None:
         super().__init__(threads, "request")
         self._name_of = name_of
-        self._turns = Turns()
+        self._turns = RotatingQueue()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Queue a function; a thread runs it when its turn comes."""

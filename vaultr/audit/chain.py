@@ -12,7 +12,7 @@ _ROW = b"vaultr/audit/row/v1\0"
 _EVENT = b"vaultr/audit/event/v1\0"
 
 
-class Row(Protocol):
+class ChainedEvent(Protocol):
     """The columns of ``audit_event`` that the check needs."""
 
     event_id: Any
@@ -31,7 +31,7 @@ class Row(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class EventFault:
     """A fault of one event."""
 
     writer: str
@@ -60,27 +60,27 @@ def _tail(prev: bytes, body: bytes) -> bytes:
     return prev + len(body).to_bytes(8, "big") + body
 
 
-def verify(rows: Iterable[Row], keys: Mapping[str, bytes]) -> list[Finding]:
+def verify(rows: Iterable[ChainedEvent], keys: Mapping[str, bytes]) -> list[EventFault]:
     """Check complete chains: each must start at its first event, and have no gap and no fork.
 
     :param rows: all events of each writer, in any order.
     :param keys: the row keys by their id.
     :return: the faults, ordered by writer; empty if every chain is intact.
     """
-    findings: list[Finding] = []
+    findings: list[EventFault] = []
     heads: dict[bytes, tuple[int, bytes, str]] = {}
     for row in sorted(rows, key=lambda row: (row.writer_id, row.writer_seq)):
         start = (0, genesis(row.writer_id), "")
         seq, head, last = heads.get(row.writer_id, start)
         body = json.loads(row.body)
         wrong = _wrong(row, body, expected=(seq, head, last), keys=keys)
-        findings += [Finding(row.writer_id.hex(), row.writer_seq, fault) for fault in wrong]
+        findings += [EventFault(row.writer_id.hex(), row.writer_seq, fault) for fault in wrong]
         heads[row.writer_id] = (row.writer_seq + 1, row.event_hash, body.get("t", ""))
     return findings
 
 
 def _wrong(
-    row: Row,
+    row: ChainedEvent,
     body: dict[str, Any],
     *,
     expected: tuple[int, bytes, str],

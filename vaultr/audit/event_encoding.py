@@ -78,7 +78,7 @@ class EventFields:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EventRow:
     """One row of ``audit_event``, in the driver's types."""
 
     event_id: UUID
@@ -132,7 +132,7 @@ def _act(actor: Actor | None, account_id: UUID | None, *, inside: bool, out: str
     return str(account_id) if account_id and out == "ok" else "anon"
 
 
-def next_row(writer: Writer, event: EventFields, *, origin: str, postgresql: bool) -> Row:
+def next_row(writer: Writer, event: EventFields, *, origin: str, postgresql: bool) -> EventRow:
     """Chain an event to the writer's head, and advance the head. `Writer.restore` undoes this."""
     moment = max(clock.now(), writer.last + _STEP)
     event_id, ring = uuid7(), keyring.current().audit
@@ -160,7 +160,7 @@ def next_row(writer: Writer, event: EventFields, *, origin: str, postgresql: boo
         "detail_salt": salt,
     }
     writer.seq, writer.head, writer.last = writer.seq + 1, event_hash, moment
-    return Row(event_id, moment, values)
+    return EventRow(event_id, moment, values)
 
 
 def _members(event: EventFields, salt: bytes | None) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _members(event: EventFields, salt: bytes | None) -> dict[str, Any]:
     }
 
 
-def insert(connection: sa.Connection, row: Row, *, postgresql: bool) -> bool:
+def insert(connection: sa.Connection, row: EventRow, *, postgresql: bool) -> bool:
     """Insert an event and its pending row; return whether both were inserted."""
     if postgresql:
         inserted = connection.exec_driver_sql(_POSTGRESQL, row.values, execution_options=PLANNED)
@@ -200,7 +200,7 @@ def ctes(gate: str, *, driver: bool = False) -> str:
     )
 
 
-def prefixed(row: Row) -> dict[str, Any]:
+def prefixed(row: EventRow) -> dict[str, Any]:
     """Return the parameters of `ctes`."""
     return {f"ev_{name}": value for name, value in row.values.items()}
 

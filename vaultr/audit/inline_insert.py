@@ -12,7 +12,7 @@ from vaultr import clock
 from vaultr.audit import event_encoding, transaction_hooks
 from vaultr.audit.chain_pool import Pool, Writer
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.audit.event_encoding import EventFields, Row
+from vaultr.audit.event_encoding import EventFields, EventRow
 from vaultr.audit.transaction_hooks import Starter
 from vaultr.database.contention import is_contention
 from vaultr.observability import logs
@@ -22,7 +22,7 @@ from vaultr.observability import logs
 class Prepared:
     """An event that the caller's statement inserts."""
 
-    row: Row
+    row: EventRow
     inserted: bool | None = field(default=None, init=False)
 
     # Parts of a WITH clause that insert the event if another part has a row.

@@ -51,7 +51,7 @@ class Checked:
     more: bool
 
 
-class Row(NamedTuple):
+class PendingEvent(NamedTuple):
     """A pending event, and the hash of its writer's previous event."""
 
     pending_id: UUID
@@ -84,7 +84,7 @@ def read(
 
     :param only: read only this event.
     """
-    rows = [Row(*row) for row in session.execute(_query(count, only))]
+    rows = [PendingEvent(*row) for row in session.execute(_query(count, only))]
     found = [row for row in rows if row.event_id is not None and not row.in_tree]
     found.sort(key=lambda row: (row.t, row.writer_id, row.writer_seq))
     leaves, done = [], [row.pending_id for row in rows if row.event_id is None or row.in_tree]
@@ -153,7 +153,7 @@ def altered_columns(row: Any) -> str | None:
     return None if chain.copies(row) == chain.copied(body) else "column-differs"
 
 
-def fault(row: Row, keys: Mapping[str, bytes]) -> str | None:
+def fault(row: PendingEvent, keys: Mapping[str, bytes]) -> str | None:
     """Return a reason code if an event or its link is wrong, or None."""
     reason = altered(row, keys)
     if reason is not None:
@@ -174,6 +174,6 @@ def _body(row: Any) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _hash(row: Row) -> bytes:
+def _hash(row: PendingEvent) -> bytes:
     """Return the hash of the stored bytes; the tree commits to them, not to the hash column."""
     return merkle.event_hash(row.prev_hash, row.body, row.mac)

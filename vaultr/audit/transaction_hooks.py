@@ -15,7 +15,7 @@ from vaultr import clock
 from vaultr.app_state import AppSlot
 from vaultr.audit.chain_pool import Pool, Writer
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.audit.event_encoding import Row
+from vaultr.audit.event_encoding import EventRow
 from vaultr.database.session import AUTOCOMMIT, db, in_transaction
 from vaultr.observability import logs
 from vaultr.settings.model import Settings
@@ -37,7 +37,7 @@ class Binding:
     connection: sa.Connection
     before: tuple[int, bytes, datetime]
     origin: str
-    rows: list[Row] = field(default_factory=list)
+    rows: list[EventRow] = field(default_factory=list)
     reserved: bool = False  # do not return it to the pool after COMMIT
     broken: bool = False  # recording failed, so the transaction must not commit
     sent: bool = False  # COMMIT was sent
@@ -137,7 +137,7 @@ def _settle(binding: Binding) -> None:
         binding.pool.give_back(binding.writer)
 
 
-def committed(writer: Writer, row: Row) -> None:
+def committed(writer: Writer, row: EventRow) -> None:
     """Store a committed event for the self-audit, and copy it to the log stream (best effort)."""
     writer.recent.append((row.event_id, row.values["event_hash"]))
     values = row.values

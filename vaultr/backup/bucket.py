@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from vaultr import clock
 from vaultr.backup.errors import LocationFailed, NotConfigured
-from vaultr.backup.sealing import Reader, Writer
+from vaultr.backup.sealing import ReadableFile, WritableFile
 from vaultr.backup.storage import VERIFIED, Stored, is_name
 from vaultr.settings import authorities
 from vaultr.settings.model import Settings
@@ -62,7 +62,7 @@ class Bucket:
                     found[one["Key"].removeprefix(self._prefix)] = one["Size"]
         return found
 
-    def write(self, name: str, produce: Callable[[Writer], None]) -> int:
+    def write(self, name: str, produce: Callable[[WritableFile], None]) -> int:
         """Upload in parts while the backup is being created; an error aborts the upload."""
         receiver, sender = os.pipe()
         with open(sender, "wb") as target, open(receiver, "rb") as source:
@@ -84,7 +84,7 @@ class Bucket:
         return counted.size
 
     @contextlib.contextmanager
-    def open(self, name: str) -> Iterator[Reader]:
+    def open(self, name: str) -> Iterator[ReadableFile]:
         """Download a backup while it is being read."""
         with self._reported(name):
             found = self._client.get_object(Bucket=self._bucket, Key=f"{self._prefix}{name}")

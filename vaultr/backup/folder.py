@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vaultr.backup.errors import LocationFailed
-from vaultr.backup.sealing import Reader, Writer
+from vaultr.backup.sealing import ReadableFile, WritableFile
 from vaultr.backup.storage import VERIFIED, Stored, is_name
 
 _PARTIAL: Final = ".partial"
@@ -30,7 +30,7 @@ class Folder:
         names = sorted(name for name in found if is_name(name))
         return [Stored(name, found[name], f"{name}{VERIFIED}" in found) for name in names]
 
-    def write(self, name: str, produce: Callable[[Writer], None]) -> int:
+    def write(self, name: str, produce: Callable[[WritableFile], None]) -> int:
         """Write under a temporary name, flush to disk, then rename."""
         partial = self._path / f".{name}{_PARTIAL}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -50,7 +50,7 @@ class Folder:
         return size
 
     @contextlib.contextmanager
-    def open(self, name: str) -> Iterator[Reader]:
+    def open(self, name: str) -> Iterator[ReadableFile]:
         """Open a backup to read it."""
         with self._reported("be read", name), (self._path / name).open("rb") as file:
             yield file

@@ -21,14 +21,14 @@ _BEGINNING: Final = 512
 _COPY_BYTES: Final = 64 * 1024
 
 
-class Reader(Protocol):
+class ReadableFile(Protocol):
     """A file to read."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Return up to ``size`` bytes; an empty value at the end."""
 
 
-class Writer(Protocol):
+class WritableFile(Protocol):
     """A file to write."""
 
     def write(self, data: bytes, /) -> Any:
@@ -82,7 +82,7 @@ def _read_identities(path: Path) -> list[x25519.Identity]:
     return found
 
 
-def seal(source: ArchiveSource, target: Writer, keys: list[x25519.Recipient]) -> None:
+def seal(source: ArchiveSource, target: WritableFile, keys: list[x25519.Recipient]) -> None:
     """Write an archive to a file, sealed for all recipients, or unsealed if there are none."""
     if not keys:
         while piece := source.read(_COPY_BYTES):
@@ -96,7 +96,7 @@ def seal(source: ArchiveSource, target: Writer, keys: list[x25519.Recipient]) ->
 
 
 def open_archive(
-    source: Reader, settings: Settings, on_dump: Callable[[bytes], object] = len
+    source: ReadableFile, settings: Settings, on_dump: Callable[[bytes], object] = len
 ) -> Manifest:
     """Read a backup from beginning to end, check that it is complete, and return its manifest.
 
@@ -142,7 +142,7 @@ def _decrypt(source: "_Rewound", reader: ArchiveReader, settings: Settings) -> N
         ) from None
 
 
-def _read_beginning(source: Reader) -> bytes:
+def _read_beginning(source: ReadableFile) -> bytes:
     beginning = b""
     while len(beginning) < _BEGINNING and (piece := source.read(_BEGINNING - len(beginning))):
         beginning += piece
@@ -152,7 +152,7 @@ def _read_beginning(source: Reader) -> bytes:
 class _Watched:
     """A file that stores its write error, because the encryption would wrap it."""
 
-    def __init__(self, file: Writer) -> None:
+    def __init__(self, file: WritableFile) -> None:
         self.error: OSError | None = None
         self._file = file
 
@@ -176,7 +176,7 @@ class _Rewound:
     :ivar error: the error that the file raised, because the decryption would wrap it.
     """
 
-    def __init__(self, beginning: bytes, rest: Reader) -> None:
+    def __init__(self, beginning: bytes, rest: ReadableFile) -> None:
         self.error: OSError | None = None
         self._beginning = beginning
         self._rest = rest

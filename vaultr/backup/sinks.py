@@ -248,7 +248,7 @@ def backup(settings: Settings, places: Places, feed: Feed) -> str:
     return f"{name}, as stored and opened"
 
 
-def _read_archive(settings: Settings, source: sealing.Reader, feed: Feed) -> None:
+def _read_archive(settings: Settings, source: sealing.ReadableFile, feed: Feed) -> None:
     """Read the dump as an SQL script, because `pg_dump` compresses it in blocks."""
     targets: list[Feed] = []
     with contextlib.ExitStack() as stack:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from vaultr.backup.errors import InvalidBackup
-from vaultr.backup.sealing import Reader, Writer
+from vaultr.backup.sealing import ReadableFile, WritableFile
 
 VERIFIED: Final = ".verified"
 _MOMENT: Final = "%Y%m%dT%H%M%SZ"
@@ -36,10 +36,10 @@ class Location(Protocol):
     def list(self) -> list[Stored]:
         """Return all complete backups, oldest first."""
 
-    def write(self, name: str, produce: Callable[[Writer], None]) -> int:
+    def write(self, name: str, produce: Callable[[WritableFile], None]) -> int:
         """Store what ``produce`` writes, as a whole or not at all; return its size."""
 
-    def open(self, name: str) -> contextlib.AbstractContextManager[Reader]:
+    def open(self, name: str) -> contextlib.AbstractContextManager[ReadableFile]:
         """Open a backup to read it."""
 
     def mark_verified(self, name: str, facts: Mapping[str, Any]) -> None:

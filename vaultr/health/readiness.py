@@ -22,7 +22,7 @@ _WRITES_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Readiness:
     """The dependencies that failed (not ready), or are missing but not required now (degraded)."""
 
     failed: tuple[str, ...]
@@ -36,7 +36,7 @@ class _Cache:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.at = 0.0
-        self.state = State((), ())
+        self.state = Readiness((), ())
         self.writes_at = 0.0
         self.is_writable = True
 
@@ -49,10 +49,10 @@ def init_app(app: Flask, _settings: Settings) -> None:
     _CACHE.set(app, _Cache())
 
 
-def current() -> State:
+def current() -> Readiness:
     """Return the state, at most a second old."""
     if draining.started():
-        return State(("draining",), ())
+        return Readiness(("draining",), ())
     cache = _CACHE.get()
     with cache.lock:
         if time.monotonic() - cache.at > _CACHE_SECONDS or not cache.at:
@@ -61,7 +61,7 @@ def current() -> State:
         return cache.state
 
 
-def _check(cache: _Cache) -> State:
+def _check(cache: _Cache) -> Readiness:
     settings = current_settings()
     failed, switched_off = _database()
     degraded: list[str] = []
@@ -77,7 +77,7 @@ def _check(cache: _Cache) -> State:
         _audit(failed, degraded)
         _writes(cache, degraded)
     metrics.READY.set(0 if failed else 1)
-    return State(tuple(failed), tuple(degraded), switched_off)
+    return Readiness(tuple(failed), tuple(degraded), switched_off)
 
 
 def _writes(cache: _Cache, degraded: list[str]) -> None:

@@ -78,7 +78,7 @@ def send(
 class Strict(Connection):
     """Flask-Mail's connection, but with a verified server name and time limits."""
 
-    host: transports.Host | transports.Folder | None
+    host: transports.Host | transports.MailFolder | None
 
     def __init__(self, kind: str, on_content: Callable[[], None] | None) -> None:
         super().__init__(_STATE.get())
@@ -92,17 +92,17 @@ class Strict(Connection):
         rejected = isinstance(error, smtplib.SMTPDataError) and 400 <= error.smtp_code < 600
         return not rejected
 
-    def configure_host(self) -> transports.Host | transports.Folder:
+    def configure_host(self) -> transports.Host | transports.MailFolder:
         """Connect. Flask-Mail itself would accept any certificate and wait without limit."""
         host = self._connected()
         host.on_content = self._on_content
         return host
 
-    def _connected(self) -> transports.Host | transports.Folder:
+    def _connected(self) -> transports.Host | transports.MailFolder:
         settings = current_settings()
         if not settings.smtp_host:
             logs.event("mail.filed", kind=self._kind)
-            return transports.Folder(settings.vaultr_home / "mail", self._kind)
+            return transports.MailFolder(settings.vaultr_home / "mail", self._kind)
         host = transports.connect(
             settings.smtp_host,
             settings.smtp_port,

@@ -86,7 +86,7 @@ def connect(server: str, port: int, *, tls: str, context: ssl.SSLContext, name: 
     return host
 
 
-class Folder(smtplib.SMTP):
+class MailFolder(smtplib.SMTP):
     """A folder of ``.eml`` files, for development without a mail server."""
 
     on_content: Callable[[], None] | None = None

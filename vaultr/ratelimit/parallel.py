@@ -24,7 +24,7 @@ EMPTY: Final = ("204", "304")  # no body, so no Content-Length
 _TAKEN: Final = "vaultr.parallel"
 
 
-class Places:
+class RunningRequests:
     """Counts the running requests of each key.
 
     :param most: maximum number of running requests of a key.
@@ -51,9 +51,9 @@ class Places:
                 del self._taken[key]
 
 
-Taken: TypeAlias = list[tuple[Places, str]]
-_ACCOUNTS: Final = AppSlot[Places]("ratelimit.parallel_of_account")
-_ADDRESSES: Final = AppSlot[Places]("ratelimit.parallel_of_address")
+Taken: TypeAlias = list[tuple[RunningRequests, str]]
+_ACCOUNTS: Final = AppSlot[RunningRequests]("ratelimit.parallel_of_account")
+_ADDRESSES: Final = AppSlot[RunningRequests]("ratelimit.parallel_of_address")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -62,8 +62,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     A client address gets half as many slots as an account: anonymous requests are short.
     """
     most = settings.max_parallel_requests
-    _ACCOUNTS.set(app, Places(most))
-    _ADDRESSES.set(app, Places(max(1, most // 2)))
+    _ACCOUNTS.set(app, RunningRequests(most))
+    _ADDRESSES.set(app, RunningRequests(max(1, most // 2)))
     app.wsgi_app = Releasing(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way
 
 
@@ -83,7 +83,7 @@ def take_of_address(address: str) -> None:
     _take(_ADDRESSES.get(), address)
 
 
-def _take(places: Places, key: str) -> None:
+def _take(places: RunningRequests, key: str) -> None:
     taken = request.environ.get(_TAKEN)
     if taken is None:  # no gunicorn, so there are no threads to share
         return

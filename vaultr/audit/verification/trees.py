@@ -27,7 +27,7 @@ _decoded = json.JSONDecoder().raw_decode
 SET_BACK: Final = timedelta(minutes=10)
 
 
-class Row(NamedTuple):
+class LeafRow(NamedTuple):
     """A leaf with its event; without an event, the columns from ``writer_id`` on are None."""
 
     idx: int
@@ -111,7 +111,7 @@ class TreeCheck:
                 self._bad("root", says, self.edge.size - 1)
                 self._broken = True  # every later root differs too
 
-    def _leaf(self, row: Row) -> bytes:
+    def _leaf(self, row: LeafRow) -> bytes:
         if row.writer_id is None:
             self._bad("event", f"the event {row.event_id} of a leaf is missing", row.idx)
             return row.leaf_hash
@@ -133,7 +133,7 @@ class TreeCheck:
             self._bad("leaf", f"event {row.event_id} does not fit its leaf", row.idx)
         return leaf
 
-    def _check_event(self, row: Row, body: dict[str, Any]) -> None:
+    def _check_event(self, row: LeafRow, body: dict[str, Any]) -> None:
         if chain.copies(row) != chain.copied(body):
             self._bad("column", f"a column of event {row.event_id} differs", row.idx)
         if self._keys:
@@ -145,7 +145,7 @@ class TreeCheck:
         if isinstance(typ, str) and typ in TYPES:
             self._records.take((self.epoch, row.idx), typ, body)
 
-    def _check_mac(self, row: Row, name: Any) -> None:
+    def _check_mac(self, row: LeafRow, name: Any) -> None:
         if not isinstance(name, str):
             self._bad("mac", f"event {row.event_id} does not name the key of its MAC", row.idx)
         elif (key := self._keys.get(name)) is None:
@@ -153,7 +153,7 @@ class TreeCheck:
         elif not hmac.compare_digest(chain.mac_of(key, row.prev_hash, row.body), row.mac):
             self._bad("mac", f"the MAC of event {row.event_id} is wrong", row.idx)
 
-    def _check_time(self, row: Row) -> None:
+    def _check_time(self, row: LeafRow) -> None:
         """Warn once for each tree in which time goes back, because a clock was set back."""
         if row.idx >= self._covered and self.uncovered_at is None:
             self.uncovered_at = row.t
@@ -163,7 +163,7 @@ class TreeCheck:
             self._findings.warning("clock", says)
         self._latest = row.t if self._latest is None else max(self._latest, row.t)
 
-    def _check_detail(self, row: Row, body: Mapping[str, Any]) -> None:
+    def _check_detail(self, row: LeafRow, body: Mapping[str, Any]) -> None:
         commitment = body.get("dc")
         if row.detail is None and row.detail_salt is None:
             if commitment is not None:
@@ -176,7 +176,7 @@ class TreeCheck:
     def _bad(self, check: str, says: str, index: int) -> None:
         self._findings.tampered(check, says, epoch=self.epoch, index=index)
 
-    def _rows(self, last: int) -> Iterator[Row]:
+    def _rows(self, last: int) -> Iterator[LeafRow]:
         # Tables instead of mapped classes: this takes half the time for each row.
         events, leaves = AuditEvent.__table__, AuditLeaf.__table__
         event, leaf = events.c, leaves.c
@@ -198,7 +198,7 @@ class TreeCheck:
             # hashing.
             for row in self._session.execute(page).yield_per(_ALIVE):
                 count, last = count + 1, row[0]
-                yield Row._make(row)
+                yield LeafRow._make(row)
             if count < PAGE:
                 return
 

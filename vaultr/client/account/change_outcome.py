@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from vaultr.client.account import pending_change
-from vaultr.client.account.pending_change import Change
+from vaultr.client.account.pending_change import CredentialChange
 from vaultr.client.crypto.primitives import KEY_BYTES, hkdf_expand
 from vaultr.client.crypto.seal import open_sealed, seal
 from vaultr.client.errors import AnswerInvalid, PinMismatch, StateMismatch
@@ -84,7 +84,7 @@ def settle(opened: UnlockedAccount) -> bool:
         raise AssertionError  # the last attempt raises
 
 
-def _proves_absence(change: Change, key_set: KeySet, opened: UnlockedAccount) -> bool:
+def _proves_absence(change: CredentialChange, key_set: KeySet, opened: UnlockedAccount) -> bool:
     """Check whether the server will reject the change from now on, because its profile is newer.
 
     :raises PinMismatch: the server now shows another account key.
@@ -94,7 +94,7 @@ def _proves_absence(change: Change, key_set: KeySet, opened: UnlockedAccount) ->
     return newer and change.is_over(key_set)
 
 
-def _is_stored_now(change: Change, opened: UnlockedAccount) -> bool:
+def _is_stored_now(change: CredentialChange, opened: UnlockedAccount) -> bool:
     account_id, key_set = key_set_of(opened.session.send("GET", "/auth/me"))
     return account_id == opened.account_id and change.is_in(key_set)
 
@@ -104,7 +104,7 @@ def _is_outdated(opened: UnlockedAccount) -> bool:
     return known is not None and known.key_set.epoch != opened.known.key_set.epoch
 
 
-def check_stored(change: Change, key_set: KeySet, session: Session) -> None:
+def check_stored(change: CredentialChange, key_set: KeySet, session: Session) -> None:
     """Check that the server stored all that was sent, before the old credentials are deleted.
 
     :raises AnswerInvalid: identity keys or profile differ from those that were sent.
@@ -133,7 +133,7 @@ def check_stored(change: Change, key_set: KeySet, session: Session) -> None:
             )
 
 
-def adopt(store: Store, change: Change, session: Mapping[str, bytes | None]) -> None:
+def adopt(store: Store, change: CredentialChange, session: Mapping[str, bytes | None]) -> None:
     """Write the stored change to the folder, all files together; delete the old wrap.
 
     :param session: the session's file, if it changes, which happens only with a new account key.

@@ -11,7 +11,7 @@ from vaultr.client.account.credentials import (
     SignupWaits,
     WrongServer,
 )
-from vaultr.client.account.pending_change import Change
+from vaultr.client.account.pending_change import CredentialChange
 from vaultr.client.crypto import keys
 from vaultr.client.errors import AnswerInvalid, ChainBroken, PinMismatch, RolledBack, UsageError
 from vaultr.client.storage import rewrapped_keys
@@ -84,7 +84,7 @@ def _login(
     return opened, response.tokens, old_session
 
 
-def _knows(device: Device, change: Change | None, email: str) -> bool:
+def _knows(device: Device, change: CredentialChange | None, email: str) -> bool:
     return bool(device.pins or change or device.waiting_for(email))
 
 
@@ -92,7 +92,9 @@ def _has_answer_on_secret_key(credentials: Credentials) -> bool:
     return bool(credentials.secret_key or credentials.kit or not credentials.has_secret_key)
 
 
-def _if_stored(change: Change | None, derivation: Derivation, origin: str) -> Change | None:
+def _if_stored(
+    change: CredentialChange | None, derivation: Derivation, origin: str
+) -> CredentialChange | None:
     """Return this device's pending change if the server's parameters show that it was stored."""
     if change is None or change.pins.origin != origin or not change.pins.fits(derivation):
         return None
@@ -131,7 +133,7 @@ def _secret_key(
     credentials: Credentials,
     account_id: UUID,
     pinned: Pins | None,
-    stored: Change | None,
+    stored: CredentialChange | None,
 ) -> bytes | None:
     entered = credentials.secret_key or (credentials.kit.secret_key if credentials.kit else None)
     if pinned is None:
@@ -245,7 +247,7 @@ def _store(
     response: LoginResponse,
     *,
     device: Device,
-    change: Change | None,
+    change: CredentialChange | None,
     email: str,
     secret_key: bytes | None,
 ) -> UUID | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from vaultr.client.account.change_outcome import seal_old_key
-from vaultr.client.account.pending_change import Change
+from vaultr.client.account.pending_change import CredentialChange
 from vaultr.client.crypto import aad, keys
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.storage.device import KnownAccount
@@ -85,7 +85,7 @@ def seal_change(
     before: bytes | None = None,
     opened: OpenedKeys | None = None,
     machines: Machines | None = None,
-) -> Change:
+) -> CredentialChange:
     """Seal everything under the account key, for one attempt.
 
     :param profile: the current profile, which precedes the new one.
@@ -110,7 +110,7 @@ def seal_change(
         identity=identity,
         profile=SealedProfile(sealed.revision, sealed.sealed),
     )
-    return Change(
+    return CredentialChange(
         email=email,
         account=KnownAccount(credentials.derivation, new, heads=sealed.document["vaults"]),
         pins=credentials.pins,
@@ -124,7 +124,7 @@ def seal_change(
     )
 
 
-def body_of(credentials: NewCredentials, change: Change) -> Json:
+def body_of(credentials: NewCredentials, change: CredentialChange) -> Json:
     """Return the request body of a change."""
     key_set = change.account.key_set.to_json()
     body: Json = {

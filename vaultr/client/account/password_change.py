@@ -8,7 +8,7 @@ from typing import Final
 from vaultr.client.account import change_outcome, new_credentials, pending_change
 from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.account.new_credentials import Machines, NewCredentials, OpenedKeys
-from vaultr.client.account.pending_change import Change
+from vaultr.client.account.pending_change import CredentialChange
 from vaultr.client.crypto import keys
 from vaultr.client.errors import (
     AnswerInvalid,
@@ -117,7 +117,7 @@ def _generate(
 
 def _begin(
     opened: UnlockedAccount, credentials: NewCredentials, *, email: str, new_key: bool
-) -> Change:
+) -> CredentialChange:
     change = new_credentials.seal_change(
         credentials,
         opened.known.key_set,
@@ -168,7 +168,9 @@ def _machines(opened: UnlockedAccount) -> Machines:
     return found
 
 
-def _send(opened: UnlockedAccount, credentials: NewCredentials, change: Change) -> Refused | None:
+def _send(
+    opened: UnlockedAccount, credentials: NewCredentials, change: CredentialChange
+) -> Refused | None:
     """Send a change and check whether the server stored it; if not, return the error."""
     rejected: Refused | None = None
     try:

@@ -25,7 +25,7 @@ FILE: Final = "changing.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CredentialChange:
     """New credentials of an account, generated on this device.
 
     :ivar account: the account as this device will know it if the server stores the change.
@@ -61,13 +61,13 @@ class Change:
         return not self.is_in(key_set) and key_set.profile.revision >= ours.profile.revision
 
 
-def write(folder: Folder, change: Change) -> None:
+def write(folder: Folder, change: CredentialChange) -> None:
     """Write a change to this device, before it is sent."""
     text = json.dumps(_to_json(change), separators=(",", ":"))
     folder.write_signed(FILE, text.encode())
 
 
-def read(folder: Folder) -> Change | None:
+def read(folder: Folder) -> CredentialChange | None:
     """Return the change whose outcome is unknown; None if no change is pending.
 
     :raises FileAltered: its file is damaged or was altered.
@@ -84,7 +84,7 @@ def remove(folder: Folder) -> None:
     folder.remove(FILE)
 
 
-def _to_json(change: Change) -> Json:
+def _to_json(change: CredentialChange) -> Json:
     return {
         "email": change.email,
         "account": change.account.to_json(),
@@ -95,10 +95,10 @@ def _to_json(change: Change) -> Json:
     }
 
 
-def _from_json(value: Mapping[str, Any]) -> Change:
+def _from_json(value: Mapping[str, Any]) -> CredentialChange:
     account = value["account"]
     secret_key, wraps, before = value["secret_key"], value["wraps"], value["before"]
-    return Change(
+    return CredentialChange(
         email=value["email"],
         account=KnownAccount.read(
             Fields(account, FILE, ValueError), read_prelogin(account | {"auth_scheme": AUTH_SCHEME})

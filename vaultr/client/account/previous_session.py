@@ -3,7 +3,7 @@
 from typing import Final
 from uuid import UUID
 
-from vaultr.client.account.pending_change import Change
+from vaultr.client.account.pending_change import CredentialChange
 from vaultr.client.errors import VaultrError
 from vaultr.client.storage.pins import Pins
 from vaultr.client.transport.http_transport import Transport
@@ -15,7 +15,7 @@ _SECONDS: Final = 2.0
 
 
 def replaced_by(
-    opened: UnlockedAccount, tokens: Tokens, *, pins: Pins | None, change: Change | None
+    opened: UnlockedAccount, tokens: Tokens, *, pins: Pins | None, change: CredentialChange | None
 ) -> UUID | None:
     """Return the id of this device's stored session, which the session of ``tokens`` will replace.
 

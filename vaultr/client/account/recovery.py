@@ -10,7 +10,7 @@ from uuid import UUID
 from vaultr.client.account import new_credentials, pending_change
 from vaultr.client.account.credentials import WrongServer
 from vaultr.client.account.new_credentials import NewCredentials
-from vaultr.client.account.pending_change import Change
+from vaultr.client.account.pending_change import CredentialChange
 from vaultr.client.crypto import keys
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import (
@@ -257,7 +257,7 @@ def _credentials(
     )
 
 
-def _sent_credentials(change: Change, password: str) -> NewCredentials:
+def _sent_credentials(change: CredentialChange, password: str) -> NewCredentials:
     inputs, key_set = change.account.derivation, change.account.key_set
     root = keys.derive_root(password, inputs.salt, inputs.kdf, change.secret_key)
     account_kek = keys.kek(root, inputs.account_id)
@@ -284,7 +284,7 @@ def _sent_credentials(change: Change, password: str) -> NewCredentials:
 
 
 def _send(
-    transport: Transport, recovery: Recovery, credentials: NewCredentials, change: Change
+    transport: Transport, recovery: Recovery, credentials: NewCredentials, change: CredentialChange
 ) -> None:
     proof = {"token": recovery.token, "rk_auth": b64(recovery.key.auth(change.pins.account_id))}
     # The proof comes first: the server checks it before it reads the rest of a large body.

@@ -3,7 +3,7 @@
 from vaultr.client.account import change_outcome, pending_change
 from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.account.password_proof import PasswordProof, open_known, prove
-from vaultr.client.account.pending_change import Change
+from vaultr.client.account.pending_change import CredentialChange
 from vaultr.client.crypto import keys
 from vaultr.client.errors import IntegrityError, SealBroken, VaultrError
 from vaultr.client.storage.device import KnownAccount
@@ -86,7 +86,7 @@ def _settled(opened: UnlockedAccount) -> bool:
 
 
 def _by_new_password(
-    store: Store, transport: Transport, password: str, change: Change
+    store: Store, transport: Transport, password: str, change: CredentialChange
 ) -> tuple[UnlockedAccount, list[str]]:
     proof = _new_proof(store, password, change)
     account_key = proof.account_key
@@ -105,7 +105,9 @@ def _by_new_password(
     return open_with_account_key(store, transport, change.account, account_key), []
 
 
-def _apply(store: Store, transport: Transport, change: Change, account_key: bytes) -> None:
+def _apply(
+    store: Store, transport: Transport, change: CredentialChange, account_key: bytes
+) -> None:
     """Write a pending change to the folder; the server must have stored it."""
     account_id, before = change.account.derivation.account_id, account_key
     if change.before is not None:  # the session's tokens are sealed under the old key
@@ -121,7 +123,7 @@ def _apply(store: Store, transport: Transport, change: Change, account_key: byte
     )
 
 
-def _new_proof(store: Store, password: str, change: Change) -> PasswordProof:
+def _new_proof(store: Store, password: str, change: CredentialChange) -> PasswordProof:
     inputs = change.account.derivation
     secret_key = change.secret_key
     if secret_key is None and change.pins.secret_key:

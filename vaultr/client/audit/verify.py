@@ -30,7 +30,7 @@ Heads = Callable[[UUID, int], Mapping[int, bytes] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownCheckpoint:
     """A checkpoint as the server shows it."""
 
     checkpoint: Checkpoint
@@ -41,7 +41,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class AuditReport:
     """The result of a check.
 
     :ivar pinned: the checkpoint to pin from now on.
@@ -95,7 +95,7 @@ class Verifier:
         self._account_id = account_id
         self._identity = identity
 
-    def verify(self, pinned: Pinned | None, heads: Heads) -> Report:
+    def verify(self, pinned: Pinned | None, heads: Heads) -> AuditReport:
         """Verify everything that is new since the pinned checkpoint.
 
         :raises AuditInvalid: a check failed.
@@ -119,7 +119,7 @@ class Verifier:
         kept = Pinned(shown.checkpoint, shown.note, verified.keys, seq_and_leaf)
         if restored is not None:
             raise LogRestoredWith(restored, kept)
-        return Report(kept, len(verified.events), compared)
+        return AuditReport(kept, len(verified.events), compared)
 
     def accept_key(self, pinned: Pinned | None, fingerprint: str) -> Pinned:
         """Pin a key that the user has accepted.
@@ -157,7 +157,7 @@ class Verifier:
                 raise LogDamaged from error
             raise
 
-    def _shown(self, epoch: int | None) -> Shown:
+    def _shown(self, epoch: int | None) -> ShownCheckpoint:
         path = "/audit/checkpoint" + ("" if epoch is None else f"?epoch={epoch}")
         body: Any = self._read(path).body
         try:
@@ -169,9 +169,9 @@ class Verifier:
             raise AuditInvalid(f"The server shows no valid state of its log: {error}.") from error
         if epoch is not None and checkpoint.epoch != epoch:
             raise AuditInvalid("The server shows another section of the log than was requested.")
-        return Shown(checkpoint, str(body["checkpoint"]), keys, changes, opening)
+        return ShownCheckpoint(checkpoint, str(body["checkpoint"]), keys, changes, opening)
 
-    def _trusted(self, pinned: Pinned | None, shown: Shown) -> list[VerificationKey]:
+    def _trusted(self, pinned: Pinned | None, shown: ShownCheckpoint) -> list[VerificationKey]:
         """Return the pinned keys, and those that signed notes introduce."""
         if pinned is None:
             return shown.keys
@@ -190,7 +190,7 @@ class Verifier:
                 keys.append(change.key)
         return keys
 
-    def _check_signature(self, shown: Shown, keys: list[VerificationKey]) -> None:
+    def _check_signature(self, shown: ShownCheckpoint, keys: list[VerificationKey]) -> None:
         try:
             notes.open_checkpoint(shown.note, keys, ed25519_verify)
         except NoteInvalid as error:
@@ -199,7 +199,7 @@ class Verifier:
             raise AuditInvalid(f"The newest state of the log is not valid: {error}.") from error
 
     def _check_continues(
-        self, pinned: Pinned, shown: Shown, keys: list[VerificationKey]
+        self, pinned: Pinned, shown: ShownCheckpoint, keys: list[VerificationKey]
     ) -> str | None:
         """Check that the log continues the pinned checkpoint, through all trees since.
 
@@ -233,8 +233,8 @@ class Verifier:
     def _follow(
         self,
         epoch: int,
-        before: Shown | None,
-        shown: Shown,
+        before: ShownCheckpoint | None,
+        shown: ShownCheckpoint,
         keys: list[VerificationKey],
         lost: list[tuple[int, int]],
     ) -> "list[Restore]":
@@ -254,14 +254,14 @@ class Verifier:
             before = tree
         return restores
 
-    def _found(self, epoch: int) -> Shown | None:
+    def _found(self, epoch: int) -> ShownCheckpoint | None:
         """Fetch the checkpoint of a tree; None if the server has no such tree."""
         try:
             return self._shown(epoch)
         except NotFound:
             return None
 
-    def _opening(self, tree: Shown, before: Shown | None) -> Json | None:
+    def _opening(self, tree: ShownCheckpoint, before: ShownCheckpoint | None) -> Json | None:
         if tree.opening is None:
             return None  # pruned
         known = None if before is None else before.checkpoint
@@ -303,7 +303,7 @@ class Verifier:
                 ) from error
             raise MerkleProofInvalid("the server rejected the request for a proof") from error
 
-    def _check_not_older(self, seen: list[tuple[int, int, bytes]], shown: Shown) -> None:
+    def _check_not_older(self, seen: list[tuple[int, int, bytes]], shown: ShownCheckpoint) -> None:
         """Check that earlier responses did not contain a newer checkpoint."""
         new = shown.checkpoint
         for epoch, size, root in seen:
@@ -311,7 +311,7 @@ class Verifier:
                 says = "The server shows an older state of its log than in an earlier response."
                 raise Contradiction(says, Checkpoint(new.log, epoch, size, root).text(), shown.note)
 
-    def _check_headers(self, shown: Shown) -> None:
+    def _check_headers(self, shown: ShownCheckpoint) -> None:
         """Check that the checkpoints of response headers belong to the same tree."""
         new = shown.checkpoint
         for epoch, size, root in self._session.checkpoints():
@@ -326,7 +326,7 @@ class Verifier:
         account = str(self._account_id)
         return bundle.verify(lines, trusted=keys, account=account, last=last)
 
-    def _check_covered(self, verified: Verified, shown: Shown) -> None:
+    def _check_covered(self, verified: Verified, shown: ShownCheckpoint) -> None:
         """Check that the events' checkpoints extend the checkpoint shown first."""
         ours = verified.checkpoints.get(shown.checkpoint.epoch)
         if ours is None:

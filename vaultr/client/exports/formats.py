@@ -31,7 +31,7 @@ class NotExpressible(VaultrError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class KubernetesName:
     """The name of a Kubernetes Secret.
 
     :ivar namespace: None to let `kubectl apply` choose.
@@ -85,7 +85,7 @@ def docker(variables: Variables) -> str:
     return "".join(f"{name}={value}\n" for name, value in variables.items())
 
 
-def kubernetes(variables: Variables, place: Place) -> str:
+def kubernetes(variables: Variables, place: KubernetesName) -> str:
     """Write a Secret in YAML, with values in base64, for ``kubectl apply -f -``.
 
     :raises NotExpressible: Kubernetes rejects a name, or the values exceed the size of a Secret.
@@ -124,7 +124,7 @@ _WRITERS: Final[Mapping[str, Callable[[Variables], str]]] = MappingProxyType(
 FORMATS: Final = (*_WRITERS, "kubernetes")
 
 
-def written(form: str, variables: Variables, place: Place) -> str:
+def written(form: str, variables: Variables, place: KubernetesName) -> str:
     """Write ``variables`` in one of ``FORMATS``.
 
     :raises NotExpressible: the format cannot hold them.

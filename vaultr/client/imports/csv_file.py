@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vaultr.client.imports.csv_tables import TABLES, Row, Table
+from vaultr.client.imports.csv_tables import TABLES, CsvRow, Table
 from vaultr.client.imports.entry import LOGIN_KEY
 from vaultr.client.imports.file_format import text_of
 from vaultr.client.imports.problems import ImportProblems, Problem, reject
@@ -83,7 +83,7 @@ def _read(parsed: _Parsed, table: Table) -> Reading:
         if any("\0" in cell for cell in cells):
             problems.append(Problem(f"line {line}", "has a NUL character"))
             continue
-        draft = table.read(Row(dict(zip(names, cells, strict=True))), report)
+        draft = table.read(CsvRow(dict(zip(names, cells, strict=True))), report)
         if draft is not None:
             drafts.append(draft)
         if len(drafts) > ENTRIES_MOST:
@@ -138,7 +138,7 @@ def _mapped(header: Sequence[str], columns: Mapping[str, str]) -> Table:
         reject(f"The file has no column {', '.join(missing)}. It has: {', '.join(names.values())}.")
     ours = {column.strip().lower(): place for place, column in columns.items()}
 
-    def read(row: Row, report: Report) -> Draft | None:
+    def read(row: CsvRow, report: Report) -> Draft | None:
         entry = row.entry(report, "row", "login" if row.any(_of(ours, "password")) else "note")
         for column, place in ours.items():
             row.put(entry, column, PLACES[place])

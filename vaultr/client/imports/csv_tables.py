@@ -37,7 +37,7 @@ _PSONO: Final = {
 }
 
 
-class Row:
+class CsvRow:
     """One row. Values are taken column by column, and the rest becomes custom fields."""
 
     def __init__(self, cells: dict[str, str]) -> None:
@@ -97,7 +97,7 @@ class Table:
 
     name: str
     columns: frozenset[str]
-    read: Callable[[Row, Report], Draft | None]
+    read: Callable[[CsvRow, Report], Draft | None]
     exact: bool = False
 
     def fits(self, names: Iterable[str]) -> bool:
@@ -110,7 +110,7 @@ def _listed(text: str) -> list[str]:
     return [each.strip() for each in text.replace(";", ",").split(",") if each.strip()]
 
 
-def _lastpass(row: Row, report: Report) -> Draft:
+def _lastpass(row: CsvRow, report: Report) -> Draft:
     extra, is_note = row["extra"], row["url"] == _LASTPASS_NOTE
     found = _NOTE_TYPE.match(extra) if is_note else None
     kind = found[1].strip() if found else "secure note" if is_note else "login"
@@ -147,13 +147,13 @@ def _lastpass_note(entry: Entry, extra: str) -> None:
             entry.field(name, value, hidden=True)
 
 
-def _chrome(row: Row, report: Report) -> Draft:
+def _chrome(row: CsvRow, report: Report) -> Draft:
     entry = row.entry(report, "login", "login")
     row.put_all(entry, {"name": "overview.title", **_LOGIN, "note": "notes"})
     return row.finished(entry, "chrome")
 
 
-def _firefox(row: Row, report: Report) -> Draft:
+def _firefox(row: CsvRow, report: Report) -> Draft:
     entry = row.entry(report, "login", "login")
     row.put_all(entry, {**_LOGIN, "guid": "id"})
     entry.source["created_at"] = time_of_milliseconds(row["timecreated"])
@@ -164,15 +164,15 @@ def _firefox(row: Row, report: Report) -> Draft:
     return row.finished(entry, "firefox")
 
 
-def _safari(row: Row, report: Report) -> Draft:
+def _safari(row: CsvRow, report: Report) -> Draft:
     entry = row.entry(report, "login", "login")
     places = {"title": "overview.title", **_LOGIN, "notes": "notes", "otpauth": "detail.totp"}
     row.put_all(entry, places)
     return row.finished(entry, "safari")
 
 
-def _keepassxc_as(manager: str) -> Callable[[Row, Report], Draft]:
-    def read(row: Row, report: Report) -> Draft:
+def _keepassxc_as(manager: str) -> Callable[[CsvRow, Report], Draft]:
+    def read(row: CsvRow, report: Report) -> Draft:
         entry = row.entry(report, "entry", "login")
         # KeePassXC prepends the name of the root group to every path.
         group = row["group"]
@@ -188,7 +188,7 @@ def _keepassxc_as(manager: str) -> Callable[[Row, Report], Draft]:
     return read
 
 
-def _psono(row: Row, report: Report) -> Draft:
+def _psono(row: CsvRow, report: Report) -> Draft:
     kind, ours = next(
         (each for each in _PSONO_KINDS if row["type"] == each[0] or row.any([f"{each[0]}_title"])),
         ("entry", "note"),

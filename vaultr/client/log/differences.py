@@ -31,7 +31,7 @@ class VaultSet(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class VaultDifference:
     """One difference. Without an item id it is about the vault itself."""
 
     item_id: UUID | None
@@ -41,22 +41,22 @@ class Difference:
         return f"{self.item_id or 'the vault'}: {self.how}"
 
 
-def explain(held: VaultSet, shown: VaultSet) -> list[Difference]:
+def explain(held: VaultSet, shown: VaultSet) -> list[VaultDifference]:
     """List how the server's set differs from the held one, starting with the vault itself."""
-    differences = [Difference(None, how) for how in _of_vault(held, shown)]
+    differences = [VaultDifference(None, how) for how in _of_vault(held, shown)]
     for item_id in sorted(held.items.keys() | shown.items.keys()):
         ours, theirs = held.items.get(item_id), shown.items.get(item_id)
         if ours is None:
-            differences.append(Difference(item_id, "only the server has it"))
+            differences.append(VaultDifference(item_id, "only the server has it"))
         elif theirs is None:
             differences.append(
-                Difference(
+                VaultDifference(
                     item_id,
                     f"the server does not have it (this device has revision {ours.revision})",
                 )
             )
         else:
-            differences += [Difference(item_id, how) for how in _of_item(ours, theirs)]
+            differences += [VaultDifference(item_id, how) for how in _of_item(ours, theirs)]
     return differences
 
 

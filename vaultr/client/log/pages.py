@@ -26,7 +26,7 @@ _ROW_MEMBERS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ItemRow:
     """One whole item as the server returned it, and the hash of its sealed parts."""
 
     held: Held
@@ -52,7 +52,7 @@ class Shown:
     overview: Overview = field(default=Overview(0, 0, b""))
     head_entry: SignedEntry | None = None
     entries: list[SignedEntry] = field(default_factory=list)
-    rows: dict[UUID, Row] = field(default_factory=dict)
+    rows: dict[UUID, ItemRow] = field(default_factory=dict)
     removed: dict[UUID, int] = field(default_factory=dict)
     wraps: dict[int, bytes] = field(default_factory=dict)
     volume: int = 0
@@ -216,7 +216,7 @@ def _take_rows(shown: Shown, page: Fields, before: int) -> None:
     shown.rows.update(rows)
 
 
-def read_row(fields: Fields) -> tuple[UUID, Row]:
+def read_row(fields: Fields) -> tuple[UUID, ItemRow]:
     """Return the id of one whole item, and the item with its hash.
 
     :raises AnswerInvalid: it is malformed.
@@ -237,7 +237,9 @@ def read_row(fields: Fields) -> tuple[UUID, Row]:
     if held.content_revision > held.revision:
         raise AnswerInvalid(f"The content of item {item_id} has a higher revision than the item.")
     json = fields.raw()
-    return item_id, Row(held=held, json={name: json[name] for name in _ROW_MEMBERS if name in json})
+    return item_id, ItemRow(
+        held=held, json={name: json[name] for name in _ROW_MEMBERS if name in json}
+    )
 
 
 def read_entry(vault_id: UUID, fields: Fields) -> SignedEntry:

@@ -101,7 +101,7 @@ class Explainer:
 
     def _not_opening(
         self, held: CachedVault | None, shown: Shown
-    ) -> Iterator[differences.Difference]:
+    ) -> Iterator[differences.VaultDifference]:
         """Yield the items whose content on the server differs and cannot be opened."""
         account, ours = self._account, {} if held is None else held.state.items
         try:
@@ -115,7 +115,7 @@ class Explainer:
                     open_row(keys, shown.vault_id, item_id, row, part)
             except IntegrityError:
                 how = "the server's content cannot be opened with your keys"
-                yield differences.Difference(item_id, how)
+                yield differences.VaultDifference(item_id, how)
 
     def _title(self, vault: CachedVault, item_id: UUID | None) -> str:
         if item_id is None or item_id not in vault.state.items:

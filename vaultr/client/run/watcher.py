@@ -44,7 +44,7 @@ _LOCK_POLL_SECONDS: Final = 1.0
 _MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 
 
-class Snapshot(TypedDict):
+class ResolvedVariables(TypedDict):
     """The resolved variables of a specification, and of the inherited references."""
 
     variables: dict[str, str]
@@ -52,7 +52,7 @@ class Snapshot(TypedDict):
     references: dict[str, str]
 
 
-def snapshot(resolved: ResolvedEnvironment, references: dict[str, str]) -> Snapshot:
+def snapshot(resolved: ResolvedEnvironment, references: dict[str, str]) -> ResolvedVariables:
     """Return a snapshot, which can be compared and sent to another process."""
     return {
         "variables": resolved.variables,
@@ -76,9 +76,9 @@ class Watcher:
         spec: EnvironmentSpec,
         references: "Mapping[str, str]",
         *,
-        last: Snapshot,
+        last: ResolvedVariables,
         every_seconds: float,
-        build: "Callable[[Snapshot], ChildEnvironment]",
+        build: "Callable[[ResolvedVariables], ChildEnvironment]",
         notify: "Callable[[str], None]",
     ) -> None:
         self._build = build
@@ -146,7 +146,7 @@ def main() -> None:
 
 
 def _watch(vaultr: "Vaultr", job: "Mapping[str, Any]") -> None:
-    last: Snapshot = job["last"]
+    last: ResolvedVariables = job["last"]
     last_notice, pause = "", job["every_seconds"]
     while _wait(vaultr, job, pause):
         try:
@@ -166,7 +166,7 @@ def _watch(vaultr: "Vaultr", job: "Mapping[str, Any]") -> None:
         last, last_notice, pause = current, "", job["every_seconds"]
 
 
-def _take_snapshot(vaultr: "Vaultr", job: "Mapping[str, Any]") -> Snapshot:
+def _take_snapshot(vaultr: "Vaultr", job: "Mapping[str, Any]") -> ResolvedVariables:
     fields = dict(job["spec"])
     files = tuple((name, values) for name, values in fields["files"])
     lists = {name: tuple(fields[name]) for name in ("sets", "only", "allow")}

@@ -8,7 +8,7 @@ from vaultr.client.audit import bundle
 from vaultr.client.audit.bundle import Verified
 from vaultr.client.audit.errors import AuditInvalid
 from vaultr.client.audit.pinned import Pinned
-from vaultr.client.audit.verify import LogRestoredWith, Report, Verifier
+from vaultr.client.audit.verify import AuditReport, LogRestoredWith, Verifier
 from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
 from vaultr.client.vaults.log_prefix_proof import read_log_excerpt
@@ -38,7 +38,7 @@ class AuditOperations:
             yield from page["events"]
             cursor = page["next_cursor"]
 
-    def verify_audit(self) -> Report:
+    def verify_audit(self) -> AuditReport:
         """Verify the log after the pinned checkpoint, then pin the newest checkpoint.
 
         :raises AuditInvalid: a check failed.

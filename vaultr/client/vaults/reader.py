@@ -15,7 +15,7 @@ from vaultr.client.storage.cache import CachedVault
 from vaultr.client.storage.memory_cache import VaultCache
 from vaultr.client.vaults.name_matching import as_id, listed, meant, near, which
 from vaultr.client.vaults.plaintext import object_in
-from vaultr.client.vaults.sync import Keyring
+from vaultr.client.vaults.sync import KeyOpener
 from vaultr.client.vaults.write_intents import OpenVault
 from vaultr.protocol.encoding import unb64
 
@@ -90,7 +90,7 @@ class Reader:
     """Reads items of the cached vaults with the opened keys."""
 
     def __init__(
-        self, cache: VaultCache, keyring: Keyring, deleted: Callable[[], Collection[UUID]]
+        self, cache: VaultCache, keyring: KeyOpener, deleted: Callable[[], Collection[UUID]]
     ) -> None:
         self._cache = cache
         self._keyring = keyring

@@ -78,7 +78,7 @@ class VaultKeyring:
         return opened
 
 
-class Keyring(Protocol):
+class KeyOpener(Protocol):
     """Opens the keys of vaults for their owner or for a machine."""
 
     def open(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
@@ -89,7 +89,7 @@ class Keyring(Protocol):
 class Syncer:
     """Syncs vaults one by one, and saves each before fetching the next."""
 
-    def __init__(self, session: RequestSender, cache: VaultCache, keyring: Keyring) -> None:
+    def __init__(self, session: RequestSender, cache: VaultCache, keyring: KeyOpener) -> None:
         self._session = session
         self._cache = cache
         self._keyring = keyring

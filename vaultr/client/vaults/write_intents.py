@@ -10,7 +10,7 @@ from vaultr.client.crypto.keys import Keys, vk_of
 from vaultr.client.crypto.seal import open_sealed, seal
 from vaultr.client.errors import PreconditionFailed, SealBroken
 from vaultr.client.log.append import Change
-from vaultr.client.log.pages import Row
+from vaultr.client.log.pages import ItemRow
 from vaultr.client.log.state import Held, VaultState
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.plaintext import encode
@@ -84,7 +84,7 @@ class OpenVault:
         return overview, detail
 
 
-def open_row(keys: Keys, vault_id: UUID, item_id: UUID, row: Row, part: aad.Part) -> bytes:
+def open_row(keys: Keys, vault_id: UUID, item_id: UUID, row: ItemRow, part: aad.Part) -> bytes:
     """Return one opened part of an item in a server's response.
 
     :raises IntegrityError: it does not open, or its keys are missing.

@@ -12,7 +12,7 @@ from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError
 
 if TYPE_CHECKING:
-    from vaultr.client.audit.verify import Report
+    from vaultr.client.audit.verify import AuditReport
 
 _CANNOT_PROVE = (
     "Nothing proves that this key replaces the one that your devices know: anybody who controls "
@@ -72,7 +72,7 @@ def verify(options: GlobalOptions, bundle: Path | None) -> None:
     output.print_result(options.json, _report_json(report), line)
 
 
-def _report_json(report: "Report") -> dict[str, object]:
+def _report_json(report: "AuditReport") -> dict[str, object]:
     one = report.pinned.checkpoint
     return {
         "log": one.log,

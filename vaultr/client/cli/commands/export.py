@@ -15,7 +15,7 @@ from vaultr.client.cli.offline_options import copy_options, uses_copy
 from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
 from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError
-from vaultr.client.exports.formats import FORMATS, Place, written
+from vaultr.client.exports.formats import FORMATS, KubernetesName, written
 
 if TYPE_CHECKING:
     from vaultr.client.exports.documents import Contents, Document
@@ -116,7 +116,7 @@ def export(
         from_copy = uses_copy(vaultr, offline=offline, max_age=max_age)
         spec = variables.spec(names, vault=vault, is_run=form == "shell")
         found = resolve_environment(vaultr, spec, offline=from_copy)
-    place = Place(name or (found.titles[0] if len(found.titles) == 1 else None), namespace)
+    place = KubernetesName(name or (found.titles[0] if len(found.titles) == 1 else None), namespace)
     _print_sets(options, out_file, written(form, found.variables, place), force=force)
 
 

@@ -30,7 +30,7 @@ from vaultr.client.run import execute
 if TYPE_CHECKING:
     from vaultr.client.run.environment import EnvironmentSpec
     from vaultr.client.run.supervisor import ChildEnvironment
-    from vaultr.client.run.watcher import Snapshot, Watcher
+    from vaultr.client.run.watcher import ResolvedVariables, Watcher
     from vaultr.client.vaultr_client import Vaultr
 
 
@@ -196,7 +196,7 @@ class _EnvironmentBuilder:
             notify=_print_note,
         )
 
-    def _snapshot(self) -> "Snapshot":
+    def _snapshot(self) -> "ResolvedVariables":
         from vaultr.client.run.watcher import snapshot  # noqa: PLC0415 - only beside a child
 
         return snapshot(self._resolved, self._references)
@@ -210,7 +210,7 @@ class _EnvironmentBuilder:
             merged, os.environb, clean=inherit.clean, pass_token=inherit.token
         )
 
-    def _build(self, snapshot: "Snapshot") -> "ChildEnvironment":
+    def _build(self, snapshot: "ResolvedVariables") -> "ChildEnvironment":
         from vaultr.client.run.supervisor import ChildEnvironment  # noqa: PLC0415 - seldom needed
 
         secrets = (*snapshot["secrets"], *snapshot["references"].values())
