@@ -3,6 +3,9 @@
 import ast
 import configparser
 import re
+from collections import defaultdict
+
+import pytest
 
 from tests.guards import source_tree
 
@@ -67,6 +70,19 @@ def test_packages_import_only_the_public_modules_of_a_feature():
     ]
 
     assert behind == []
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_no_two_public_classes_have_one_name(side):
+    places = defaultdict(list)
+    for path in source_tree.modules():
+        name = source_tree.shown(path)
+        if name.startswith("vaultr/client/") == (side == "client"):
+            for node in source_tree.parsed(path).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places[node.name].append(name)
+
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
 def test_only_routes_and_commands_read_the_request():

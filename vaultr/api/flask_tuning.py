@@ -37,6 +37,8 @@ class ConstantHeaders:
         self._headers = headers
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Call the app, and add the headers to its response."""
+
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             return start_response(status, headers + self._headers, *rest)
 

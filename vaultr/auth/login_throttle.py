@@ -151,7 +151,7 @@ def take(key: str, rate: Rate) -> None:
     end = _window_end(read_counter(key).recent, rate, now)
     if end is not None:
         reset = _seconds(end - _milliseconds(now))
-        raise limits.too_many(Window(False, rate.count, 0, reset))
+        raise limits.too_many(Window(allowed=False, limit=rate.count, remaining=0, reset=reset))
     _take_slot(Attempt(Counter(key)), rate)
 
 
@@ -244,11 +244,13 @@ def _take_slot(attempt: Attempt, rate: Rate) -> None:
         row = connection.execute(COUNT_ATTEMPT, values).one_or_none()
     if row is None:
         _check_counter(read_counter(attempt.counter.key), rate)
-        raise limits.too_many(Window(False, rate.count, 0, 1))  # the window was full a moment ago
+        # The window was full a moment ago.
+        raise limits.too_many(Window(allowed=False, limit=rate.count, remaining=0, reset=1))
     attempt.stamp, attempt.failures, attempt.locks = stamp, row.failures, row.locks
     used = _counted_times(row.recent, rate, now)
     reset = used[-1] + rate.seconds * 1000 - _milliseconds(now)
-    limits.report(Window(True, rate.count, rate.count - len(used), _seconds(reset)))
+    left = rate.count - len(used)
+    limits.report(Window(allowed=True, limit=rate.count, remaining=left, reset=_seconds(reset)))
 
 
 def _check_counter(counter: Counter, rate: Rate) -> None:
@@ -260,7 +262,7 @@ def _check_counter(counter: Counter, rate: Rate) -> None:
     if ends is not None:
         metrics.LOGINS.labels("limited").inc()
         reset = _seconds(ends - _milliseconds(now))
-        raise limits.too_many(Window(False, rate.count, 0, reset))
+        raise limits.too_many(Window(allowed=False, limit=rate.count, remaining=0, reset=reset))
 
 
 def _locked(wait: timedelta) -> Locked:

@@ -54,7 +54,16 @@ def drill(settings: Settings, location: Location, *, rto: float, rpo: float) -> 
         age = (clock.now() - stored[-1].created_at).total_seconds()
         done = verify.verify(settings, location, name)
     except BackupError as error:
-        return Drill(False, time.monotonic() - began, 0, None, age, name, error.detail)
+        seconds = time.monotonic() - began
+        return Drill(
+            ok=False,
+            seconds=seconds,
+            rows=0,
+            revision=None,
+            rpo_seconds=age,
+            file=name,
+            problem=error.detail,
+        )
     seconds = time.monotonic() - began
     problem = _missed(seconds, rto, "the restore took", "--rto") or _missed(
         age, rpo, "the newest backup has an age of", "--rpo"

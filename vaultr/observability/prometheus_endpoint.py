@@ -76,7 +76,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host.strip("[]"), port))
         listener.listen(_BACKLOG)
-        listener.setblocking(False)  # if several processes wake up, one gets the connection
+        # If several processes wake up, one gets the connection.
+        listener.setblocking(False)  # noqa: FBT003 - sockets take no keywords here
     except OSError:
         listener.close()
         raise

@@ -109,7 +109,7 @@ class Emitter:
             return
         family, where = address
         with socket.socket(family, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)
+            sender.setblocking(False)  # noqa: FBT003 - sockets take no keywords here
             for datagram in _packed(lines):
                 with contextlib.suppress(OSError):
                     sender.sendto(datagram, where)

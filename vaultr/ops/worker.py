@@ -113,10 +113,11 @@ class Runner:
 
     def _do(self, job: Job) -> float:
         """Run a part of a job; return the seconds until the job is due again."""
+        no_lock = contextlib.nullcontext(enter_result=True)
         try:
             with (
                 self._app.app_context(),
-                job_locks.job_lock(job.name) if job.alone else contextlib.nullcontext(True) as ours,
+                job_locks.job_lock(job.name) if job.alone else no_lock as ours,
             ):
                 if not ours:
                     return min(LOCKED_SECONDS, job.every_seconds)

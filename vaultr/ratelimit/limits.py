@@ -41,7 +41,9 @@ class RecentlyLimited:
         """Return the full window of a key, or None if it was not limited recently."""
         until, limit = self._full.get(key, (0.0, 0))
         left = until - self._clock()
-        return None if left <= 0 else Window(False, limit, 0, math.ceil(left))
+        if left <= 0:
+            return None
+        return Window(allowed=False, limit=limit, remaining=0, reset=math.ceil(left))
 
     def clear(self) -> None:
         """Forget all keys."""

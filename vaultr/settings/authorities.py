@@ -20,6 +20,6 @@ def file_for_boto3(settings: Settings) -> str | None:
     if settings.private_ca is None or os.environ.get("AWS_CA_BUNDLE"):
         return None
     session: Any = importlib.import_module("botocore.httpsession")
-    public = Path(session.get_cert_path(True)).read_text("utf-8")
+    public = Path(session.get_cert_path(verify=True)).read_text("utf-8")
     text = f"{public.rstrip()}\n{settings.private_ca}"
     return str(private_files.stored(settings.vaultr_home, "authorities", text).absolute())

@@ -129,7 +129,8 @@ def check_growth(connection: sa.Connection, log: Log, most: Rate) -> None:
         ).one()
         wait -= int(clock.now().timestamp() * 1000) - (event_id.int >> 80)
     if wait > 0:
-        raise limits.too_many(Window(False, most.count, 0, -(-wait // 1000)))
+        seconds = -(-wait // 1000)
+        raise limits.too_many(Window(allowed=False, limit=most.count, remaining=0, reset=seconds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,17 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 
 class Bash(BashComplete):
+    """Completion for bash, by a script that passes words one per line."""
+
     source_template = _BASH
 
     def source(self) -> str:
+        """Return the script."""
         # BashComplete would start a bash to check its version, even when the user runs zsh.
         return ShellComplete.source(self)
 
     def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the complete words, and the word that the user is typing."""
         words = [_unquoted(word) for word in os.environ["COMP_WORDS"].split("\n")]
         index = int(os.environ["COMP_CWORD"])
         return words[1:index], words[index] if index < len(words) else ""

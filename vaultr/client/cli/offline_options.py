@@ -28,6 +28,7 @@ class Duration(click.ParamType[timedelta]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the duration as a timedelta."""
         if isinstance(value, timedelta):
             return value
         match = _DURATION.fullmatch(value)
@@ -108,7 +109,7 @@ def with_fallback(vaultr: "Vaultr", max_age: timedelta | None, action: Callable[
     :raises ServerUnreachable: no copy is recent enough.
     """
     try:
-        return action(False)
+        return action(False)  # noqa: FBT003 - a Callable has no keywords
     except (ServerUnreachable, Unavailable) as error:
         age = None if max_age is None else vaultr.age
         if max_age is None or age is None or age > max_age:
@@ -121,4 +122,4 @@ def with_fallback(vaultr: "Vaultr", max_age: timedelta | None, action: Callable[
     print_note(
         f"The server is unreachable. Using the copy on this device, {freshness.age_text(age)} old."
     )
-    return action(True)
+    return action(True)  # noqa: FBT003 - a Callable has no keywords

@@ -153,6 +153,7 @@ class _CommandWithGlobalOptions(click.Command):
         return option
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of this command, and then those of every command."""
         global_ids = {id(option) for option in self.global_options}
         own_rows: list[tuple[str, str]] = []
         global_rows: list[tuple[str, str]] = []
@@ -194,6 +195,7 @@ class Group(_CommandWithGlobalOptions, click.Group):
         self.aliases: dict[str, str] = {}
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return a command by its name or alias."""
         return super().get_command(context, self.aliases.get(name, name))
 
     def add_section(self, title: str, *commands: click.Command) -> None:
@@ -206,6 +208,7 @@ class Group(_CommandWithGlobalOptions, click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of ``args``; suggest one if the name is unknown."""
         if context.parent is None and self.get_command(context, args[0]) is None:
             suggestions.check_command_name(args[0], context)
         elif self.get_command(context, args[0]) is None and args[0] in self.other_names:
@@ -217,13 +220,16 @@ class Group(_CommandWithGlobalOptions, click.Group):
         return super().resolve_command(context, args)
 
     def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names of the commands in the order in which they were added."""
         return list(self.commands)
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options and then the commands."""
         super().format_options(context, formatter)
         self.format_commands(context, formatter)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, section by section."""
         width = max(map(len, self.commands), default=0)
         help_width = formatter.width - width - 6
         in_sections = {name for names in self.sections.values() for name in names}

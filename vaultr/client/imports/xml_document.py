@@ -71,7 +71,7 @@ def parse(data: bytes, unprotect: Callable[[bytes], bytes] | None = None) -> Ele
     parser.StartDoctypeDeclHandler = _refuse_declarations
     parser.EntityDeclHandler = _refuse_declarations
     try:
-        parser.Parse(data, True)
+        parser.Parse(data, True)  # noqa: FBT003 - expat takes no keywords
     except expat.ExpatError as error:
         reason = expat.ErrorString(error.code)
         reject(f"Line {error.lineno} is not XML: {reason}. The file may have been cut off.")

@@ -313,7 +313,8 @@ class AccountOperations:
             own = recovery.begun(self._store)
             is_started = own is not None and own[1] == token and self.recovery_ready_at is not None
             recovery.cancel(self._device.server(), token)
-            ended = Cancelled(True, True) if is_started else Cancelled(None, None)
+            known = True if is_started else None
+            ended = Cancelled(started=known, key_deleted=known)
         else:
             before = self._protection()
             self._session.send("DELETE", "/auth/recover")

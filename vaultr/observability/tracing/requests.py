@@ -33,6 +33,7 @@ class TracingMiddleware:
         self._route_of = route_of
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Call the app inside the span of its request, except for quiet paths."""
         if environ.get("PATH_INFO") in self._quiet:
             return self._wsgi_app(environ, start_response)  # type: ignore[no-any-return]  # WSGI is untyped
         method = environ.get("REQUEST_METHOD", "")

@@ -1,5 +1,7 @@
 """The command `vaultr rotate`, which rotates the keys of vaults."""
 
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -7,7 +9,6 @@ import click
 from vaultr.client.cli import output
 from vaultr.client.cli.completers import vault_names
 from vaultr.client.cli.options import GlobalOptions, command, pass_options
-from vaultr.client.cli.progress import item_progress
 from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.cli.step_up import step_up
 from vaultr.client.errors import StepUpRequired
@@ -46,13 +47,27 @@ def rotate_vault(options: GlobalOptions, vaultr: "Vaultr", vault: str) -> "list[
 def _rotate(
     options: GlobalOptions, vaultr: "Vaultr", vault: str | None, *, restart: bool
 ) -> "list[Rotated]":
-    progress = item_progress("Resealed")
+    progress = _progress()
     try:
         return vaultr.rotate(vault, restart=restart, progress=progress)
     except StepUpRequired:
         # A running rotation continues without it.
         step_up(options, vaultr)
         return vaultr.rotate(vault, restart=restart, progress=progress)
+
+
+def _progress() -> Callable[[int, int], None]:
+    """Return a function that prints ``Resealed 300 of 1200 items``, on a terminal in one line."""
+    overwrites = sys.stderr.isatty()
+
+    def show(count: int, total: int) -> None:
+        text = f"Resealed {count} of {output.items(total)}"
+        if overwrites:
+            click.echo(f"\r{text}", err=True, nl=count == total)
+        else:
+            click.echo(text, err=True)
+
+    return show
 
 
 def _json(rotated: "Rotated") -> dict[str, object]:
