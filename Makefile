@@ -100,7 +100,7 @@ clean: ## Remove build output, but not var/ and secrets/
 .venv/.server: requirements.txt $(PACKAGE) | .venv/bin/pip
 	@echo "Installing the packages of the server into .venv ..."
 	@$(INSTALL) requirements.txt
-	@rm -rf vaultr.egg-info # that of an older version would list removed commands
+	@rm -rf vaultr.egg-info # the files of an older version would list removed commands
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 

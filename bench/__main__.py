@@ -1,4 +1,4 @@
-"""`make bench`: ratios to the baseline, from interleaved rounds, with their spread."""
+"""`make bench`: ratios of Vaultr to the baseline: median, minimum and maximum of all rounds."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 
 from bench import load
 from bench.cases import Bench, median
-from bench.machines import beside
+from bench.installation import running
 
 
 def main() -> None:
@@ -23,8 +23,8 @@ def main() -> None:
     if options.cpu:
         load.BY_CPU.set()
     print("starting PostgreSQL, Redis, the server and the baseline …", file=sys.stderr)
-    with beside() as machines:
-        bench = Bench(machines, options.seconds)
+    with running() as installation:
+        bench = Bench(installation, options.seconds)
         cases = [case for case in bench.cases() if options.only in case.name]
         ratios: dict[str, list[float]] = {case.name: [] for case in cases}
         for turn in range(options.rounds):

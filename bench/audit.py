@@ -190,19 +190,19 @@ def proof(app: Flask) -> float:
         leaf = sa.select(AuditLeaf.event_id).order_by(AuditLeaf.idx).offset(12_345).limit(1)
         event_id = found.scalar(leaf)
         subject = found.scalar(sa.select(AuditEvent.sub).where(AuditEvent.event_id == event_id))
-    _give(event_id, str(session.account_id))  # an event of an account of the bench
+    _set_subject(event_id, str(session.account_id))  # so that this account may request the proof
     bare = _bare(str(db.engine.url.render_as_string(hide_password=False)))
     with reading() as found:
         number = found.scalar(sa.select(sa.func.count(AuditLeaf.idx)))
     path = f"/api/v1/audit/events/{event_id}/proof"
     ours = _seconds(app, path, session.headers)
-    floor = _seconds(bare, f"/row/{event_id}", {})
-    _give(event_id, subject)
+    bare_seconds = _seconds(bare, f"/row/{event_id}", {})
+    _set_subject(event_id, subject)
     print(f"a proof among {number:,} leaves takes {1000 * ours:.2f} ms", file=sys.stderr)
-    return ours / floor
+    return ours / bare_seconds
 
 
-def _give(event_id: UUID, subject: str) -> None:
+def _set_subject(event_id: UUID, subject: str) -> None:
     with transaction() as work:
         change = sa.update(AuditEvent).where(AuditEvent.event_id == event_id)
         work.execute(change.values(sub=subject))

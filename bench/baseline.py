@@ -1,4 +1,4 @@
-"""The baseline: what a bare view with psycopg2 and without checks costs on the same database.
+"""The baseline: bare views over psycopg2, without checks, on the same database.
 
 gunicorn runs it with the same workers, threads and worker class as the server.
 """
@@ -25,7 +25,7 @@ _local = threading.local()
 def connection():
     """Return this thread's own connection, in autocommit."""
     if not hasattr(_local, "connection"):
-        _local.connection = psycopg2.connect(os.environ["FLOOR_DSN"])
+        _local.connection = psycopg2.connect(os.environ["BASELINE_DSN"])
         _local.connection.autocommit = True
     return _local.connection
 
@@ -62,7 +62,7 @@ def row(vault_id, item_id):
 
 @app.get("/rows/<vault_id>")
 def rows(vault_id):
-    """Fetch this many rows after a revision, and send them as JSON."""
+    """Fetch up to ``limit`` rows after a revision, and send them as JSON."""
     with connection().cursor() as cursor:
         cursor.execute(
             "SELECT id, type, revision, overview, detail FROM items"
@@ -133,7 +133,7 @@ def _transaction():
         cursor.execute("COMMIT")
 
 
-# The same statement checks whether the session is alive; the result does not change its cost.
+# The server's lock statement also checks the session. Here no session is alive, at the same cost.
 _OWNER = access.of_kind("account", sessions.SESSION_IS_LIVE)
 _LOCK = locking.lock_script(_OWNER).driver_text
 _REPLACE = write_sql.REPLACE.driver_text

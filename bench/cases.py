@@ -1,4 +1,4 @@
-"""The cases to measure. Each returns a ratio to the baseline, from one interleaved round."""
+"""The cases to measure. Each returns its ratio to the baseline in one round."""
 
 import json
 import statistics
@@ -13,10 +13,10 @@ import psutil
 from bench import load
 from bench.client_tools import ClientTools
 from bench.growth import FEW, MANY, Growth
+from bench.installation import Installation, worker_mebibytes
 from bench.load import Connection, request
 from bench.machine_access import MachineAccess
 from bench.machine_tools import MachineTools
-from bench.machines import Beside, worker_mebibytes
 from bench.signing import Signing
 from bench.world import Account, Vault
 
@@ -39,10 +39,10 @@ class Case:
 class Bench:
     """The setup that all cases share."""
 
-    def __init__(self, beside: Beside, seconds: float) -> None:
-        self._beside = beside
+    def __init__(self, installation: Installation, seconds: float) -> None:
+        self._installation = installation
         self._seconds = seconds
-        self._ann = Account.make(beside.site, "ann@example.org")
+        self._ann = Account.make(installation.site, "ann@example.org")
         self._small = Vault.make(self._ann, items=100)
         self._full = Vault.make(self._ann, items=FULL_ITEMS)
         self._own = [Vault.make(self._ann, items=4) for _ in range(WRITERS)]
@@ -51,12 +51,12 @@ class Bench:
         self._revisions = [{item: i + 1 for i, item in enumerate(v.items)} for v in self._own]
         self._people: list[Account] = []
         self.memory = 0.0
-        self._growth = Growth(beside, self._ann, seconds)
-        self._machines = MachineAccess(beside, self._small, seconds)
-        self._signing = Signing(beside, self._ann, seconds)
-        self._tools = ClientTools(beside)
+        self._growth = Growth(installation, self._ann, seconds)
+        self._machines = MachineAccess(installation, self._small, seconds)
+        self._signing = Signing(installation, self._ann, seconds)
+        self._tools = ClientTools(installation)
         bare = request("GET", f"/row/{self._small.id}/{self._small.items[0]}", {})
-        self._jobs = MachineTools(beside, self._tools, bare, seconds)
+        self._jobs = MachineTools(installation, self._tools, bare, seconds)
 
     def cases(self) -> list[Case]:
         """Return all cases."""
@@ -131,7 +131,7 @@ class Bench:
         page = f"/api/v1/vaults/{self._small.id}/items?limit=20"
         bare = request("GET", f"/overviews/{self._small.id}?limit=20", {})
         baseline = [[bare]] * CONNECTIONS
-        seen = load.run(self._beside.baseline_port, baseline, seconds=self._seconds)
+        seen = load.run(self._installation.baseline_port, baseline, seconds=self._seconds)
         return self._rate([[self._ann.read(page)]] * CONNECTIONS) / seen.rate(200)
 
     def full_sync(self) -> float:
@@ -141,9 +141,9 @@ class Bench:
         ours = [self._ann.read(path + (f"&after={n}" if n else "")) for n in starts]
         bare = [request("GET", f"/rows/{self._full.id}?after={n}&limit={PAGE}", {}) for n in starts]
         seen = load.run(self._port, [ours], seconds=None)
-        baseline = load.run(self._beside.baseline_port, [bare], seconds=None)
-        _insist(seen, 200, len(ours))
-        self.memory = max(self.memory, worker_mebibytes(self._beside.site))
+        baseline = load.run(self._installation.baseline_port, [bare], seconds=None)
+        _require(seen, 200, len(ours))
+        self.memory = max(self.memory, worker_mebibytes(self._installation.site))
         return seen.seconds / baseline.seconds
 
     def put(self) -> float:
@@ -156,24 +156,25 @@ class Bench:
 
     def put_without_audit(self) -> float:
         """Compare replacing an item with the same on a server that records no audit event."""
-        return self._put_rate() / self._put_rate(port=self._beside.silent_port)
+        return self._put_rate() / self._put_rate(port=self._installation.silent_port)
 
     def many_writers(self) -> float:
         """Compare 16 connections, each with its own vault, with one connection."""
         return self._put_rate(vaults=WRITERS) / self._put_rate(vaults=1)
 
     def many_baseline_writers(self) -> float:
-        """Measure the same with the baseline: this is what cores and disk allow."""
+        """Measure `many_writers` with the baseline, to show what cores and disk allow."""
         return self._baseline_puts("put", vaults=WRITERS) / self._baseline_puts("put", vaults=1)
 
     def logins(self) -> float:
         """Compare logins of many people with what argon2id alone achieves on the same cores.
 
-        Each has an account and an address: the queue of hashes limits what one of them gets.
+        Each person has their own account and address, because the queue of hashes limits each
+        account and each address.
         """
         cores = psutil.cpu_count() or 1
         while len(self._people) < 3 * cores:
-            person = Account.make(self._beside.site, f"person{len(self._people)}@example.org")
+            person = Account.make(self._installation.site, f"person{len(self._people)}@example.org")
             self._people.append(person)
         headers = {"Content-Type": "application/json"}
         requested = [
@@ -193,7 +194,7 @@ class Bench:
         return self._machines.polls(self._baseline_rate)
 
     def machine_reads(self) -> float:
-        """Compare reads of one item by a machine with the same by a session."""
+        """Compare reads of one item by a machine with the same reads by a session."""
         return self._machines.item_reads(self._reads())
 
     def reads_in_a_storm(self) -> float:
@@ -202,7 +203,7 @@ class Bench:
 
     @property
     def _port(self) -> int:
-        return self._beside.site.port
+        return self._installation.site.port
 
     def _ask(self, path: str) -> bytes:
         connection = Connection(self._port)
@@ -218,13 +219,15 @@ class Bench:
 
     def _rate(self, requests: list[list[bytes]]) -> float:
         seen = load.run(self._port, requests, seconds=self._seconds)
-        _insist(seen, 200, 1)
+        _require(seen, 200, 1)
         return seen.rate(200)
 
     def _baseline_rate(self) -> float:
         paths = [f"/row/{self._small.id}/{item}" for item in self._small.items]
         requested = [[request("GET", path, {}) for path in paths]] * CONNECTIONS
-        return load.run(self._beside.baseline_port, requested, seconds=self._seconds).rate(200)
+        return load.run(self._installation.baseline_port, requested, seconds=self._seconds).rate(
+            200
+        )
 
     def _put_rate(self, *, vaults: int = CONNECTIONS, port: int | None = None) -> float:
         requests = []
@@ -236,7 +239,7 @@ class Bench:
                 revisions[item] = vault.n
             requests.append(own)
         seen = load.run(port or self._port, requests, seconds=None)
-        _insist(seen, 200, vaults * PUTS_A_ROUND)
+        _require(seen, 200, vaults * PUTS_A_ROUND)
         return seen.rate(200)
 
     def _baseline_puts(self, what: str, *, vaults: int = CONNECTIONS) -> float:
@@ -246,8 +249,8 @@ class Bench:
             if what == "put":
                 path += f"/{self._ann.id}/{vault.items[0]}"
             requests.append([request("PUT", path, {})] * PUTS_A_ROUND)
-        seen = load.run(self._beside.baseline_port, requests, seconds=None)
-        _insist(seen, 200, vaults * PUTS_A_ROUND)
+        seen = load.run(self._installation.baseline_port, requests, seconds=None)
+        _require(seen, 200, vaults * PUTS_A_ROUND)
         return seen.rate(200)
 
 
@@ -271,7 +274,7 @@ def hashes_a_second(threads: int, seconds: float) -> float:
     return sum(counts) / seconds
 
 
-def _insist(seen: load.Seen, status: int, at_least: int) -> None:
+def _require(seen: load.Seen, status: int, at_least: int) -> None:
     if set(seen.statuses) != {status} or seen.statuses[status] < at_least:
         raise RuntimeError(f"the responses were {seen.statuses}, not {status}")
 

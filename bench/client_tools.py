@@ -1,4 +1,4 @@
-"""Imports, password health and small tools of the client, each compared with its foundation."""
+"""Imports, password health and small tools of the client, each compared with a simpler program."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench.machines import Beside
+from bench.installation import Installation
 from tests.first_hour.world import token_of
 from vaultr.client.crypto import primitives
 from vaultr.client.imports import formats
@@ -61,10 +61,10 @@ print(best(lambda: formats.recognise(data).read(ImportFile(data))) / loading)
 
 
 class ClientTools:
-    """Client cases. The owner signs up when the first one runs."""
+    """Client cases. The owner signs up when the first case runs."""
 
-    def __init__(self, beside: Beside) -> None:
-        self._beside = beside
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
         self._folder = tempfile.TemporaryDirectory()
         self._owner: Vaultr | None = None
         self._full = False
@@ -74,8 +74,8 @@ class ClientTools:
     def parse(self) -> float:
         """Compare reading 10,000 entries of 1PUX with ``json.loads`` of the same file.
 
-        It runs in a separate process, like the command: the heap of the bench is larger, so its
-        garbage collector would run less often.
+        This runs in a separate process, as the command does: the bench has more objects in memory,
+        so its garbage collector would run less often.
         """
         document = one_pux_document(ENTRIES)
         (json_file := Path(self._folder.name) / "export.data").write_bytes(document)
@@ -153,7 +153,7 @@ class ClientTools:
     @contextlib.contextmanager
     def device(self) -> Iterator[Vaultr]:
         """Open the owner's device; sign up when it is first opened."""
-        site = self._beside.site
+        site = self._installation.site
         device = Vaultr(site.url, home=Path(self._folder.name) / "home", agent=False)
         if self._owner is None:
             number = len(list((site.home / "mail").glob("*.eml")))

@@ -16,7 +16,7 @@ import yaml
 
 from bench import load
 from bench.cases import CONNECTIONS
-from bench.machines import unlimited
+from bench.installation import unlimited
 from bench.table import print_ratios
 from bench.world import Account, Vault
 from tests.first_hour.world import Site
@@ -27,7 +27,7 @@ from tests.rollout import aws, tools
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a deployment runs the server."""
+    """The processes, threads and memory with which a deployment runs the server."""
 
     processes: int
     threads: int
@@ -91,7 +91,7 @@ def main() -> None:
         site.stop()
         for turn in range(options.rounds):
             print(f"round {turn + 1} …", file=sys.stderr)
-            # Alternate which one begins, so that neither profits from its position.
+            # Let each of the two begin in every second round, so that the order favours neither.
             order = (task, pod) if turn % 2 else (pod, task)
             found = {id(one): measured(site, ann, vault, one, options.seconds) for one in order}
             (rate, ready), (other_rate, other_ready) = found[id(task)], found[id(pod)]

@@ -1,4 +1,4 @@
-"""What grows with a vault: the same requests to a vault of 100 and to one of 100,000 items."""
+"""The same requests to a vault of 100 items and to a vault of 100,000, to show what grows."""
 
 import json
 import secrets
@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from bench import load
+from bench.installation import Installation
 from bench.load import Connection
-from bench.machines import Beside
 from bench.world import DETAIL_BYTES, OVERVIEW_BYTES, Account, Vault, sealed
 from tests.harness import bulk_rows
 
@@ -19,12 +19,12 @@ CHANGED = 10
 PUTS_A_ROUND = 40
 
 
-def pair(beside: Beside, account: Account) -> tuple[Vault, Vault]:
+def pair(installation: Installation, account: Account) -> tuple[Vault, Vault]:
     """Create the two vaults, which differ only in their number of items; change both ten times."""
     engine = sa.create_engine(
-        sa.make_url(beside.database_url).set(drivername="postgresql+psycopg2")
+        sa.make_url(installation.database_url).set(drivername="postgresql+psycopg2")
     )
-    vaults = [_stuffed(engine, account, number) for number in (FEW, MANY)]
+    vaults = [_filled(engine, account, number) for number in (FEW, MANY)]
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM ANALYZE"))
     engine.dispose()
@@ -35,7 +35,7 @@ def pair(beside: Beside, account: Account) -> tuple[Vault, Vault]:
     return few, many
 
 
-def _stuffed(engine: sa.Engine, account: Account, items: int) -> Vault:
+def _filled(engine: sa.Engine, account: Account, items: int) -> Vault:
     vault = Vault.make(account, items=0)
     vault.n, vault.head = items, secrets.token_bytes(32)
     values = {
@@ -57,11 +57,11 @@ def _stuffed(engine: sa.Engine, account: Account, items: int) -> Vault:
 class Growth:
     """Measures how much longer a request takes in a vault that is a thousand times larger."""
 
-    def __init__(self, beside: Beside, account: Account, seconds: float) -> None:
-        self._port = beside.site.port
+    def __init__(self, installation: Installation, account: Account, seconds: float) -> None:
+        self._port = installation.site.port
         self._account = account
         self._seconds = seconds
-        self._vaults = pair(beside, account)
+        self._vaults = pair(installation, account)
         self._revisions: dict[UUID, int] = {}
 
     def cases(self) -> Iterator[tuple[str, Callable[[], float]]]:

@@ -1,7 +1,8 @@
 """A load: connections that send one request after another, and their results.
 
-It runs in a separate process. Connections are reopened regularly: an open connection stays with the
-worker that accepted it, so a few long-lived ones would measure how they happen to be distributed.
+The load runs in a separate process. It reopens connections regularly: an open connection stays with
+the worker that accepted it, so with a few long-lived connections the result would depend on how
+they happen to be distributed over the workers.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from functools import partial
 import psutil
 
 REQUESTS_A_CONNECTION = 40
-# If set, the seconds of a load are the servers' CPU seconds, whatever else the machine does.
+# If set, the seconds of a load are the servers' CPU seconds, so other programs have less influence.
 BY_CPU = threading.Event()
 
 Follow = Callable[[bytes], bytes]
@@ -198,11 +199,11 @@ def _connection(
             seen.statuses[status] = seen.statuses.get(status, 0) + number
 
 
-def beside(action: Callable[[], Seen], other: Callable[[], object]) -> Seen:
+def with_background(action: Callable[[], Seen], other: Callable[[], object]) -> Seen:
     """Run ``action`` while ``other`` continues in another thread."""
     thread = threading.Thread(target=other)
     thread.start()
-    time.sleep(0.5)  # until the other one has started
+    time.sleep(0.5)  # until `other` has started
     result = action()
     thread.join()
     return result

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from bench import load
+from bench.installation import Installation
 from bench.load import Connection, request
-from bench.machines import Beside
 from bench.world import Vault, sealed
 from vaultr.protocol.encoding import b64
 
@@ -21,8 +21,8 @@ KNOWN_TO_ALL = 4
 class MachineAccess:
     """Machine cases. All machines hold the keys of one vault."""
 
-    def __init__(self, beside: Beside, vault: Vault, seconds: float) -> None:
-        self._beside, self._vault, self._seconds = beside, vault, seconds
+    def __init__(self, installation: Installation, vault: Vault, seconds: float) -> None:
+        self._installation, self._vault, self._seconds = installation, vault, seconds
         self._headers: list[dict[str, str]] = []
 
     def polls(self, baseline_rate: Callable[[], float]) -> float:
@@ -34,22 +34,22 @@ class MachineAccess:
         path += f"/sync?since={self._vault.n}"
         polls = [request("GET", path, {**headers, **known}) for headers in self._machines()]
         parts = [polls[first::CONNECTIONS] for first in range(CONNECTIONS)]
-        seen = load.run(self._beside.site.port, parts, seconds=self._seconds)
+        seen = load.run(self._installation.site.port, parts, seconds=self._seconds)
         return seen.rate(304) / baseline_rate()
 
     def _answer(self, requested: bytes) -> bytes:
         """Send a request on a new connection, which any worker may accept."""
-        connection = Connection(self._beside.site.port)
+        connection = Connection(self._installation.site.port)
         try:
             return connection.ask(requested)[1]
         finally:
             connection.close()
 
     def item_reads(self, session_reads: list[list[bytes]]) -> float:
-        """Compare reads of one item by a machine with the same by a session."""
+        """Compare reads of one item by a machine with the same reads by a session."""
         base, headers = f"/api/v1/vaults/{self._vault.id}/items", self._machines()[0]
         requested = [request("GET", f"{base}/{item}", headers) for item in self._vault.items]
-        port = self._beside.site.port
+        port = self._installation.site.port
         by_session = load.run(port, session_reads, seconds=self._seconds)
         by_machine = load.run(port, [requested] * CONNECTIONS, seconds=self._seconds)
         return by_machine.rate(200) / by_session.rate(200)

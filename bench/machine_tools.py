@@ -1,4 +1,4 @@
-"""What jobs and clusters wait for: reads with a machine's token, the gateway, whole exports."""
+"""Reads with a machine's token, reads from the gateway, and whole exports, as jobs do them."""
 
 import contextlib
 import os
@@ -16,8 +16,8 @@ from uuid import uuid4
 
 from bench import load
 from bench.client_tools import MEASURED, PROGRAM, ClientTools, seconds
+from bench.installation import Installation, worker_mebibytes
 from bench.load import Connection, request
-from bench.machines import Beside, worker_mebibytes
 from tests.harness.servers import free_port
 from vaultr.client.gateway.callers import add_caller
 from vaultr.client.vaultr_client import Vaultr
@@ -47,9 +47,9 @@ class MachineTools:
     """Client cases about machines, with one owner and one machine."""
 
     def __init__(
-        self, beside: Beside, tools: ClientTools, bare_read: bytes, load_seconds: float
+        self, installation: Installation, tools: ClientTools, bare_read: bytes, load_seconds: float
     ) -> None:
-        self._beside, self._tools = beside, tools
+        self._installation, self._tools = installation, tools
         self._bare_read, self._load_seconds = bare_read, load_seconds
         self._folder = tempfile.TemporaryDirectory()
         self._made = ""
@@ -119,7 +119,7 @@ class MachineTools:
 
     @property
     def _url(self) -> str:
-        return self._beside.site.url
+        return self._installation.site.url
 
     @property
     def _token(self) -> str:
@@ -141,7 +141,7 @@ class MachineTools:
         return Path(self._folder.name) / name
 
     def _baseline(self) -> float:
-        connection = Connection(self._beside.baseline_port)
+        connection = Connection(self._installation.baseline_port)
         try:
             return _typical(lambda: connection.ask(self._bare_read))
         finally:
@@ -168,7 +168,9 @@ class MachineTools:
 
     def _sample(self, ended: threading.Event) -> None:
         while not ended.wait(SAMPLE_SECONDS):
-            self.worker_mebibytes = max(self.worker_mebibytes, worker_mebibytes(self._beside.site))
+            self.worker_mebibytes = max(
+                self.worker_mebibytes, worker_mebibytes(self._installation.site)
+            )
 
 
 def _typical(run: Callable[[], object]) -> float:

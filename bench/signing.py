@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 
 from bench import load
+from bench.installation import Installation
 from bench.load import request
-from bench.machines import Beside
 from bench.world import Account
 
 CONNECTIONS = 8
@@ -27,8 +27,8 @@ def refresh(token: str) -> bytes:
 class Signing:
     """Session cases. One account logs in as often as needed."""
 
-    def __init__(self, beside: Beside, account: Account, seconds: float) -> None:
-        self._beside, self._account, self._seconds = beside, account, seconds
+    def __init__(self, installation: Installation, account: Account, seconds: float) -> None:
+        self._installation, self._account, self._seconds = installation, account, seconds
 
     def refreshes(self, baseline_rate: Callable[[], float]) -> float:
         """Compare refreshes, each with the token of the previous one, with the baseline's read."""
@@ -38,7 +38,7 @@ class Signing:
             for _ in range(CONNECTIONS)
         ]
         requested = [[refresh(token)] for token in tokens]
-        port = self._beside.site.port
+        port = self._installation.site.port
         seen = load.run(port, requested, seconds=self._seconds, follow=next_refresh)
         if set(seen.statuses) != {200}:
             raise RuntimeError(f"the responses were {seen.statuses}, not 200")
@@ -48,9 +48,9 @@ class Signing:
         """Compare the p99 of reads while others log in with the p99 of the same reads alone."""
         data = json.dumps(self._account.login()).encode()
         login = request("POST", "/api/v1/auth/login", _JSON, data)
-        port = self._beside.site.port
+        port = self._installation.site.port
         alone = load.run(port, reads, seconds=self._seconds)
-        storm = load.beside(
+        storm = load.with_background(
             lambda: load.run(port, reads, seconds=self._seconds),
             lambda: load.run(port, [[login]] * STORM, seconds=self._seconds + 1),
         )

@@ -1,4 +1,4 @@
-"""The server without the audit of single writes, to measure what their events cost."""
+"""The server without audit events of single writes, to measure the cost of these events."""
 
 from uuid import uuid4
 

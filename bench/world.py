@@ -1,4 +1,4 @@
-"""An account, vaults and items for measurements, created over HTTP like any client's.
+"""An account, vaults and items for measurements, created over HTTP as a client creates them.
 
 The server cannot tell random bytes from sealed ones, so nothing is encrypted here.
 """

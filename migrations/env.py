@@ -35,7 +35,7 @@ def skip_empty(_context, _revision, directives):
 
 
 def plain_types(kind, thing, _context):
-    """Render our column types as plain types, because migrations import none of ours."""
+    """Render Vaultr's column types as plain types, because migrations import no Vaultr module."""
     if kind == "type" and isinstance(thing, Utc):
         return "sa.DateTime(timezone=True)"
     return False
@@ -62,9 +62,9 @@ def run_online():
             try:
                 run_on(connection, arguments)
             finally:
-                # Closed, because this function changed its settings. If it were detached from its
-                # pool instead, it could not change to AUTOCOMMIT, in which building an index does
-                # not block writers.
+                # Close the connection, because its settings were changed. Detaching it from its
+                # pool would not do: it could not change to AUTOCOMMIT, in which building an index
+                # does not block writers.
                 connection.invalidate()
     except sa.exc.DBAPIError as error:
         if (why := hindrance(error)) is None:
@@ -87,11 +87,11 @@ def run_on(connection, arguments):
         note_needs(connection)
         if connection.dialect.name == "postgresql":
             rights.apply(connection)
-    connection.commit()  # on SQLite the transaction is ours, see prepare_sqlite
+    connection.commit()  # on SQLite, prepare_sqlite began the transaction
 
 
 def report(ctx, step, **_more):
-    """Run the REPORTS of a migration, queries that count rows, and log their messages."""
+    """Log the REPORTS of a migration: a message for each query that counts any rows."""
     if step.is_upgrade:
         for message, query in getattr(step.up_revision.module, "REPORTS", {}).items():
             if found := ctx.connection.execute(sa.text(query)).scalar():
@@ -99,7 +99,7 @@ def report(ctx, step, **_more):
 
 
 def hindrance(error):
-    """Return what an operator can fix; None if the statement itself is wrong."""
+    """Return the cause if an operator can remove it; None if the statement itself is wrong."""
     code = getattr(error.orig, "pgcode", None)
     if code == "42501":
         return (
@@ -114,7 +114,7 @@ def hindrance(error):
 
 
 def note_needs(connection):
-    """Store in the database which code works with it, for pods without these migrations."""
+    """Store the oldest code that works with the schema, for pods without these migrations."""
     [current] = context.get_context().get_current_heads() or [None]
     if current is None or not sa.inspect(connection).has_table("facts"):
         return
@@ -133,9 +133,9 @@ def prepare_sqlite(connection):
     """Keep SQLite from deleting referring rows when batch mode drops a table.
 
     PRAGMA foreign_keys has no effect inside a transaction, so this bypasses SQLAlchemy, which would
-    begin one. BEGIN IMMEDIATE makes other migrations wait. The transaction begins here, because
-    alembic's own one (transactional_ddl) commits after each migration, which lets other processes
-    run in between.
+    begin one. BEGIN IMMEDIATE makes other migrations wait. The transaction begins here, because the
+    transactions of alembic (transactional_ddl) commit after each migration, and then other
+    processes could run in between.
     """
     driver = connection.connection.dbapi_connection
     driver.execute("PRAGMA foreign_keys=OFF")
@@ -146,10 +146,10 @@ def prepare_sqlite(connection):
 
 
 def wait_for_turn(connection):
-    """Take the lock for migrations, then set the time limits of this one.
+    """Take the lock that all migrations share, then set the time limits of this connection.
 
     Try repeatedly instead of waiting: building an index concurrently waits for all earlier
-    transactions, and so would wait for one that waits for this lock.
+    transactions, and would deadlock with a transaction that waits for this lock.
     """
     until = time.monotonic() + WAIT_FOR_OTHERS_SECONDS
     lock = sa.text("SELECT pg_try_advisory_lock(:key)")

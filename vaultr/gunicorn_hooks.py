@@ -38,7 +38,7 @@ from vaultr.settings.types import host_and_port
 _STOP: Final = AppSlot[Callable[[], None]]("worker.stop_inline")
 _listeners: list[socket.socket] = []
 # Messages whose arguments come from gunicorn itself: addresses, process ids, signals.
-_GUNICORN_MESSAGES = (
+_ITS_OWN = (
     "Connection in use",
     "Invalid address",
     "Can't connect to",
@@ -79,7 +79,7 @@ class JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
 def _filled(msg: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Insert the arguments into gunicorn's own messages; leave them out of all other messages."""
     text = str(msg)
-    return (text % args,) if args and text.startswith(_GUNICORN_MESSAGES) else (text, *args)
+    return (text % args,) if args and text.startswith(_ITS_OWN) else (text, *args)
 
 
 def address(settings: Settings) -> str:
@@ -207,9 +207,8 @@ def take_turns(worker: Any, settings: Settings) -> None:
 def after_fork(app: Flask, settings: Settings, *, is_first: bool) -> None:
     """Discard the master's connections, and start this worker's background thread.
 
-    This reads the keys again, so a reload brings rotated keys to the workers without an
-    interruption. If the database does not respond, the first worker logs it, and all workers keep
-    trying.
+    The keys are read again, so that workers get rotated keys by a reload, without an interruption.
+    If the database does not respond, the first worker logs that, and all keep trying.
     """
     return_freed_memory()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -232,9 +231,9 @@ def after_fork(app: Flask, settings: Settings, *, is_first: bool) -> None:
 def return_freed_memory() -> None:
     """Make the C library return large blocks to the system as soon as they are freed.
 
-    By default glibc raises its mmap threshold to as much as 32 MiB. Buffers for pages and bodies
-    then come from its per-thread heaps, which rarely shrink: a worker that sent 16 large pages kept
-    100 MiB. Other C libraries have no such threshold, so nothing changes there.
+    glibc would raise its mmap threshold to up to 32 MiB. Buffers of pages and bodies would then
+    come from its heaps, one for each thread, which rarely shrink: a worker that sent 16 large pages
+    kept 100 MiB. Other C libraries have no such function.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, DIRECT_BYTES)

@@ -34,7 +34,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request comes from, limited to what may be stored.
+    """The origin of a request, limited to values that may be stored.
 
     :ivar address: the key for rate limits: the client address (IPv6: its /64).
     :ivar network: the client's /24 (IPv6: /48).

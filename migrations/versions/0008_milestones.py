@@ -1,4 +1,4 @@
-"""When an installation was last backed up, and when a restore was last tested."""
+"""The last runs of an installation: its last backup, and its last restore drill."""
 
 import sqlalchemy as sa
 from alembic import op

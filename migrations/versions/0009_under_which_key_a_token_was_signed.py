@@ -1,4 +1,4 @@
-"""Store which JWT key signed the access token issued with a refresh token."""
+"""Store the id of the JWT key that signed the access token issued with a refresh token."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -13,7 +13,7 @@ from vaultr.vault.models import Item
 def bare(here, monkeypatch):
     """Return a client of the baseline on the database of the app."""
     dsn = db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    monkeypatch.setenv("FLOOR_DSN", dsn)
+    monkeypatch.setenv("BASELINE_DSN", dsn)
     yield baseline.app.test_client()
     baseline.connection().close()
     del baseline._local.connection

@@ -42,7 +42,7 @@ class CrossSite(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What one view takes, returns and rejects.
+    """The contract of one view: what it takes, returns and rejects.
 
     :ivar idempotent: a repeated POST with its Idempotency-Key gets the first response again.
     :ivar machines: whether machines may call the view, besides accounts.

@@ -4,7 +4,7 @@ from flask import Response, request
 
 from vaultr.settings.model import current_settings
 
-# What a page of a listed origin may send and read.
+# The methods and headers that a page of a listed origin may send, and the headers it may read.
 CORS_HEADERS = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, "

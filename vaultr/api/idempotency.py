@@ -60,7 +60,7 @@ class StoredResponse(Base):
 
 
 def run_once(key: str, respond: Callable[[], Response]) -> Response:
-    """Return the stored response for ``key``; if there is none, respond and store the response.
+    """Return the stored response for ``key``; if no response is stored, respond and store it.
 
     Only 2xx responses are stored.
 

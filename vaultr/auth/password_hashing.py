@@ -45,7 +45,7 @@ _LIVE: Final = PasswordHasher(
 )
 
 T = TypeVar("T")
-# How many slots of the queue each name may use.
+# The number of slots in the queue that each name may use.
 Quotas: TypeAlias = Mapping[str, int]
 
 
@@ -59,7 +59,7 @@ class Verifier:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the key was right; ``renewed`` replaces a verifier with an old cost or pepper."""
+    """The result of a check; ``renewed`` replaces a verifier with an old cost or pepper."""
 
     right: bool
     renewed: Verifier | None = None

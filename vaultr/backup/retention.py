@@ -9,7 +9,7 @@ from vaultr.backup.storage import Location, Stored
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """Which backups were removed, and which could not be removed yet."""
+    """The backups that were removed, and those that an object lock still protects."""
 
     removed: tuple[str, ...]
     locked: tuple[str, ...]

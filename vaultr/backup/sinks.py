@@ -44,7 +44,7 @@ class NotSearched(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where to find the sinks that no setting names.
+    """The places of sinks that no setting names.
 
     :ivar metrics: files, or URLs that begin with ``http``.
     """

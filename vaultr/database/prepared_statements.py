@@ -29,7 +29,7 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to prepare each statement of a text, and how to execute the text afterwards."""
+    """PREPARE for each statement of a text, by name, and the text that then EXECUTEs them."""
 
     prepare: dict[str, str]
     execute: str

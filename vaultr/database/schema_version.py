@@ -42,7 +42,7 @@ class SchemaState:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Whether schema and code match; ``pending`` lists migrations that have not run yet."""
+    """The schema compared with the code; ``pending`` lists migrations that have not run yet."""
 
     current: str | None
     head: str

@@ -239,7 +239,7 @@ POOL_SIZE = GaugeMetric(
 )
 SWITCHED_OFF = GaugeMetric("vaultr_switched_off", "1 while the feature is switched off", "switch")
 
-# --- What background jobs measure about the installation ---
+# --- The installation, measured by background jobs ---
 OUTBOX_AGE = GaugeMetric("vaultr_outbox_age_seconds", "Age of the oldest waiting email")
 MAILS = CounterMetric(
     "vaultr_mails_total",

@@ -1,1 +1,1 @@
-"""What client and server must agree on: KDF, limits, padding, log encoding, problems."""
+"""Definitions that client and server share: KDF, limits, padding, log encoding, problems."""

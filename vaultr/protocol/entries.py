@@ -16,7 +16,7 @@ _LOG: Final = "vaultr/v1/log"
 
 
 class Op(StrEnum):
-    """What an entry did."""
+    """The operation of an entry."""
 
     PUT = "put"
     TRASH = "trash"

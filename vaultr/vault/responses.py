@@ -126,7 +126,7 @@ class ChangesView(Out):
 
 
 class VerdictView(Out):
-    """Whether a change is valid; if not, `problem` is the slug of the error."""
+    """The result for one change of a dry run; if it is invalid, `problem` is the error's slug."""
 
     item_id: Id
     ok: bool

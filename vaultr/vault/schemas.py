@@ -156,14 +156,14 @@ class ChangesQuery(Query):
 
 
 class ItemsQuery(Page):
-    """Which items to list; by default the active items of all types."""
+    """A filter for items; by default the active items of all types."""
 
     type: ItemType | None = None
     state: ItemState = "active"
 
 
 class SyncQuery(Query):
-    """Where a sync starts: a delta after `since`, or the full set (`since=0`) after `after`."""
+    """The start of a page: in a delta the revision `since`; in the full set (0) `after`."""
 
     since: int = Field(default=0, ge=0, le=MAX_INTEGER)
     after: int | None = Field(default=None, ge=0, le=MAX_INTEGER)

@@ -109,7 +109,7 @@ def store(
 def vault_after(
     connection: sa.Connection, actor: Actor, entry: Any, quota: Quota, **more: Any
 ) -> VaultView:
-    """Return a vault as it was after ``entry``, as far as the log shows; the counts are current."""
+    """Return a vault in its state after ``entry``, as far as the log shows; counts are current."""
     view = vault_in(connection, actor, entry.vault_id, quota)
     known = {
         "keys": [wrap for wrap in view.keys if wrap.generation <= entry.generation],

@@ -241,7 +241,7 @@ class Out(BaseModel):
 
 
 class Page(Query):
-    """Which part of a list to return: `cursor` is the `next_cursor` of the previous page."""
+    """A page of a list: `cursor` is the `next_cursor` of the previous page."""
 
     cursor: str | None = Field(default=None, max_length=512)
     limit: int = Field(default=LIST_LIMIT_DEFAULT, ge=1, le=LIST_LIMIT_MOST)

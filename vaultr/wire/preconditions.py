@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """What the client expects to be stored: a revision, nothing, or (neither set) anything."""
+    """The state that the client expects: this revision, no object, or (neither set) any state."""
 
     revision: int | None = None
     absent: bool = False

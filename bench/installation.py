@@ -1,4 +1,4 @@
-"""The servers for the bench: PostgreSQL with real writes, Redis, the server and the baseline."""
+"""The programs that are measured: PostgreSQL with real writes, Redis, the server, the baseline."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ PLENTY = "100000000/60"
 
 
 @dataclass
-class Beside:
+class Installation:
     """The server, the server without audit of its writes, and the baseline, on one database."""
 
     site: Site
@@ -31,7 +31,7 @@ class Beside:
 
 
 @contextlib.contextmanager
-def beside() -> Iterator[Beside]:
+def running() -> Iterator[Installation]:
     """Start everything, and stop it at the end."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -43,7 +43,7 @@ def beside() -> Iterator[Beside]:
         site.upgrade()
         site.start()
         with _silent(site, url, redis.url) as silent_port, _baseline(url) as port:
-            yield Beside(site, silent_port, port, url)
+            yield Installation(site, silent_port, port, url)
         site.stop()
 
 
@@ -86,20 +86,20 @@ def unlimited() -> dict[str, str]:
 @contextlib.contextmanager
 def _baseline(url: str) -> Iterator[int]:
     port = free_port()
-    environ = {**os.environ, "FLOOR_DSN": url.replace("+psycopg2", "")}
+    environ = {**os.environ, "BASELINE_DSN": url.replace("+psycopg2", "")}
     command = [BIN / "gunicorn", "-b", f"127.0.0.1:{port}", "-k", "gthread"]
     command += ["-w", str(WORKERS), "--threads", str(THREADS), "--keep-alive", "5"]
     command += ["--no-control-socket", "--log-level", "warning", "bench.baseline:app"]
     process = subprocess.Popen(command, cwd=ROOT, env=environ)
     try:
-        _until_it_answers(process, port)
+        _wait_until_ready(process, port)
         yield port
     finally:
         process.terminate()
         process.wait(30)
 
 
-def _until_it_answers(process: subprocess.Popen, port: int) -> None:
+def _wait_until_ready(process: subprocess.Popen, port: int) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError):
