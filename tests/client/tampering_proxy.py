@@ -91,7 +91,7 @@ class Proxy:
         return vault
 
     def change(self, method, ending, attack):
-        """Make ``lie(body)`` change the body of each successful response to a route."""
+        """Make ``attack(body)`` change the body of each successful response to a route."""
 
         def tamper(requested, path, status, body):
             if requested == method and path.endswith(ending) and status < 300 and body is not None:

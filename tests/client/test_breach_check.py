@@ -1,4 +1,4 @@
-"""Checks for breached passwords send five digits of a hash, or nothing at all."""
+"""Checks for breached passwords send five digits of each hash, or nothing."""
 
 import hashlib
 import json

@@ -67,7 +67,7 @@ def test_second_factor_is_set_up_required_and_removed(site, tmp_path):
     assert terminal.ends() == 0
     assert terminal.shown.count("Type the code that the app shows now.") == 2
     assert terminal.shown.count("Secret: ") == 1
-    assert "\N{FULL BLOCK}" in terminal.shown, "the code for the app's camera"
+    assert "\N{FULL BLOCK}" in terminal.shown, "the QR code"
     codes = [line.strip() for line in terminal.shown.splitlines() if line.startswith("  ")]
     codes = [line for line in codes if line.count("-") == 3]
     assert len(codes) == 10
@@ -104,7 +104,7 @@ def test_totp_add_in_script_prints_secret_before_reading_code(site, tmp_path):
     result = first.types("totp", "add", "--json", stdin="123456\n")
 
     begun = json.loads(result.stdout)
-    assert result.returncode == 1, "such a code would be great luck"
+    assert result.returncode == 1, "a random code was accepted"
     assert begun["uri"].startswith("otpauth://totp/")
     assert begun["secret"] in begun["uri"]
     assert first.run_json("totp", "list") == []

@@ -59,7 +59,7 @@ def test_unreachable_server_fails_with_its_exit_code(tmp_path):
 
     assert found["server"]["state"] == "fail"
     assert "refused" in found["server"]["said"]
-    assert "clipboard" in found, "the rest is looked at all the same"
+    assert "clipboard" in found, "the other checks still run"
 
 
 def test_permissions_for_others_are_reported_with_a_fix(account, site, tmp_path):

@@ -1,4 +1,4 @@
-"""The doctor with a server that responds oddly to probes: check results, no crash."""
+"""The doctor with unexpected responses to its probes: check results, no crash."""
 
 import json
 

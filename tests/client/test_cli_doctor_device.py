@@ -56,7 +56,7 @@ def test_deleted_account_is_reported_on_every_device(pair):
         found = findings(device, code=5)
         assert "yours was deleted" in found["session"]["said"]
         assert "--offline" in found["session"]["advice"]
-        assert found["account"]["state"] == "ok", "what it knows of itself is whole"
+        assert found["account"]["state"] == "ok", "its local data is intact"
 
 
 def test_logged_out_device_is_not_a_failure(pair):

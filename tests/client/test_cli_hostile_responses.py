@@ -122,7 +122,7 @@ def test_unexpected_response_is_one_error_and_preserves_cache(owner, kind):
 
     assert requested
     assert elsewhere == []
-    assert message.count("vaultr: ") in (1, 2), "what is wrong, and what can be done"
+    assert message.count("vaultr: ") in (1, 2), "the error and the advice"
     assert "Traceback" not in message
     assert "\x1b" not in message
     assert {each: each.read_bytes() for each in before} == before

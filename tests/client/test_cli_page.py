@@ -14,7 +14,7 @@ def test_cli_page_matches_the_commands(pytestconfig):
     if pytestconfig.getoption("--write-docs"):
         PAGE.write_text(page())
 
-    assert PAGE.read_text() == page(), "written anew by: pytest --write-docs"
+    assert PAGE.read_text() == page(), "regenerate it: pytest --write-docs"
 
 
 def test_every_command_has_a_section_with_example():

@@ -15,13 +15,13 @@ from tests.client.terminal import Terminal
 
 SECRET = "correct-horse-7"
 # Prints when it has started, then each signal that it receives; exits with 7 on TERM.
-TELLS = """
+SIGNAL_PRINTER = """
 import os, signal, sys, time
-def told(number, frame):
+def report(number, frame):
     os.write(1, signal.Signals(number).name.encode() + b"\\n")
     if number == signal.SIGTERM: sys.exit(7)
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1):
-    signal.signal(number, told)
+    signal.signal(number, report)
 os.write(1, b"there\\n")
 while True: time.sleep(0.05)
 """
@@ -72,7 +72,7 @@ def test_unstartable_command_exits_as_in_a_shell(beside, option, tmp_path):
 
 @pytest.mark.parametrize("option", ["--mask", "--watch"])
 def test_signals_reach_command_exactly_once(beside, option):
-    with started(beside, *run_words(option), sys.executable, "-c", TELLS) as process:
+    with started(beside, *run_words(option), sys.executable, "-c", SIGNAL_PRINTER) as process:
         assert process.stdout.readline() == "there\n"
 
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1):
@@ -120,7 +120,7 @@ def test_command_on_terminal_gets_terminal_of_same_size(beside):
 
 
 def test_terminal_keys_resize_and_ctrl_c_reach_command(beside):
-    terminal = at_terminal(beside, *run_words("--mask"), sys.executable, "-c", TELLS)
+    terminal = at_terminal(beside, *run_words("--mask"), sys.executable, "-c", SIGNAL_PRINTER)
     terminal.waits_for("there")
 
     termios.tcsetwinsize(terminal._terminal, (10, 20))
@@ -166,7 +166,7 @@ def test_terminal_is_restored_afterwards(beside):
 
 
 def test_ctrl_c_of_the_terminal_reaches_a_watched_command_once(beside):
-    terminal = at_terminal(beside, *run_words("--watch"), sys.executable, "-c", TELLS)
+    terminal = at_terminal(beside, *run_words("--watch"), sys.executable, "-c", SIGNAL_PRINTER)
     terminal.waits_for("there")
 
     terminal.presses_ctrl_c("")

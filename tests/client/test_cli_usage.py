@@ -54,7 +54,7 @@ def test_help_lists_commands_without_truncated_descriptions():
     result = CliRunner().invoke(vaultr, ["--help"])
 
     assert "..." not in result.stdout.split("Get started:")[1]
-    assert "Commands:" not in result.stdout, "each has its section"
+    assert "Commands:" not in result.stdout, "each command has its section"
     assert "Exit codes:" in result.stdout
 
 

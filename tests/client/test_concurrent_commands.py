@@ -126,7 +126,7 @@ def test_new_account_key_during_write_leaves_consistent_account(crossed, what):
         found = set(titles(held))
         assert found == {"Post"} or {"Mail"} <= found <= {"Mail", "Bank"}
         if what in ("add", "edit") and one is None:
-            assert found != {"Mail"}, "what was answered is there"
+            assert found != {"Mail"}, "an acknowledged write exists"
         assert len(held.vaults()) == 1 + (what == "vault" and one is None)
         check_sound(world, NEW, wrong=[PASSWORD], items=found)
 
@@ -183,7 +183,7 @@ def test_command_overtaken_by_logout_stores_no_session(crossed, what):
         assert other is None
         assert not isinstance(one, VaultrError) or isinstance(one, SessionEnded)
         assert stored_session(world) is None
-        assert "Mail" in titles(unlocked(world, "laptop", PASSWORD)), "what is held can be read"
+        assert "Mail" in titles(unlocked(world, "laptop", PASSWORD)), "cached items stay readable"
 
     crossed(first, second, check)
 
@@ -202,7 +202,7 @@ def test_command_overtaken_by_account_deletion_adopts_nothing(crossed):
         assert other is None
         assert not isinstance(one, VaultrError) or isinstance(one, SessionEnded)
         assert stored_session(world) is None
-        assert titles(unlocked(world, "laptop", PASSWORD)) == ["Mail"], "the copy that stays"
+        assert titles(unlocked(world, "laptop", PASSWORD)) == ["Mail"], "the cache stays"
 
     crossed(first, second, check)
 

@@ -144,7 +144,7 @@ def test_writes_of_another_device_survive_a_new_account_key(owner, count):
         wanted = {f"Item {number}"} if write is WRITES[0] else set()
         found = set(titles(laptop))
         assert items <= found <= items | wanted
-        assert failure is not None or wanted <= found, "what was answered is there"
+        assert failure is not None or wanted <= found, "an acknowledged write exists"
         items = found
         laptop.close()
         check_followed(through, list(folders.values()), new, [password], items=items)

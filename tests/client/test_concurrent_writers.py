@@ -22,7 +22,7 @@ from vaultr.client.vaultr_client import EditConflict
 from vaultr.client.errors import HeadMoved
 
 def until_done(act):
-    # Whoever was overtaken too often is told so, and has written nothing.
+    # A writer that is overtaken too often gets an error, and has written nothing.
     while True:
         try:
             return act()

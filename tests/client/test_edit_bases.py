@@ -1,4 +1,4 @@
-"""An edit is merged with what its user saw, never with what the server chooses instead."""
+"""An edit is merged with the version that its user saw, never with one that the server chooses."""
 
 import pytest
 

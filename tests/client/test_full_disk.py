@@ -149,4 +149,4 @@ def test_full_disk_is_reported_and_old_files_stay(owner, tmp_path):
                 assert device.item(str(item.id), offline=True).detail["password"]
             device.device.drop()
         unfinished = [*home.rglob("*.unfinished")]
-        assert unfinished == [], "and nothing takes up the little room that is left"
+        assert unfinished == [], "no temporary file uses the remaining space"

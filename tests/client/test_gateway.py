@@ -1,4 +1,4 @@
-"""The gateway returns to callers the values that they may read, and nothing in case of doubt."""
+"""The gateway returns to callers the values that they may read, and no value if in doubt."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""The SDK with a server that lies about the account itself, during and after login."""
+"""The SDK with a malicious server that shows false account data during and after login."""
 
 import copy
 import functools

@@ -1,4 +1,4 @@
-"""Attackers who write to the device's folder between two commands gain nothing."""
+"""Attackers who write to the device's folder between two commands learn and change nothing."""
 
 import shutil
 from dataclasses import replace

@@ -26,7 +26,7 @@ def test_fork_hidden_by_full_sync_is_not_dropped(world):
         world.laptop.sync()
 
     syncs = [path for _, path, _ in world.server.requests[requested:] if path.endswith("/sync")]
-    assert len(syncs) == 1, "a device that holds a head never starts anew by itself"
+    assert len(syncs) == 1, "a device with a known head never starts a full sync by itself"
     assert titles(world.laptop) == ["Bank", "Mail"]
 
 

@@ -18,7 +18,7 @@ from vaultr.client.log.entries import SignedEntry
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.protocol.entries import Entry, Op
 
-WRAPS = ["the first as the second", "the first alone", "another", "flipped"]
+WRAPS = ["second equals first", "second missing", "random bytes", "flipped bit"]
 
 
 @pytest.fixture
@@ -97,13 +97,13 @@ def test_replaced_wraps_of_rotation_are_detected(rotated, attack):
     def change(page):
         first, second = (dict(each) for each in page["vault"]["keys"])
         match attack:
-            case "the first as the second":
+            case "second equals first":
                 second["sealed_key"] = first["sealed_key"]
-            case "the first alone":
+            case "second missing":
                 second = None
-            case "another":
+            case "random bytes":
                 second["sealed_key"] = b64(bytes(145))
-            case "flipped":
+            case "flipped bit":
                 second["sealed_key"] = flipped(second["sealed_key"])
         page["vault"]["keys"] = [each for each in (first, second) if each]
         return page
@@ -149,7 +149,7 @@ def test_rotation_falsely_reported_as_finished_is_completed_later(rotated):
     assert {item["generation"] for item in rotated.vault["items"].values()} == {3}
     rotated.server.tamper = None
     assert rotated.vault["rotating"]
-    assert rotated.laptop.rotate()[0].generation == 4, "nothing is left of the one that was hidden"
+    assert rotated.laptop.rotate()[0].generation == 4, "the hidden rotation is complete"
     assert not rotated.vault["rotating"]
 
 

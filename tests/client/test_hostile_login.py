@@ -1,4 +1,4 @@
-"""The SDK with a server that lies at login: one clear error, and the password is not used."""
+"""The SDK with a malicious server at login: one clear error, and the password is not used."""
 
 import copy
 import secrets

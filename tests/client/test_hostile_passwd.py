@@ -1,4 +1,4 @@
-"""The SDK with a server that lies while the password is changed, and when a device follows."""
+"""The SDK with a malicious server during a password change, on this and on another device."""
 
 import copy
 import secrets
@@ -71,7 +71,7 @@ def test_partial_change_does_not_lose_the_old_wrap(held, part):
     held.server.tamper = None
     again = held.device("laptop")
     again.unlock(NEW)
-    assert titles(again) == ["Mail"], "an honest answer settles it"
+    assert titles(again) == ["Mail"], "a correct response completes the change"
 
 
 def test_unstored_wraps_are_detected_before_old_ones_are_dropped(held, monkeypatch):
@@ -123,7 +123,7 @@ def test_forged_vault_list_is_not_wrapped_under_new_key(held, attack):
 
 @pytest.mark.parametrize("attack", ["a vault", "a generation"])
 def test_value_withheld_between_reads_is_detected_before_loss(held, attack):
-    """Under the new account key nobody could open keys that were not wrapped."""
+    """Keys that were not wrapped could never be opened under the new account key."""
     held.laptop.create_vault("Work")
     held.laptop.rotate()
     held.laptop.close()
@@ -213,7 +213,7 @@ def test_permanently_rejected_change_keeps_old_password(held, slug, error):
 
 
 def following(world):
-    """Change password and account key on another device; this one has not followed yet."""
+    """Change password and account key on another device; this one has not logged in again yet."""
     with world.second() as phone:
         phone.sync()
         phone.change_password(PASSWORD, NEW, new_key=True)

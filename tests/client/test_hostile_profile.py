@@ -44,7 +44,7 @@ def test_reported_fork_is_reported_again(world):
         laptop = world.device("laptop")
         laptop.device.unlocked = world.kept.on(laptop)
 
-    assert titles(laptop) == ["0", "1", "Mail"], "and what the device holds stays readable"
+    assert titles(laptop) == ["0", "1", "Mail"], "the cached items stay readable"
 
 
 def test_honest_writes_of_other_devices_are_merged(world):
@@ -147,7 +147,7 @@ def test_history_contradicting_profile_blocks_writes(world):
 
 
 def rejecting(world, body=None):
-    """Reject each write of the profile; run ``told`` before each error."""
+    """Reject each write of the profile; run ``body`` before each error."""
     original = world.server._answer
 
     def reject(request, path, query):
@@ -175,7 +175,7 @@ def test_endless_profile_conflicts_fail_the_command(world):
     held = other.device.unlocked.account
 
     def write_first():
-        """Make another device write a newer profile, as an honest error shows it."""
+        """Make another device write a newer profile, so that the error is correct."""
         reject = world.server._answer
         del world.server._answer
         held.write_profile(held.profile.with_deleted(uuid4()), lambda: None)

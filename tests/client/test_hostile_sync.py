@@ -1,4 +1,4 @@
-"""The SDK with a server that lies in syncs: nothing is skipped, nothing unverified is stored."""
+"""The SDK with a malicious server in syncs: nothing is skipped, nothing unverified is stored."""
 
 import copy
 

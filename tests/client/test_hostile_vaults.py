@@ -1,4 +1,4 @@
-"""The SDK with a server that lies about vaults and profile: one clear error, cache unchanged."""
+"""The SDK with a malicious server and false vaults or profiles: one error, cache unchanged."""
 
 import copy
 

@@ -97,7 +97,7 @@ def test_move_killed_anywhere_resumes_and_loses_nothing(first_world, tmp_path, t
             if left:
                 device.move(*left, to="Work")
             assert where(device) == {"Personal": ["Door"], "Work": ["Bank", "Mail"]}
-            assert len(device.items()) == 3, "and none is there twice"
+            assert len(device.items()) == 3, "no item is duplicated"
 
 
 def test_interrupted_move_is_reported_until_resumed(two):

@@ -1,4 +1,4 @@
-"""Machine changes during which the client dies or a response is lost: either old or new state."""
+"""Machine changes with a crashed client or a lost response: either old or new state."""
 
 import itertools
 from datetime import UTC, datetime, timedelta

@@ -116,14 +116,14 @@ def test_other_device_continues_after_login_changed(world):
 
     with pytest.raises(SessionEnded):
         phone.sync()
-    assert titles(phone) == ["Mail"], "what it holds stays readable with the old password"
+    assert titles(phone) == ["Mail"], "cached items stay readable with the old password"
     with pytest.raises(PinMismatch):
         phone.login(EMAIL, NEW)
     phone.login(EMAIL, NEW, changed=True)
 
     again = world.device("phone")
     again.unlock(NEW)
-    assert titles(again) == ["Mail"], "also before any sync"
+    assert titles(again) == ["Mail"], "even before a sync"
     again.add("login", *mail("Bank"))
     world.laptop.sync()
     assert titles(world.laptop) == ["Bank", "Mail"]

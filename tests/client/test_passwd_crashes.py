@@ -1,4 +1,4 @@
-"""A client dies while the password is changed: exactly one of old and new opens."""
+"""A client crashes during a password change: exactly one of old and new password opens."""
 
 import contextlib
 import functools
@@ -54,7 +54,7 @@ def check_goes_on(world, name, password):
     assert device.item("Mail", offline=True).detail == {"password": "hunter2"}
     try:
         device.sync()
-    except SessionEnded:  # nobody typed the new password before the session's tokens were sealed
+    except SessionEnded:  # the session's tokens were not sealed under the new password yet
         device.login(EMAIL, password)
         device.sync()
     device.edit("Mail", detail={"password": "newer"})
@@ -75,7 +75,7 @@ def begun(first_world, folder):
 
 
 def dies(world, at, *, new_key):
-    """Change the password, and die at a step; return whether the step was reached."""
+    """Change the password, and crash at a step; return whether the step was reached."""
     with Death(world.server, at) as death:
         world.device("laptop").change_password(PASSWORD, NEW, new_key=new_key)
     return death.came
@@ -100,7 +100,7 @@ def test_after_kill_at_any_step_exactly_one_password_opens(
             break
 
     assert seen == {PASSWORD, NEW}
-    assert at > 20, "each request, each answer and each write was a point of death"
+    assert at > 20, "each request, response and write was a crash point"
 
 
 def test_killed_outcome_checks_change_nothing(first_world, tmp_path, count):
@@ -120,7 +120,7 @@ def test_killed_outcome_checks_change_nothing(first_world, tmp_path, count):
 
 
 def test_unstored_change_is_invalidated_before_it_is_deleted(first_world, tmp_path):
-    """The request may still be in transit when its client has long died."""
+    """The request may still be in transit after its client has crashed."""
     world = begun(first_world, tmp_path / "late")
     sent = []
 

@@ -1,4 +1,4 @@
-"""`vaultr` and a lying server: withheld keys, an expensive derivation, and a relay."""
+"""`vaultr` and a malicious server: withheld keys, an expensive derivation, and a relay."""
 
 from datetime import UTC, datetime, timedelta
 

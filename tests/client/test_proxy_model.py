@@ -1,4 +1,4 @@
-"""Random lies of a server and random commands: nothing is lost, and nothing false is accepted."""
+"""Random tampering and random commands: nothing is lost, and nothing false is accepted."""
 
 import contextlib
 import copy
@@ -107,7 +107,7 @@ class Tamperings:
         self.proxy.server.tamper = tamper
 
     def end(self):
-        """Be honest again: show what was only hidden."""
+        """Stop tampering, and show the hidden data again."""
         self.proxy.be_honest()
         self.proxy.vault()["keys"] += self.hidden
         self.proxy.vault()["keys"].sort(key=lambda key: key["generation"])
@@ -151,7 +151,7 @@ COMMANDS = {"syncs": syncs, "writes": writes, "accepts": accepts, "recovers": re
 
 
 def check(proxy, scenario, attacks):
-    """Run commands against lies, then compare the result with the original data."""
+    """Run commands against the attacks, then compare the result with the original data."""
     proxy.restore()
     reported = Tamperings(proxy)
     for kind, number in attacks:
@@ -212,7 +212,7 @@ def check_new_device(proxy):
         tablet.device.drop()
     tablet = proxy.opened("tablet")
     for item in tablet.items(offline=True, state="any"):
-        assert item.opens, "a new device believed an altered item"
+        assert item.opens, "a new device accepted an altered item"
         tablet.item(str(item.id), offline=True)
     tablet.device.drop()
 
@@ -221,7 +221,7 @@ TAMPERINGS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 50)), min
 
 
 def explore(proxy, examples):
-    """Try random lies; raise the first violation."""
+    """Try random attacks; raise the first violation."""
 
     @settings(
         max_examples=examples,

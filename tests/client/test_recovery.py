@@ -1,4 +1,4 @@
-"""Recover an account with its recovery key, also with a lying server."""
+"""Recover an account with its recovery key, also with a malicious server."""
 
 import contextlib
 import copy

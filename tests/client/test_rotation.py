@@ -47,7 +47,7 @@ def test_rotation_without_step_up_changes_nothing(filled):
     filled.server.step_up = True
     filled.laptop.rotate()
     sent = [json.loads(body)["sealed_key"] for body in filled.sent("POST", "/rotation")]
-    assert len(sent) == 2, "and the wraps that were kept are sent again"
+    assert len(sent) == 2, "the stored wraps are sent again"
     assert sent[0] == sent[1]
 
 

@@ -1,4 +1,4 @@
-"""The SDK when a rotation meets items that do not open, or a lying server."""
+"""The SDK when a rotation meets items that do not open, or a malicious server."""
 
 import contextlib
 from uuid import uuid4
@@ -38,7 +38,7 @@ def test_unopenable_item_is_named_and_others_move(filled):
     (vault,) = laptop.device.unlocked.reader.vaults()
     old = [each for each, held in vault.state.items.items() if held.generation == 1]
     assert broken in old
-    assert len(old) == 2, "it, and what is in the trash"
+    assert len(old) == 2, "the item, and the trashed one"
     assert vault_of(filled)["rotating"]
 
 

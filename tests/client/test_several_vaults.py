@@ -140,7 +140,7 @@ def test_deleted_vault_in_list_is_never_opened(world):
         requested[:2] for requested in world.server.requests
     ]
     assert any("deleted" in notice for notice in world.laptop.notices)
-    assert world.server.vaults == {}, "and no first vault is made in its place"
+    assert world.server.vaults == {}, "no first vault is created again"
 
 
 def test_deleted_vault_listed_again_stays_closed(world):

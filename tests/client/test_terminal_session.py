@@ -46,7 +46,7 @@ def test_first_week_matches_the_page(site, tmp_path, pytestconfig):
     if pytestconfig.getoption("--write-docs"):
         PAGE.write_text(text)
     assert not {PASSWORD, key} & set(re.split(r"\s", text))
-    assert PAGE.read_text() == text, "written anew by: pytest --write-docs"
+    assert PAGE.read_text() == text, "regenerate it: pytest --write-docs"
 
 
 def _signs_up(recording, site):
@@ -78,7 +78,7 @@ def _stores_a_login(recording, tmp_path):
     )
     shown = recording.types("show", "Harbour mail")
     assert SECRET not in shown
-    assert STYLES.search(shown), "a terminal that can show styles gets them"
+    assert STYLES.search(shown), "styles are missing"
     recording.types("show", "Harbour mail", "--field", "password")
     shown = recording.types("code", "Harbour mail")
     recording.hides(re.search(r"^\d{6}", shown)[0], "123456")

@@ -40,7 +40,7 @@ def changing(world, name, new, **args):
 
 
 def follow(world, name, password, secret_key=None):
-    """Do on a device what its owner is asked to do."""
+    """Log in on a device with --changed, as its error advises."""
     device = world.device(name)
     with pytest.raises(PinMismatch, match="vaultr login --changed"):
         device.login(EMAIL, password)
@@ -79,7 +79,7 @@ def test_one_of_two_password_changes_succeeds(crossed, keys):
         names = ("laptop", "phone") if made[0] else ("phone", "laptop")
         password, wrong = (NEW, THIRD) if made[0] else (THIRD, NEW)
         held = unlocked(world, names[1], PASSWORD)
-        assert titles(held) == ["Mail"], "it can be read until its owner has followed"
+        assert titles(held) == ["Mail"], "cached items stay readable until the next login"
         assert follow(world, names[1], password, won.secret_key).change_is_pending is False
         for name in names:
             items = ["Mail"] if name == names[0] else ["Mail", "Last"]
@@ -125,7 +125,7 @@ def check_written(world, what, changed, written):
     laptop.sync()
     found = titles(laptop)
     assert {"Mail"} <= set(found) <= {"Mail", "Bank"}
-    assert what != "add" or not is_made or "Bank" in found, "what was answered is there"
+    assert what != "add" or not is_made or "Bank" in found, "an acknowledged write exists"
     names = [vault.name for vault in laptop.vaults()]
     assert what != "vault" or not is_made or "Work" in names
     laptop.rotate()

@@ -39,7 +39,7 @@ def test_concurrently_deleted_vault_is_not_created_again(half_made):
 
     half_made.laptop.sync()
 
-    assert len(half_made.sent("POST", "/vaults")) == 2, "and the first one of the account"
+    assert len(half_made.sent("POST", "/vaults")) == 2, "the other one is the account's first vault"
     assert len(half_made.server.vaults) == 1
     assert names(half_made.laptop) == ["Personal"]
 

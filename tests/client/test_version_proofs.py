@@ -42,7 +42,7 @@ def as_version(world, sent):
     """Convert a rejected put to what the server could show as a version."""
     (vault,) = world.server.vaults.values()
     n, mac = sent["entry"]["n"], unb64(sent["entry"]["mac"])
-    assert vault["entries"][n - 1]["item_id"] != str(world.item.id), "the log's is of another item"
+    assert vault["entries"][n - 1]["item_id"] != str(world.item.id), "entry of another item"
     entry = Entry(
         vault_id=UUID(vault["id"]),
         n=n,

@@ -128,7 +128,7 @@ class Device:
         return batch
 
     def sync(self, server, known=None, limit=1000):
-        """Sync until everything is proven."""
+        """Sync until everything is verified."""
         while True:
             plan = plan_sync(self.state, known)
             self.judge(server.sync(plan.since, limit), known)

@@ -1,4 +1,4 @@
-"""The session id in an access token, even a forged one."""
+"""The session id in an access token, even in a forged token."""
 
 import json
 from uuid import UUID

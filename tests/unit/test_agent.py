@@ -76,7 +76,7 @@ def test_key_is_in_no_argument_environment_or_core_file(agent, runtime):
 
     command = Path(f"/proc/{pid}/cmdline").read_bytes()
     assert command.endswith(b"\0-m\0vaultr.client.sdk.agent_process\0")
-    # Nobody may read its memory; root still can, but finds nothing.
+    # Other users may not read its memory; root can, but does not find the key.
     with contextlib.suppress(PermissionError):
         assert b64(KEY).encode() not in Path(f"/proc/{pid}/environ").read_bytes()
     assert "Max core file size        0 " in Path(f"/proc/{pid}/limits").read_text()
@@ -168,7 +168,7 @@ def test_agent_exits_when_its_socket_is_removed(agent, runtime):
 
     socket_of(runtime).unlink()
 
-    assert gone(Path(f"/proc/{pid}/cmdline")), "a runtime folder goes with the login session"
+    assert gone(Path(f"/proc/{pid}/cmdline")), "the agent did not exit with its runtime folder"
 
 
 def test_stalling_or_invalid_client_does_not_stop_agent(agent, runtime):

@@ -225,7 +225,7 @@ def test_full_counter_can_be_refunded_after_limit_shrank(backend):
 
 
 def test_parallel_hits_never_exceed_the_limit(backend, count):
-    """A counter that checks first and counts later would allow all of them."""
+    """A counter that checks before it counts would allow all of them."""
     let, start = [], threading.Barrier(20)
 
     def hit():

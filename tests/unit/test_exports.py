@@ -1,4 +1,4 @@
-"""Exports are read back exactly: by real shells, by YAML and JSON parsers, and by ourselves."""
+"""Exports are read back exactly: by real shells, by YAML and JSON parsers, and by our import."""
 
 import base64
 import json

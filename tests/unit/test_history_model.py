@@ -1,4 +1,4 @@
-"""Any honest history is accepted; with any change it is rejected."""
+"""Every genuine history is accepted; every changed one is rejected."""
 
 import copy
 import random

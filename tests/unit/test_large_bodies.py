@@ -1,4 +1,4 @@
-"""One large body at a time: who waits, who is rejected, and what happens after a failure."""
+"""One large body at a time: the second waits, others are rejected, a failure frees the turn."""
 
 import threading
 

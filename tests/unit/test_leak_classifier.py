@@ -1,4 +1,4 @@
-"""The timing classifier finds leaks, and finds none where there are none."""
+"""The timing classifier detects leaks, and reports none without a leak."""
 
 import random
 

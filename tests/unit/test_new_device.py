@@ -1,4 +1,4 @@
-"""A cheating server and a device without a state, with and without a profile's head."""
+"""A malicious server and a device without a state, with and without a head in the profile."""
 
 import copy
 
@@ -7,7 +7,7 @@ import pytest
 from tests.unit import sample_vault
 from tests.unit.sample_device import VAULT, Device
 from tests.unit.sample_vault import IDS, put
-from tests.unit.tampered_histories import ABOUT_ANY_SYNC, item
+from tests.unit.tampered_histories import ATTACKS_ON_ANY_SYNC, item
 from vaultr.client.errors import (
     ChainBroken,
     IntegrityError,
@@ -27,58 +27,58 @@ def sample():
     return sample_vault.create()
 
 
-def drop_the_newest_item(answers, sample):
+def omit_newest_item(answers, sample):
     answers[0]["items"].pop()
 
 
-def show_an_item_as_the_last_written(answers, sample):
+def move_item_to_last_revision(answers, sample):
     item(answers, IDS[1])["revision"] = 12
 
 
-def claim_a_name_newer_than_the_vault(answers, sample):
+def set_overview_revision_above_vault(answers, sample):
     answers[0]["vault"]["overview_revision"] = 13
 
 
-def claim_a_name_of_newer_keys(answers, sample):
+def set_overview_generation_above_vault(answers, sample):
     answers[0]["vault"]["overview_generation"] = 2
 
 
-def show_an_older_last_entry(answers, sample):
+def return_older_head_entry(answers, sample):
     answers[0]["head_entry"] = sample.old.entries[-1]
 
 
-def show_the_set_of_before_under_the_newest_entry(answers, sample):
+def return_older_items_under_newest_entry(answers, sample):
     answers[0].update(items=sample.old.sync()[0]["items"], removed=[])
 
 
-def show_unrequested_entries(answers, sample):
+def return_unrequested_entries(answers, sample):
     answers[0]["entries"] = sample.server.sync(5)[0]["entries"]
 
 
-def skip_a_page(answers, sample):
+def skip_page(answers, sample):
     pages = sample.server.sync(0, limit=2)
     answers[:] = [pages[0], pages[2]]
 
 
-def show_no_wraps(answers, sample):
+def omit_wraps(answers, sample):
     answers[0]["vault"]["keys"] = []
 
 
-ABOUT_A_FULL_SET = (
-    show_no_wraps,
-    drop_the_newest_item,
-    show_an_item_as_the_last_written,
-    claim_a_name_newer_than_the_vault,
-    claim_a_name_of_newer_keys,
-    show_an_older_last_entry,
-    show_the_set_of_before_under_the_newest_entry,
-    show_unrequested_entries,
-    skip_a_page,
+ATTACKS_ON_FULL_SET = (
+    omit_wraps,
+    omit_newest_item,
+    move_item_to_last_revision,
+    set_overview_revision_above_vault,
+    set_overview_generation_above_vault,
+    return_older_head_entry,
+    return_older_items_under_newest_entry,
+    return_unrequested_entries,
+    skip_page,
 )
 
 
 @pytest.mark.parametrize(
-    "attack", [*ABOUT_ANY_SYNC, *ABOUT_A_FULL_SET], ids=lambda attack: attack.__name__
+    "attack", [*ATTACKS_ON_ANY_SYNC, *ATTACKS_ON_FULL_SET], ids=lambda attack: attack.__name__
 )
 def test_attack_on_full_sync_is_rejected(attack, sample):
     answers = sample.server.sync()

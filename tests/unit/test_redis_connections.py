@@ -1,4 +1,4 @@
-"""The Redis connections for counting: one per thread, and none is left behind."""
+"""The Redis connections for counting: one per thread, and all are closed."""
 
 import gc
 import threading

@@ -1,4 +1,4 @@
-"""Responses about addresses take a whole number of steps."""
+"""Responses that depend on an email address take a whole number of time steps."""
 
 import time
 

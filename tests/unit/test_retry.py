@@ -1,4 +1,4 @@
-"""How often the client tries something again, and how long it waits in between."""
+"""How often the client retries, and how long it waits between attempts."""
 
 import pytest
 

@@ -45,7 +45,7 @@ def test_folder_accessible_to_others_becomes_private(folder):
 
 def test_missing_file_is_none(folder):
     assert folder.read_signed("device.json") is None
-    assert not folder.path.exists(), "reading makes nothing"
+    assert not folder.path.exists(), "reading creates nothing"
 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: data + b" ", lambda _: b""])

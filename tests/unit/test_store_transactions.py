@@ -79,7 +79,7 @@ def test_kill_at_any_point_leaves_old_or_new_files(home, monkeypatch):
 
     assert seen[0] == BEFORE
     assert seen[-2:] == [AFTER, AFTER]
-    assert len(seen) > 8, "each write and each wait for the disk was a point of death"
+    assert len(seen) > 8, "each write and each flush was a kill point"
 
 
 def test_altered_transaction_file_is_rejected(home):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.client.test_cli_run_mask_watch import TELLS
+from tests.client.test_cli_run_mask_watch import SIGNAL_PRINTER
 
 PROGRAM = """
 import os, sys
@@ -32,7 +32,7 @@ def start(system, masked, *command, program=PROGRAM):
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("masked", [True, False])
 def test_signals_reach_the_command(system, masked):
-    with start(system, masked, sys.executable, "-c", TELLS) as process:
+    with start(system, masked, sys.executable, "-c", SIGNAL_PRINTER) as process:
         assert process.stdout.readline() == "there\n"
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1):
             process.send_signal(number)

@@ -1,4 +1,4 @@
-"""A cheating server and a device with a state: each lie must raise an error."""
+"""A malicious server and a device with a state: each attack must raise an error."""
 
 import copy
 
@@ -7,8 +7,8 @@ import pytest
 from tests.unit import sample_vault
 from tests.unit.sample_device import VAULT, Device
 from tests.unit.sample_vault import IDS, chained, put
-from tests.unit.tampered_deltas import ABOUT_A_DELTA, go_back_to_revision_5
-from tests.unit.tampered_histories import ABOUT_ANY_SYNC
+from tests.unit.tampered_deltas import ATTACKS_ON_DELTA, roll_back_to_revision_5
+from tests.unit.tampered_histories import ATTACKS_ON_ANY_SYNC
 from vaultr.client.errors import ChainBroken, IntegrityError, RolledBack, StateMismatch
 from vaultr.client.log import verify
 from vaultr.client.log.entries import Waypoint, short_head
@@ -21,12 +21,12 @@ def sample():
 
 
 @pytest.mark.parametrize(
-    "attack", [*ABOUT_ANY_SYNC, *ABOUT_A_DELTA], ids=lambda attack: attack.__name__
+    "attack", [*ATTACKS_ON_ANY_SYNC, *ATTACKS_ON_DELTA], ids=lambda attack: attack.__name__
 )
 def test_attack_on_delta_sync_is_rejected(attack, sample):
     answers = sample.server.sync(5)
     before = sample.held.state
-    known = Waypoint(12, sample.server.head, 1) if attack is go_back_to_revision_5 else None
+    known = Waypoint(12, sample.server.head, 1) if attack is roll_back_to_revision_5 else None
     attack(answers, sample)
 
     with pytest.raises(IntegrityError):

@@ -146,7 +146,7 @@ def test_malformed_or_foreign_response_is_invalid(odd):
     with pytest.raises(AnswerInvalid):
         server.transport().send("GET", "/x")
 
-    assert len(server.requests) == 1, "nothing else is asked, least of all another address"
+    assert len(server.requests) == 1, "no further request is sent"
 
 
 def test_problem_slug_selects_the_error_class():
