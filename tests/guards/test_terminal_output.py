@@ -7,10 +7,9 @@ CLI = Path(__file__).parents[2] / "vaultr" / "client" / "cli"
 # Where terminal output may be written directly, and why it contains nothing untrusted.
 WRITERS = {
     "output.py",  # the functions that escape
-    "progress.py",  # numbers, and texts of this program
 }
 # One progress line made of two numbers.
-COUNTS = {"import_report.py"}
+COUNTS = {"commands/rotate.py", "import_report.py"}
 # Styled text, whose parts were escaped before they got their style.
 STYLED = {"output.py", "commands/doctor.py"}
 

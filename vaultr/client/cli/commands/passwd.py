@@ -62,12 +62,7 @@ def passwd(
     guess takes, to today's default.
     """
     if kdf_only:
-        others = (others_know, new_password_fd, breach_file)
-        if new_secret_key or any(each is not None for each in others):
-            raise UsageError(
-                "--kdf-only keeps the password and all keys. Do not combine it with other options"
-                " of passwd."
-            )
+        _check_only_option(others_know, new_secret_key or None, new_password_fd, breach_file)
         _raise_kdf_cost(options)
         return
     if new_password_fd is not None and new_password_fd in options.secret_fds:
@@ -96,6 +91,14 @@ def passwd(
         _print_change(options, result)
         if result.new_key:
             rotate_all_vaults(vaultr)
+
+
+def _check_only_option(*others: object) -> None:
+    if any(each is not None for each in others):
+        raise UsageError(
+            "--kdf-only keeps the password and all keys. Do not combine it with other options of"
+            " passwd."
+        )
 
 
 def _asked_whether_others_know() -> bool:
