@@ -20,7 +20,7 @@ lists them in groups.
 - `DATADOG_HOST` is another name for `STATSD_HOST`: a host, or host and port (default 8125).
 - Write a rate as `count/seconds`: `5/900` is 5 in 15 minutes.
 - Settings with keys that rotate (%s)
-  can have several keys, on lines or separated by commas, each `<id>:<base64url of 32 bytes>`. The
+  can have several keys, separated by commas or line breaks: `<id>:<base64url of 32 bytes>`. The
   first key signs and seals; all keys verify and open. A plain value is one key named `default`.
   `flask keys generate` creates a set; [keys.md](keys.md) describes how to replace one.
 - Secrets are never shown, logged or repeated in a message. Provide them as files.
@@ -32,25 +32,28 @@ lists them in groups.
 """
 MIB = 1024 * 1024
 TAIL = f"""
-## Limits that are no settings
+## Limits that are not settings
 
-Clients are built for the sizes of the wire format. A server with larger ones would store what they
-reject, and one with smaller ones would reject what they send:
+These sizes belong to the wire format, so no setting changes them. With larger limits, the server
+would store data that clients reject; with smaller ones, it would reject data that clients send:
 
-- A body has at most {sizes.BODY_BYTES // MIB} MiB, a batch or a rewrap
+- A request body has at most {sizes.BODY_BYTES // MIB} MiB; that of a batch or a rewrap has at most
   {sizes.BATCH_BODY_BYTES // MIB} MiB. A batch has at most {sizes.CHANGES_PER_BATCH:,} changes.
-- A key wrap has at most {sizes.KEY_WRAP_BYTES:,} bytes; those of today have 145.
+- A key wrap has at most {sizes.KEY_WRAP_BYTES:,} bytes; today's key wraps have 145.
 - A vault has at most {sizes.GENERATIONS_PER_VAULT:,} generations of keys. An item keeps
   {sizes.VERSIONS_PER_ITEM} versions.
-- A page has at most {sizes.LIST_LIMIT_MOST} rows, of a sync {sizes.SYNC_LIMIT_MOST:,}. PAGE_BYTES
-  may be lower than {sizes.PAGE_BYTES // MIB} MiB, and not higher.
+- A page has at most {sizes.LIST_LIMIT_MOST} rows; a page of a sync has at most
+  {sizes.SYNC_LIMIT_MOST:,}. PAGE_BYTES is at most {sizes.PAGE_BYTES // MIB} MiB.
 
-A mistyped setting must not open every account to guesses. So LOCKOUT_FAILURES may be lower than
-100 and never higher, and a lockout lasts at least 15 minutes.
+A mistyped setting must not expose every account to guessing. Therefore LOCKOUT_FAILURES is at most
+100, and a lockout lasts at least 15 minutes.
 
-Some limits are shares of settings. A client address without a session gets half of
-PARALLEL_REQUESTS. It gets two places of the hash queue (LOGIN_QUEUE), and at most a third. While a
-process reads one large body, one more may wait. With four threads LOGIN_QUEUE is three.
+Some limits follow from settings:
+
+- Requests without a session from one client address get half of PARALLEL_REQUESTS.
+- Logins from one client address get two places in the hash queue (LOGIN_QUEUE), and never more
+  than a third of the queue. With four threads, LOGIN_QUEUE is three.
+- While a process reads one large body, one more large body may wait.
 """
 KEYS = ", ".join(f"`{name}`" for name in KEY_SETS)
 

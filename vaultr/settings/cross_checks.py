@@ -67,11 +67,11 @@ def _authorities(settings: Any) -> Iterator[Finding]:
     query = dict(parse_qsl(database.query))
     names = {"DATABASE_CA", "DATABASE_URL"}
     if settings.database_ca and "sslrootcert" in query:
-        yield names, "DATABASE_CA: set it or sslrootcert in DATABASE_URL, not both"
+        yield names, "DATABASE_CA: set either this or sslrootcert in DATABASE_URL, not both"
     if settings.database_ca and query.get("sslmode", "verify-full") != "verify-full":
         yield (
             names,
-            "DATABASE_CA: sslmode in DATABASE_URL must be verify-full, which is the default",
+            "DATABASE_CA: needs sslmode=verify-full in DATABASE_URL, or no sslmode there",
         )
     redis = settings.redis_url.get_secret_value() if settings.redis_url else ""
     if settings.redis_ca and not redis.startswith("rediss://"):
@@ -94,7 +94,7 @@ def _mail(settings: Any) -> Iterator[Finding]:
         yield {"SMTP_FROM"}, "SMTP_FROM: must be an email address, or Name <address>"
     if settings.smtp_host and settings.smtp_secure == "none" and not loopback(settings.smtp_host):
         names = {"SMTP_HOST", "SMTP_SECURE"}
-        yield names, "SMTP_SECURE: `none` sends emails unencrypted; use it for a loopback host only"
+        yield names, "SMTP_SECURE: `none` sends emails unencrypted and is for loopback hosts only"
     if (settings.smtp_user is None) != (settings.smtp_pass is None):
         yield {"SMTP_USER", "SMTP_PASS"}, "SMTP_USER, SMTP_PASS: set both or neither"
 
@@ -105,17 +105,20 @@ _ANCHORS = ("file:///", "syslog://", "s3://", "witness+https://", "witness+http:
 
 def _audit(settings: Any) -> Iterator[Finding]:
     if not all(one.startswith(_ANCHORS) for one in settings.audit_anchors):
-        message = "AUDIT_ANCHORS: file:///, syslog://, s3:// or witness+https:// URLs"
+        message = "AUDIT_ANCHORS: must be file:///, syslog://, s3:// or witness+https:// URLs"
         yield {"AUDIT_ANCHORS"}, message
     stream = settings.audit_stream
     if stream is not None and stream != "stdout" and not stream.startswith("syslog://"):
-        yield {"AUDIT_STREAM"}, "AUDIT_STREAM: `stdout` or a syslog:// URL"
+        yield {"AUDIT_STREAM"}, "AUDIT_STREAM: must be `stdout` or a syslog:// URL"
     key = settings.checkpoint_key
     if key is not None and any(len(one) != _SEED_BYTES for one in key.by_id.values()):
-        yield {CHECKPOINT_KEY}, "CHECKPOINT_KEY: Ed25519 seeds of exactly 32 bytes"
+        yield {CHECKPOINT_KEY}, "CHECKPOINT_KEY: must be Ed25519 seeds of exactly 32 bytes"
     if not settings.audit_lag_warn <= settings.audit_lag_degraded <= settings.audit_lag_refuse:
         names = {"AUDIT_LAG_WARN", "AUDIT_LAG_DEGRADED", "AUDIT_LAG_REFUSE"}
-        yield names, "AUDIT_LAG_WARN, _DEGRADED, _REFUSE: each at least the one before"
+        yield (
+            names,
+            "AUDIT_LAG_WARN, AUDIT_LAG_DEGRADED, AUDIT_LAG_REFUSE: must not decrease in this order",
+        )
 
 
 _LOCATION = re.compile(r"/.*|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
@@ -123,7 +126,7 @@ _LOCATION = re.compile(r"/.*|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
 
 def _backups(settings: Any) -> Iterator[Finding]:
     if settings.backup_location is not None and not _LOCATION.fullmatch(settings.backup_location):
-        yield {"BACKUP_LOCATION"}, "BACKUP_LOCATION: an absolute path, or s3://BUCKET/PREFIX"
+        yield {"BACKUP_LOCATION"}, "BACKUP_LOCATION: must be an absolute path or s3://BUCKET/PREFIX"
 
 
 def _capacity(settings: Any) -> Iterator[Finding]:
@@ -131,7 +134,7 @@ def _capacity(settings: Any) -> Iterator[Finding]:
         names = {"REDIS_URL", "WEB_CONCURRENCY"}
         yield (
             names,
-            "WEB_CONCURRENCY: must be 1 without REDIS_URL, because limits are counted in memory",
+            "WEB_CONCURRENCY: must be 1 without REDIS_URL, because each process counts alone",
         )
     if settings.login_queue is not None and settings.login_queue >= settings.web_threads:
         names = {"LOGIN_QUEUE", "WEB_THREADS"}

@@ -27,7 +27,7 @@ def read(variables: Mapping[str, str], names: set[str]) -> tuple[dict[str, str],
         if path is None:
             continue
         if name in values:
-            problems.append(f"{name}: set it or {name}_FILE, not both")
+            problems.append(f"{name}: set either this or {name}_FILE, not both")
             continue
         try:
             text = Path(path).read_text("utf-8").rstrip("\r\n")

@@ -51,10 +51,11 @@ class Settings(BaseModel):
 
     vaultr_env: Literal["development", "production"] = Field(
         default="development",
-        description="`production` rejects settings that are only good enough to try Vaultr.",
+        description="`production` rejects settings that are safe only for trying Vaultr out.",
     )
     vaultr_home: Path = Field(
-        default=Path("var"), description="Folder for the embedded database, keys and emails."
+        default=Path("var"),
+        description="Folder for files of the server, such as the SQLite database and emails.",
     )
     database_url: DatabaseUrl = Field(
         json_schema_extra=_in_production(),
@@ -62,22 +63,24 @@ class Settings(BaseModel):
     )
     migration_database_url: DatabaseUrl | None = Field(
         default=None,
-        description="PostgreSQL URL of the tables' owner, which `flask db` uses.",
+        description="PostgreSQL URL of the role that owns the tables; `flask db` uses it.",
     )
     database_ca: Certificates | None = Field(
-        default=None, description="Certificates (PEM) of the authorities of PostgreSQL."
+        default=None,
+        description="Certificates (PEM) of the authorities that sign PostgreSQL's certificate.",
     )
     redis_url: RedisUrl | None = Field(
         default=None,
         json_schema_extra=_in_production(),
-        description="Redis, which counts rate limits.",
+        description="Redis URL; Redis counts requests for the rate limits.",
     )
     redis_ca: Certificates | None = Field(
-        default=None, description="Certificates (PEM) of the authorities of Redis."
+        default=None,
+        description="Certificates (PEM) of the authorities that sign Redis' certificate.",
     )
     private_ca: Certificates | None = Field(
         default=None,
-        description="Certificates (PEM) of your own authorities, besides the public ones: for"
+        description="Certificates (PEM) of authorities to trust besides the public ones: for"
         " BASE_URL, mail, PostgreSQL, Redis, witnesses and buckets.",
     )
     port: int = Field(default=3000, ge=1, le=65535, description="Port to listen on.")
@@ -85,24 +88,26 @@ class Settings(BaseModel):
         default="", description="Address to listen on; the default depends on VAULTR_ENV."
     )
     drain_seconds: int = Field(
-        default=5, ge=0, le=24, description="Seconds to keep listening after SIGTERM."
+        default=5, ge=0, le=24, description="Seconds to keep serving requests after SIGTERM."
     )
     web_concurrency: int = Field(
         default_factory=lambda: min(4, len(os.sched_getaffinity(0))),
         ge=1,
         le=64,
-        description="Worker processes; 1 without REDIS_URL.",
+        description="Server processes (gunicorn's workers); must be 1 without REDIS_URL.",
     )
-    web_threads: int = Field(default=16, ge=2, le=128, description="Threads of each worker.")
+    web_threads: int = Field(
+        default=16, ge=2, le=128, description="Threads of each server process."
+    )
     parallel_requests: int | None = Field(
         default=None,
         ge=1,
-        description="Parallel requests of one account in each worker; default: half the threads.",
+        description="Parallel requests of an account in each process; default: half the threads.",
     )
     login_queue: int | None = Field(
         default=None,
         ge=1,
-        description="Logins of each worker that may wait for a hash; default: half the threads.",
+        description="Logins in each process that may wait for a hash; default: half the threads.",
     )
     login_wait_seconds: int = Field(
         default=3,
@@ -119,33 +124,36 @@ class Settings(BaseModel):
         default=(), description="Origins whose pages may use the API, separated by commas."
     )
     allowed_hosts: CommaList = Field(
-        default=(), description="Host names of the server; default: the host of BASE_URL."
+        default=(), description="Host names that the server accepts; default: the host of BASE_URL."
     )
     trusted_proxies: TrustedProxies = Field(
         default=TrustedProxies(),
         description="Proxies whose forwarded headers are trusted: their number, or their networks.",
     )
     jwt_secret: KeySet = Field(
-        json_schema_extra=_in_production(), description="Signs access tokens."
+        json_schema_extra=_in_production(), description="Key that signs access tokens."
     )
     pepper: KeySet = Field(
-        json_schema_extra=_in_production(), description="Peppers the stored verifiers of passwords."
+        json_schema_extra=_in_production(),
+        description="Key that protects the stored password verifiers (a pepper).",
     )
     factor_key: KeySet = Field(
-        json_schema_extra=_in_production(), description="Seals the secrets of second factors."
+        json_schema_extra=_in_production(),
+        description="Key that seals the secrets of second factors.",
     )
     mail_key: KeySet = Field(
-        json_schema_extra=_in_production(), description="Seals emails until they are sent."
+        json_schema_extra=_in_production(), description="Key that seals emails until they are sent."
     )
     audit_key: KeySet = Field(
-        json_schema_extra=_in_production(), description="Authenticates audit events."
+        json_schema_extra=_in_production(), description="Key that authenticates audit events."
     )
     checkpoint_key: KeySet | None = Field(
         default=None,
         description="Ed25519 seed that signs checkpoints; only the sequencer needs it.",
     )
     audit_state_file: Path | None = Field(
-        default=None, description="The signer's last checkpoint; in VAULTR_HOME in development."
+        default=None,
+        description="The sequencer's last signed checkpoint; in development it is in VAULTR_HOME.",
     )
     audit_anchors: CommaList = Field(
         default=(),
@@ -155,19 +163,25 @@ class Settings(BaseModel):
         default=(), description="Verification keys of the witnesses in AUDIT_ANCHORS."
     )
     audit_lag_warn: int = Field(
-        default=10, ge=1, description="Seconds of audit lag after which `flask doctor` warns."
+        default=10,
+        ge=1,
+        description="Seconds an event may lack a checkpoint before `flask doctor` warns.",
     )
     audit_lag_degraded: int = Field(
-        default=60, ge=1, description="Seconds of audit lag after which readiness is degraded."
+        default=60,
+        ge=1,
+        description="Seconds an event may lack a checkpoint before readiness is degraded.",
     )
     audit_lag_refuse: int = Field(
-        default=900, ge=1, description="Seconds of audit lag after which changes are rejected."
+        default=900,
+        ge=1,
+        description="Seconds an event may lack a checkpoint before changes are rejected.",
     )
     audit_retention_months: int = Field(
-        default=0, ge=0, description="Months after which audit trees may be pruned; 0 is never."
+        default=0, ge=0, description="Months after which audit trees may be pruned; 0 means never."
     )
     audit_detail: Literal["off", "on"] = Field(
-        default="off", description="`on` records full client address and user agent."
+        default="off", description="`on` records the full client address and user agent."
     )
     audit_stream: str | None = Field(
         default=None, description="Where sequenced events are copied: `stdout` or a syslog: URL."
@@ -175,7 +189,7 @@ class Settings(BaseModel):
     smtp_host: str | None = Field(
         default=None,
         json_schema_extra=_in_production(),
-        description="Mail server; without it, emails are files in VAULTR_HOME/mail.",
+        description="Mail server; without it, emails are written to files in VAULTR_HOME/mail.",
     )
     smtp_port: int = Field(default=587, ge=1, le=65535, description="Port of the mail server.")
     smtp_user: str | None = Field(default=None, description="User name for the mail server.")
@@ -185,7 +199,8 @@ class Settings(BaseModel):
         default="starttls", description="TLS mode; `none` is allowed for loopback hosts only."
     )
     smtp_ca_file: Path | None = Field(
-        default=None, description="File of CA certificates to trust for the mail server."
+        default=None,
+        description="File with the CA certificates to trust for the mail server, and no others.",
     )
     statsd_host: str | None = Field(
         default=None, description="StatsD server: host, or host and port."
@@ -194,42 +209,45 @@ class Settings(BaseModel):
         default=None,
         ge=0,
         le=65535,
-        description="Port of /metrics; 0 is off. `flask worker` on the same machine needs another.",
+        description="Port of /metrics, 0 for none. A worker on the same machine needs another one.",
     )
-    metrics_host: str = Field(default="127.0.0.1", description="Address of /metrics.")
+    metrics_host: str = Field(default="127.0.0.1", description="Address on which /metrics listens.")
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UpperCase] = Field(
         default="INFO", description="Lowest level that is logged to stdout."
     )
     breach_upstream_url: str | None = Field(
         default=None,
-        description="Breached password hashes by range: https: URL, or file: URL of a sorted list.",
+        description="Breached password hashes: an https: URL, or the file: URL of a sorted list.",
     )
     background: Literal["inline", "process"] = Field(
-        default="inline", description="Where background jobs run; `process` is `flask worker`."
+        default="inline",
+        description="Where jobs run: `inline` in the server, or `process` in `flask worker`.",
     )
     session_binding: Literal["loose", "strict"] = Field(
         default="loose", description="`strict` ends a session that is used from another network."
     )
     ready_requires: CommaList = Field(
-        default=("redis",), description="What readiness requires besides the database, or `none`."
+        default=("redis",),
+        description="What a pod needs besides the database to be ready: `redis` or `none`.",
     )
     ready_redis_grace: int = Field(
         default=30, ge=0, description="Seconds without Redis after which a pod is not ready."
     )
     step_up_seconds: int = Field(
-        default=300, ge=1, le=3600, description="Seconds that a step-up is valid."
+        default=300, ge=1, le=3600, description="Seconds for which a step-up is valid."
     )
     access_token_seconds: int = Field(
         default=600, ge=1, le=600, description="Lifetime of an access token in seconds."
     )
     backup_location: str | None = Field(
-        default=None, description="Folder of backups, or s3://BUCKET/PREFIX."
+        default=None, description="Where backups are stored: a folder, or s3://BUCKET/PREFIX."
     )
     backup_recipient: str | None = Field(
         default=None, description="age public keys that seal backups, separated by commas."
     )
     backup_identity_file: Path | None = Field(
-        default=None, description="age key that opens backups; not for who makes them."
+        default=None,
+        description="File with the age key that opens backups; for verify, drill and restore.",
     )
     backup_scratch_url: DatabaseUrl | None = Field(
         default=None, description="PostgreSQL URL of a role that may create scratch databases."
@@ -239,37 +257,43 @@ class Settings(BaseModel):
     )
     limit_login_address: Rate = _limit(Rate(20, 900), "Wrong passwords per client address.")
     lockout_failures: int = _limit(
-        100, "Wrong passwords in a row until logins are locked out for a while.", ge=10, le=100
+        100,
+        "Wrong passwords in a row after which logins are locked out for a while.",
+        ge=10,
+        le=100,
     )
     lockout_seconds: int = _limit(
-        900, "Length of the first lockout; each further one is twice as long.", ge=900, le=86_400
+        900, "Seconds of the first lockout; each further one is twice as long.", ge=900, le=86_400
     )
-    lockout_max_seconds: int = _limit(86_400, "Length that no lockout exceeds.", ge=900, le=86_400)
+    lockout_max_seconds: int = _limit(86_400, "Seconds of the longest lockout.", ge=900, le=86_400)
     limit_signup: Rate = _limit(Rate(50, 3600), "Signups per client address.")
     limit_refresh: Rate = _limit(Rate(6, 60), "Refreshes of the access token per session.")
     limit_mail: Rate = _limit(
         Rate(5, 3600), "Emails per recipient and kind, such as verification or recovery."
     )
     limit_mail_owner: Rate = _limit(
-        Rate(1, 3600), "Notices to an owner that somebody signs up with the same address."
+        Rate(1, 3600), "Emails to an owner that report a signup with the same address."
     )
     limit_mail_account: Rate = _limit(
-        Rate(5, 3600), "Emails per account to new addresses, when it changes its own."
+        Rate(5, 3600),
+        "Emails per account to new addresses, when its owner changes the email address.",
     )
     limit_hashes: Rate = _limit(
-        Rate(10, 60), "Password checks per account by its sessions, such as step-ups."
+        Rate(10, 60), "Password checks per account by its sessions, such as for step-ups."
     )
     limit_writes: Rate = _limit(
-        Rate(600, 60), "Writes per session or machine; per account: times ACCOUNT_FACTOR."
+        Rate(600, 60),
+        "Writes per session or machine; an account may make ACCOUNT_FACTOR times as many.",
     )
     limit_reads: Rate = _limit(
-        Rate(3000, 60), "Reads per session or machine; per account: times ACCOUNT_FACTOR."
+        Rate(3000, 60),
+        "Reads per session or machine; an account may make ACCOUNT_FACTOR times as many.",
     )
     account_factor: int = _limit(
-        3, "LIMIT_WRITES and LIMIT_READS per account, as a multiple of a session's.", ge=1
+        3, "How many times LIMIT_WRITES and LIMIT_READS apply to an account as a whole.", ge=1
     )
     limit_anonymous: Rate = _limit(
-        Rate(600, 60), "Requests without a valid session per client address."
+        Rate(600, 60), "Requests without a valid session, per client address."
     )
     limit_changes: Rate = _limit(
         Rate(100_000, 86_400), "Changes per vault; each change of a batch counts."
@@ -285,19 +309,21 @@ class Settings(BaseModel):
         le=sizes.PAGE_BYTES,
     )
     audit_page_events: int = _limit(
-        2_000, "Events of an account that a page searches for those of one machine.", ge=200
+        2_000, "Events of an account to search for one page of a machine's events.", ge=200
     )
     quota_sessions: int = _limit(
-        50, "Sessions per account; a further login ends the one idle longest.", ge=1
+        50, "Sessions per account; a further login ends the session that was idle longest.", ge=1
     )
     quota_refreshes: int = _limit(
-        10_000, "Refreshes of a session in its whole life; the hourly purge then ends it.", ge=100
+        10_000,
+        "Refreshes per session; the hourly purge ends a session that has used them up.",
+        ge=100,
     )
     quota_devices: int = _limit(
-        100, "Known devices per account; a further one replaces the oldest.", ge=1
+        100, "Known devices per account; a further device replaces the oldest.", ge=1
     )
     quota_items: int = _limit(
-        sizes.ITEMS_PER_VAULT, "Items per vault, with those in the trash.", ge=1
+        sizes.ITEMS_PER_VAULT, "Items per vault, including those in the trash.", ge=1
     )
     quota_item_bytes: int = _limit(sizes.ITEM_BYTES, "Sealed bytes per item.", ge=1024)
     quota_vault_bytes: int = _limit(
@@ -307,7 +333,7 @@ class Settings(BaseModel):
     )
     quota_vaults: int = _limit(sizes.VAULTS_PER_ACCOUNT, "Vaults per account.", ge=1)
     quota_machines: int = _limit(
-        sizes.MACHINES_PER_ACCOUNT, "Machines per account, with those that have expired.", ge=1
+        sizes.MACHINES_PER_ACCOUNT, "Machines per account, including those that have expired.", ge=1
     )
 
     @classmethod

@@ -27,24 +27,24 @@ def _bind(settings: Any, variables: Mapping[str, str]) -> Iterator[str]:
         return
     _, port = host_and_port(settings.bind)
     if not port and not variables.get("PORT"):
-        yield f"BIND: no port; add one, or set PORT, which is {settings.port} by default"
+        yield f"BIND: has no port; add one, or set PORT, which is {settings.port} by default"
     elif port and variables.get("PORT") and int(port) != settings.port:
-        yield "BIND: it names a port, so PORT has no effect; use one of the two"
+        yield "BIND: has a port, so PORT has no effect; set only one of the two"
 
 
 def _tokens(settings: Any) -> Iterator[str]:
     if settings.access_token_seconds < _SHORT_SECONDS:
         yield (
-            "ACCESS_TOKEN_SECONDS: under 60, clients refresh so often that LIMIT_REFRESH may reject"
-            " them"
+            "ACCESS_TOKEN_SECONDS: under 60, so clients refresh often, and LIMIT_REFRESH may reject"
+            " them; set 60 or more"
         )
 
 
 def _proxies(settings: Any) -> Iterator[str]:
     if settings.base_url.startswith("https:") and not settings.trusted_proxies:
         yield (
-            "TRUSTED_PROXIES: 0, but BASE_URL is https, which a proxy must terminate; all clients"
-            " then share one address"
+            "TRUSTED_PROXIES: 0, but BASE_URL is https, which a proxy must terminate. All clients"
+            " seem to have the proxy's address; set the number of proxies"
         )
 
 
@@ -57,7 +57,7 @@ def _redis(settings: Any) -> Iterator[str]:
     if url.scheme == "redis":
         yield "REDIS_URL: the connection to another host is not encrypted; use rediss://"
     if not url.password:
-        yield "REDIS_URL: no password for another host"
+        yield "REDIS_URL: no password, although Redis is on another host; add one"
 
 
 def _database(settings: Any) -> Iterator[str]:
