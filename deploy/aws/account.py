@@ -27,7 +27,7 @@ JOBS = ("cleanup", "daily", "backup", "drill")
 AVAILABLE = "available"
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-ACTIONS = "docs/aws.md#what-the-scripts-may-do lists the actions that they need"
+ACTIONS = "docs/aws.md#what-the-scripts-may-do lists the permissions that they need"
 
 
 class Rejected(Exception):
@@ -110,7 +110,7 @@ def sentence(error):
     if isinstance(error, BotoCoreError) and "redential" in str(error):
         return f"{str(error).rstrip('.')}. Set AWS_PROFILE or run `aws sso login`"
     if isinstance(error, ResponseParserError):
-        return "the response was not from AWS. Look for a proxy, and at AWS_ENDPOINT_URL"
+        return "the response was not from AWS. Check AWS_ENDPOINT_URL, and look for a proxy"
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}"
     return str(error).rstrip(".")
@@ -181,7 +181,9 @@ def installation(instance):
 def check_name(option, name):
     """Raise `Rejected` if a name is not valid as the prefix or the database of an installation."""
     if not NAME.fullmatch(name):
-        raise Rejected(f"{option} {name}: must be letters, digits and hyphens, as vaultr-prod")
+        raise Rejected(
+            f"{option} {name}: must be letters, digits and hyphens, in lower case, as vaultr-prod"
+        )
 
 
 def require_image(repository, tag):
@@ -283,11 +285,11 @@ def database_urls(prefix):
             if code(error) != "ResourceNotFoundException":
                 raise
             raise Rejected(
-                f"the secret {name} has no value. Put the URL of the database there"
+                f"the secret {name} has no value. Store the URL of the database in it"
             ) from None
         if host_of(found[name]) is None:
             raise Rejected(
-                f"the secret {name} is not the URL of a database. Put one there, such as"
+                f"the secret {name} is not the URL of a database. Store one in it, such as"
                 " postgresql://USER:PASSWORD@ADDRESS:5432/vaultr, its password percent-encoded"
             )
     return found

@@ -20,7 +20,10 @@ def existing(rds, name):
     """
     found = account.instance(rds, name)
     if found is None:
-        raise Rejected(f"no such database instance: {name} in {rds.meta.region_name}")
+        raise Rejected(
+            f"no such database instance: {name} in {rds.meta.region_name}. Check --instance,"
+            " AWS_REGION and AWS_PROFILE"
+        )
     return found
 
 
@@ -55,7 +58,9 @@ def create(instance, record, *, dry_run):
                 " available"
             )
         if found["DBInstanceStatus"] != AVAILABLE:
-            raise Rejected(f"{instance} is {found['DBInstanceStatus']}, not available")
+            raise Rejected(
+                f"{instance} is {found['DBInstanceStatus']}, not available. Wait until it is"
+            )
     planned = name or f"{instance}-{now():%Y%m%d-%H%M%S}"
     if dry_run:
         log(f"would {'continue' if name else 'create'} {planned}")
@@ -100,5 +105,8 @@ def unfinished(rds, instance, record):
 def ready(rds, name):
     found = account.snapshot(rds, name)
     if found is None or found["Status"] == "failed":
-        raise Failed(f"the snapshot {name} failed. Look at the events of the instance")
+        raise Failed(
+            f"the snapshot {name} failed. Read the events of the instance in RDS, then run the same"
+            " command again"
+        )
     return found["Status"] == AVAILABLE

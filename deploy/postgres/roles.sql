@@ -1,8 +1,8 @@
--- Three roles for Vaultr: one owns the tables and migrates them, one serves requests, and one
--- sequences the audit log.
+-- Create three roles for Vaultr: one owns the tables and migrates them, one serves requests, and one
+-- sequences the audit log. A fourth, optional role is for restore drills.
 --
--- Run by a superuser, or by the master user of a managed server (CREATEROLE, owner of the database),
--- any number of times, and after a restore, which restores tables but no rights:
+-- Run this as a superuser, or as the master user of a managed server (CREATEROLE, owner of the database).
+-- You can run it any number of times. Run it after each restore, which restores tables but no rights:
 --   APP_PASSWORD_FILE=… OWNER_PASSWORD_FILE=… SEQUENCER_PASSWORD_FILE=… psql -v ON_ERROR_STOP=1 -d vaultr -f roles.sql
 -- Passwords are read from files, so that none is on a command line or in a history.
 
@@ -10,11 +10,11 @@
 \set owner_password `cat "$OWNER_PASSWORD_FILE"`
 -- Without SEQUENCER_PASSWORD_FILE the role of the sequencer is created, but cannot log in.
 \set sequencer_password `test -z "$SEQUENCER_PASSWORD_FILE" || cat "$SEQUENCER_PASSWORD_FILE"`
--- With SCRATCH_PASSWORD_FILE there is a role for `flask backup drill`: it creates scratch databases, and
--- cannot connect to Vaultr's own.
+-- With SCRATCH_PASSWORD_FILE the role for `flask backup drill` is created: it can create scratch databases,
+-- and cannot connect to Vaultr's own database.
 \set scratch_password `test -z "$SCRATCH_PASSWORD_FILE" || cat "$SCRATCH_PASSWORD_FILE"`
 -- A missing file would mean an empty password.
-SELECT 'DO $$ BEGIN RAISE EXCEPTION ''passwords have at least 20 characters''; END $$'
+SELECT 'DO $$ BEGIN RAISE EXCEPTION ''each password needs at least 20 characters; check the files that the *_PASSWORD_FILE variables name''; END $$'
   WHERE least(length(:'app_password'), length(:'owner_password')) < 20
     OR length(:'sequencer_password') BETWEEN 1 AND 19 OR length(:'scratch_password') BETWEEN 1 AND 19 \gexec
 
@@ -33,7 +33,7 @@ SELECT 'CREATE ROLE vaultr_scratch LOGIN CREATEDB' WHERE :'scratch_password' <> 
   AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'vaultr_scratch') \gexec
 SELECT format('ALTER ROLE vaultr_scratch PASSWORD %L', :'scratch_password')
   WHERE :'scratch_password' <> '' \gexec
--- Only a superuser may write NOSUPERUSER, even if the role is not one, so write it only if needed.
+-- Only a superuser may set NOSUPERUSER, even on a role that is no superuser, so set it only if needed.
 SELECT format('ALTER ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE', rolname) FROM pg_roles
   WHERE rolname IN ('vaultr_owner', 'vaultr_app', 'vaultr_sequencer') AND (rolsuper OR rolcreatedb OR rolcreaterole) \gexec
 
@@ -47,7 +47,7 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO vaultr_owner;
 GRANT USAGE ON SCHEMA public TO vaultr_app, vaultr_sequencer;
 
--- Without superuser rights, only a member of the owner may act for it, even if it created the role.
+-- A user without superuser rights may act as the owner only as a member of that role.
 SELECT format('GRANT vaultr_owner TO %I', rolname) FROM pg_roles
   WHERE rolname = current_user AND NOT rolsuper \gexec
 

@@ -1,4 +1,4 @@
-{{/* The base of all names: `vaultr`, also where two releases live side by side. */}}
+{{/* The base of all names: `vaultr`, even if two releases run side by side. */}}
 {{- define "vaultr.fullname" -}}
 {{- default (default .Chart.Name .Values.nameOverride) .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
@@ -17,12 +17,12 @@ vaultr.app/colour: {{ .root.Values.colour }}
 {{- end }}
 {{- end -}}
 
-{{/* What runs: the digest where it decides, otherwise the tag. */}}
+{{/* The version that runs: the digest if it is set, otherwise the tag. */}}
 {{- define "vaultr.version" -}}
 {{- with .Values.image.digest }}{{ . | replace ":" "-" | trunc 19 }}{{ else }}{{ .Values.image.tag }}{{ end -}}
 {{- end -}}
 
-{{/* The labels of an object. No label replaces one of the selector. */}}
+{{/* The labels of an object. Labels of the user never replace labels of the selector. */}}
 {{- define "vaultr.labels" -}}
 {{- $own := dict
   "app.kubernetes.io/instance" .root.Release.Name
@@ -56,7 +56,7 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* All hosts that users type, the first one of BASE_URL first. */}}
+{{/* All hosts that users type; BASE_URL has the first one by default. */}}
 {{- define "vaultr.hosts" -}}
 {{- $hosts := list -}}
 {{- if .Values.ingress.enabled }}{{ $hosts = append $hosts .Values.ingress.host }}{{ end -}}
@@ -165,8 +165,8 @@ annotations:
 {{- end -}}
 
 {{/*
-Put the values of a pod into .pod: .own, the values of the workload, over those of all workloads.
-Lists are added, maps are merged, other values replace.
+Put the values of a pod into .pod: the values of the workload (.own) over the values for all workloads.
+Lists are added, maps are merged, and other values of the workload replace the others.
 */}}
 {{- define "vaultr.prepare" -}}
 {{- $all := .root.Values -}}
@@ -332,7 +332,7 @@ volumeMounts:
 {{- toYaml (merge (dict) $found .own.annotations) -}}
 {{- end -}}
 
-{{/* Peers of a NetworkPolicy: a text is a CIDR, anything else is a peer as Kubernetes has it. */}}
+{{/* Peers of a NetworkPolicy: a string is a CIDR, anything else is a peer in Kubernetes' format. */}}
 {{- define "vaultr.peers" -}}
 {{- range . }}
 {{- if kindIs "string" . }}
