@@ -70,7 +70,7 @@ def test_archive_opens_with_password_and_secret_key_only(world, data):
             account.open(password, secret_key)
 
 
-def test_archive_cut_anywhere_is_rejected(world, data, count):
+def test_archive_truncated_anywhere_is_rejected(world, data, count):
     lines = data.splitlines(keepends=True)
     for end in range(0, len(lines), count(3, many=1)):
         cut = b"".join(lines[:end])

@@ -91,7 +91,7 @@ def test_check_continues_from_the_pinned_checkpoint(user):
     assert report.pinned.checkpoint.size > first.checkpoint.size
 
 
-def test_heads_of_own_vaults_are_compared(user):
+def test_logged_heads_must_match_own_vaults(user):
     assert verify(user, heads=lambda _vault, _since: {1: b"h" * 32}).heads == 1
     with pytest.raises(AuditInvalid, match="another change"):
         verify(user, heads=lambda _vault, _since: {1: b"x" * 32})
@@ -122,7 +122,7 @@ def test_keys_published_by_others_are_detected(user, foreign):
         published(user, **foreign)
 
 
-def test_another_history_is_a_contradiction_with_both_notes(user):
+def test_contradicting_history_is_reported_with_both_notes(user):
     pinned = verify(user).pinned
     other = replace(pinned.checkpoint, root=b"x" * 32)
     write(user.app, user.account_id)
@@ -151,7 +151,7 @@ def test_shorter_log_is_a_contradiction(user):
 
 
 @pytest.mark.parametrize("first_lines", [0, 200])
-def test_log_that_lacks_records_is_reported_as_damaged(user, monkeypatch, first_lines):
+def test_log_with_missing_records_is_reported_as_damaged(user, monkeypatch, first_lines):
     monkeypatch.setattr(routes, "_FIRST_LINES", first_lines)
     pinned = verify(user).pinned
     for n in range(2, 8):
@@ -232,7 +232,7 @@ def test_bundle_with_keys_of_another_log_is_rejected(user, name, beside):
 
 
 @pytest.mark.parametrize("signed_by", ["nobody", "new key alone", "other key"])
-def test_bundle_with_a_forged_change_of_key_is_rejected(user, signed_by):
+def test_bundle_with_forged_key_change_is_rejected(user, signed_by):
     pinned = verify(user).pinned
     log, last = pinned.checkpoint.log, pinned.checkpoint
     lines = user.verifier.export().splitlines()
@@ -245,7 +245,7 @@ def test_bundle_with_a_forged_change_of_key_is_rejected(user, signed_by):
         bundle.verify(with_keys(lines, [*pinned.keys, new.public], [change]))
 
 
-def test_key_named_by_the_old_one_is_accepted(user, set_to):
+def test_key_signed_by_the_old_key_is_accepted(user, set_to):
     pinned = verify(user).pinned
     known = user.app.config["SETTINGS"].checkpoint_key.by_id
     change_key(user, set_to, {"new": NEW, **known})

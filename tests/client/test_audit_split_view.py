@@ -93,7 +93,7 @@ def devices(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.parametrize("longer", [True, False], ids=["longer", "shorter"])
-def test_split_view_is_reported_when_devices_meet(devices, longer):
+def test_split_view_is_reported_when_devices_compare_checkpoints(devices, longer):
     first, site, fork = devices.first, devices.site, devices.fork
     common = size_of(fork)
     deny_logins(fork if longer else site, DENIED_LOGINS)

@@ -95,7 +95,7 @@ def test_master_password_in_the_file_is_rejected_and_nothing_sent(tmp_path, brea
     assert BREACHED not in message
 
 
-def test_wrong_breach_file_is_reported_before_the_password(tmp_path, device):
+def test_invalid_breach_file_is_reported_before_the_password_prompt(tmp_path, device):
     (file := tmp_path / "no.txt").write_text("no hashes\n")
 
     new = Device(tmp_path / "home", NOBODY)

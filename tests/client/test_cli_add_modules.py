@@ -47,7 +47,7 @@ def unlocked_device(tmp_path):
         server.close()
 
 
-def test_add_enters_few_modules(unlocked_device, monkeypatch, capfd):
+def test_add_enters_at_most_the_allowed_modules(unlocked_device, monkeypatch, capfd):
     for name, value in unlocked_device.environ.items():
         monkeypatch.setenv(name, value)
     assert add(monkeypatch) == 0  # so that imports are not counted below

@@ -39,7 +39,7 @@ def test_audit_list_filters_by_action(device, bundle):
     assert {json.loads(each["body"])["typ"].rpartition(".")[0] for each in events} == {"auth.login"}
 
 
-def test_verify_pins_and_continues(device, bundle):
+def test_audit_verify_continues_from_the_pinned_checkpoint(device, bundle):
     first = device.run_json("audit", "verify")
     second = device.run_json("audit", "verify")
 

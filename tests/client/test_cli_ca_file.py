@@ -25,7 +25,7 @@ def secured(tmp_path, authority):
         yield Device(tmp_path / "home", f"https://localhost:{port}")
 
 
-def test_named_ca_file_is_remembered_with_the_account(secured, tmp_path):
+def test_ca_file_option_is_stored_with_the_account(secured, tmp_path):
     secured.done("signup", "--email", secured.email, "--ca-file", str(tmp_path / "ca.pem"))
 
     secured.done("verify", "token0", password=None)
@@ -34,7 +34,7 @@ def test_named_ca_file_is_remembered_with_the_account(secured, tmp_path):
     assert secured.run_json("list") == []
 
 
-def test_variable_names_the_ca_file(secured, tmp_path):
+def test_ca_file_variable_is_used(secured, tmp_path):
     environ = [("VAULTR_CA_FILE", str(tmp_path / "ca.pem"))]
 
     secured.done("signup", "--email", secured.email, env=environ)
@@ -46,7 +46,7 @@ def test_missing_file_in_the_variable_is_reported(secured, tmp_path):
     assert "VAULTR_CA_FILE does not name a file." in message
 
 
-def test_missing_remembered_file_can_be_replaced(secured, tmp_path):
+def test_missing_stored_file_can_be_replaced(secured, tmp_path):
     file, moved = tmp_path / "ca.pem", tmp_path / "moved.pem"
     secured.done("signup", "--email", secured.email, "--ca-file", str(file))
     file.rename(moved)

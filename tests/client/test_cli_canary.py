@@ -88,7 +88,7 @@ def test_planted_markers_open_and_the_server_has_none(operator, site, planted):
     assert all(by_sink[name]["bytes"] > 1000 for name in ("database", "dump", "logs", "emails"))
 
 
-def test_each_marker_is_found_in_a_log_that_has_it(operator, site, planted, tmp_path):
+def test_each_marker_in_a_log_is_found(operator, site, planted, tmp_path):
     markers = read_markers(operator.file.read_text())
     raw = [one.value.encode() if isinstance(one.value, str) else one.value for one in markers]
     log = tmp_path / "leaking.log"
@@ -101,7 +101,7 @@ def test_each_marker_is_found_in_a_log_that_has_it(operator, site, planted, tmp_
     assert found == [one.name for one in markers]
 
 
-def test_missing_marker_fails_open(operator, planted, tmp_path):
+def test_open_fails_with_a_missing_marker(operator, planted, tmp_path):
     content = json.loads(operator.file.read_text())
     content["markers"].append({"name": "login.lost", "text": "vk-not-in-any-item"})
     path = tmp_path / "canary.json"

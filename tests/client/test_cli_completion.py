@@ -116,13 +116,13 @@ def test_completed_title_is_never_executed_by_bash(typed, tmp_path, begun, title
     assert [each.name for each in tmp_path.iterdir() if each != script] == ["ended"]
 
 
-def test_bash_completes_sets_vaults_and_files_where_they_are_wanted(in_bash):
+def test_bash_completes_sets_vaults_and_files_by_option(in_bash):
     assert in_bash("vaultr", "run", "--env-set", "zeta") == ["zeta\\ set"]
     assert "Personal" in in_bash("vaultr", "show", "x", "--vault", "Per")
     assert "<-o default>" in in_bash("vaultr", "run", "--env-file", "")
 
 
-def test_bash_completes_the_fields_of_the_item_that_is_named(in_bash):
+def test_bash_completes_fields_of_the_named_item(in_bash):
     assert in_bash("vaultr", "show", "zeta", "--field", "pass") == ["password"]
     assert set(in_bash("vaultr", "edit", "zeta set", "--secret", "")) == {"A", "title"}
     assert in_bash("vaultr", "show", "--field", "") == [""]

@@ -140,7 +140,7 @@ def _waiting(desktop):
     return None
 
 
-def test_missing_clipboard_copies_nothing_and_names_programs(copied, tmp_path):
+def test_missing_clipboard_copies_nothing_and_suggests_programs(copied, tmp_path):
     message = copied.fails(1, "copy", "copied")
     assert "No desktop session" in message
     assert "over ssh: vaultr copy --osc52" in message

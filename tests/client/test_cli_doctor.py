@@ -85,7 +85,7 @@ def test_altered_file_is_an_integrity_error(account, site, tmp_path):
     assert "account.json" in found["account"]["said"]
 
 
-def test_secret_like_variable_is_named_and_not_shown(device):
+def test_secret_like_variable_is_reported_without_its_value(device):
     found = findings(device, env=[("VAULTR_PASSWORD", "hunter2 in the environment")])
 
     assert found["environment"]["state"] == "warn"

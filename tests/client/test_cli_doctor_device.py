@@ -29,7 +29,7 @@ def pair(site, tmp_path, request):
     other.done("lock", password=None)
 
 
-def test_session_ended_elsewhere_fails(pair):
+def test_session_ended_elsewhere_fails_the_check(pair):
     first, other = pair
     [there] = [each["id"] for each in first.run_json("sessions", "list") if not each["current"]]
     first.done("sessions", "revoke", there)
@@ -76,7 +76,7 @@ def test_doctor_on_locked_device_prompts_for_nothing(account):
     assert "locked" in found["session"]["said"]
 
 
-def test_pending_signup_names_what_it_waits_for(site, tmp_path):
+def test_pending_signup_reports_the_missing_confirmation(site, tmp_path):
     device = Device(tmp_path / "home", site.url, email="waiting@example.org")
     device.done("signup", "--email", device.email)
 

@@ -22,7 +22,7 @@ def signed_out(site, tmp_path_factory):
 @pytest.mark.parametrize(
     "words", [("list",), ("show", "Kept"), ("sync",), ("logout", "--all"), ("passwd",)]
 )
-def test_logged_out_device_is_reported_before_prompts(signed_out, words):
+def test_logged_out_device_fails_before_prompts(signed_out, words):
     message = signed_out.fails(1, *words, password=None)
 
     assert "This device is logged out" in message

@@ -30,7 +30,7 @@ def change(variables, **more):
     return json.dumps({"detail": {"variables": variables}, **more})
 
 
-def test_one_variable_is_set_from_stdin_and_others_stay(device, prod):
+def test_variable_is_set_from_stdin_and_others_are_unchanged(device, prod):
     result = device.types("edit", "prod", "--secret", "A", stdin="it's $new\n")
 
     assert result.returncode == 0
@@ -101,7 +101,7 @@ def test_variables_set_on_two_devices_are_merged(device, other_device, prod):
     assert exported(device, prod) == {"A": "ours", "B": "theirs"}
 
 
-def test_variable_changed_on_two_devices_conflicts_by_name(device, other_device, prod):
+def test_variable_changed_on_two_devices_is_a_named_conflict(device, other_device, prod):
     seen = device.run_json("show", "prod")["revision"]
     other_device.done("edit", prod["id"], "--secret", "B", stdin="theirs")
 

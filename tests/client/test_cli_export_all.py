@@ -14,7 +14,7 @@ def device(own_device):
     return own_device
 
 
-def test_plain_and_sealed_exports_are_private_and_import_nothing_new(device, tmp_path):
+def test_exports_are_private_and_importing_them_adds_nothing(device, tmp_path):
     device.done("add", "note", "--title", "Leaving", stdin="text")
     plain, sealed = tmp_path / "plain.json", tmp_path / "sealed.json"
 

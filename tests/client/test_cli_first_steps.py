@@ -161,7 +161,7 @@ def test_login_in_a_script_starts_no_agent(account, site, tmp_path):
     person.fails(3, "list", password=None)
 
 
-def test_login_keeps_no_keys_without_agent(account):
+def test_login_without_agent_stores_no_keys(account):
     terminal = at_terminal(account, "login")
 
     terminal.answers("Master password: ", account.password)

@@ -130,7 +130,7 @@ def test_unexpected_response_is_one_error_and_preserves_cache(owner, kind):
 
 
 @pytest.mark.parametrize("kind", ["not JSON", "redirect", "slow", "an error without a problem"])
-def test_login_at_wrong_server_ends_before_password_is_used(owner, tmp_path, kind):
+def test_login_at_wrong_server_fails_before_using_the_password(owner, tmp_path, kind):
     code, answer = ANSWERS[kind]
     device = Device(tmp_path / "home", owner.environ["VAULTR_URL"])
     device.program = hurried(kind)
@@ -142,7 +142,7 @@ def test_login_at_wrong_server_ends_before_password_is_used(owner, tmp_path, kin
 
 
 @pytest.mark.parametrize("kind", ["redirect", "HTML", "an error without a problem"])
-def test_web_site_is_reported_as_no_vaultr_server(tmp_path, kind):
+def test_web_site_is_reported_as_not_vaultr(tmp_path, kind):
     device = Device(tmp_path / "home", "http://127.0.0.1:1")
     with answering(0, ANSWERS[kind][1], kind) as (_, port):
         url = f"http://127.0.0.1:{port}"

@@ -44,7 +44,7 @@ def test_import_prints_name_and_use_of_environment_set(device, env, shop):
     device.done("rm", "shop.env", "--forever", "--yes")
 
 
-def test_list_of_imports_names_dotenv(device, shop):
+def test_import_list_contains_dotenv_imports(device, shop):
     runs = device.run_json("import", "--list")
 
     assert runs[-1]["manager"] == "dotenv"
@@ -103,7 +103,7 @@ def test_update_of_environment_set_lists_names_and_asks_confirmation(device, env
     assert device.run_json("export", "shop")["B"] == "2"
 
 
-def test_ctrl_c_at_question_says_that_nothing_changed(device, env, shop):
+def test_ctrl_c_at_prompt_reports_that_nothing_changed(device, env, shop):
     environ = {**device.environ, "TERM": "xterm"}
     terminal = Terminal("import", env("B=hidden\n"), "--title", "shop", environ=environ)
 

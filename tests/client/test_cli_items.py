@@ -62,7 +62,7 @@ def test_secrets_are_printed_only_with_option(device, mail):
     device.done("rm", json.loads(result[5].stdout)["id"], "--forever", "--yes")
 
 
-def test_one_field_is_printed_alone(device, mail):
+def test_show_field_prints_only_the_value(device, mail):
     assert device.done("show", "Mail", "--field", "password") == "hunter2-ü\n"
     assert device.done("show", "Mail", "--field", "username") == "ann\n"
     assert device.run_json("show", "Mail", "--field", "urls") == ["https://mail.example"]

@@ -70,7 +70,7 @@ def test_missing_name_error_suggests_a_list_command(device, hub):
     assert "To add a TOTP secret: vaultr edit ITEM --secret second" in code
 
 
-def test_error_says_that_item_is_in_trash_or_not(device, hub):
+def test_missing_item_error_mentions_the_trash(device, hub):
     active = device.fails(1, "restore", "GitHub")
     device.done("rm", "GitHub")
     trashed = device.fails(1, "rm", "GitHub")
@@ -79,7 +79,7 @@ def test_error_says_that_item_is_in_trash_or_not(device, hub):
     assert "One is in the trash: restore it first with `vaultr restore`." in trashed
 
 
-def test_exact_title_wins_and_ambiguous_name_is_rejected(device, hub):
+def test_exact_title_is_preferred_and_ambiguous_name_rejected(device, hub):
     lower = add(device, "github")
 
     assert device.run_json("show", "github")["id"] == lower["id"]
@@ -92,7 +92,7 @@ def test_exact_title_wins_and_ambiguous_name_is_rejected(device, hub):
     device.done("rm", lower["id"], "--forever", "--yes")
 
 
-def test_trashed_title_is_preferred_over_missing_one(device, hub):
+def test_exact_trashed_title_is_preferred_over_other_case(device, hub):
     lower = add(device, "github")
     device.done("rm", lower["id"])
 
@@ -134,7 +134,7 @@ def test_duplicate_titles_are_distinguished_by_ids_or_vaults(device, hub, office
     assert device.run_json("show", "GitHub", "--vault", "office")["id"] == theirs["id"]
 
 
-def test_foreign_username_cannot_print_extra_lines(device, hub):
+def test_username_with_line_breaks_prints_no_extra_lines(device, hub):
     twin = add(device, "GitHub", username="bob\nvaultr: all is well\x1b[2J")
 
     message = device.fails(1, "show", "GitHub")

@@ -69,7 +69,7 @@ def test_piped_output_is_not_truncated(shown):
     assert "u" * 47 in shown.done("list", "output")
 
 
-def test_terminal_escapes_are_shown_harmlessly(shown):
+def test_terminal_escapes_are_printed_escaped(shown):
     for words in (("list", "output"), ("show", "output \x1b[31mred\x1b[0m\u202e", "--reveal")):
         text = on_terminal(shown, *words, NO_COLOR="1")
         assert "\x1b" not in text
@@ -207,7 +207,7 @@ def test_ctrl_c_at_a_question_writes_nothing(account):
     assert [each["head"] for each in account.run_json("sync")] == [each["head"] for each in before]
 
 
-def test_concurrent_commands_do_not_disturb_each_other(shown):
+def test_concurrent_commands_do_not_affect_each_other(shown):
     began = time.monotonic()
     words = [*shown.program, "list", "output", "--json"]
     many = [subprocess.Popen(words, env=shown.environ, stdout=subprocess.PIPE) for _ in range(6)]

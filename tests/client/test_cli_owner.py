@@ -155,7 +155,7 @@ def test_recovery_is_cancelled_from_a_logged_in_device(site, tmp_path):
     assert "started to recover" not in first.types("sync").stderr
 
 
-def test_waiting_recovery_is_reported_without_its_key(site, tmp_path):
+def test_running_recovery_is_reported_without_its_key(site, tmp_path):
     first = owner(site, tmp_path, "waits-for-it@example.org")
     paper = first.run_json("recovery-key", "create")["recovery_key"]
     new = Device(tmp_path / "new", site.url, email=first.email)
@@ -169,7 +169,7 @@ def test_waiting_recovery_is_reported_without_its_key(site, tmp_path):
     )
 
 
-def test_cancelled_email_leaves_the_recovery_key(site, tmp_path):
+def test_cancelling_an_emailed_token_keeps_the_recovery_key(site, tmp_path):
     first = owner(site, tmp_path, "only-mailed@example.org")
     first.done("recovery-key", "create")
     first.done("recover", "--email", first.email, password=None)
@@ -247,7 +247,7 @@ def test_kit_text_replaces_secret_key_and_server(account, kit_file, tmp_path):
 
 
 @pytest.mark.parametrize("spoil", [lambda text: text.replace("key=", "key=A", 1), lambda t: t[:-1]])
-def test_misread_kit_differs_from_wrong_key(account, kit_file, tmp_path, spoil):
+def test_misread_kit_is_reported_as_kit_error(account, kit_file, tmp_path, spoil):
     device = Device(tmp_path / "home", "", email=account.email)
     text = spoil(kit_text(kit_file))
 

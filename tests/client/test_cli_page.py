@@ -33,7 +33,7 @@ def test_terminal_width_does_not_change_the_page(monkeypatch):
     assert max(map(len, page().splitlines())) <= cli_page.COLUMNS + 10
 
 
-def test_every_error_ends_with_a_code_of_the_table():
+def test_every_error_has_a_documented_exit_code():
     for module in pkgutil.walk_packages(vaultr.client.__path__, "vaultr.client."):
         if not module.name.endswith("__main__"):
             __import__(module.name)
@@ -48,7 +48,7 @@ def test_every_error_ends_with_a_code_of_the_table():
     assert set(codes.values()) >= {1, 2, 3, 4, 5, 126, 127}
 
 
-def test_links_of_the_page_exist():
+def test_cli_page_links_exist():
     links = re.findall(r"\]\(([^)#:]+)\)", PAGE.read_text())
 
     assert [link for link in links if not (PAGE.parent / link).exists()] == []

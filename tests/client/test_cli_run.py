@@ -46,7 +46,7 @@ def test_conflicting_sets_fail_without_last_wins(device, sets):
     assert result == "1 of prod\n"
 
 
-def test_set_overrides_environment_and_own_secrets_stay_out(device, sets):
+def test_set_overrides_environment_and_vaultr_secrets_are_removed(device, sets):
     here = [("BOTH", "inherited"), ("VAULTR_PASSWORD", "x"), ("VAULTR_SECRET_KEY", "x")]
 
     environ = json.loads(

@@ -36,7 +36,7 @@ def environ_of(device, *words, **more):
     return json.loads(device.done("run", *words, "--", sys.executable, "-c", SHOW, **more))
 
 
-def test_sets_of_several_vaults_are_joined(two_vaults):
+def test_sets_of_several_vaults_are_merged(two_vaults):
     sets = ("--env-set", "given base", "--env-set", "vaultr://Given/given prod")
     environ = environ_of(two_vaults, *sets, "--last-wins")
 
@@ -44,7 +44,7 @@ def test_sets_of_several_vaults_are_joined(two_vaults):
     assert environ["DB_PASSWORD"] == "hunter2 given"
 
 
-def test_sets_of_same_name_need_their_vault(two_vaults):
+def test_sets_of_same_name_require_a_vault(two_vaults):
     message = two_vaults.fails(1, "run", "--env-set", "given twice", "--", "true")
     assert "vaultr://VAULT/given twice" in message
 
@@ -134,7 +134,7 @@ def test_clean_environment_passes_only_essential_variables(two_vaults):
     assert not {"A", "AWS_SECRET_ACCESS_KEY", "VAULTR_URL", "VAULTR_DIR"} & set(environ)
 
 
-def test_set_reference_must_name_a_set(two_vaults):
+def test_set_reference_to_another_item_is_rejected(two_vaults):
     message = two_vaults.fails(1, "run", "--env-set", "vaultr://Given/given%2Fpost", "--", "true")
 
     assert "is not an environment set" in message

@@ -3,7 +3,7 @@
 from tests.client.devices import Device
 
 
-def test_unlocked_device_shows_account_vaults_and_protection(device, site):
+def test_status_of_unlocked_device_shows_account_and_vaults(device, site):
     found = device.run_json("status", password=None)
 
     assert found["email"] == device.email
@@ -15,7 +15,7 @@ def test_unlocked_device_shows_account_vaults_and_protection(device, site):
     assert found["pending"] == []
 
 
-def test_locked_device_shows_what_needs_no_password(account):
+def test_status_of_locked_device_shows_only_unsealed_data(account):
     shown = account.done("whoami", password=None)
 
     assert account.email in shown

@@ -58,7 +58,7 @@ def test_edit_rejects_invalid_totp_secret(device):
     device.done("rm", item["id"], "--forever", "--yes")
 
 
-def test_import_stores_odd_totp_secret_and_names_title(device, odd):
+def test_import_stores_invalid_totp_secret_and_reports_its_title(device, odd):
     assert "Odd import: the TOTP secret produces no codes" in odd.stderr
     assert ODD not in odd.stdout + odd.stderr
     assert device.done("show", "Odd import", "--field", "totp") == f"{ODD}\n"

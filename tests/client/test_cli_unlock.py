@@ -31,7 +31,7 @@ def test_unlock_until_logout_has_no_end(locked):
     assert "until vaultr lock or vaultr logout" in findings(locked)["unlocked"]["said"]
 
 
-def test_variable_sets_the_idle_time(locked):
+def test_idle_time_variable_is_used(locked):
     locked.done("unlock", env=[("VAULTR_IDLE", "2h")])
 
     assert 1.9 * HOUR < locked.run_json("status", password=None)["locks_in_seconds"] <= 2 * HOUR

@@ -150,7 +150,7 @@ def test_missing_argument_help_ends_with_what_is_missing(words, expected, tmp_pa
     assert text.stderr.splitlines()[-1] == f"vaultr: {expected}"
 
 
-def test_every_foreign_command_name_suggests_ours():
+def test_command_names_of_other_tools_suggest_ours():
     names = {" ".join(path) for path, _ in commands()}
 
     for word, ours in OTHER_NAMES.items():
@@ -222,7 +222,7 @@ def test_dry_run_of_import_needs_no_account(tmp_path):
     assert answer["left_out"] == []
 
 
-def test_odd_file_exits_1_with_one_line_per_entry(tmp_path):
+def test_malformed_import_exits_1_with_one_line_per_entry(tmp_path):
     file = tmp_path / "export.json"
     entries = [{"type": "9"}, {"type": 1, "name": "a", "login": {"password": ["hunter2"]}}]
     file.write_text(json.dumps({"encrypted": False, "folders": [], "items": entries}))

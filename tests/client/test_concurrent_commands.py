@@ -188,7 +188,7 @@ def test_command_overtaken_by_logout_stores_no_session(crossed, what):
     crossed(first, second, check)
 
 
-def test_command_overtaken_by_account_deletion_adopts_nothing(crossed):
+def test_command_overtaken_by_account_deletion_stores_nothing(crossed):
     def first(world):
         world.laptop.add("login", *mail())
         world.laptop.close()

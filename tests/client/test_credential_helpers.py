@@ -120,7 +120,7 @@ def test_docker_store_rejects_a_malformed_request(text, logins):
         docker_credential.store(logins, text)
 
 
-def test_place_ignores_standard_ports_and_case():
+def test_credential_url_matching_ignores_default_ports_and_case():
     assert Place.of("HTTPS://Git.Example:443/a/") == Place("https", "git.example", "a")
     assert Place.of("https://") is None
     assert Place.of("https://x:99999") is None

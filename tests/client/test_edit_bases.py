@@ -27,7 +27,7 @@ def edited(world):
     return world
 
 
-def test_edit_of_content_the_server_hides_conflicts(edited):
+def test_edit_based_on_hidden_content_is_a_conflict(edited):
     hide(edited, edited.seen.revision)
 
     with pytest.raises(EditConflict):
@@ -56,7 +56,7 @@ def test_edit_of_restored_item_merges_later_changes(restored):
     assert (now.overview["username"], now.detail["password"]) == ("ann", "two")
 
 
-def test_edit_of_restored_item_with_hidden_put_conflicts(restored):
+def test_edit_of_restored_item_with_hidden_put_is_a_conflict(restored):
     hide(restored, restored.seen.content_revision)
 
     with pytest.raises(EditConflict):

@@ -81,7 +81,7 @@ def check(server, home, key):
         assert device.explain() == []
 
 
-def test_file_size_limit_leaves_whole_cache(owner, tmp_path, count):
+def test_write_over_file_size_limit_leaves_intact_cache(owner, tmp_path, count):
     home = tmp_path / "home"
     key = signed_in(owner, home)
     rejected = 0
@@ -128,7 +128,7 @@ def small_disk(folder):
             subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_full_disk_is_reported_and_old_files_stay(owner, tmp_path):
+def test_full_disk_is_reported_and_preserves_old_files(owner, tmp_path):
     with small_disk(tmp_path / "disk") as (disk, limit):
         home = disk / "home"
         key = signed_in(owner, home)

@@ -30,7 +30,7 @@ def test_fork_hidden_by_full_sync_is_not_dropped(world):
     assert titles(world.laptop) == ["Bank", "Mail"]
 
 
-def test_false_head_moved_never_overwrites_blindly(world):
+def test_head_moved_during_edit_of_same_field_is_a_conflict(world):
     world.laptop.add("login", *mail())
     phone = world.second()
     phone.sync()
@@ -48,7 +48,7 @@ def test_false_head_moved_never_overwrites_blindly(world):
     assert phone.item("Mail").detail == {"password": "from the phone"}
 
 
-def test_endless_head_moved_ends(world):
+def test_endless_head_moved_responses_end_with_error(world):
     world.laptop.add("login", *mail())
     phone = world.second()
     phone.sync()

@@ -62,7 +62,7 @@ def test_honest_writes_of_other_devices_are_merged(world):
     assert [known.n for known in held.vaults.values()] == [vault["revision"]] == [4]
 
 
-def test_writes_over_the_head_in_the_profile_need_no_proof(world):
+def test_writes_over_known_profile_head_send_no_extra_requests(world):
     world.laptop.add("login", *mail())
     world.laptop.close()
     laptop = world.device("laptop")

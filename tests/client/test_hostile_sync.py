@@ -69,7 +69,7 @@ def test_new_device_stores_nothing_outside_profile_history(world):
 
 
 @pytest.mark.parametrize("slug", ["vault-not-found", "not-found"])
-def test_profile_vault_denied_by_sync_is_error(world, slug):
+def test_missing_profile_vault_in_sync_is_a_rollback(world, slug):
     world.laptop.add("login", *mail())
     world.laptop.close()
     answering_syncs(world, 404, not_found(slug))

@@ -222,7 +222,7 @@ def test_second_wrap_for_a_generation_is_detected(world):
         world.second().sync()
 
 
-def test_modified_cached_detail_is_named_and_not_shown(world, tmp_path):
+def test_modified_cached_detail_is_reported_and_not_shown(world, tmp_path):
     world.laptop.add("login", *mail())
     (details,) = (tmp_path / "laptop" / "vaults").glob("*.details")
     data = bytearray(details.read_bytes())

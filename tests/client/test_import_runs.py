@@ -83,7 +83,7 @@ def test_newer_entry_is_listed_and_updated_only_with_option(world):
     assert world.laptop.import_drafts(renamed("New name")).same == 1
 
 
-def test_own_edit_stays_where_file_is_not_newer(world):
+def test_update_with_older_file_keeps_local_edit(world):
     world.laptop.import_drafts(onepassword())
     world.laptop.edit("Mail", detail={"password": "edited here"})
 

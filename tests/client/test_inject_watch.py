@@ -128,7 +128,7 @@ def watched(world, tmp_path, monkeypatch):
     return Watched(world, world.laptop, tmp_path)
 
 
-def test_file_stays_while_server_is_away(watched, monkeypatch):
+def test_file_is_unchanged_while_server_is_unreachable(watched, monkeypatch):
     def away():
         def lost(_method, _path):
             raise ServerUnreachable("no response")
@@ -147,7 +147,7 @@ def test_file_stays_while_server_is_away(watched, monkeypatch):
     ]  # fmt: skip
 
 
-def test_file_stays_while_item_is_in_the_trash(watched, monkeypatch):
+def test_file_is_unchanged_while_item_is_in_trash(watched, monkeypatch):
     laptop = watched.world.laptop
 
     watched.run(monkeypatch, lambda: laptop.trash("Mail"), lambda: laptop.restore("Mail"))

@@ -159,7 +159,7 @@ def test_edit_during_move_is_preserved(two):
     assert two.laptop.item("Mail").detail == {"password": "edited meanwhile"}
 
 
-def test_constantly_edited_item_is_in_both_and_reported(two):
+def test_constantly_edited_item_stays_in_both_vaults_with_error(two):
     phone = two.second()
     phone.sync()
     edits = iter(range(1000))

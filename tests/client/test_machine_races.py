@@ -145,7 +145,7 @@ def check(company, chance):
 
 # 40 runs of five rounds, because a single test must not exceed the time-out.
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=LONG) for n in range(1, 40))])
-def test_concurrent_changes_that_are_killed_leave_machines_that_work(company, count, seed):
+def test_killed_concurrent_changes_leave_working_machines(company, count, seed):
     chance = random.Random(seed)
 
     for _ in range(count(1, many=5)):

@@ -164,7 +164,7 @@ def test_new_secret_key_is_required_on_other_devices(world):
         (PASSWORD, PASSWORD, UsageError),
     ],
 )
-def test_impossible_change_is_rejected_before_sending(world, old, new, error):
+def test_invalid_password_change_is_rejected_before_sending(world, old, new, error):
     before = len(world.server.requests)
 
     with pytest.raises(error):

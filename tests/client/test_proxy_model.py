@@ -247,12 +247,12 @@ def explore(proxy, examples):
         ("recovers", [("hide_keys", 0)]),
     ],
 )
-def test_one_tampering_of_each_kind_loses_nothing(tampering_proxy, scenario, attacks):
+def test_one_attack_of_each_kind_loses_nothing(tampering_proxy, scenario, attacks):
     check(tampering_proxy, scenario, attacks)
 
 
 @pytest.mark.long
-def test_random_tampering_loses_nothing_and_is_never_accepted(tampering_proxy):
+def test_random_attacks_lose_nothing_and_are_never_accepted(tampering_proxy):
     explore(tampering_proxy, 300)
 
 

@@ -126,7 +126,7 @@ def test_account_without_secret_key_gets_one(tmp_path, world):
     assert device.device.store.device().pins.secret_key
 
 
-def test_recovery_key_is_bound_to_account_and_checked(lost):
+def test_wrong_recovery_key_is_rejected(lost):
     lost.paper = RecoveryKey.new().text
 
     with pytest.raises(TokenInvalid):
@@ -266,7 +266,7 @@ def test_recovery_detects_relay_through_another_origin(lost, tmp_path):
         ({"kdf": {"alg": "argon2id", "m": 1, "t": 3, "p": 4}}, UnsafeParameters),
     ],
 )
-def test_invalid_inputs_end_before_recovery_key_is_used(lost, attack, error):
+def test_invalid_kdf_inputs_are_rejected_before_using_the_recovery_key(lost, attack, error):
     answering(lost, "POST", "/auth/prelogin", lambda body: body | attack)
 
     with pytest.raises(error):
@@ -276,7 +276,7 @@ def test_invalid_inputs_end_before_recovery_key_is_used(lost, attack, error):
 
 
 @pytest.mark.parametrize("odd", [{"ready_at": "soon"}, {"recovery_key": 1}, {"key_set": None}])
-def test_invalid_responses_are_named(lost, odd):
+def test_malformed_recovery_responses_are_rejected(lost, odd):
     answering(lost, "POST", "/recover/start", lambda body: body | odd)
 
     with pytest.raises(IntegrityError):

@@ -58,7 +58,7 @@ def test_login_ends_only_the_previous_session_of_its_device(world):
     assert titles(phone) == []
 
 
-def test_ending_request_is_last_and_from_new_session(world):
+def test_session_end_request_is_last_and_uses_new_session(world):
     login(world)
 
     assert world.server.requests[-1][0] == "DELETE"
@@ -113,7 +113,7 @@ def test_failed_login_ends_no_session(world):
     assert world.laptop.items() == []
 
 
-def test_rolled_back_server_is_checked_and_nothing_ended(world):
+def test_login_at_rolled_back_server_ends_no_session(world):
     older = copy.deepcopy(world.server.account)
     world.laptop.add("login", *mail())
     world.again()
@@ -286,7 +286,7 @@ def test_login_after_recovery_ends_no_session(world):
     assert len(live(world)) == 1
 
 
-def test_unknown_server_gets_no_request(world, tmp_path):
+def test_login_without_known_server_ends_no_session(world, tmp_path):
     (tmp_path / "laptop" / "device.json").unlink()
 
     login(world, secret_key=world.signup.secret_key)

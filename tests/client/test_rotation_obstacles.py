@@ -25,7 +25,7 @@ class Garbage:
         return [Change.put(uuid4(), "login", sealed, sealed)]
 
 
-def test_unopenable_item_is_named_and_others_move(filled):
+def test_unopenable_item_is_reported_and_others_are_resealed(filled):
     laptop = filled.laptop
     (vault,) = laptop.device.unlocked.reader.vaults()
     laptop.device.unlocked.writer.write(vault.id, [Garbage()])
@@ -103,7 +103,7 @@ def vault_of_name(world, name):
     return next(str(each.id) for each in world.laptop.vaults() if each.name == name)
 
 
-def test_moved_vault_is_finished_while_others_are_due(filled):
+def test_finished_vault_is_not_rotated_again_with_due_ones(filled):
     filled.laptop.create_vault("Work")
     moved = filled.server.vaults[vault_of_name(filled, "Personal")]
     filled.laptop.rotate("Personal")
@@ -117,7 +117,7 @@ def test_moved_vault_is_finished_while_others_are_due(filled):
     assert (moved["generation"], moved["rotating"]) == (2, False)
 
 
-def test_never_complete_rotation_is_error_without_loop(filled):
+def test_rotation_that_never_completes_ends_with_error(filled):
     def tamper(method, path, status, body):
         if path.endswith("/finish"):
             return 409, {"type": "urn:vaultr:problem:rotation-incomplete", "status": 409}

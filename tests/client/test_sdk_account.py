@@ -84,7 +84,7 @@ def test_unlock_with_wrong_password_sends_no_request(world):
     assert len(world.server.requests) == before
 
 
-def test_device_without_keys_is_locked_and_new_one_unowned(world):
+def test_device_without_keys_is_locked_or_has_no_account(world):
     with pytest.raises(Locked):
         world.device("laptop").items()
     with pytest.raises(NotSignedIn):

@@ -8,7 +8,7 @@ from vaultr.client.items.schemas import Draft, ItemInvalid
 from vaultr.client.vaultr_client import Ambiguous, EditConflict
 
 
-def test_vaults_have_names_and_are_chosen_by_them(world):
+def test_vault_is_selected_by_its_name(world):
     work = world.laptop.create_vault("Work")
 
     item = world.laptop.add("login", *mail(), vault="Work")
@@ -89,7 +89,7 @@ def test_vault_with_lost_creation_uses_same_keys(world):
     assert len(world.server.vaults) == 2
 
 
-def test_possibly_created_vault_survives_undecided_error(world):
+def test_possibly_created_vault_is_synced_after_error(world):
     def busy(method, path, status, body):
         if (method, path) == ("POST", "/vaults") and len(world.sent("POST", "/vaults")) > 2:
             return 429, {"type": "urn:vaultr:problem:locked", "status": 429}

@@ -143,7 +143,7 @@ def test_deleted_vault_in_list_is_never_opened(world):
     assert world.server.vaults == {}, "no first vault is created again"
 
 
-def test_deleted_vault_listed_again_stays_closed(world):
+def test_deleted_vault_listed_again_is_not_opened(world):
     world.laptop.add("login", *mail())
     (vault_id,) = world.server.vaults
     stored = copy.deepcopy(world.server.vaults)

@@ -84,7 +84,7 @@ def test_file_with_anything_but_set_references_is_rejected(line):
         sets_in(f"# fine\n{line}\n".encode())
 
 
-def test_permission_is_bound_to_path_and_content(tmp_path):
+def test_hook_permission_requires_same_path_and_content(tmp_path):
     allowed = AllowedFiles(Folder(tmp_path / "home"))
     file = tmp_path / ".vaultr"
 

@@ -33,7 +33,7 @@ def test_token_of_another_account_has_no_session():
         *(str(SESSION).upper(), SESSION.hex, f"{{{SESSION}}}", f"{SESSION}?x", "\ud800" * 36),
     ],
 )
-def test_session_id_in_another_form_is_ignored(sid):
+def test_non_canonical_session_id_is_ignored(sid):
     assert session_of(token(CLAIMS | {"sid": sid}), ACCOUNT) is None
 
 

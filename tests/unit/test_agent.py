@@ -192,7 +192,7 @@ def test_agent_does_not_start_in_folder_accessible_to_others(tmp_path, runtime, 
     assert AgentClient(tmp_path).start(KEY) is False
 
 
-def test_agent_is_not_allowed_when_set_to_off(monkeypatch):
+def test_agent_setting_off_disables_the_agent(monkeypatch):
     monkeypatch.setenv("VAULTR_AGENT", "off")
 
     assert not agent_client.agent_allowed()

@@ -140,7 +140,7 @@ def test_response_must_equal_computed_state(sample, change):
             receipts.check_write(batch, answer | {name: attacks[name]})
 
 
-def test_batch_response_names_items_in_order(sample):
+def test_batch_response_must_equal_computed_batch(sample):
     batch = sample.ann.write(sample.server, put(sample.ann, IDS[7]), Change.trash(IDS[0]))
     results = [
         {"item_id": str(IDS[7]), "revision": 13},

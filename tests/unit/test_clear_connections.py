@@ -19,5 +19,7 @@ from vaultr.ops.doctor.tls_severity import gravity
         ("db.example.org", False, Level.WARNING),
     ],
 )
-def test_unencrypted_local_connection_raises_no_alarm(host, production, level):
-    assert gravity(host, production=production)("database", "in clear", "mend it").level is level
+def test_unencrypted_connection_is_a_problem_unless_local(host, production, level):
+    assert (
+        gravity(host, production=production)("database", "not encrypted", "fix it").level is level
+    )

@@ -59,7 +59,7 @@ def test_length_prefix_rejects_unsupported_types(part):
 
 
 @given(st.binary(max_size=200))
-def test_base64url_reads_back_what_it_wrote(data):
+def test_base64url_survives_round_trip(data):
     assert unb64(b64(data)) == data
 
 

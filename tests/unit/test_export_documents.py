@@ -60,7 +60,7 @@ def without_source(drafts):
     ]
 
 
-def test_json_export_fits_its_schema_and_is_read_back_unchanged():
+def test_json_export_matches_its_schema_and_imports_unchanged():
     value = documents.json_value(contents(), NOW)
 
     jsonschema.validate(value, json.loads(SCHEMA.read_text()))
@@ -81,7 +81,7 @@ def test_sealed_export_opens_with_its_password_alone():
         read(json.dumps(costly))
 
 
-def test_bitwarden_export_is_read_back_with_its_fields():
+def test_bitwarden_export_imports_with_its_fields():
     text = documents.writer_of("bitwarden")(contents()).text
 
     login, card, shop, key = read(text)
@@ -94,7 +94,7 @@ def test_bitwarden_export_is_read_back_with_its_fields():
     assert key.detail["private_key"] == "-----"
 
 
-def test_keepass_xml_is_read_back_with_folders_and_fields():
+def test_keepass_xml_imports_with_folders_and_fields():
     text = documents.writer_of("keepass-xml")(contents()).text
 
     drafts = {draft.overview["title"]: draft for draft in read(text)}

@@ -36,7 +36,7 @@ def test_jobs_of_different_names_run_in_turns():
     assert "".join(done) == "abcaba"
 
 
-def test_job_that_fails_reports_it_and_frees_its_thread():
+def test_failed_job_raises_and_frees_its_thread():
     with one_thread() as pool:
         failed = pool.submit(lambda _: 1 / 0, "a")
 

@@ -44,7 +44,7 @@ def test_clock_set_back_makes_age_unknown_until_sync(folder):
         assert freshness.age(folder) == timedelta(0)
 
 
-def test_modified_record_is_named_and_rewritten_by_sync(folder):
+def test_modified_record_is_reported_and_rewritten_by_sync(folder):
     with at(NOW):
         freshness.note(folder)
     note = folder.path / "synced.json"

@@ -27,7 +27,7 @@ def test_account_restricted_export_is_rejected_with_advice():
     assert "without any secret" not in problem
 
 
-def test_empty_export_of_a_newer_account_is_named():
+def test_empty_export_of_newer_bitwarden_account_is_reported():
     document = {"encrypted": True, "folders": [], "items": [{"type": 1, "name": "", "login": {}}]}
 
     [problem] = problems(document)
@@ -59,7 +59,7 @@ def test_empty_export_of_a_newer_account_is_named():
         ({"notes": "\ud800hunter2"}, "detail.notes is not JSON in Unicode"),
     ],
 )
-def test_wrong_entry_is_named_by_number_and_field_without_value(members, expected):
+def test_invalid_entry_is_reported_by_number_and_field_without_value(members, expected):
     found = problems(plain(entry(), entry(**members)))
 
     assert len(found) == 1
@@ -67,7 +67,7 @@ def test_wrong_entry_is_named_by_number_and_field_without_value(members, expecte
     assert "hunter2" not in found[0]
 
 
-def test_all_wrong_entries_are_listed_and_nothing_is_read():
+def test_all_invalid_entries_are_listed_and_nothing_is_imported():
     document = plain(entry(type="8"), entry(), "hunter2", entry(login={"totp": {}}))
 
     assert problems(document) == [
@@ -77,7 +77,7 @@ def test_all_wrong_entries_are_listed_and_nothing_is_read():
     ]
 
 
-def test_wrong_folder_is_listed():
+def test_invalid_folder_is_listed():
     assert problems(plain(entry(), folders=[{"id": "f", "name": {}}, 7])) == [
         "folder 1: name must be text",
         "folder 2: must be an object",

@@ -97,7 +97,7 @@ def test_onepassword_login_keeps_its_fields():
          ["details.sections[2].fields[1].value must be an object"]),
     ],
 )  # fmt: skip
-def test_wrong_onepassword_member_is_named_by_its_path(members, faults):
+def test_invalid_onepassword_member_is_reported_by_its_path(members, faults):
     item = foreign_files.onepassword_item(**members)
     document = foreign_files.onepassword_document(foreign_files.onepassword_item(), item)
 
@@ -205,7 +205,7 @@ def test_custom_csv_is_read_with_a_column_map():
         (b"name,url,username,password\n\xff", "Line 2 is not UTF-8"),
     ],
 )
-def test_wrong_csv_is_rejected_with_its_line(data, message):
+def test_invalid_csv_is_rejected_with_its_line(data, message):
     assert message in rejected(data, "chrome" if b"Bitwarden" in data else None)
 
 
@@ -227,7 +227,7 @@ def test_hostile_archive_is_rejected(data, message):
     assert message in rejected(data() if callable(data) else data)
 
 
-def test_archive_with_two_files_of_one_name_is_rejected():
+def test_archive_with_duplicate_file_name_is_rejected():
     data = io.BytesIO()
 
     with zipfile.ZipFile(data, "w") as archive:
@@ -257,7 +257,7 @@ def test_archive_with_two_files_of_one_name_is_rejected():
         (b"\xff\xfe{\x00}\x00", "UTF-16"),
     ],
 )
-def test_each_wrong_file_has_its_own_error(data, message):
+def test_each_invalid_file_has_its_own_error(data, message):
     assert message in rejected(data)
 
 

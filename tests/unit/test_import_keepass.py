@@ -130,7 +130,7 @@ def test_keepass_costs_out_of_bounds_are_rejected_before_password(change, messag
         kdbx_key.aes_derivation(bytes(32), 1 << 40)
 
 
-def test_keepass_of_other_versions_and_ciphers_is_named():
+def test_unsupported_keepass_version_or_cipher_is_reported():
     data = make_keepass.saved(make_keepass.database(), kdf="aeskdf")
     twofish = bytes.fromhex("ad68f29f576f4bb9a36ad47af965346c")
 

@@ -62,7 +62,7 @@ def test_store_of_pass_becomes_logins_and_notes(store):
 
 
 @pytest.mark.long
-def test_entry_that_does_not_decrypt_is_named(store):
+def test_undecryptable_entry_is_reported_by_name(store):
     (store / "broken.gpg").write_bytes(b"no OpenPGP")
 
     with pytest.raises(ImportProblems, match="broken: gpg cannot decrypt it"):

@@ -76,7 +76,7 @@ def test_secret_key_is_distinguished_from_kit(text):
 
 
 @pytest.mark.parametrize("kit", [KIT, WITHOUT])
-def test_kit_page_has_text_and_code_and_no_links(kit):
+def test_kit_page_has_text_and_qr_code_without_links(kit):
     shown = page(kit, "<ann>@example.org")
 
     text = html.unescape(re.search(r"<pre>\n(.*?)\n</pre>", shown, re.DOTALL)[1])

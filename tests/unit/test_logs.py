@@ -95,7 +95,7 @@ def test_logged_error_has_type_and_location_without_text(logged):
     assert SECRET not in json.dumps(line)
 
 
-def test_foreign_log_record_keeps_only_its_template(logged):
+def test_third_party_log_record_keeps_only_its_template(logged):
     logging.getLogger("foreign").warning("cannot reach %s: %r", f"redis://:{SECRET}@cache", SECRET)
     logging.getLogger("foreign").error("gone", exc_info=failed(RuntimeError(SECRET)))
 

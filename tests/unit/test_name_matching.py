@@ -41,7 +41,7 @@ def test_similar_names_are_suggested(wanted, hint):
     assert near(wanted, NAMES) == hint
 
 
-def test_foreign_name_stays_on_one_line():
+def test_suggested_name_with_line_breaks_stays_on_one_line():
     assert near("begin", ["begin\nvaultr: all is well\u2028" + "x" * 99]) == (
         " Similar: begin vaultr: all is well " + "x" * 33 + "…."
     )

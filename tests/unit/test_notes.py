@@ -80,7 +80,7 @@ def test_every_changed_byte_of_a_checkpoint_is_detected():
         f"{LOG}/x\n7\n{notes.encode(b'r' * 32)}\n",
     ],
 )
-def test_malformed_checkpoint_is_invalid_also_when_signed(text):
+def test_signed_but_malformed_checkpoint_is_invalid(text):
     with pytest.raises(NoteInvalid):
         notes.open_checkpoint(str(notes.sign(text, [OLD])), [OLD[0]], verify)
 
@@ -97,7 +97,7 @@ def test_checkpoint_of_another_log_is_invalid_under_its_key():
         notes.open_checkpoint(str(notes.sign(CHECKPOINT.text(), [other])), [other[0]], verify)
 
 
-def test_unknown_signatures_beside_the_known_one_are_ignored():
+def test_additional_unknown_signatures_are_ignored():
     text = str(notes.sign(CHECKPOINT.text(), [NEW, OLD]))
 
     assert notes.open_checkpoint(text, [OLD[0]], verify) == CHECKPOINT
@@ -140,7 +140,7 @@ def test_proof_survives_round_trip():
 
 
 @pytest.mark.parametrize("cut", ["c2sp.org/tlog-proof@v1\n", "index 2\n", "\n\n"])
-def test_proof_with_a_part_left_out_is_invalid(cut):
+def test_proof_with_missing_part_is_invalid(cut):
     text = str(Proof(2, (b"a" * 32,), notes.sign(CHECKPOINT.text(), [OLD])))
 
     with pytest.raises(NoteInvalid):

@@ -24,7 +24,7 @@ def found(*items, **options):
     return [(each.kind, each.item.title) for each in findings(items, LIMITS, **options)]
 
 
-def test_reused_weak_old_and_expiring_are_found_by_title():
+def test_reused_weak_old_and_expiring_passwords_are_listed_by_title():
     old = NOW - timedelta(days=800)
     strong = {"totp": "x", "password": "correct horse battery staple 77"}
     items = (
@@ -62,7 +62,7 @@ def test_findings_contain_no_password():
     assert not any("hunter2" in each for each in texts)
 
 
-def test_unopenable_or_oddly_dated_item_raises_no_error():
+def test_unopenable_or_malformed_item_is_skipped():
     items = (
         item(1, "Closed", None),
         item(2, "Odd", {"history": "x", "source": [], "expires_at": 7}, expires_on="31.12.2026"),

@@ -66,7 +66,7 @@ def test_password_containing_the_email_address_is_rejected(address):
         "cbddbacacdadcdad",
     ],
 )
-def test_common_password_in_a_usual_disguise_is_rejected(password):
+def test_variations_of_common_passwords_are_rejected(password):
     with pytest.raises(WeakPassword, match="too easy to guess"):
         check_password(password, "ann@example.org")
 

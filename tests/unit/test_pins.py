@@ -105,7 +105,7 @@ def test_pins_that_differ_from_profile_are_rejected(change):
         PINS.check_same(replace(PINS, **change))
 
 
-def test_pins_read_back_and_hold_no_salt():
+def test_pins_survive_round_trip_and_contain_no_salt():
     written = PINS.to_json()
 
     assert Pins.from_json(written | {"some_day": 1}) == PINS

@@ -119,7 +119,7 @@ except Exception as error:
 """
 
 
-def test_unaffordable_cost_is_reported_plainly():
+def test_kdf_cost_beyond_available_memory_is_reported():
     result = subprocess.run(
         [sys.executable, "-c", STARVED], capture_output=True, text=True, check=True
     )

@@ -232,7 +232,7 @@ def test_url_options_configure_the_pool():
         *(("starttls", "starttls"), ("", "starttls")),
     ],
 )
-def test_smtp_secure_accepts_the_guides_values(value, meant):
+def test_smtp_secure_accepts_documented_values(value, meant):
     assert Settings.from_environ({**PRODUCTION, "SMTP_SECURE": value}).smtp_secure == meant
 
 

@@ -41,7 +41,7 @@ def test_rule_is_read_with_its_defaults(text, rule):
 @pytest.mark.parametrize(
     "text", ["length x", "length 9-8", "length 1", "vowels", "upper yes", "symbols a", "x" * 300]
 )
-def test_wrong_rule_is_rejected(text):
+def test_malformed_rule_is_rejected(text):
     with pytest.raises(UsageError):
         parse(text)
 

@@ -156,7 +156,7 @@ def test_malformed_or_unknown_request_is_a_failure(message, keys):
     assert agent.respond(message) == FAILURE
 
 
-def test_too_long_request_ends_its_connection_alone(serve):
+def test_too_long_request_closes_only_its_connection(serve):
     path = serve()
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
@@ -219,13 +219,13 @@ def test_login_to_a_local_sshd_works_through_the_agent(serve, keys, tmp_path):
     assert text.stdout == b"hello\n", text.stderr
 
 
-def test_unusable_keys_are_named_without_their_text():
+def test_unusable_key_is_rejected():
     for wrong in ("", "no key", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"):
         with pytest.raises(ValueError, match="cannot be read"):
             primitives.ssh_key(wrong, None)
 
 
-def test_new_key_is_read_again_and_by_ssh_keygen(tmp_path):
+def test_generated_key_is_readable_here_and_by_ssh_keygen(tmp_path):
     private, key = primitives.ssh_key_new()
     (file := tmp_path / "key").write_text(private)
     file.chmod(0o600)

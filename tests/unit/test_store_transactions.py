@@ -104,7 +104,7 @@ def test_altered_transaction_file_is_rejected(home):
         ("secret-x.key", "emergency kit"),
     ],
 )
-def test_advice_for_torn_file_never_costs_secret_key(home, name, advice):
+def test_advice_for_damaged_file_never_discards_secret_key(home, name, advice):
     text = str(Folder(home).altered(name))
 
     assert advice in text

@@ -45,7 +45,7 @@ def test_signals_reach_the_command(system, masked):
 
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize(("script", "code"), [("exit 9", 9), ("kill -KILL $$", -9)])
-def test_exit_code_of_the_command_passes_through(system, script, code):
+def test_exit_code_of_command_is_returned(system, script, code):
     for masked in (True, False):
         with start(system, masked, "sh", "-c", script) as process:
             assert process.communicate(timeout=30) == ("", "")

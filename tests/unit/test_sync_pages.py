@@ -18,7 +18,7 @@ def sample():
     return sample_vault.create()
 
 
-def test_pages_are_merged_into_the_server_state(sample):
+def test_merged_pages_equal_the_server_state(sample):
     one = gather(VAULT, sample.server.sync(5), since=5)
     many = gather(VAULT, sample.server.sync(5, limit=2), since=5)
 

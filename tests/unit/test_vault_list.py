@@ -89,7 +89,7 @@ def test_other_generation_at_known_revision_is_a_mismatch(sample, known):
         check_list(known, [listed(sample.server, generation=2)], {})
 
 
-def test_deleted_vault_in_list_is_named_but_not_opened(sample, known):
+def test_deleted_vault_in_list_is_reported_but_not_opened(sample, known):
     profile = known.with_deleted(VAULT)
 
     found = check_list(profile, [listed(sample.server)], {VAULT: sample.ann.state})
