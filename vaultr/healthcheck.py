@@ -49,8 +49,8 @@ def main() -> int:
 def _api(url: str, at: str | None) -> int:
     """Request login parameters of an unknown address, which needs proxy, Redis and database."""
     if not url:
-        given, _ = loader.read(os.environ, {"BASE_URL"})
-        url = given.get("BASE_URL", "")
+        settings, _ = loader.read(os.environ, {"BASE_URL"})
+        url = settings.get("BASE_URL", "")
     user, server = urlsplit(url), urlsplit(at or "")
     host, port = (server.hostname, server.port or 80) if server.hostname else _own_address()
     if not server.hostname and host == _LOOPBACK and os.environ.get("BIND") != host:
@@ -67,8 +67,8 @@ def _api(url: str, at: str | None) -> int:
 
 
 def _worker() -> int:
-    given, _ = loader.read(os.environ, {"VAULTR_HOME"})
-    age = heartbeat.age_seconds(Path(given.get("VAULTR_HOME", "var")))
+    settings, _ = loader.read(os.environ, {"VAULTR_HOME"})
+    age = heartbeat.age_seconds(Path(settings.get("VAULTR_HOME", "var")))
     if age is not None and age < heartbeat.DEAD_SECONDS:
         return 0
     why = "no worker has started" if age is None else f"the worker was last seen {age:.0f} s ago"
@@ -113,8 +113,8 @@ def _check(
 
 
 def _own_address() -> tuple[str, int]:
-    given, _ = loader.read(os.environ, {"PORT", "BIND"})
-    return _address(given.get("BIND", ""), int(given.get("PORT", _PORT)))
+    settings, _ = loader.read(os.environ, {"PORT", "BIND"})
+    return _address(settings.get("BIND", ""), int(settings.get("PORT", _PORT)))
 
 
 def _address(bind: str, port: int) -> tuple[str, int]:

@@ -29,7 +29,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        usual = engine.deadline.set(None)
+        previous = engine.deadline.set(None)
         logs.to_stderr()
         try:
             return function(*args, **kwargs)
@@ -40,7 +40,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
             why = "the database cannot be used; `flask db-status` and `flask doctor` show more"
             raise click.ClickException(why) from None
         finally:
-            engine.deadline.reset(usual)
+            engine.deadline.reset(previous)
 
     return run
 

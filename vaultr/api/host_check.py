@@ -33,8 +33,8 @@ def _check() -> None:
     if request.path in PROBE_PATHS:
         return
     settings = current_settings()
-    given = _HOST.fullmatch(request.environ.get("HTTP_HOST", ""))
-    host = given[1].strip("[]").lower() if given else ""
+    match = _HOST.fullmatch(request.environ.get("HTTP_HOST", ""))
+    host = match[1].strip("[]").lower() if match else ""
     if host not in settings.hosts and (settings.production or not loopback(host)):
         raise HostUnknown
     if settings.production and not request.is_secure:

@@ -101,20 +101,20 @@ def delete_responses(session: Session, owner_id: UUID) -> None:
 
 def delete_expired() -> bool:
     """Delete up to 500 expired responses, and return whether there may be more."""
-    over = sa.select(StoredResponse.owner_id, StoredResponse.key_hash).where(
+    expired = sa.select(StoredResponse.owner_id, StoredResponse.key_hash).where(
         StoredResponse.created_at <= clock.now() - KEPT
     )
     with transaction() as session:
-        gone = session.execute(
+        deleted = session.execute(
             sa.delete(StoredResponse)
             .where(
                 sa.tuple_(StoredResponse.owner_id, StoredResponse.key_hash).in_(
-                    over.limit(_MOST_AT_ONCE)
+                    expired.limit(_MOST_AT_ONCE)
                 )
             )
             .returning(StoredResponse.key_hash)
         )
-        return len(gone.all()) == _MOST_AT_ONCE
+        return len(deleted.all()) == _MOST_AT_ONCE
 
 
 def _row_key(key: str) -> dict[str, Any]:

@@ -80,11 +80,11 @@ class _Cache:
         """Return the switches; without a watcher thread, one request at a time reads them again."""
         old = time.monotonic() - self._read_at > MAX_AGE_SECONDS
         if old and not self.watched and self._lock.acquire(blocking=False):
-            usual = engine.deadline.set(READ_SECONDS)
+            previous = engine.deadline.set(READ_SECONDS)
             try:
                 self.refresh()
             finally:
-                engine.deadline.reset(usual)
+                engine.deadline.reset(previous)
                 self._lock.release()
         return self.off
 

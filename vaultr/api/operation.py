@@ -96,9 +96,9 @@ def operation(
 
     def wrap(view: Callable[..., Any]) -> Callable[..., Response]:
         hints = get_type_hints(view)
-        model, usual = _response_model(returns or hints.get("return"))
+        model, implied = _response_model(returns or hints.get("return"))
         contract = Contract(
-            hints.get("body"), hints.get("query"), model, statuses or usual, errors, access,
+            hints.get("body"), hints.get("query"), model, statuses or implied, errors, access,
             step_up, body_bytes, max_keys, media_type, checks_session,
             not (returns_secret or counts_guesses), machines, prove, if_match,
         )  # fmt: skip
@@ -161,8 +161,10 @@ def _respond(view: Callable[..., Any], args: Any, kwargs: Any, contract: Contrac
     if isinstance(result, Answer):
         answer = result
     else:
-        usual = 204 if result is None else 200
-        answer = Answer(result, usual if usual in contract.statuses else contract.statuses[0])
+        default_status = 204 if result is None else 200
+        answer = Answer(
+            result, default_status if default_status in contract.statuses else contract.statuses[0]
+        )
     if answer.content is None:
         response = Response(b"", answer.status)
         response.headers.pop("Content-Type", None)

@@ -38,10 +38,10 @@ def known_tag() -> str | None:
 
     :raises BadRequest: a list or ``*``.
     """
-    given = request.headers.get("If-None-Match")
-    if given is None:
+    header = request.headers.get("If-None-Match")
+    if header is None:
         return None
-    found = READ_TAG.fullmatch(given.strip())
+    found = READ_TAG.fullmatch(header.strip())
     if found is None:
         raise BadRequest("If-None-Match must be one quoted ETag.", errors=_at("If-None-Match"))
     return found[1]

@@ -71,8 +71,8 @@ def _behind_proxies(wsgi_app: Any, settings: Settings) -> Any:
 
 def _store_origin() -> None:
     sent = request.environ
-    given = sent.get("HTTP_X_REQUEST_ID", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
+    sent_id = sent.get("HTTP_X_REQUEST_ID", "")
+    request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(12)
     address, network = address_and_network(sent.get("REMOTE_ADDR"))
     agent = sent.get("HTTP_USER_AGENT", "")
     trace = _TRACE.fullmatch(sent.get("HTTP_TRACEPARENT", ""))

@@ -141,10 +141,10 @@ def _query_values() -> dict[str, str]:
         lists = request.args.lists()
     except UnicodeDecodeError:  # raw bytes that should be percent-encoded
         raise BadRequest("The query string is not UTF-8.") from None
-    for name, given in lists:
-        if len(given) > 1:
+    for name, found in lists:
+        if len(found) > 1:
             raise BadRequest(errors=[FieldError(f"/query/{name}", "must not be repeated")])
-        values[name] = given[0]
+        values[name] = found[0]
     return values
 
 

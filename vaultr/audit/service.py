@@ -4,7 +4,7 @@ from vaultr.audit.archive import archive_events  # the events about an account, 
 from vaultr.audit.checkpoints import lag_seconds  # the lag, at most a second old
 from vaultr.audit.checkup import (
     excess_rights,  # rights that the role should not have
-    signer_problem,  # why the signer cannot sign now
+    signer_problem,  # the reason why the signer cannot sign now
     unreachable_anchors,  # anchors that cannot be read
 )
 from vaultr.audit.inline_insert import Prepared  # an event that the caller's statement inserts
@@ -23,7 +23,7 @@ from vaultr.audit.recording import (
     stop,  # record that the writers of this process stop
 )
 from vaultr.audit.restored_log import (
-    problems_of_restored_log,  # what a full verification of a restored database finds
+    problems_of_restored_log,  # findings of a full verification of a restored database
 )
 from vaultr.audit.rights import apply as set_rights  # the rights of the roles to the log's tables
 from vaultr.audit.rights import server_rights  # what the server's role needs for a table of the log

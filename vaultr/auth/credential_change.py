@@ -179,12 +179,12 @@ def end_sessions(
     others = sa.delete(Session).where(Session.account_id == account_id)
     if but is not None:
         others = others.where(Session.id != but)
-    gone = sorted(work.execute(others.returning(Session.id)).scalars())
-    for first in range(0, len(gone), _IDS_AN_EVENT):
-        part = gone[first : first + _IDS_AN_EVENT]
+    ended = sorted(work.execute(others.returning(Session.id)).scalars())
+    for first in range(0, len(ended), _IDS_AN_EVENT):
+        part = ended[first : first + _IDS_AN_EVENT]
         obj = {"kind": "sessions", "ids": [str(one) for one in part]}
         audit.record(Event.SESSION_END, account_id=account_id, obj=obj, reason=reason)
-    return gone
+    return ended
 
 
 def _new_identity(stored: StoredCredentials, wraps: RewrapIn) -> dict[str, Any]:

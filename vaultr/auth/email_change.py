@@ -139,10 +139,10 @@ def remove_expired() -> bool:
     with transaction() as work:
         full = []
         for table, key in ((EmailChange, EmailChange.account_id), (EmailUndo, EmailUndo.id)):
-            over = sa.select(key).where(table.expires_at <= now).limit(most)
-            over = over.with_for_update(skip_locked=True)  # avoids deadlocks
-            gone = work.execute(sa.delete(table).where(key.in_(over)).returning(key))
-            full.append(len(gone.all()) == most)
+            expired = sa.select(key).where(table.expires_at <= now).limit(most)
+            expired = expired.with_for_update(skip_locked=True)  # avoids deadlocks
+            deleted = work.execute(sa.delete(table).where(key.in_(expired)).returning(key))
+            full.append(len(deleted.all()) == most)
         return any(full)
 
 

@@ -70,7 +70,7 @@ def remove_unused() -> bool:
             .limit(most)
             .with_for_update(skip_locked=True)  # avoids deadlocks
         )
-        gone = work.execute(
+        deleted = work.execute(
             sa.delete(KnownDevice).where(key.in_(unused)).returning(KnownDevice.device_hash)
         )
-        return len(gone.all()) == most
+        return len(deleted.all()) == most

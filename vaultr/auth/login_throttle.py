@@ -200,13 +200,13 @@ def remove_old() -> bool:
     """Delete up to 500 rows without a failure for 30 days; return whether more may be left."""
     most = 500
     with transaction() as session:
-        over = sa.select(Failures.counter).where(Failures.failed_at < clock.now() - RETENTION)
-        gone = session.execute(
+        expired = sa.select(Failures.counter).where(Failures.failed_at < clock.now() - RETENTION)
+        deleted = session.execute(
             sa.delete(Failures)
-            .where(Failures.counter.in_(over.limit(most)))
+            .where(Failures.counter.in_(expired.limit(most)))
             .returning(Failures.counter)
         )
-        return len(gone.all()) == most
+        return len(deleted.all()) == most
 
 
 def full_until(recent: str, rate: Rate, now: datetime) -> datetime | None:

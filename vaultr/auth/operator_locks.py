@@ -68,10 +68,10 @@ def move_lock(work: Work, account_id: UUID, old: str, new: str | None) -> None:
 
     :param new: None if the account is deleted; the lock ends then.
     """
-    by_hand = sa.delete(Failures).where(
+    operator_locked = sa.delete(Failures).where(
         Failures.counter.in_(account_counters(work, account_id, old)),
         Failures.locked_until > clock.now() + OPERATOR_LOCK,
     )
-    gone = work.execute(by_hand.returning(Failures.counter)).all()
-    if gone and new is not None:
+    deleted = work.execute(operator_locked.returning(Failures.counter)).all()
+    if deleted and new is not None:
         lock(work, account_id, new)

@@ -81,14 +81,14 @@ def remove_recovery_key(actor: Actor) -> None:
 
 def delete_recovery_key(work: Work, account_id: UUID, *, reason: str | None = None) -> bool:
     """Delete the recovery key of a locked account; return whether it had one."""
-    gone = work.execute(
+    deleted = work.execute(
         sa.delete(RecoveryKey)
         .where(RecoveryKey.account_id == account_id)
         .returning(RecoveryKey.account_id)
     ).all()
-    if gone:
+    if deleted:
         audit.record(Event.RECOVERY_KEY_REMOVE, account_id=account_id, reason=reason)
-    return bool(gone)
+    return bool(deleted)
 
 
 def end_recoveries(work: Work, account_id: UUID, *, reason: str) -> tuple[bool, bool]:
@@ -99,12 +99,12 @@ def end_recoveries(work: Work, account_id: UUID, *, reason: str) -> tuple[bool, 
 
     :return: whether a token was valid, and whether a recovery had started.
     """
-    gone = work.execute(
+    deleted = work.execute(
         sa.delete(Recovery)
         .where(Recovery.account_id == account_id)
         .returning(Recovery.expires_at, Recovery.started_at)
     ).all()
-    alive = [row for row in gone if row.expires_at > clock.now()]
+    alive = [row for row in deleted if row.expires_at > clock.now()]
     running = any(row.started_at is not None for row in alive)
     if running:
         audit.record(Event.CRED_RECOVER_CANCEL, account_id=account_id, reason=reason)

@@ -147,16 +147,16 @@ def remove_totp(actor: Actor) -> None:
     :raises NotFound: the account has no factor.
     """
     with _changing(actor) as (work, email):
-        gone = work.execute(
+        removed = work.execute(
             sa.delete(Factor)
             .where(Factor.account_id == actor.account_id, Factor.kind == TOTP)
             .returning(Factor.id, Factor.confirmed_at)
         ).all()
-        if not gone:
+        if not removed:
             raise NotFound("This account has no second factor.")
         recovery_codes.delete_codes(work, actor.account_id)
-        audit.record(Event.FACTOR_REMOVE, account_id=actor.account_id, obj=_obj(gone[0].id))
-        if any(one.confirmed_at for one in gone):
+        audit.record(Event.FACTOR_REMOVE, account_id=actor.account_id, obj=_obj(removed[0].id))
+        if any(one.confirmed_at for one in removed):
             mail.send(account.factor_removed(), email)
 
 

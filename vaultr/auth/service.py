@@ -9,9 +9,9 @@ from vaultr.auth.archive import (
 )
 from vaultr.auth.credential_change import change_credentials  # new password or key
 from vaultr.auth.email_change import (
-    confirm_email_change,  # by an emailed token
+    confirm_email_change,  # confirm it by an emailed token
     request_email_change,  # email both addresses
-    undo_email_change,  # by an emailed token
+    undo_email_change,  # restore the old address by an emailed token
 )
 from vaultr.auth.key_rewrap import init_app as init_key_rewrap  # set the holders of key wraps
 from vaultr.auth.key_usage import (
@@ -19,13 +19,13 @@ from vaultr.auth.key_usage import (
     verifiers_by_key,  # stored verifiers by PEPPER
 )
 from vaultr.auth.login import (
-    derivation_inputs,  # what a client derives its keys from
+    derivation_inputs,  # the inputs from which a client derives its keys
     log_in,  # check a password and start a session
     step_up,  # check the password again for a sensitive action
 )
 from vaultr.auth.operator_locks import (
     lock_counter,  # the counter of an operator's lock
-    lock_end,  # how long a lock by failures lasts at most
+    lock_end,  # a time after the end of any lock by failures
     locked_sql,  # whether an operator has locked an account
 )
 from vaultr.auth.password_hashing import init_app as init_password_hashing  # start the hash queue
@@ -41,18 +41,18 @@ from vaultr.auth.recovery.flow import (
     start_recovery,  # start or query the wait of 24 hours
 )
 from vaultr.auth.recovery.tokens import (
-    cancel_recovery,  # by a session
-    cancel_recovery_by_token,  # by an email
+    cancel_recovery,  # end a recovery from a live session
+    cancel_recovery_by_token,  # end a recovery by its emailed token
     request_recovery,  # email a recovery token
 )
 from vaultr.auth.recovery_key import (
-    put_recovery_key,  # store or replace it
-    recovery_state,  # recovery key and running recovery
-    remove_recovery_key,  # delete it
+    put_recovery_key,  # store or replace the recovery key
+    recovery_state,  # state of the recovery key and of a running recovery
+    remove_recovery_key,  # delete the recovery key
 )
 from vaultr.auth.second_factor_secrets import (
-    factors_by_key,  # by FACTOR_KEY
-    reseal_factors,  # under the first FACTOR_KEY
+    factors_by_key,  # number of second factors by FACTOR_KEY
+    reseal_factors,  # reseal all second factors under the first FACTOR_KEY
 )
 from vaultr.auth.second_factors import (
     begin_totp,  # create the secret of an authenticator app
@@ -75,7 +75,7 @@ from vaultr.auth.sessions import (
 )
 from vaultr.auth.signup import (
     confirm_signup,  # create the account
-    is_account_id,  # whether an id is, or seems to be, an account's
+    is_account_id,  # whether an id belongs or belonged to an account, or to a decoy
     resend_verification,  # email a new token
     sign_up,  # store a signup until its email is confirmed
 )

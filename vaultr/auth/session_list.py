@@ -56,12 +56,12 @@ def revoke_session(actor: Actor, session_id: UUID) -> None:
     """
     with transaction() as work:
         lock_own_account(work, actor)
-        gone = work.execute(
+        idle_until = work.execute(
             sa.delete(Session)
             .where(Session.id == session_id, Session.account_id == actor.account_id)
             .returning(Session.idle_until)
         ).scalar_one_or_none()
-        if gone is None or gone <= clock.now():
+        if idle_until is None or idle_until <= clock.now():
             raise NotFound("This account has no live session with this id.")
         obj = {"kind": "session", "id": str(session_id)}
         audit.record(Event.SESSION_END, account_id=actor.account_id, obj=obj, reason="revoked")
@@ -77,6 +77,6 @@ def log_out_all(actor: Actor) -> None:
     """
     with transaction() as work:
         lock_account(work, actor.account_id)
-        gone = end_sessions(work, actor.account_id, reason="logout-all")
-        if actor.session_id not in gone:
+        ended = end_sessions(work, actor.account_id, reason="logout-all")
+        if actor.session_id not in ended:
             raise Unauthenticated

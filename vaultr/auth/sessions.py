@@ -279,12 +279,12 @@ def _end_for_reuse(work: Work, found: Any, session_id: UUID) -> None:
 def log_out(actor: Actor) -> None:
     """End the actor's session. Parallel logouts all succeed, but only one is recorded."""
     with transaction() as work:
-        gone = work.execute(
+        ended_id = work.execute(
             sa.delete(Session)
             .where(Session.id == actor.session_id, Session.account_id == actor.account_id)
             .returning(Session.id)
         ).one_or_none()
-        if gone is not None:
+        if ended_id is not None:
             audit.record(Event.SESSION_END, account_id=actor.account_id, reason="logout")
 
 
@@ -292,10 +292,12 @@ def remove_expired() -> bool:
     """Delete up to 500 expired sessions; return whether more may be left."""
     now, most = clock.now(), 500
     with transaction() as work:
-        over = sa.select(Session.id).where(Session.idle_until <= now).limit(most)
-        over = over.with_for_update(skip_locked=True)  # avoids deadlocks
-        gone = work.execute(sa.delete(Session).where(Session.id.in_(over)).returning(Session.id))
-        return len(gone.all()) == most
+        expired = sa.select(Session.id).where(Session.idle_until <= now).limit(most)
+        expired = expired.with_for_update(skip_locked=True)  # avoids deadlocks
+        deleted = work.execute(
+            sa.delete(Session).where(Session.id.in_(expired)).returning(Session.id)
+        )
+        return len(deleted.all()) == most
 
 
 def overused(most: int) -> "sa.Select[Any]":
@@ -312,15 +314,15 @@ def end_overused() -> bool:
     """
     batch = 50
     with transaction() as work:
-        over = sa.select(Session.id).where(
+        excess = sa.select(Session.id).where(
             Session.id.in_(overused(current_settings().quota_refreshes))
         )
-        over = over.limit(batch).with_for_update(skip_locked=True)  # avoids deadlocks
-        ended = sa.delete(Session).where(Session.id.in_(over))
-        gone = work.execute(ended.returning(Session.id, Session.account_id)).all()
-        for session_id, account_id in gone:
+        excess = excess.limit(batch).with_for_update(skip_locked=True)  # avoids deadlocks
+        delete = sa.delete(Session).where(Session.id.in_(excess))
+        ended = work.execute(delete.returning(Session.id, Session.account_id)).all()
+        for session_id, account_id in ended:
             obj = {"kind": "session", "id": str(session_id)}
             audit.record(
                 Event.SESSION_END, account_id=account_id, obj=obj, reason="too-many-refreshes"
             )
-        return len(gone) == batch
+        return len(ended) == batch

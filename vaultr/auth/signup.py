@@ -138,14 +138,14 @@ def remove_expired() -> bool:
     """Delete up to 500 expired signups; return whether more may be left."""
     most = 500
     with transaction() as work:
-        over = sa.select(WaitingSignup.id).where(WaitingSignup.expires_at <= clock.now())
-        over = over.with_for_update(skip_locked=True)  # avoids deadlocks
-        gone = work.execute(
+        expired = sa.select(WaitingSignup.id).where(WaitingSignup.expires_at <= clock.now())
+        expired = expired.with_for_update(skip_locked=True)  # avoids deadlocks
+        deleted = work.execute(
             sa.delete(WaitingSignup)
-            .where(WaitingSignup.id.in_(over.limit(most)))
+            .where(WaitingSignup.id.in_(expired.limit(most)))
             .returning(WaitingSignup.id)
         )
-        return len(gone.all()) == most
+        return len(deleted.all()) == most
 
 
 def _check(body: SignupIn) -> None:

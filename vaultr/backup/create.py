@@ -75,8 +75,8 @@ def create(settings: Settings, location: Location) -> Created:
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
     while True:
-        with job_lock(_LOCK) as ours:
-            if ours:
+        with job_lock(_LOCK) as acquired:
+            if acquired:
                 yield
                 return
         time.sleep(_POLL_SECONDS)

@@ -94,12 +94,12 @@ def one_statement() -> Iterator[sa.Connection]:
         yield connection
 
 
-def lock_rows(work: Session, statement: sa.Select[Any]) -> None:
+def lock_rows(session: Session, statement: sa.Select[Any]) -> None:
     """Run a statement that locks rows.
 
     This reads the result to its end: on SQLite an unfinished statement keeps its snapshot open.
     """
-    work.execute(statement).all()
+    session.execute(statement).all()
 
 
 def in_transaction() -> bool:

@@ -68,11 +68,11 @@ def _check(cache: _Cache) -> Readiness:
     keys = keyring.KEYS.find()
     if keys is None or not keys.jwt.current:
         failed.append("keys")
-    guard = limiter.current()
-    if guard.redis is not None and not guard.reachable():
-        since = guard.away_since or time.monotonic()
-        gone = time.monotonic() - since > settings.ready_redis_grace
-        (failed if gone and "redis" in settings.ready_requires else degraded).append("redis")
+    redis_limiter = limiter.current()
+    if redis_limiter.redis is not None and not redis_limiter.reachable():
+        since = redis_limiter.away_since or time.monotonic()
+        is_overdue = time.monotonic() - since > settings.ready_redis_grace
+        (failed if is_overdue and "redis" in settings.ready_requires else degraded).append("redis")
     if not failed:
         _audit(failed, degraded)
         _writes(cache, degraded)

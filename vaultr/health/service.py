@@ -8,9 +8,9 @@ from vaultr.health.client_address import (
 from vaultr.health.draining import start as start_draining  # readiness fails from now on
 from vaultr.health.draining import started as is_draining  # whether the server is about to stop
 from vaultr.health.heartbeat import DEAD_SECONDS  # age at which a heartbeat means a dead process
-from vaultr.health.heartbeat import age_seconds as heartbeat_age_seconds  # of the worker
-from vaultr.health.heartbeat import remove as remove_heartbeat  # when the worker ends
-from vaultr.health.heartbeat import touch as touch_heartbeat  # while the worker runs
+from vaultr.health.heartbeat import age_seconds as heartbeat_age_seconds  # age of the worker's file
+from vaultr.health.heartbeat import remove as remove_heartbeat  # called when the worker ends
+from vaultr.health.heartbeat import touch as touch_heartbeat  # called while the worker runs
 from vaultr.health.readiness import init_app  # prepare the cache of readiness results
 
 __all__ = [

@@ -1,19 +1,19 @@
 """Machines. Import from here, not from the modules behind it."""
 
 from vaultr.machines.changes import (
-    create_machine,  # with its wraps
-    delete_all_of,  # all machines of an account
-    delete_machine,  # with its wraps
+    create_machine,  # create a machine and its wraps
+    delete_all_of,  # delete all machines of an account
+    delete_machine,  # delete a machine and its wraps
     init_app,  # set the function that deletes stored responses
-    replace_machine,  # with all its wraps, perhaps with a new token
+    replace_machine,  # replace a machine's settings and wraps, and perhaps its token
 )
 from vaultr.machines.expiry import (
-    MachineCounts,  # all and expired
-    count_machines,  # all and expired
-    send_notices,  # emails a week before machines expire
-    summaries,  # what an operator sees
+    MachineCounts,  # the numbers of all and of expired machines
+    count_machines,  # count all and expired machines
+    send_notices,  # email owners a week before their machines expire
+    summaries,  # an account's machines as an operator sees them
 )
-from vaultr.machines.key_wraps import MachineKeyWraps  # for `rewrap`
+from vaultr.machines.key_wraps import MachineKeyWraps  # the keys of machines, for `rewrap`
 from vaultr.machines.listing import archive_machines, list_machines, show_machine, show_self
 from vaultr.machines.token_check import (
     MACHINE_ACTORS,  # find the machine that sends a request

@@ -91,10 +91,10 @@ def purge() -> bool:
     counted = max(KEEP_SENT, timedelta(seconds=recipient_limits.longest_window_seconds()))
     sent = sa.and_(Mail.state == "sent", Mail.created_at < now - counted)
     dead = sa.and_(Mail.state == "dead", Mail.created_at < now - KEEP_DEAD)
-    over = sa.select(Mail.id).where(sent | dead).limit(_PURGED_AT_ONCE)
+    expired = sa.select(Mail.id).where(sent | dead).limit(_PURGED_AT_ONCE)
     with transaction() as session:
-        gone = session.execute(sa.delete(Mail).where(Mail.id.in_(over)).returning(Mail.id))
-        return len(gone.all()) == _PURGED_AT_ONCE
+        deleted = session.execute(sa.delete(Mail).where(Mail.id.in_(expired)).returning(Mail.id))
+        return len(deleted.all()) == _PURGED_AT_ONCE
 
 
 def _send_next() -> bool:

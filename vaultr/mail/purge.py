@@ -11,8 +11,10 @@ from vaultr.mail.models import Mail
 
 
 def _over(now: datetime) -> Conditions:
-    kept = max(delivery_job.KEEP_SENT, timedelta(seconds=recipient_limits.longest_window_seconds()))
-    sent = sa.and_(Mail.state == "sent", Mail.created_at < now - kept)
+    retention = max(
+        delivery_job.KEEP_SENT, timedelta(seconds=recipient_limits.longest_window_seconds())
+    )
+    sent = sa.and_(Mail.state == "sent", Mail.created_at < now - retention)
     return (sent | sa.and_(Mail.state == "dead", Mail.created_at < now - delivery_job.KEEP_DEAD),)
 
 

@@ -53,8 +53,10 @@ def send_sample(to: str) -> Outcome:
         with delivery_job.classify_errors():
             sender.send(email, to=to, with_id=sender.message_id(uuid7()))
     except delivery_job.NotSent as error:
-        usual = f"The mail server rejected the email with {error.reason.removeprefix('smtp-')}."
-        return Outcome(accepted=False, reason=error.reason, advice=_ADVICE.get(error.reason, usual))
+        default = f"The mail server rejected the email with {error.reason.removeprefix('smtp-')}."
+        return Outcome(
+            accepted=False, reason=error.reason, advice=_ADVICE.get(error.reason, default)
+        )
     if not settings.smtp_host:
         folder = settings.vaultr_home / "mail"
         return Outcome(

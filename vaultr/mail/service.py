@@ -8,7 +8,7 @@ from vaultr.mail.delivery_job import run as deliver  # send the emails that are 
 from vaultr.mail.key_usage import (
     emails_under,  # number of stored emails under one MAIL_KEY
     key_beside,  # a MAIL_KEY that emails need but the settings lack
-    reseal_emails,  # under the first MAIL_KEY
+    reseal_emails,  # reseal all emails under the first MAIL_KEY
 )
 from vaultr.mail.message import Email  # kind, subject, text and HTML of an email
 from vaultr.mail.outbox import (
@@ -21,7 +21,7 @@ from vaultr.mail.rendering import (
     quote,  # quote a name that a user chose
 )
 from vaultr.mail.sample_message import send_sample  # send a test email now
-from vaultr.mail.sender import init_app  # set where emails are sent
+from vaultr.mail.sender import init_app  # configure the mail server
 from vaultr.mail.transports import (
     Host,  # a connection to a mail server
     connect,  # connect to a mail server and verify its name

@@ -168,13 +168,13 @@ def forget_process(process_id: int) -> None:
 
 def _add(source: Path, target: Path, *, summed: bool) -> None:
     read: Any = MmapedDict.read_all_values_from_file
-    kept: Any = MmapedDict(str(target))  # type: ignore[no-untyped-call]  # it has no types
+    sums: Any = MmapedDict(str(target))  # type: ignore[no-untyped-call]  # it has no types
     try:
         for key, value, at, _place in read(str(source)):
-            before, then = kept.read_value(key)
+            before, then = sums.read_value(key)
             if summed:
-                kept.write_value(key, before + value, 0.0)
+                sums.write_value(key, before + value, 0.0)
             elif at >= then:
-                kept.write_value(key, value, at)
+                sums.write_value(key, value, at)
     finally:
-        kept.close()
+        sums.close()

@@ -28,8 +28,8 @@ def job_lock(job: str) -> Iterator[bool]:
     :return: whether this process took the lock. The lock ends with the process, even if the process
         is killed.
     """
-    with _in_database(job) if postgresql() else _in_file(job) as ours:
-        yield ours
+    with _in_database(job) if postgresql() else _in_file(job) as acquired:
+        yield acquired
 
 
 @contextlib.contextmanager
@@ -40,9 +40,9 @@ def _in_database(job: str) -> Iterator[bool]:
         limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_SECONDS * 1000)}"
         connection.execute(sa.text(limit))
         lock = sa.text("SELECT pg_try_advisory_xact_lock(:key)")
-        ours: bool = connection.execute(lock, {"key": key}).scalar_one()
-        with _keep_alive(connection) if ours else contextlib.nullcontext():
-            yield ours
+        acquired: bool = connection.execute(lock, {"key": key}).scalar_one()
+        with _keep_alive(connection) if acquired else contextlib.nullcontext():
+            yield acquired
 
 
 @contextlib.contextmanager

@@ -117,9 +117,9 @@ class Runner:
         try:
             with (
                 self._app.app_context(),
-                job_locks.job_lock(job.name) if job.alone else no_lock as ours,
+                job_locks.job_lock(job.name) if job.alone else no_lock as acquired,
             ):
-                if not ours:
+                if not acquired:
                     return min(LOCKED_SECONDS, job.every_seconds)
                 self.since = began = time.monotonic()
                 with spans.job(job.name):

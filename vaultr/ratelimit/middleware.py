@@ -49,9 +49,9 @@ def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]
     hooks: tuple[dict[Any, list[Any]], ...] = (
         app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs,
     )  # fmt: skip
-    ours = [list(hook[None]) for hook in hooks]
+    own_hooks = [list(hook[None]) for hook in hooks]
     flask_limiter.init_app(app)
-    for hook, functions in zip(hooks, ours, strict=True):
+    for hook, functions in zip(hooks, own_hooks, strict=True):
         hook[None] = functions
 
 

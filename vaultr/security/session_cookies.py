@@ -74,8 +74,8 @@ def check(session_id: UUID) -> None:
     check_origin()
     if request.method in _SAFE:
         return
-    given = request.headers.get(HEADER, "").encode("utf-8", "replace")
-    if not hmac.compare_digest(given, csrf_token(session_id).encode()):
+    sent_token = request.headers.get(HEADER, "").encode("utf-8", "replace")
+    if not hmac.compare_digest(sent_token, csrf_token(session_id).encode()):
         raise CrossSite
 
 

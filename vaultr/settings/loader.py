@@ -16,14 +16,16 @@ def read(variables: Mapping[str, str], names: set[str]) -> tuple[dict[str, str],
 
     :return: the values, and a problem for each file that cannot be read.
     """
-    given = {name: text for name, text in variables.items() if text}
+    present = {name: text for name, text in variables.items() if text}
     for end in ("", "_FILE"):
-        if f"DATADOG_HOST{end}" in given and not {"STATSD_HOST", "STATSD_HOST_FILE"} & set(given):
-            given[f"STATSD_HOST{end}"] = given[f"DATADOG_HOST{end}"]
-    values = {name: given[name] for name in names if name in given}
+        if f"DATADOG_HOST{end}" in present and not {"STATSD_HOST", "STATSD_HOST_FILE"} & set(
+            present
+        ):
+            present[f"STATSD_HOST{end}"] = present[f"DATADOG_HOST{end}"]
+    values = {name: present[name] for name in names if name in present}
     problems = []
     for name in sorted(names):
-        path = given.get(f"{name}_FILE")
+        path = present.get(f"{name}_FILE")
         if path is None:
             continue
         if name in values:

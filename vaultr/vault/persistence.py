@@ -137,16 +137,18 @@ def _move(
 
 def _remove(connection: sa.Connection, pending: PendingChanges) -> None:
     vault_id, added = pending.log.vault_id, pending.log.added
-    gone = {row["item_id"]: row["n"] for row in added if row["op"] == Op.REMOVE.value}
-    if not gone:
+    removals = {row["item_id"]: row["n"] for row in added if row["op"] == Op.REMOVE.value}
+    if not removals:
         return
     rows = [
-        {"vault_id": vault_id, "item_id": item_id, "revision": n} for item_id, n in gone.items()
+        {"vault_id": vault_id, "item_id": item_id, "revision": n} for item_id, n in removals.items()
     ]
     _insert(connection, REMOVED, rows)
-    of_them = sa.and_(VERSIONS.c.vault_id == vault_id, VERSIONS.c.item_id.in_(gone))
+    of_them = sa.and_(VERSIONS.c.vault_id == vault_id, VERSIONS.c.item_id.in_(removals))
     freed = sa.select(sa.func.coalesce(sa.func.sum(VERSIONS.c.size), 0)).where(of_them)
     left = VAULTS.c.version_bytes - freed.scalar_subquery()
     connection.execute(sa.update(VAULTS).where(VAULTS.c.id == vault_id).values(version_bytes=left))
     connection.execute(sa.delete(VERSIONS).where(of_them))
-    connection.execute(sa.delete(ITEMS).where(ITEMS.c.vault_id == vault_id, ITEMS.c.id.in_(gone)))
+    connection.execute(
+        sa.delete(ITEMS).where(ITEMS.c.vault_id == vault_id, ITEMS.c.id.in_(removals))
+    )

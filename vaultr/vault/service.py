@@ -13,11 +13,11 @@ from vaultr.vault.key_holders import (
     Grant,  # a machine's access to one vault
     check_generations,  # check that the wraps of a grant open all contents
     check_once,  # check that a list of grants has no duplicates
-    delete_grants,  # all wraps of a machine
+    delete_grants,  # delete all wraps of a machine
     grant_bytes,  # the size of the wraps of machines
     grants_of,  # the access of machines
     lock_granted,  # lock the vaults of a machine before it is changed
-    replace_grants,  # all wraps of a machine
+    replace_grants,  # replace all wraps of a machine
 )
 from vaultr.vault.key_rotation import (
     begin_rotation,  # store new keys of a vault
@@ -25,15 +25,15 @@ from vaultr.vault.key_rotation import (
     show_rotation,  # progress of a rotation
 )
 from vaultr.vault.key_wraps import KeyWraps  # an account's wraps of vault keys, for `rewrap`
-from vaultr.vault.log_check import broken_logs  # whether each vault's log leads to its head
+from vaultr.vault.log_check import broken_logs  # the vaults whose log is damaged
 from vaultr.vault.sync import sync  # the whole vault, or what changed since a revision
 from vaultr.vault.vault_deletion import (
-    delete_all_of,  # all vaults of an account
-    delete_vault,  # a vault with everything in it
+    delete_all_of,  # delete all vaults of an account
+    delete_vault,  # delete a vault with everything in it
 )
 from vaultr.vault.vault_writes import (
     rename_vault,  # replace a vault's sealed overview
-    repair_vault,  # vouch again for what a vault contains
+    repair_vault,  # append an entry that commits to the current contents
 )
 from vaultr.vault.vaults import create_vault, list_vaults, show_vault
 from vaultr.vault.versions import list_versions, read_version  # earlier contents of an item

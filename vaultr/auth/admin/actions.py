@@ -159,16 +159,16 @@ def reset_factors(account_ref: str, operator: Operator) -> ActionResult:
     with _action(operator, "reset-factors") as action:
         account = action.find_account(account_ref)
         mine = sa.delete(Factor).where(Factor.account_id == account.id)
-        gone = action.work.scalars(mine.returning(Factor.id)).all()
+        removed = action.work.scalars(mine.returning(Factor.id)).all()
         recovery_codes.delete_codes(action.work, account.id)
-        for one in gone:
+        for one in removed:
             obj = {"kind": "factor", "id": str(one)}
             audit.record(Event.FACTOR_REMOVE, account_id=account.id, obj=obj, reason="operator")
-        if gone:
+        if removed:
             end_sessions(action.work, account.id, reason="operator")
             mail.send(emails.factor_removed(), account.email)
-        action.of(account.id, factors=len(gone))
-    return ActionResult(account.id, len(gone))
+        action.of(account.id, factors=len(removed))
+    return ActionResult(account.id, len(removed))
 
 
 def delete(account_ref: str, operator: Operator) -> ActionResult:
@@ -233,11 +233,11 @@ def clear_attempts(account_ref: str) -> ActionResult:
         sessions = work.scalars(sa.select(Session.id).where(Session.account_id == account.id))
         keys = operator_locks.account_counters(work, account.id, account.email)
         keys += [login_throttle.session_counter(one) for one in sessions]
-        gone = work.execute(
+        cleared = work.execute(
             sa.delete(Failures).where(Failures.counter.in_(keys)).returning(Failures.counter)
         )
         audit.record(Event.AUTH_UNLOCK, account_id=account.id, reason="operator")
-        return ActionResult(account.id, len(gone.all()))
+        return ActionResult(account.id, len(cleared.all()))
 
 
 def account_condition(

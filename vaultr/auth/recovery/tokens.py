@@ -112,10 +112,12 @@ def remove_expired() -> bool:
     """Delete up to 500 expired tokens; return whether more may be left."""
     most = 500
     with transaction() as work:
-        over = sa.select(Recovery.id).where(Recovery.expires_at <= clock.now()).limit(most)
-        over = over.with_for_update(skip_locked=True)  # avoids deadlocks
-        gone = work.execute(sa.delete(Recovery).where(Recovery.id.in_(over)).returning(Recovery.id))
-        return len(gone.all()) == most
+        expired = sa.select(Recovery.id).where(Recovery.expires_at <= clock.now()).limit(most)
+        expired = expired.with_for_update(skip_locked=True)  # avoids deadlocks
+        deleted = work.execute(
+            sa.delete(Recovery).where(Recovery.id.in_(expired)).returning(Recovery.id)
+        )
+        return len(deleted.all()) == most
 
 
 def account_by_token(token: str) -> UUID | None:

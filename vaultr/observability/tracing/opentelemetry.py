@@ -29,8 +29,8 @@ class Tracer:
 
     def __init__(self) -> None:
         detected = OTELResourceDetector().detect().attributes
-        usual = {"service.name": "vaultr", "service.version": __version__}
-        resource = Resource.create({**usual, **detected})
+        defaults = {"service.name": "vaultr", "service.version": __version__}
+        resource = Resource.create({**defaults, **detected})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("vaultr", __version__)

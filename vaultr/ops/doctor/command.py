@@ -50,13 +50,13 @@ def _found(info: ScriptInfo, *, pods: int, url: str | None) -> list[CheckResult]
     app: Flask = info.load_app()
     settings = app.config["SETTINGS"]
     logs.to_stderr()
-    usual = engine.deadline.set(DATABASE_SECONDS)
+    previous = engine.deadline.set(DATABASE_SECONDS)
     try:
         with app.app_context():
             no_problems = ok("settings", f"valid for {settings.vaultr_env}")
             return [no_problems, *check_result.run_checks(_checks(settings, pods=pods, url=url))]
     finally:
-        engine.deadline.reset(usual)
+        engine.deadline.reset(previous)
 
 
 def _shorten_deadline() -> None:

@@ -62,10 +62,10 @@ def generate(folder: Path | None, env_file: Path | None, *, as_json: bool) -> No
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     written = [name for name, text in drawn.items() if _write(folder / name.lower(), text)]
-    kept = [name for name in drawn if name not in written]
+    unchanged = [name for name in drawn if name not in written]
     message = [f"written: {name.lower()}" for name in written]
-    message += [f"unchanged: {name.lower()}" for name in kept]
-    show({"written": written, "kept": kept}, as_json=as_json, lines=lambda: message)
+    message += [f"unchanged: {name.lower()}" for name in unchanged]
+    show({"written": written, "kept": unchanged}, as_json=as_json, lines=lambda: message)
 
 
 @keys.command("rotate", with_appcontext=False)
