@@ -35,16 +35,17 @@ and `vaultr copy`, in the templates of `vaultr inject`, as values in a file for
 `vaultr run --env-file`, and as values of variables that `vaultr run` inherits.
 
 VAULT and ITEM are ids, or a name and a title that are unique. FIELD is a name that `show --field`
-accepts. An exact match wins. Without one, upper and lower case may differ, and the command fails if
-several names match. Commands that remove or restore items (`rm`, `move`, `restore`) need the exact
-title. In names, write `%2F` for `/`, `%3F` for `?` and `%25` for `%`. Append `?as=code` for the
-current one-time code of a TOTP secret. `vaultr://VAULT/SET` names an environment set.
+accepts. Vaultr first looks for this exact name. If it finds nothing, it ignores upper and lower
+case, and the command fails if several names match. Commands that remove or restore items (`rm`,
+`move`, `restore`) need the exact title. In names, write `%2F` for `/`, `%3F` for `?` and `%25` for
+`%`. Append `?as=code` to a reference to get the current one-time code of a TOTP secret.
+`vaultr://VAULT/SET` names an environment set.
 
 ## Without the server
 
-`--offline` reads the copy on this device, and prints its age to standard error. `--max-age 12h`
-limits its age: a newer copy is read without contacting the server, and an older one is updated
-first. With both options, a copy that is too old is an error (exit code 1).
+`--offline` reads the copy on this device, and prints the age of the copy to standard error. With
+`--max-age 12h`, a copy that is at most 12 hours old is read without contacting the server, and an
+older copy is updated first. With both options, an older copy is an error (exit code 1).
 """
 
 

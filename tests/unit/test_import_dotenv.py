@@ -126,7 +126,7 @@ def test_utf_16_file_is_reported_as_utf_16():
 
 
 def test_nul_in_value_is_rejected_by_variable_name():
-    assert problems("A=x\0y\n") == ["line 1: A holds a NUL, which no variable can"]
+    assert problems("A=x\0y\n") == ["line 1: A contains NUL, which is not possible"]
 
 
 def test_oversized_set_is_rejected():

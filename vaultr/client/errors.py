@@ -77,7 +77,7 @@ class Refused(VaultrError):
     def __init__(
         self, slug: str, status: int, detail: str, members: Mapping[str, Any] | None = None
     ) -> None:
-        super().__init__(detail or slug or f"the server rejected the request (status {status})")
+        super().__init__(detail or slug or f"The server rejected the request (status {status}).")
         self.slug = slug
         self.status = status
         self.detail = detail

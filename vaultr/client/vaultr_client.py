@@ -388,5 +388,5 @@ class Vaultr:
 
     @property
     def kdf_is_low(self) -> bool:
-        """Whether guessing the master password costs less than today's default."""
+        """Whether the account's KDF parameters are lower than today's default."""
         return self._account.kdf_is_low

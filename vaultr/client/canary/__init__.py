@@ -1,1 +1,1 @@
-"""Plant secrets that must never appear in plaintext on the server, and prove that they open."""
+"""Plant test secrets that must never appear in plaintext on the server; prove that they open."""

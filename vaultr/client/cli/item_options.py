@@ -28,7 +28,7 @@ _OPTIONS: Final = (
     click.option(
         "--match",
         type=click.Choice(URL_MATCHES),
-        help="How browsers compare the URLs of --address with a page",
+        help="How the URLs of --address match a web page",
     ),
     click.option("--folder", help="Folder; nested folders are separated by /"),
     click.option("--tag", multiple=True, help="Tag (repeatable)"),

@@ -19,8 +19,8 @@ _LOGGED_OUT: Final = CheckResult(
 _CHANGED: Final = CheckResult(
     _NAME,
     "fail",
-    "The session has ended, probably because the master password was changed elsewhere.",
-    f"If you did that: vaultr login --changed. {_OFFLINE}",
+    "The session has ended, probably because the master password was changed on another device.",
+    f"If you changed it: vaultr login --changed. {_OFFLINE}",
     SessionEnded.exit_code,
 )
 _GONE: Final = CheckResult(

@@ -46,7 +46,7 @@ def open_document(document: dict[str, Any], ask_password: Callable[[], str]) -> 
     try:
         UUID(_open(encryption, authentication, validation).decode())
     except (_NotAuthentic, ValueError):
-        reject("The password of this file is wrong. It is the one that was chosen at the export.")
+        reject("The password of this file is wrong. Use the password that you chose at the export.")
     try:
         return _open(encryption, authentication, data)
     except (_NotAuthentic, ValueError):

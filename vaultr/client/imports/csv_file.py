@@ -63,8 +63,8 @@ def read_file(file: ImportFile) -> Reading:
         if name is None:
             columns = ", ".join(each.strip()[:40] for each in parsed.header[:20])
             reject(
-                "Vaultr does not know what wrote this CSV file. Name its columns, such as"
-                f" --map title=COLUMN,password=COLUMN. It has: {columns}."
+                "Vaultr does not know the program that wrote this CSV file. Say which column is"
+                f" which field: --map title=COLUMN,password=COLUMN. The columns are: {columns}."
             )
         table = next(each for each in TABLES if each.name == name)
     return _read(parsed, table)

@@ -53,7 +53,7 @@ def read(data: bytes, *, title: str) -> list[Draft]:
             message = f"{name} was already set in line {first_line[name]}"
             problems.append(Problem(f"line {line}", message))
         elif "\0" in value:
-            problems.append(Problem(f"line {line}", f"{name} holds a NUL, which no variable can"))
+            problems.append(Problem(f"line {line}", f"{name} contains NUL, which is not possible"))
         variables.setdefault(name, value)
         first_line.setdefault(name, line)
     if problems:

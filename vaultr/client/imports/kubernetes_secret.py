@@ -102,7 +102,7 @@ def _values(secret: Members, entry: Entry) -> dict[str, str]:
             values[str(name)] = data.decode()
         except UnicodeDecodeError:
             entry.leave_out(str(name), "it is binary, and items hold text")
-    # Like the server: if both have a name, this one counts.
+    # As in Kubernetes, stringData overrides data.
     for name, text in secret.object("stringData").items():
         values[str(name)] = str(text)
     return values

@@ -30,7 +30,7 @@ def read_file(file: ImportFile) -> Reading:
 
 
 def _list_of(data: bytes) -> list[Any]:
-    # The parser takes one object, so the list becomes a member of one; the checks are the same.
+    # The parser accepts only an object, so the list becomes a member of an object.
     whole = json_object(b'{"secrets":' + text_of(data).encode() + b"}", _ADVICE)
     found = whole["secrets"]
     return found if isinstance(found, list) else []

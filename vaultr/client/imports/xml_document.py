@@ -68,8 +68,8 @@ def parse(data: bytes, unprotect: Callable[[bytes], bytes] | None = None) -> Ele
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = _refuse_declarations
-    parser.EntityDeclHandler = _refuse_declarations
+    parser.StartDoctypeDeclHandler = _reject_declarations
+    parser.EntityDeclHandler = _reject_declarations
     try:
         parser.Parse(data, True)  # noqa: FBT003 - expat takes no keywords
     except expat.ExpatError as error:
@@ -80,5 +80,5 @@ def parse(data: bytes, unprotect: Callable[[bytes], bytes] | None = None) -> Ele
     return builder.close()
 
 
-def _refuse_declarations(*_: object) -> None:
+def _reject_declarations(*_: object) -> None:
     reject("This XML has a DTD or declares entities, which no export needs. It was not read.")

@@ -62,7 +62,7 @@ def place_of(request: Mapping[str, str]) -> Place:
     """
     protocol, host = request.get("protocol"), request.get("host")
     if not protocol or not host:
-        raise UsageError("git named no protocol or no host.")
+        raise UsageError("The request of git has no protocol or no host.")
     place = Place.of(f"{protocol}://{host}/{request.get('path', '')}")
     if place is None:
         raise UsageError("git named a host that is not valid.")

@@ -89,7 +89,9 @@ def sets_in(content: bytes) -> list[str]:
         text = line.strip()
         if text and not text.startswith("#"):
             if not _SET.fullmatch(text):
-                raise UsageError(f"Line {number} is not vaultr://VAULT/SET, as each line must be.")
+                raise UsageError(
+                    f"Line {number} is not a reference to an environment set: vaultr://VAULT/SET."
+                )
             found.append(text)
     return found
 

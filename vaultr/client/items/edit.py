@@ -57,18 +57,18 @@ class Editor:
         If an error occurs between batches, its note says how many items were added.
         """
         sizes = [check(each.type, each.overview, each.detail) for each in drafts]
-        wishes = [Put(uuid4(), each.type, each.overview, each.detail) for each in drafts]
+        puts = [Put(uuid4(), each.type, each.overview, each.detail) for each in drafts]
         batches, added = Batches(self._writer), 0
-        while added < len(wishes):
+        while added < len(puts):
             try:
-                added += batches.write(vault_id, wishes[added:], sizes[added:])
+                added += batches.write(vault_id, puts[added:], sizes[added:])
             except VaultrError as error:
-                error.add_note(f"{added} of {len(wishes)} items were added.")
+                error.add_note(f"{added} of {len(puts)} items were added.")
                 raise
             if progress is not None:
-                progress(added, len(wishes))
+                progress(added, len(puts))
         vault = self._reader.vault(vault_id)
-        return [self._shown(vault, put) for put in wishes if put.item_id in vault.state.items]
+        return [self._shown(vault, put) for put in puts if put.item_id in vault.state.items]
 
     def edit(
         self,
@@ -110,7 +110,7 @@ class Editor:
             else:
                 self._report_others(base, item)
                 return self._shown(written, new)
-        raise AssertionError  # attempts() ends with an error by itself
+        raise AssertionError  # the last attempt raises
 
     def _base(
         self, vault: CachedVault, item: Item, revision: int | None, before: Item | None

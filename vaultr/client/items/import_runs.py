@@ -137,7 +137,8 @@ def check_quota(vault: CachedVault, drafts: Sequence[Draft]) -> None:
         )
     if sum(sealed_bytes(each.overview, each.detail) for each in drafts) > VAULT_BYTES:
         raise ImportExceedsQuota(
-            f"The import is larger than {VAULT_BYTES // MIB} MiB. Split the file."
+            f"The import is larger than {VAULT_BYTES // MIB} MiB. Nothing was imported. "
+            "Split the file."
         )
 
 

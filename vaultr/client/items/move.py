@@ -89,7 +89,8 @@ class Mover:
         if left := self._left(source_id, items):
             named = ", ".join(map(str, left))
             raise InBoth(
-                f"These items are in both vaults, because somebody kept editing them: {named}"
+                f"These items are in both vaults, because somebody kept editing them: {named}."
+                " To complete the move, run the same command again."
             )
         self._store.forget_move()
         return [Moved(mine, target_id, was) for was, mine in ids.items()]
@@ -213,7 +214,10 @@ class Mover:
             except Conflict:
                 continue
             return mine
-        raise InBoth(f"Item {item_id} cannot be moved: it was moved and removed too often.")
+        raise InBoth(
+            f"Item {item_id} cannot be moved: it was moved and removed too often. To copy it"
+            " instead: vaultr move ITEM --to VAULT --keep"
+        )
 
     def _target_id(
         self, source_id: UUID, item_id: UUID, target: CachedVault, content: Content
@@ -221,7 +225,10 @@ class Mover:
         for mine in self._ids(source_id, item_id, target.id):
             if mine not in target.state.items or self._is_there(target, mine, content):
                 return mine
-        raise InBoth(f"Item {item_id} cannot be moved: it was moved to this vault too often.")
+        raise InBoth(
+            f"Item {item_id} cannot be moved: it was moved to this vault too often. To copy it"
+            " instead: vaultr move ITEM --to VAULT --keep"
+        )
 
     def _ids(self, source_id: UUID, item_id: UUID, target_id: UUID) -> Iterator[UUID]:
         """Yield the possible new ids of an item; only the account's keys show how they relate."""
@@ -240,12 +247,12 @@ class Mover:
         batches = Batches(self._writer)
         while True:
             held = self._reader.vault(vault_id).state.items
-            wishes = [
+            moves = [
                 Move(Op.TRASH, each, seen=seen[each])
                 for each in self._left(vault_id, seen)
                 if held[each].content_revision == seen[each]
             ]
-            if not wishes:
+            if not moves:
                 return
             with contextlib.suppress(EditConflict):
-                batches.write(vault_id, wishes, [0] * len(wishes))
+                batches.write(vault_id, moves, [0] * len(moves))

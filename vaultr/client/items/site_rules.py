@@ -10,7 +10,7 @@ _LENGTH: Final = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 _KINDS: Final = ("lower", "upper", "digit", "symbols")
 _USUAL_CHARACTERS: Final = 20
 _RULE_CHARACTERS: Final = 200
-_HELP: Final = "A rule is like 'length 12-20; upper; digit; symbols !#$'."
+_HELP: Final = "A rule looks like 'length 12-20; upper; digit; symbols !#$'."
 
 
 def parse(text: str) -> PasswordRule:

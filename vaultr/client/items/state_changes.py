@@ -29,9 +29,9 @@ def move_all(reader: Reader, writer: Writer, op: Op, found: Sequence[Found]) -> 
     items = {item.id: (vault, item) for vault, item in found}
     after: dict[UUID, Item] = {}
     for vault_id, batch in _batches(op, list(items.values())):
-        wishes = [_move_of(op, item) for item in batch]
+        moves = [_move_of(op, item) for item in batch]
         try:
-            written = writer.write(vault_id, wishes)
+            written = writer.write(vault_id, moves)
         except VaultrError as error:
             if after:
                 error.add_note(f"{len(after)} of {len(items)} items were changed.")

@@ -67,6 +67,6 @@ def _mismatch(state: VaultState, what: str, answer: Json) -> StateMismatch:
         vault_id=state.vault_id,
     )
     error.add_note(
-        "It is not certain that the change was stored. Look before you repeat it: vaultr sync"
+        "It is not certain that the change was stored. Check before you repeat it: vaultr sync"
     )
     return error

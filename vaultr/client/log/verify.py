@@ -260,7 +260,7 @@ def _forked(known: Waypoint, shown: Shown) -> ChainBroken:
 def _mismatch(shown: Shown, what: str, held: Waypoint | None) -> StateMismatch:
     ours = f"this device has {held}" if held else "this device has no copy"
     return StateMismatch(
-        f"What the server shows of vault {shown.vault_id} does not match the log of changes that "
+        f"The server's data of vault {shown.vault_id} does not match the log of changes that "
         f"your devices signed: {what} ({ours}, the server shows {shown.waypoint}).",
         vault_id=shown.vault_id,
     )

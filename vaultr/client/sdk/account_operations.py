@@ -130,7 +130,7 @@ class AccountOperations:
 
     @property
     def kdf_is_low(self) -> bool:
-        """Whether guessing the master password costs less than today's default."""
+        """Whether the account's KDF parameters are lower than today's default."""
         pins = self._store.device().pins
         return pins is not None and kdf.is_below_recommended(pins.kdf)
 
@@ -145,7 +145,9 @@ class AccountOperations:
         :raises WrongPassword: the password is wrong; nothing was sent.
         """
         if not self.kdf_is_low:
-            raise UsageError("Guessing the master password already costs at least today's default.")
+            raise UsageError(
+                "The master password is already as hard to guess as with today's default settings."
+            )
         self.step_up(password, totp=totp, recovery_code=recovery_code)
         self._change_password(password, new_key=False, new_secret_key=False)
 

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 # Time limits, after the keys were forgotten, for writing the profile and for ending the session.
 _LAST_SECONDS: Final = 5.0
 LOW_KDF: Final = (
-    "Guessing this account's master password costs less than today's default. To raise the cost"
-    " without a new password: vaultr passwd --kdf-only"
+    "The settings of this account make guessing its master password easier than today's default."
+    " To change the settings without a new password: vaultr passwd --kdf-only"
 )
 _SESSION_STILL_ALIVE: Final = (
     "The keys are no longer in memory, but the session is still alive: log out again later, or end "
@@ -100,8 +100,8 @@ class DeviceSession:
                 both_ended = isinstance(error, SessionEnded) and isinstance(after, SessionEnded)
                 if str(after) != str(error) and not both_ended:
                     error.add_note(
-                        "What this device has seen could not be stored on the server either: "
-                        f"{after}"
+                        "Nor could this device store the newest state that it has seen on the "
+                        f"server: {after}"
                     )
         else:
             self.drop()

@@ -63,7 +63,7 @@ class OpenMachine:
 
     @property
     def notices(self) -> list[str]:
-        """Messages for the user that are no errors."""
+        """Messages for the user that are not errors."""
         return self.vaults.notices
 
     def refresh(self, *, list_again: bool = False) -> list[SyncReport]:

@@ -40,7 +40,7 @@ class OpenVaults(Protocol):
 
     @property
     def notices(self) -> list[str]:
-        """Messages for the user that are no errors."""
+        """Messages for the user that are not errors."""
         ...
 
     def prepare(self, *, offline: bool) -> None:

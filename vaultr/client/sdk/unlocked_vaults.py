@@ -80,7 +80,7 @@ class UnlockedVaults:
 
     @property
     def notices(self) -> list[str]:
-        """Messages for the user that are no errors."""
+        """Messages for the user that are not errors."""
         return self.vaults.notices
 
     def refresh(self) -> None:

@@ -16,9 +16,9 @@ from vaultr.protocol.kdf import Kdf, UnsafeKdf, check_salt, kdf_of
 AUTH_SCHEME: Final = "vp1"
 PROFILE_SHOWN: Final = "The profile that your devices share, as the server shows it,"
 _CHANGED: Final = (
-    "The master password was changed or recovered on another device, or this is another server: it"
-    " asks to derive the key from your password in another way than before ({difference}). The"
-    " password was not used. After your own change: vaultr login --changed"
+    "The server's settings for the master password have changed ({difference}): either you changed"
+    " or recovered the password on another device, or this is another server. The password was not"
+    " used. If you changed it: vaultr login --changed"
 )
 
 
@@ -39,8 +39,8 @@ def read_prelogin(answer: Json) -> Derivation:
     fields = Fields(answer, "prelogin", AnswerInvalid)
     if fields.text("auth_scheme") != AUTH_SCHEME:
         raise UnsafeParameters(
-            f"The server asks for another way to log in than {AUTH_SCHEME}. "
-            "The password was not used."
+            f"The server requires a way to log in that this client does not support (not "
+            f"{AUTH_SCHEME}). The password was not used."
         )
     salt = fields.binary("salt")
     try:
@@ -48,7 +48,8 @@ def read_prelogin(answer: Json) -> Derivation:
         kdf = kdf_of(fields.within("kdf").raw())
     except UnsafeKdf as error:
         raise UnsafeParameters(
-            f"The server asks to use the password unsafely: {error}. The password was not used."
+            f"The server's settings for the password are unsafe: {error}. "
+            "The password was not used."
         ) from None
     return Derivation(account_id=fields.uuid("account_id"), kdf=kdf, salt=salt)
 

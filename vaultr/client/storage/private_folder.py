@@ -255,7 +255,7 @@ class Folder:
                 if error.errno not in (errno.EAGAIN, errno.EACCES) or time.monotonic() > until:
                     os.close(descriptor)
                     raise FolderUnusable(
-                        f"{self.path} is in use by another command. Try again when it has ended"
+                        f"{self.path} is in use by another command. Try again when it has ended."
                     ) from error
                 time.sleep(0.02)
             else:
@@ -270,7 +270,9 @@ class Folder:
         # Another user's files could name another server, which the client would trust.
         seen = self.path.stat()
         if seen.st_uid != os.getuid():
-            raise FolderUnusable(f"{self.path} belongs to another user")
+            raise FolderUnusable(
+                f"{self.path} belongs to another user. Set VAULTR_DIR to a folder of your own."
+            )
         self._is_own = True
         return seen.st_mode
 

@@ -198,7 +198,7 @@ class Transport:
                 if time.monotonic() + max(wait, attempt.pause_seconds) >= until:
                     raise
             attempt.wait(at_least=wait)
-        raise AssertionError  # attempts() ends with an error by itself
+        raise AssertionError  # the last attempt raises
 
     @contextlib.contextmanager
     def _noticed(self) -> Iterator[None]:
@@ -350,7 +350,7 @@ def _error(response: "HttpResponse", content_type: str, origin: str) -> VaultrEr
     if content_type != "application/problem+json":
         if status in _GATEWAY:
             return ServerUnreachable(
-                f"a gateway answered with status {status} instead of the server",
+                f"a gateway responded with status {status} instead of the server",
                 retry_after=retry_after,
                 not_done=status == _TOO_MANY,  # the gateway did not pass the request on
             )
@@ -361,7 +361,7 @@ def _error(response: "HttpResponse", content_type: str, origin: str) -> VaultrEr
     if not _SLUG.fullmatch(slug) or problem.get("status") != status:
         return AnswerInvalid(f"it has status {status} with an invalid problem document")
     if slug in SLUGS and status not in statuses_of(slug):
-        return AnswerInvalid(f"the problem {slug} never comes with status {status}")
+        return AnswerInvalid(f"its status {status} does not belong to the problem {slug}")
     members = {name: error_text.printable(problem[name]) for name in problem}
     error = error_from_problem(slug, status, members | {"retry_after": retry_after})
     error_text.add_server_text(error)

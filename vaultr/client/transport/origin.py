@@ -29,7 +29,7 @@ def origin_of(url: str) -> str:
         raise UsageError("The server's URL must begin with https:// and have a host name.")
     is_bare = parts.path in ("", "/") and not parts.query and not parts.fragment
     if not is_bare or not _HOST_AND_PORT.fullmatch(parts.netloc):
-        raise UsageError("The server's URL has a scheme, a host and a port, and nothing else.")
+        raise UsageError("The server's URL may have only a scheme, a host and a port.")
     if not _HOST_NAME.fullmatch(host) and ":" not in host:
         raise UsageError("The server's URL has an invalid host name.")
     if scheme == "http" and not is_loopback(host):

@@ -13,7 +13,8 @@ _RANDOM: Final = secrets.SystemRandom()
 class RetryPolicy:
     """How often something is tried, with pauses that double and are spread at random.
 
-    :ivar spread: the factors between which each pause is drawn, so that clients do not meet again.
+    :ivar spread: the factors between which each pause is drawn, so that clients do
+        not retry together.
     """
 
     tries: int

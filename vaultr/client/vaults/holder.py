@@ -76,7 +76,7 @@ class SyncedVaults(Protocol):
 
     @property
     def notices(self) -> list[str]:
-        """Messages for the user that are no errors."""
+        """Messages for the user that are not errors."""
         ...
 
     def sync_one(self, vault_id: UUID) -> CachedVault:

@@ -119,7 +119,7 @@ class Rotator:
             self._vault_writer.reseal_name(vault.id)
             vault = self._vaults.sync_one(vault.id)
             if moved.broken:
-                raise CannotMove(_say_broken(moved.broken))
+                raise CannotMove(_broken_text(moved.broken))
             try:
                 if not self._says_running(vault):
                     return moved.count
@@ -181,7 +181,9 @@ class _Moved:
             except SealBroken:
                 found.append(item_id)
         if not found:
-            raise AnswerInvalid("Items that did not open a moment ago open now.", vault_id=vault_id)
+            raise AnswerInvalid(
+                "Some items could not be opened before, but now they can.", vault_id=vault_id
+            )
         return found
 
 
@@ -204,7 +206,7 @@ def _size(vault: CachedVault, item_id: UUID) -> int:
     return len(row.overview) * 3 // 4 + row.length
 
 
-def _say_broken(broken: Iterable[UUID]) -> str:
+def _broken_text(broken: Iterable[UUID]) -> str:
     named = ", ".join(sorted(map(str, broken)))
     return (
         f"These items cannot be opened, so they stay under the old keys: {named}. All other items "

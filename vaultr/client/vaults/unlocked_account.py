@@ -159,7 +159,7 @@ class UnlockedAccount:
         if key_set.account_key != ours.account_key:
             raise AnswerInvalid("the account key has changed, but its number has not")
         if key_set.identity != ours.identity:
-            raise AnswerInvalid("the identity keys of your account are other ones than before")
+            raise AnswerInvalid("the identity keys of your account have changed")
 
     def is_behind(self, heads: Mapping[UUID, Waypoint]) -> bool:
         """Check whether the profile lacks one of ``heads``."""

@@ -119,7 +119,7 @@ class Writer:
                         raise
                     this_try.wait()
                     vault = self._rebased(vault, rejection)
-        raise AssertionError  # attempts() ends with an error by itself
+        raise AssertionError  # the last attempt raises
 
     def up_to_date(self, vault_id: UUID) -> CachedVault:
         """Sync a vault."""

@@ -131,7 +131,7 @@ def verify(options: GlobalOptions, token: str) -> None:
 @click.option(
     "--changed",
     is_flag=True,
-    help="Accept a password that was changed or recovered elsewhere",
+    help="Accept a password that was changed or recovered on another device",
 )
 @click.option("--no-secret-key", is_flag=True, help="The account has no secret key")
 @pass_options

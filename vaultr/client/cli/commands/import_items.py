@@ -71,7 +71,7 @@ def import_file(
     undo: str | None,
     vault: str | None,
 ) -> None:
-    """Import items from another manager or a file.
+    """Import items from another password manager or a file.
 
     FILE is an export of Bitwarden, 1Password, KeePass, Proton Pass, LastPass, a browser or another
     manager, a pass store, or a file of secrets; - is standard input. Formats: docs/migrating.md.

@@ -52,7 +52,7 @@ _MAX_CHOICES: Final = 20
 @click.option("--tag", "tags", multiple=True, help="Only items with this tag (repeatable)")
 @click.option("--favourite", is_flag=True, help="Only favourites")
 @click.option("--archived", is_flag=True, help="Only archived items")
-@click.option("--trash", is_flag=True, help="List the trash")
+@click.option("--trash", is_flag=True, help="List the items in the trash")
 @click.option(
     "--expiring",
     type=Duration(),
@@ -201,8 +201,8 @@ def show(
     """Show an item, without its secrets.
 
     ITEM is an id or a unique title. If no title is equal to ITEM, Vaultr shows the only item whose
-    title contains it; on a terminal, you can choose between several. NAME is a field such as
-    password or username, or the name of a custom field or variable.
+    title contains it; on a terminal, you can choose between several. NAME is a field, such as
+    password or username, a custom field or a variable.
     """
     with unlocked_sdk(options) as vaultr:
         from_copy = uses_copy(vaultr, offline=offline, max_age=max_age)

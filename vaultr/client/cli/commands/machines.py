@@ -51,7 +51,7 @@ _vaults_option = click.option(
     "vaults",
     multiple=True,
     metavar="VAULT[:write]",
-    help="Vault to read, or VAULT:write (repeatable)",
+    help="Vault that it may read, or with :write also change (repeatable)",
 )
 _networks_option = click.option(
     "--network",
@@ -86,8 +86,8 @@ def add_machine(
 ) -> None:
     """Create a machine named NAME, and show its token once.
 
-    The token is shown on a terminal, or written to a new file with --out. Nobody can show it again;
-    `vaultr machines token` replaces it.
+    The token is shown on a terminal, or written to a new file with --out. It cannot be shown again;
+    `vaultr machines token` creates a new one.
     """
     if not vaults:
         raise UsageError(

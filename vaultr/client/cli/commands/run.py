@@ -100,13 +100,14 @@ def run(
 ) -> None:
     """Run a command with secrets in its environment variables.
 
-    Only COMMAND gets the values. Files override sets, and both override the inherited environment.
-    If an inherited variable or a value in a file is a reference (vaultr://VAULT/ITEM/FIELD), it is
-    replaced by the value.
+    Only COMMAND gets the values. If a variable is set more than once, --env-file overrides
+    --env-set, and both override the inherited environment. If the value of an inherited variable,
+    or of one in a file, is a reference (vaultr://VAULT/ITEM/FIELD), COMMAND gets the value that the
+    reference names.
 
-    COMMAND replaces this process, with its own signals, terminal and exit code. With --mask or
-    --watch it runs as a child, and signals and exit code are passed on. The exit code is 127 if
-    COMMAND is not found, and 126 if it cannot be executed.
+    COMMAND replaces the process of vaultr. With --mask or --watch, COMMAND runs as a child process;
+    vaultr forwards signals to it and exits with its exit code. The exit code is 127 if COMMAND is
+    not found, and 126 if it cannot be executed.
     """
     _check_options(options, names, files, words, watch=watch, offline=offline)
     spec = variables.spec(names, files, vault=vault)

@@ -39,7 +39,8 @@ def sync(options: GlobalOptions, explain: bool, accept: bool, yes: bool) -> None
     """Fetch changes and verify them.
 
     Changes must continue the log that this device knows; otherwise nothing is applied. To check
-    that two devices have seen the same changes, compare the revision and the short head.
+    that two devices have seen the same changes, compare the revision and the short head
+    that the command prints on each of them.
 
     Use --accept only if you know that the server was restored from an older backup. It lists the
     differences, as --explain does, and asks before it accepts them.
