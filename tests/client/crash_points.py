@@ -12,7 +12,7 @@ class Killed(BaseException):
     """Simulates SIGKILL: none of our handlers may catch it."""
 
 
-class Death:
+class CrashAt:
     """Kills at the ``at``-th step of the block."""
 
     def __init__(self, server, at):
@@ -20,7 +20,7 @@ class Death:
         self._server = server
         self._at = at
         self.steps = 0
-        self.came = False
+        self.crashed = False
 
     def __enter__(self):
         handle = self._server.handle
@@ -38,8 +38,8 @@ class Death:
 
     def __exit__(self, kind, error, trace):
         self._patch.undo()
-        self.came = kind is not None and issubclass(kind, Killed)
-        return self.came
+        self.crashed = kind is not None and issubclass(kind, Killed)
+        return self.crashed
 
     def _counted(self, real):
         def call(*arguments):

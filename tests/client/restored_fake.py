@@ -61,7 +61,7 @@ WHOLE = {
 }
 
 
-def check_whole(device, world):
+def check_nothing_lost(device, world):
     assert secrets_of(device) == WHOLE
     assert [item.title for item in device.items(state="trash")] == ["Door"]
     assert [vault.name for vault in device.vaults()] == ["Mine"]

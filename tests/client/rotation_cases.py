@@ -26,7 +26,7 @@ def vault_of(world):
     return vault
 
 
-def check_all_is_there(device, *, generation):
+def check_all_items_exist(device, *, generation):
     """Check that every item opens under the newest keys, and that none is lost or duplicated."""
     items = device.items(state="any")
     assert sorted(item.title for item in items) == TITLES

@@ -115,7 +115,7 @@ def test_cache_age_is_shown_and_limited(shown):
     assert shown.types("list", "output", "--offline", "--max-age", "1h", env=away).returncode == 0
     note = shown.home / "vaultr" / "synced.json"
     stored = note.read_bytes()
-    _put_back(shown, hours=30)
+    _set_cache_age(shown, hours=30)
     result = shown.types("list", "output", "--offline")
     assert "1 day old" in result.stderr
     message = shown.fails(1, "list", "output", "--offline", "--max-age", "12h")
@@ -132,7 +132,7 @@ def test_fresh_cache_skips_server_and_old_one_is_updated(shown):
     stored = shown.run_json("list", title, "--max-age", "1h")
     item = {"overview": {"title": title}, "detail": {}}
     shown.done("add", "login", "--json", stdin=json.dumps(item))
-    _put_back(shown, hours=3)
+    _set_cache_age(shown, hours=3)
     requested = shown.run_json("list", title, "--max-age", "2h")
 
     assert (stored, len(requested)) == ([], 1)
@@ -154,7 +154,7 @@ def test_altered_cache_age_file_is_an_integrity_error(shown):
         note.write_bytes(stored)
 
 
-def _put_back(device, *, hours):
+def _set_cache_age(device, *, hours):
     """Sign the record of the last sync again, as if it were hours old."""
     at = datetime.now(UTC) - timedelta(hours=hours)
     text = json.dumps({"at": at.isoformat(timespec="seconds")})

@@ -14,7 +14,7 @@ from vaultr.client.errors import CredentialsInvalid, Refused, UsageError
 LOGIN_STEPS = range(1, 7)  # before and after each of the three requests
 
 
-def check_whole(world, password, secret_key):
+def check_consistent(world, password, secret_key):
     """Check that only ``password`` opens the device and the account, here and from elsewhere."""
     device = world.device("laptop")
     other = PASSWORD if password == NEW else NEW
@@ -50,7 +50,7 @@ def test_password_change_during_login_leaves_consistent_account(worlds, at, new_
     device.login(EMAIL, PASSWORD)
     assert crossing.end() is None
 
-    check_whole(world, NEW, shown[0] or world.signup.secret_key)
+    check_consistent(world, NEW, shown[0] or world.signup.secret_key)
 
 
 @pytest.mark.parametrize("new_key", [False, True])
@@ -68,7 +68,7 @@ def test_login_during_password_change_leaves_consistent_account(worlds, at, new_
     change = changing.change_password(PASSWORD, NEW, new_key=new_key, new_secret_key=new_key)
     assert isinstance(crossing.end(), CredentialsInvalid | None)
 
-    check_whole(world, NEW, change.secret_key or world.signup.secret_key)
+    check_consistent(world, NEW, change.secret_key or world.signup.secret_key)
 
 
 def test_login_during_signup_keeps_its_folder(worlds, monkeypatch):

@@ -100,7 +100,7 @@ def test_device_with_forged_server_can_be_locked(world):
 
 
 @pytest.fixture
-def put_back(world):
+def restored_cache(world):
     """A device whose vault was replaced by its state before an edit."""
     world.laptop.add("login", *mail("Mail", "first"))
     world.laptop.close()
@@ -114,24 +114,24 @@ def put_back(world):
     return world.again()
 
 
-def test_restored_cache_is_not_shown_as_fresh(put_back):
-    assert put_back.age is None
-    assert put_back.item("Mail", offline=True).detail["password"] == "first"
+def test_restored_cache_is_not_shown_as_fresh(restored_cache):
+    assert restored_cache.age is None
+    assert restored_cache.item("Mail", offline=True).detail["password"] == "first"
 
-    (notice,) = put_back.notices
+    (notice,) = restored_cache.notices
     assert "somebody may have replaced the copy by an older one" in notice
 
 
-def test_restored_cache_is_too_old_for_any_max_age(put_back):
+def test_restored_cache_is_too_old_for_any_max_age(restored_cache):
     long = timedelta(days=7)
 
-    assert uses_copy(put_back, offline=False, max_age=long) is False
+    assert uses_copy(restored_cache, offline=False, max_age=long) is False
     with pytest.raises(TooOld, match="unknown age"):
-        uses_copy(put_back, offline=True, max_age=long)
+        uses_copy(restored_cache, offline=True, max_age=long)
 
 
-def test_restored_cache_is_updated_from_the_server(put_back):
-    assert put_back.item("Mail").detail["password"] == "second"
-    assert put_back.age is not None
-    assert put_back.item("Mail", offline=True).detail["password"] == "second"
-    assert put_back.notices == []
+def test_restored_cache_is_updated_from_the_server(restored_cache):
+    assert restored_cache.item("Mail").detail["password"] == "second"
+    assert restored_cache.age is not None
+    assert restored_cache.item("Mail", offline=True).detail["password"] == "second"
+    assert restored_cache.notices == []

@@ -258,13 +258,13 @@ def test_unchanged_parameters_are_rejected_despite_owner_consent(held):
     held.server.account["auth_key"] = None
     original = held.server._answer
 
-    def welcome(request, path, query):
+    def accept_any_key(request, path, query):
         """Accept any key."""
         if path == "/auth/login":
             return 200, held.server._tokens() | held.server._me(), None
         return original(request, path, query)
 
-    held.server._answer = welcome
+    held.server._answer = accept_any_key
     with pytest.raises(SealBroken):
         held.device("laptop").login(EMAIL, PASSWORD, changed=True)
     del held.server._answer

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.client.crash_points import Death
+from tests.client.crash_points import CrashAt
 from tests.client.world import URL, mail
 from vaultr import Vaultr
 from vaultr.client.transport.machine_sender import MachineRejected
@@ -86,17 +86,17 @@ def impatient(monkeypatch):
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_kill_at_any_step_leaves_old_or_new_state(first_world, tmp_path, change, count):
-    seen, came = set(), True
+    seen, crashed = set(), True
     for at in itertools.count(1, count(9, many=1)):
         company = Company(first_world.copied(tmp_path / str(at)))
-        with Death(company.world.server, at) as death:
+        with CrashAt(company.world.server, at) as crash:
             # it sends its requests through the patched function
             CHANGES[change](company.world.again())
-        came = death.came
+        crashed = crash.crashed
         company.world.laptop.device.drop()
         seen.add(company.check_old_or_new(change))
         company.check_repairable()
-        if not came:
+        if not crashed:
             break
 
     assert seen == {False, True}

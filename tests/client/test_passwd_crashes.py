@@ -9,7 +9,7 @@ import random
 import httpx2
 import pytest
 
-from tests.client.crash_points import Death, Killed
+from tests.client.crash_points import CrashAt, Killed
 from tests.client.fake_vaults import ServiceError
 from tests.client.server_attacks import titles
 from tests.client.world import EMAIL, PASSWORD, mail
@@ -46,7 +46,7 @@ def opening(world, name):
     return found
 
 
-def check_goes_on(world, name, password):
+def check_device_works(world, name, password):
     """Check that the device works: it reads, writes, and logs in again."""
     device = world.device(name)
     device.unlock(password)
@@ -74,11 +74,11 @@ def begun(first_world, folder):
     return world
 
 
-def dies(world, at, *, new_key):
+def crash_during_passwd(world, at, *, new_key):
     """Change the password, and crash at a step; return whether the step was reached."""
-    with Death(world.server, at) as death:
+    with CrashAt(world.server, at) as crash:
         world.device("laptop").change_password(PASSWORD, NEW, new_key=new_key)
-    return death.came
+    return crash.crashed
 
 
 @pytest.mark.parametrize("new_key", [False, True])
@@ -87,16 +87,16 @@ def test_after_kill_at_any_step_exactly_one_password_opens(
     first_world, tmp_path, new_key, first, count
 ):
     """``first`` is the password that is typed first afterwards."""
-    seen, came = set(), True
+    seen, crashed = set(), True
     for at in itertools.count(1 if first == NEW else 4, count(8, many=1)):
         world = begun(first_world, tmp_path / str(at))
-        came = dies(world, at, new_key=new_key)
+        crashed = crash_during_passwd(world, at, new_key=new_key)
         with contextlib.suppress(WrongPassword), world.device("laptop") as device:
             device.unlock(first)
         (password,) = opening(world, "laptop")
         seen.add(password)
-        check_goes_on(world, "laptop", password)
-        if not came:
+        check_device_works(world, "laptop", password)
+        if not crashed:
             break
 
     assert seen == {PASSWORD, NEW}
@@ -107,16 +107,16 @@ def test_killed_outcome_checks_change_nothing(first_world, tmp_path, count):
     chance = random.Random(7)
     for number in range(count(3, many=60)):
         world = begun(first_world, tmp_path / str(number))
-        dies(world, chance.randrange(1, 45), new_key=chance.random() < 0.5)
+        crash_during_passwd(world, chance.randrange(1, 45), new_key=chance.random() < 0.5)
         for _ in range(2):
             device = world.device("laptop")
-            with Death(world.server, chance.randrange(1, 12)), contextlib.suppress(VaultrError):
+            with CrashAt(world.server, chance.randrange(1, 12)), contextlib.suppress(VaultrError):
                 device.unlock(chance.choice((PASSWORD, NEW)))
                 device.sync()
 
         (password,) = opening(world, "laptop")
 
-        check_goes_on(world, "laptop", password)
+        check_device_works(world, "laptop", password)
 
 
 def test_unstored_change_is_invalidated_before_it_is_deleted(first_world, tmp_path):
@@ -140,7 +140,7 @@ def test_unstored_change_is_invalidated_before_it_is_deleted(first_world, tmp_pa
         world.server._replace(json.loads(sent[0]))
 
     assert late.value.slug == "precondition-failed"
-    check_goes_on(world, "laptop", PASSWORD)
+    check_device_works(world, "laptop", PASSWORD)
 
 
 @pytest.mark.parametrize("new_key", [False, True])
@@ -173,7 +173,7 @@ def test_change_arriving_during_outcome_check_raises_no_integrity_error(
 
         (password,) = opening(world, "laptop")
         seen.add(password)
-        check_goes_on(world, "laptop", password)
+        check_device_works(world, "laptop", password)
         if next(numbers) <= arrival:
             break
 
@@ -182,7 +182,7 @@ def test_change_arriving_during_outcome_check_raises_no_integrity_error(
 
 def test_server_outage_opens_old_password_and_reports_pending_change(first_world, tmp_path):
     world = begun(first_world, tmp_path / "away")
-    dies(world, 14, new_key=False)
+    crash_during_passwd(world, 14, new_key=False)
     assert world.sent("PUT", "/auth/credentials")
 
     def away(method, path):
@@ -204,21 +204,21 @@ def test_server_outage_opens_old_password_and_reports_pending_change(first_world
 def test_second_device_killed_during_changed_login_opens_with_one_password(
     first_world, tmp_path, new_key, count
 ):
-    seen, came = set(), True
+    seen, crashed = set(), True
     for at in itertools.count(1, count(4, many=1)):
         world = begun(first_world, tmp_path / str(at))
         with world.second() as phone:
             phone.sync()
         world.device("laptop").change_password(PASSWORD, NEW, new_key=new_key)
-        with Death(world.server, at) as death:
+        with CrashAt(world.server, at) as crash:
             world.device("phone").login(EMAIL, NEW, changed=True)
         (password,) = opening(world, "phone")
         seen.add(password)
         device = world.device("phone")
         device.unlock(password)
         assert device.item("Mail", offline=True).detail == {"password": "hunter2"}
-        came = death.came
-        if not came:
+        crashed = crash.crashed
+        if not crashed:
             break
         device.login(EMAIL, NEW, changed=True)
         device.sync()

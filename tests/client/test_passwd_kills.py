@@ -20,9 +20,9 @@ UNREACHABLE = 4
 
 
 @pytest.fixture(scope="module")
-def shaken(tmp_path_factory):
+def killable_site(tmp_path_factory):
     """A separate server, because it is also killed."""
-    with Site(tmp_path_factory.mktemp("shaken")) as site:
+    with Site(tmp_path_factory.mktemp("killable")) as site:
         yield site
 
 
@@ -70,7 +70,7 @@ def opens(device, password):
     return result.returncode == 0
 
 
-def shake(site, device, chance, longest):
+def change_password_with_kill(site, device, chance, longest):
     """Change the password with a kill at some moment; return the password that opens afterwards."""
     new = next(each for each in PASSWORDS if each != device.password)
     words = chance.choice((["--nobody-knows"], ["--others-know"]))
@@ -89,17 +89,17 @@ def shake(site, device, chance, longest):
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 20))]
 )
-def test_after_kill_exactly_one_password_opens(shaken, tmp_path, seed, count):
+def test_after_kill_exactly_one_password_opens(killable_site, tmp_path, seed, count):
     chance = random.Random(seed)
-    first = owner(shaken, tmp_path, f"shaken{seed}@example.org", password=PASSWORDS[0])
+    first = owner(killable_site, tmp_path, f"kill{seed}@example.org", password=PASSWORDS[0])
     first.done("add", "login", "--json", stdin=ITEM)
-    other = second(shaken, tmp_path, first)
+    other = second(killable_site, tmp_path, first)
     began = time.monotonic()
     first.done("passwd", "--others-know", also={"--new-password-fd": PASSWORDS[1]})
     first.password, longest = PASSWORDS[1], time.monotonic() - began
 
     for _ in range(count(2, many=10)):
-        found = shake(shaken, first, chance, longest)
+        found = change_password_with_kill(killable_site, first, chance, longest)
         assert len(found) == 1, found
         [first.password] = found
         shown = first.run_json("show", "Mail", "--reveal")

@@ -32,7 +32,7 @@ def accepts(proxy, *, on="laptop", password=PASSWORD):
     return proxy.types("sync", "--accept", "--yes", on=on, password=password)
 
 
-def check_whole(proxy, secrets, *, password=PASSWORD):
+def check_nothing_lost(proxy, secrets, *, password=PASSWORD):
     for name in ("laptop", "tablet"):
         with proxy.sdk(name) as device:
             if name == "tablet":
@@ -65,7 +65,7 @@ def test_accepting_rolled_back_rotation_rotates_before_writing_again(proxy, step
     assert "so they were rotated again" in result.out
     assert puts_after(proxy.vault(), n)
     assert {each["generation"] for each in puts_after(proxy.vault(), n)} == {2}
-    check_whole(proxy, NEWEST)
+    check_nothing_lost(proxy, NEWEST)
 
 
 def test_write_with_due_rotation_starts_it_or_fails(proxy):
@@ -133,7 +133,7 @@ def test_altered_items_are_written_again_and_never_vouched_for(proxy):
     assert result.code == 0, result.err
     ops = [each["op"] for each in proxy.vault()["entries"][n:]]
     assert ops == ["put", "put"]
-    check_whole(proxy, {"Mail": "first Mail", "Bank": "first Bank"})
+    check_nothing_lost(proxy, {"Mail": "first Mail", "Bank": "first Bank"})
 
 
 def test_items_waiting_for_rewrite_are_not_vouched_for(proxy):
@@ -183,7 +183,7 @@ def test_altered_item_without_newest_local_copy_prevents_acceptance(proxy):
     assert "on your other devices" in result.err
     assert proxy.vault()["revision"] == n
     assert accepts(proxy, on="phone").code == 0
-    check_whole(proxy, NEWEST)
+    check_nothing_lost(proxy, NEWEST)
 
 
 def test_new_item_of_this_device_survives_an_altered_set(proxy):
@@ -196,7 +196,7 @@ def test_new_item_of_this_device_survives_an_altered_set(proxy):
     result = accepts(proxy)
 
     assert result.code == 0, result.err
-    check_whole(proxy, {"Mail": "first Mail", "Bank": "first Bank", "New": "first New"})
+    check_nothing_lost(proxy, {"Mail": "first Mail", "Bank": "first Bank", "New": "first New"})
 
 
 def test_state_that_was_not_listed_is_not_accepted(proxy):

@@ -23,13 +23,13 @@ NEW = "another master password"
 
 @pytest.fixture
 def silent(proxy, monkeypatch):
-    """An owner with an agent; after `proxy.falls_silent()` the server does not respond."""
+    """An owner with an agent; after `proxy.stop_responding()` the server does not respond."""
     runtime, speak = RuntimeFolder(), threading.Event()
     for name, value in {"XDG_RUNTIME_DIR": runtime.path, "VAULTR_AGENT": "on"}.items():
         monkeypatch.setenv(name, value)
     proxy.kept_environ = ("XDG_RUNTIME_DIR", "VAULTR_AGENT")
     proxy.agent = AgentClient(proxy.folder / "laptop")
-    proxy.falls_silent = lambda: setattr(proxy.server, "before", lambda *_: speak.wait(60))
+    proxy.stop_responding = lambda: setattr(proxy.server, "before", lambda *_: speak.wait(60))
     assert proxy.types("unlock").code == 0
     for title in ("New", "Newer"):  # the second head is not in the profile yet
         stdin = json.dumps({"overview": {"title": title}, "detail": {"password": "x"}})
@@ -47,7 +47,7 @@ def test_lock_forgets_keys_before_contacting_the_server(silent, command):
         target=lambda: finished.append(silent.types(command, password=None)), daemon=True
     )
     assert silent.agent.is_holding_key()
-    silent.falls_silent()
+    silent.stop_responding()
     began = len(silent.server.requests)
 
     typing.start()

@@ -7,7 +7,7 @@ from tests.client.restored_fake import (
     accepted,
     again,
     backup,
-    check_whole,
+    check_nothing_lost,
     restore,
     rewound,
     saved,
@@ -41,7 +41,7 @@ def test_restored_backup_is_error_until_accepted(world):
         "restored on this device",
     }
     assert not one.repaired
-    check_whole(laptop, world)
+    check_nothing_lost(laptop, world)
 
 
 def test_only_listed_differences_are_accepted(world):

@@ -10,7 +10,7 @@ from tests.client.restored_fake import (
     WHOLE,
     accepted,
     backup,
-    check_whole,
+    check_nothing_lost,
     restore,
     rewound,
     saved,
@@ -174,7 +174,7 @@ def test_login_after_restore_fails_and_allows_accept(world):
     laptop.unlock(PASSWORD)
     accepted(laptop)
 
-    check_whole(laptop, world)
+    check_nothing_lost(laptop, world)
 
 
 def test_accept_without_lost_writes_repeats_none(world):

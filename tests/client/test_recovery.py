@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.client.crash_points import Death
+from tests.client.crash_points import CrashAt
 from tests.client.fake_accounts import WAIT
 from tests.client.server_attacks import answering, flipped, titles
 from tests.client.world import EMAIL, PASSWORD, mail
@@ -184,7 +184,7 @@ def test_kill_during_recovery_loses_no_account_or_key(first_world, tmp_path, cou
         world.paper = world.laptop.create_recovery_key().text
         world.laptop.close()
         world.device("new").ask_recovery(EMAIL)
-        with Death(world.server, at) as death:
+        with CrashAt(world.server, at) as crash:
             recover(world)
         device = world.device("new")
         if world.server.recovery is None:
@@ -194,7 +194,7 @@ def test_kill_during_recovery_loses_no_account_or_key(first_world, tmp_path, cou
         assert [item.title for item in device.items()] == ["Mail"]
         fresh = world.device("fresh")
         fresh.login(EMAIL, NEW, secret_key=device.kit().secret_key)
-        if not death.came:
+        if not crash.crashed:
             break
 
     assert at > 10

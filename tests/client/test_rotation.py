@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.client.kill_points import killed, killed_at, requests_of
-from tests.client.rotation_cases import TITLES, check_all_is_there, rewound, vault_of
+from tests.client.rotation_cases import TITLES, check_all_items_exist, rewound, vault_of
 from tests.client.world import mail
 from vaultr.client.errors import (
     StepUpRequired,
@@ -23,8 +23,8 @@ def test_rotation_reseals_active_items_but_not_trash(filled):
     vault = vault_of(filled)
     assert not vault["rotating"]
     assert sorted(each["generation"] for each in vault["items"].values()) == [1, 2, 2, 2]
-    check_all_is_there(filled.laptop, generation=2)
-    check_all_is_there(filled.second(), generation=2)
+    check_all_items_exist(filled.laptop, generation=2)
+    check_all_items_exist(filled.second(), generation=2)
 
 
 def test_restored_item_uses_new_keys(filled):
@@ -70,8 +70,8 @@ def test_killed_rotation_continues_on_any_device(first_world, tmp_path, filled):
             generation = device.rotate()[0].generation
             assert generation in (2, 3)
             assert not vault_of(one)["rotating"]
-            check_all_is_there(device, generation=generation)
-            check_all_is_there(rewound(one).laptop, generation=generation)
+            check_all_items_exist(device, generation=generation)
+            check_all_items_exist(rewound(one).laptop, generation=generation)
 
 
 def test_interrupted_rotation_continues_and_does_not_restart(filled):
@@ -135,7 +135,7 @@ def test_two_devices_starting_together_share_one_rotation(filled):
 
     assert vault_of(filled)["generation"] == 2
     assert len(vault_of(filled)["keys"]) == 2
-    check_all_is_there(filled.laptop, generation=2)
+    check_all_items_exist(filled.laptop, generation=2)
 
 
 def test_due_keys_are_replaced_even_during_rotation(filled):
@@ -152,7 +152,7 @@ def test_due_keys_are_replaced_even_during_rotation(filled):
     (rotated,) = phone.rotate()
 
     assert (rotated.generation, rotated.resumed) == (3, False)
-    check_all_is_there(phone, generation=3)
+    check_all_items_exist(phone, generation=3)
     assert noticed(phone) == []
 
 

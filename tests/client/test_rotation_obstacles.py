@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.client.rotation_cases import check_all_is_there, vault_of
+from tests.client.rotation_cases import check_all_items_exist, vault_of
 from vaultr.client.crypto.seal import seal
 from vaultr.client.errors import (
     RotationIncomplete,
@@ -127,4 +127,4 @@ def test_rotation_that_never_completes_ends_with_error(filled):
     with pytest.raises(RotationIncomplete):
         filled.laptop.rotate()
     filled.server.tamper = None
-    check_all_is_there(filled.laptop, generation=2)
+    check_all_items_exist(filled.laptop, generation=2)

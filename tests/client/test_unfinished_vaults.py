@@ -10,7 +10,7 @@ from vaultr.client.errors import IntegrityError, VaultrError
 
 
 @pytest.fixture
-def half_made(world):
+def half_created(world):
     """An owner whose laptop was killed after the server had created a vault."""
     killed_at(world, lambda one: one.laptop.create_vault("Work"), "POST", "/vaults")
     rewound(world)
@@ -21,27 +21,29 @@ def names(device):
     return sorted(each.name for each in device.vaults())
 
 
-def test_concurrently_rotated_vault_is_completed(half_made):
-    phone = half_made.second_by_key()
+def test_concurrently_rotated_vault_is_completed(half_created):
+    phone = half_created.second_by_key()
     phone.add("login", *mail(), vault="Work")
     phone.rotate("Work")
     phone.close()
 
-    assert names(half_made.laptop) == ["Personal", "Work"]
-    assert secrets_of(half_made.laptop) == {"Mail": "hunter2"}
+    assert names(half_created.laptop) == ["Personal", "Work"]
+    assert secrets_of(half_created.laptop) == {"Mail": "hunter2"}
 
 
-def test_concurrently_deleted_vault_is_not_created_again(half_made):
-    phone = half_made.second_by_key()
+def test_concurrently_deleted_vault_is_not_created_again(half_created):
+    phone = half_created.second_by_key()
     phone.sync()
     phone.delete_vault("Work", confirm="Work")
     phone.close()
 
-    half_made.laptop.sync()
+    half_created.laptop.sync()
 
-    assert len(half_made.sent("POST", "/vaults")) == 2, "the other one is the account's first vault"
-    assert len(half_made.server.vaults) == 1
-    assert names(half_made.laptop) == ["Personal"]
+    assert len(half_created.sent("POST", "/vaults")) == 2, (
+        "the other one is the account's first vault"
+    )
+    assert len(half_created.server.vaults) == 1
+    assert names(half_created.laptop) == ["Personal"]
 
 
 def hiding(world, vault_id):

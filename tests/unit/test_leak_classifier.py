@@ -8,7 +8,7 @@ from tests.harness.timing_leaks import auc, distinguishable, interleaved, tellin
 
 
 @pytest.fixture(autouse=True)
-def _the_same_each_time():
+def fixed_random_seed():
     random.seed(4711)
 
 
