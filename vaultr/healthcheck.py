@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _api(url: str, at: str | None) -> int:
-    """Request login parameters of an unknown address, which needs proxy, Redis and database."""
+    """Request login parameters of an unknown address, which uses proxy, limits and database."""
     if not url:
         settings, _ = loader.read(os.environ, {"BASE_URL"})
         url = settings.get("BASE_URL", "")

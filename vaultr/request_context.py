@@ -40,8 +40,8 @@ class Origin:
     :ivar network: the client's /24 (IPv6: /48).
     :ivar family: a word for the client program, such as ``vaultr`` or ``firefox``.
     :ivar trace_id: the trace that the client sent (W3C Trace Context).
-    :ivar peer: the full client address; stored only if AUDIT_DETAIL is set.
-    :ivar agent: the full user agent; stored only if AUDIT_DETAIL is set.
+    :ivar peer: the full client address; stored only if AUDIT_DETAIL is `on`.
+    :ivar agent: the full user agent; stored only if AUDIT_DETAIL is `on`.
     """
 
     request_id: str

@@ -28,7 +28,7 @@ _FORWARDED: Final = re.compile(rb"\r\nX-Forwarded-For:[ \t]*([^\r\n]*)(?=\r\n)",
 class RotatingQueue:
     """One queue of jobs for each name; they take turns.
 
-    A second job of a name waits until each other name had one job.
+    After a job, its name goes to the end of the rotation, behind all other names with jobs.
     """
 
     def __init__(self) -> None:

@@ -1,10 +1,10 @@
-"""Read the rest of a request after its response, or close the connection.
+"""Read the rest of a request once its response is ready, or close the connection.
 
 Many responses are sent before the body is read (401, 404, 413, 415, 429). gunicorn would answer
 with "keep-alive", read another 64 KiB, and then drop the connection. A proxy that has reused the
 connection by then loses the next request, which may be another user's. This module reads up to 1
-MiB after the response. If more is left, it closes the connection, and `lingering_close` reads the
-bytes in transit, so that no request thread is blocked.
+MiB before the response is sent. If more is left, it closes the connection, and `lingering_close`
+reads the bytes in transit, so that no request thread is blocked.
 """
 
 import threading

@@ -66,8 +66,8 @@ def of(url: str, settings: Settings) -> Anchor:
 
 
 def _is_witness(parts: SplitResult) -> bool:
-    near = parts.scheme == "witness+http" and loopback(parts.hostname or "")
-    return bool(parts.hostname) and (parts.scheme == "witness+https" or near)
+    is_local = parts.scheme == "witness+http" and loopback(parts.hostname or "")
+    return bool(parts.hostname) and (parts.scheme == "witness+https" or is_local)
 
 
 class FileAnchor:

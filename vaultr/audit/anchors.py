@@ -54,8 +54,8 @@ _STATES: Final = AppSlot[_States]("audit.anchors")
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Create the anchors of AUDIT_ANCHORS, without opening them."""
-    made = [_State(anchor_kinds.of(url, settings)) for url in settings.audit_anchors]
-    _STATES.set(app, _States(made))
+    states = [_State(anchor_kinds.of(url, settings)) for url in settings.audit_anchors]
+    _STATES.set(app, _States(states))
 
 
 def newest_notes() -> list[str]:

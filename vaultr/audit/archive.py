@@ -23,14 +23,14 @@ def archive_events(work: Session, account_id: UUID) -> Iterator[str]:
     rows = work.execute(query).all()
     while rows:
         for row in rows:
-            shown = {
+            record = {
                 "id": str(row.event_id),
                 # a tampered event: continue with the others
                 "body": row.body.decode(errors="replace"),
                 "prev": b64(row.prev_hash),
                 "mac": b64(row.mac),
             }
-            yield json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+            yield json.dumps(record, ensure_ascii=False, separators=(",", ":"))
         place = sa.tuple_(events.t, events.event_id)
         last = sa.tuple_(sa.literal(rows[-1].moment, events.t.type), sa.literal(rows[-1].event_id))
         rows = work.execute(query.where(place > last)).all()

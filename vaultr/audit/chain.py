@@ -73,13 +73,13 @@ def verify(rows: Iterable[ChainedEvent], keys: Mapping[str, bytes]) -> list[Even
         start = (0, genesis(row.writer_id), "")
         seq, head, last = heads.get(row.writer_id, start)
         body = json.loads(row.body)
-        wrong = _wrong(row, body, expected=(seq, head, last), keys=keys)
+        wrong = _faults(row, body, expected=(seq, head, last), keys=keys)
         findings += [EventFault(row.writer_id.hex(), row.writer_seq, fault) for fault in wrong]
         heads[row.writer_id] = (row.writer_seq + 1, row.event_hash, body.get("t", ""))
     return findings
 
 
-def _wrong(
+def _faults(
     row: ChainedEvent,
     body: dict[str, Any],
     *,

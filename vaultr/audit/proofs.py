@@ -207,7 +207,7 @@ def bundle(account_id: UUID, *, after: int = -1) -> Iterator[str]:
     :raises LogDamaged: a tree lacks a record.
     """
     with reading(snapshot=True) as session:
-        tops = _tops(session)
+        tops = _newest_checkpoints(session)
         keys = [str(key) for _, key in signing.published(session)]
         changes = checkpoints.key_changes(session)
         openings = {epoch: _opening(session, top) for epoch, top in tops.items()}
@@ -224,7 +224,7 @@ def bundle(account_id: UUID, *, after: int = -1) -> Iterator[str]:
         yield from _events(account_id, top, after)
 
 
-def _tops(session: Session) -> dict[int, Published]:
+def _newest_checkpoints(session: Session) -> dict[int, Published]:
     """Return the newest published checkpoint of each tree that is not pruned."""
     pruned = sa.select(AuditPrune.epoch)
     query = checkpoints.published_query().where(AuditCheckpoint.epoch.not_in(pruned))

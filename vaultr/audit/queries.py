@@ -43,7 +43,7 @@ def events_of(
     """
     settings = current_settings()
     most = settings.audit_page_events
-    first = _first(account_id, wanted, after, limit + 1 if wanted.machine is None else most)
+    first = _newest(account_id, wanted, after, limit + 1 if wanted.machine is None else most)
     query = sa.select(AuditEvent).join(first, AuditEvent.event_id == first.c.event_id)
     if wanted.machine is not None:
         query = query.where(AuditEvent.act == str(wanted.machine))
@@ -58,7 +58,7 @@ def events_of(
     return rows, last
 
 
-def _first(account_id: UUID, wanted: Wanted, after: Position | None, count: int) -> "sa.Subquery":
+def _newest(account_id: UUID, wanted: Wanted, after: Position | None, count: int) -> "sa.Subquery":
     """Return the newest ``count`` events of the wanted types, of any machine.
 
     An index finds the events of each type, so the cost depends only on ``count``.

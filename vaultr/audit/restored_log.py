@@ -33,18 +33,18 @@ def _older_anchors(checkpoint: str | None) -> Iterator[str]:
     """Yield the anchored checkpoints that the backup must contain."""
     if checkpoint is None:
         return
-    newest = _place(checkpoint)
+    newest = _tree_and_size(checkpoint)
     settings = current_settings()
     for url in settings.audit_anchors:
         try:
             note = anchor_kinds.of(url, settings).newest()
         except AnchorFailed:
             continue
-        if note is not None and newest is not None and (_place(note) or newest) <= newest:
+        if note is not None and newest is not None and (_tree_and_size(note) or newest) <= newest:
             yield note
 
 
-def _place(note: str) -> tuple[int, int] | None:
+def _tree_and_size(note: str) -> tuple[int, int] | None:
     try:
         one = Checkpoint.of_note(note)
     except NoteInvalid:

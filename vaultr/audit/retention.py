@@ -54,11 +54,11 @@ def prune(*, by: str) -> list[int]:
         ).all()
     for interrupted in unfinished:
         _delete(interrupted)
-    done = list(unfinished)
+    pruned = list(unfinished)
     while (epoch := _record(months, by=by)) is not None:
         _delete(epoch)
-        done.append(epoch)
-    return done
+        pruned.append(epoch)
+    return pruned
 
 
 def months_before(moment: datetime, months: int) -> datetime:

@@ -76,7 +76,7 @@ class Signer:
         known = [note for note in every if note is not None]
         if not known:
             return
-        self._last = max(known, key=_place_of)
+        self._last = max(known, key=_note_position)
         if self._last != file:
             state_file.write(self._last)
         self._signed = None
@@ -92,7 +92,7 @@ class Signer:
         if not self._anchors_read:
             found += self._read_anchors(session)
         known = [one for one in found if one.checkpoint is not None]
-        best = max(known, key=_place, default=State(None, None))
+        best = max(known, key=_state_position, default=State(None, None))
         self._last = best.note
         self._anchors_read = True
         return best
@@ -171,7 +171,7 @@ class Signer:
             anchors.send_first()
 
 
-def _place(state: State) -> tuple[int, int]:
+def _state_position(state: State) -> tuple[int, int]:
     checkpoint = state.checkpoint
     return (0, 0) if checkpoint is None else (checkpoint.epoch, checkpoint.size)
 
@@ -184,7 +184,7 @@ def _is_first(stored: AuditCheckpoint) -> bool:
     return (stored.epoch, stored.size, stored.anchored_to) == (1, 1, None)
 
 
-def _place_of(note: str) -> tuple[int, int]:
+def _note_position(note: str) -> tuple[int, int]:
     checkpoint = Checkpoint.of_note(note)
     return checkpoint.epoch, checkpoint.size
 

@@ -70,13 +70,13 @@ def _write_batch(target: str, position: PositionFile) -> int:
         rows, batch = _begin(session, position)
     if batch is None:
         return 0
-    if target == "stdout" and _place(rows[0]) <= batch.doubt:
+    if target == "stdout" and _row_place(rows[0]) <= batch.doubt:
         _write(target, "")  # ends a truncated line
     for row in rows:
-        again = {"again": True} if _place(row) <= batch.doubt else {}
+        again = {"again": True} if _row_place(row) <= batch.doubt else {}
         shown = {"epoch": row.epoch, "index": row.idx, "event": _event(row.body), **again}
         _write(target, json.dumps(shown))
-        position.write(Position((batch.name,), _place(row)))
+        position.write(Position((batch.name,), _row_place(row)))
     with transaction() as session:
         if _begun(session) == batch:
             _store(session, _CURSOR, batch.end)
@@ -102,11 +102,11 @@ def _begin(session: Session, position: PositionFile) -> tuple[Sequence[Any], _Ba
         return [], None
     doubt = _START
     if unfinished is not None:
-        next_line = min(_place(rows[0]), unfinished.end)
+        next_line = min(_row_place(rows[0]), unfinished.end)
         doubt = max(unfinished.doubt, next_line if known else unfinished.end)
     if last is not None and not known:  # it is after the cursor if the database was restored
         doubt = max(doubt, last.place)
-    batch = _Batch(secrets.token_hex(8), _place(rows[-1]), doubt)
+    batch = _Batch(secrets.token_hex(8), _row_place(rows[-1]), doubt)
     names = (unfinished.name, batch.name) if unfinished is not None and known else (batch.name,)
     position.write(Position(names, after))
     _store(session, _BEGUN, [batch.name, batch.end, batch.doubt])
@@ -131,7 +131,7 @@ def _rows(session: Session, after: Place) -> Sequence[Any]:
     return session.execute(query).all()
 
 
-def _place(row: Any) -> Place:
+def _row_place(row: Any) -> Place:
     return row.epoch, row.idx
 
 

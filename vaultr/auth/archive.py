@@ -54,8 +54,8 @@ def _recovery_key(work: Work, account_id: UUID) -> dict[str, Any] | None:
     row = work.execute(mine).one_or_none()
     if row is None:
         return None
-    made = clock.text(row.created_at)
-    return {"epoch": row.epoch, "sealed": b64(row.sealed), "created_at": made}
+    created_at = clock.text(row.created_at)
+    return {"epoch": row.epoch, "sealed": b64(row.sealed), "created_at": created_at}
 
 
 def archive_sessions(work: Work, account_id: UUID) -> list[dict[str, str]]:

@@ -131,20 +131,20 @@ class HashGate:
         with self._lock:
             if self._inside >= self._most:
                 raise Busy
-            if self._beside >= self._places and not self._within(quotas):
+            if self._beside >= self._places and not self._fits(quotas):
                 raise Busy
 
-    def _within(self, quotas: Quotas) -> bool:
+    def _fits(self, quotas: Quotas) -> bool:
         return all(self._taken[name] < most for name, most in quotas.items())
 
     def _wait_for_quotas(self, quotas: Quotas) -> None:
-        if self._within(quotas):
+        if self._fits(quotas):
             return
         if self._beside >= self._places:
             raise Busy
         self._beside += 1
         try:
-            if not self._lock.wait_for(lambda: self._within(quotas), self._wait_seconds):
+            if not self._lock.wait_for(lambda: self._fits(quotas), self._wait_seconds):
                 raise Busy
         finally:
             self._beside -= 1
@@ -260,9 +260,9 @@ def _matches(phc: str, proof: bytes) -> bool:
 
 def _random_phc() -> str:
     """Return a verifier that matches no key: a random hash with the current cost."""
-    salt, drawn = (
+    salt, digest = (
         base64.b64encode(secrets.token_bytes(size)).rstrip(b"=").decode()
         for size in (_LIVE.salt_len, _LIVE.hash_len)
     )
     cost = f"m={_LIVE.memory_cost},t={_LIVE.time_cost},p={_LIVE.parallelism}"
-    return f"$argon2id$v=19${cost}${salt}${drawn}"
+    return f"$argon2id$v=19${cost}${salt}${digest}"

@@ -69,10 +69,10 @@ def find_token(connection: AutocommitConnection, token_hash: bytes) -> StoredTok
     values = {"hash": token_hash}
     if postgresql():
         rows = connection.run(_FIND_RAW, values)
-        return _found(rows.one()) if rows else None
+        return _stored_token(rows.one()) if rows else None
     with one_statement() as single:
         row = single.execute(_FIND_STATEMENT, values).one_or_none()
-    return None if row is None else _found(row)
+    return None if row is None else _stored_token(row)
 
 
 def rotate_token(
@@ -111,7 +111,7 @@ def refreshes(row: Any) -> Slots:
     return Slots(row.refresh_slot, row.refreshes, row.refreshes_before)
 
 
-def _found(row: Any) -> StoredToken:
+def _stored_token(row: Any) -> StoredToken:
     return StoredToken(
         row.id, row.account_id, row.expires_at, row.epoch, row.nonce is not None, refreshes(row)
     )

@@ -234,7 +234,7 @@ def _make_account(work: Work, waiting: WaitingSignup) -> None:
     account_id, now = waiting.account_id, clock.now()
     if is_taken(work, waiting.email) or _was_used(work, account_id):
         raise TokenInvalid
-    made = audit.record(Event.ACCOUNT_CREATE, account_id=account_id)
+    created = audit.record(Event.ACCOUNT_CREATE, account_id=account_id)
     published = audit.record(
         Event.KEY_PUBLISH,
         account_id=account_id,
@@ -248,7 +248,7 @@ def _make_account(work: Work, waiting: WaitingSignup) -> None:
     account = {"id": account_id, "email": waiting.email, "epoch": 1, "created_at": now}
     account |= {name: getattr(waiting, name) for name in _DERIVATION}
     try:
-        work.execute(sa.insert(Account), account | {"audit_event_id": made})
+        work.execute(sa.insert(Account), account | {"audit_event_id": created})
     except sa.exc.IntegrityError:  # a signup for another address took the id at the same moment
         raise TokenInvalid from None
     key_set = {name: getattr(waiting, name) for name in _SEALED}

@@ -119,13 +119,13 @@ class Bucket:
         """
         names = self._sizes()
         for mark in names:
-            whole = mark.removesuffix(VERIFIED)
-            if whole != mark and is_name(whole) and whole not in names:
+            backup_name = mark.removesuffix(VERIFIED)
+            if backup_name != mark and is_name(backup_name) and backup_name not in names:
                 self._remove_mark(f"{self._prefix}{mark}")
 
     def _remove_mark(self, key: str) -> None:
         with self._reported():
-            if self._head(key) is not None and not self._locked(key):
+            if self._head_object(key) is not None and not self._locked(key):
                 self._remove_versions(key)
 
     def _locked(self, key: str, name: str | None = None) -> bool:
@@ -137,14 +137,14 @@ class Bucket:
         return held or (until is not None and until > clock.now())
 
     def _remove_versions(self, key: str) -> None:
-        head = self._head(key)
+        head = self._head_object(key)
         while head is not None:
             version = head.get("VersionId")
             which = {"VersionId": version} if version and version != "null" else {}
             self._client.delete_object(Bucket=self._bucket, Key=key, **which)
-            head = self._head(key) if which else None
+            head = self._head_object(key) if which else None
 
-    def _head(self, key: str) -> Any:
+    def _head_object(self, key: str) -> Any:
         try:
             return self._client.head_object(Bucket=self._bucket, Key=key)
         except self._errors as error:

@@ -57,13 +57,13 @@ def search(settings: Settings, markers: Sequence[Marker], places: Places) -> lis
     values = {one.name: one.value for one in markers}
     results = []
     for sink, read in SINKS.items():
-        looking = Search(values)
+        searching = Search(values)
         try:
-            note = read(settings, places, looking.feed)
+            note = read(settings, places, searching.feed)
         except NotSearched as reason:
             results.append(Searched(sink, None, (), str(reason)))
             continue
-        looking.end()
-        found = tuple(name for name in values if name in looking.found)
-        results.append(Searched(sink, looking.size, found, note))
+        searching.end()
+        found = tuple(name for name in values if name in searching.found)
+        results.append(Searched(sink, searching.size, found, note))
     return results

@@ -101,7 +101,7 @@ def verify(file: str, *, folder: Path | None, as_json: bool) -> None:
     Example: flask backup verify /backups/vaultr-20261130T020000Z-0a1b2c.tar.age
     """
     settings = current_settings()
-    place, name = _place(file, folder)
+    place, name = _location_and_name(file, folder)
     done = verification.verify(settings, place, name)
     answer = {"ok": True, **done.facts()}
     lines = [f"{name}: verified, {done.manifest.rows} rows, schema {done.manifest.revision}"]
@@ -130,7 +130,7 @@ def restore(
     """
     settings = current_settings()
     url = restores.target_url(into, into_file)
-    place, name = _place(file, folder)
+    place, name = _location_and_name(file, folder)
     done = restores.restore(settings, place, name, url)
     todo = _next_steps(done)
     answer: dict[str, Any] = {
@@ -145,7 +145,7 @@ def restore(
     show(answer, as_json=as_json, lines=lambda: lines)
 
 
-def _place(file: str, folder: Path | None) -> tuple[Location, str]:
+def _location_and_name(file: str, folder: Path | None) -> tuple[Location, str]:
     """Return the location and name of a backup, which is a path or a name."""
     path = Path(file)
     if folder is None and (path.parent != Path() or path.exists()):

@@ -107,7 +107,7 @@ def _of_table(connection: sa.Connection, name: str) -> TableDigest:
         f" FROM public.{quoted} AS whole_row OFFSET 0) AS hashes"  # nosec B608 - a name of the catalog
     )
     rows, *sums = connection.exec_driver_sql(query).one()
-    return TableDigest(int(rows), _joined(*(int(one) for one in sums)))
+    return TableDigest(int(rows), _digest_text(*(int(one) for one in sums)))
 
 
 def constraints(connection: sa.Connection) -> dict[str, str]:
@@ -130,7 +130,7 @@ def _of_sqlite_table(connection: sqlite3.Connection, name: str) -> TableDigest:
         rows += 1
         first += int.from_bytes(hashed[:_WORD], signed=True)
         second += int.from_bytes(hashed[_WORD : 2 * _WORD], signed=True)
-    return TableDigest(rows, _joined(first, second))
+    return TableDigest(rows, _digest_text(first, second))
 
 
 def _encoded(value: Any) -> bytes:
@@ -142,7 +142,7 @@ def _encoded(value: Any) -> bytes:
     return type(value).__name__[:1].encode() + b"%d:" % len(text) + text
 
 
-def _joined(*sums: int) -> str:
+def _digest_text(*sums: int) -> str:
     return "".join(f"{one % (1 << 64):016x}" for one in sums)
 
 

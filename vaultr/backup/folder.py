@@ -78,8 +78,12 @@ class Folder:
                     stale = time.time() - path.stat().st_mtime > _STALE_SECONDS
                     if stale:
                         path.unlink(missing_ok=True)
-                whole = path.name.removesuffix(VERIFIED)
-                if whole != path.name and is_name(whole) and not (self._path / whole).exists():
+                backup_name = path.name.removesuffix(VERIFIED)
+                if (
+                    backup_name != path.name
+                    and is_name(backup_name)
+                    and not (self._path / backup_name).exists()
+                ):
                     path.unlink(missing_ok=True)
 
     def _sync(self) -> None:
@@ -94,9 +98,9 @@ class Folder:
         try:
             yield
         except OSError as error:
-            raise LocationFailed(self._says(error, what, name)) from None
+            raise LocationFailed(self._error_message(error, what, name)) from None
 
-    def _says(self, error: OSError, what: str, name: str | None) -> str:
+    def _error_message(self, error: OSError, what: str, name: str | None) -> str:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"The disk of {self._path} is full. Free space, or run `flask backup prune`."
         if error.errno == errno.ENOENT and self._path.is_dir() and name is not None:

@@ -59,7 +59,7 @@ def check_version(server_version: int) -> None:
     :param server_version: as ``server_version_num``, such as 170005.
     :raises NotConfigured: a program is missing, or the server is newer.
     """
-    result = subprocess.run([_found("pg_dump"), "--version"], capture_output=True, text=True)
+    result = subprocess.run([_find_program("pg_dump"), "--version"], capture_output=True, text=True)
     match = _VERSION.search(result.stdout)
     known, major = int(match[1]) if match else 0, server_version // 10_000
     if major > known:
@@ -69,7 +69,7 @@ def check_version(server_version: int) -> None:
         )
 
 
-def _found(program: str) -> str:
+def _find_program(program: str) -> str:
     path = shutil.which(program)
     if path is None:
         raise NotConfigured(f"The program {program} is not on PATH. {_PACKAGE}")
@@ -83,7 +83,7 @@ def dump(address: Address, snapshot: str) -> Generator[bytes, None, None]:
 
     :raises ProgramFailed: with the last line of `pg_dump`'s messages.
     """
-    command = [_found("pg_dump"), "--format=custom", "--no-owner", "--no-privileges"]
+    command = [_find_program("pg_dump"), "--format=custom", "--no-owner", "--no-privileges"]
     # Most of the dump is sealed data in hex: level 1 takes a third of the time of level 6.
     command += ["--compress=1"]
     command += [f"--snapshot={snapshot}", f"--dbname={address.uri}", "--no-password"]
@@ -99,7 +99,12 @@ def dump_as_script(address: Address) -> Iterator[bytes]:
 
     :raises ProgramFailed: with the last line of `pg_dump`'s messages.
     """
-    command = [_found("pg_dump"), "--format=plain", f"--dbname={address.uri}", "--no-password"]
+    command = [
+        _find_program("pg_dump"),
+        "--format=plain",
+        f"--dbname={address.uri}",
+        "--no-password",
+    ]
     with _started(command, address, stdout=subprocess.PIPE) as (process, messages):
         output = _pipe(process.stdout)
         while piece := output.read(_PIECE_BYTES):
@@ -115,7 +120,7 @@ def unpacked(on_script: Callable[[bytes], object]) -> Iterator[Callable[[bytes],
     :raises ProgramFailed: with the last line of `pg_restore`'s messages.
     """
     address = Address("", {"LC_ALL": "C"})
-    command = [_found("pg_restore"), "--file=-"]
+    command = [_find_program("pg_restore"), "--file=-"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with _started(command, address, **pipes) as (process, messages):
         output = _pipe(process.stdout)
@@ -147,14 +152,14 @@ class Loader:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Loader":
-        command = [_found("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+        command = [_find_program("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
         command += ["--output=/dev/null"]
         command += ["--no-password", f"--dbname={self._address.uri}"]
         try:
             self._psql, self._psql_messages = self._stack.enter_context(
                 _started(command, self._address, stdin=subprocess.PIPE)
             )
-            restore = [_found("pg_restore"), "--no-owner", "--no-privileges", "--file=-"]
+            restore = [_find_program("pg_restore"), "--no-owner", "--no-privileges", "--file=-"]
             self._restore, self._restore_messages = self._stack.enter_context(
                 _started(restore, self._address, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             )

@@ -32,7 +32,7 @@ def transaction(*, durable: bool = True, snapshot: bool = False) -> Iterator[Ses
     """
     session = db.session()
     if session.info.get(_OPEN):
-        with _joined(session):
+        with _inner_block(session):
             yield session
         return
     session.rollback()  # an earlier read must not determine the snapshot
@@ -55,7 +55,7 @@ def transaction(*, durable: bool = True, snapshot: bool = False) -> Iterator[Ses
 
 
 @contextmanager
-def _joined(session: Session) -> Iterator[None]:
+def _inner_block(session: Session) -> Iterator[None]:
     """Fail the whole transaction if an inner block fails, because its changes may be incomplete."""
     try:
         yield

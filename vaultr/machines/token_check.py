@@ -37,7 +37,7 @@ ALIVE: Final = (
 )
 
 
-def _found(counter: str) -> Any:
+def _machine_query(counter: str) -> Any:
     return planned(
         "SELECT m.account_id, m.auth_hash, m.networks, m.expires_at, m.last_used_at, m.revision"
         " FROM machines m WHERE m.id = :sid AND m.expires_at > :now"
@@ -46,8 +46,8 @@ def _found(counter: str) -> Any:
 
 
 # The account's id in the counter of its locks, for either database.
-_FOUND_ON_POSTGRESQL: Final = _found("'r:' || replace(CAST(m.account_id AS text), '-', '')")
-_FOUND_ON_SQLITE: Final = _found("'r:' || m.account_id")
+_FOUND_ON_POSTGRESQL: Final = _machine_query("'r:' || replace(CAST(m.account_id AS text), '-', '')")
+_FOUND_ON_SQLITE: Final = _machine_query("'r:' || m.account_id")
 
 _OLDER: Final = "id = :sid AND (last_used_at IS NULL OR last_used_at < :hour)"
 _STORE_USE: Final = planned(f"UPDATE machines SET last_used_at = :hour WHERE {_OLDER}")  # nosec B608 - constants only

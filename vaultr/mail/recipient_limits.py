@@ -46,7 +46,7 @@ def allow(session: Session, email: Email, recipients: Sequence[bytes], now: date
     limit = rate(email.kind)
     same = Mail.notice if email.notice else sa.and_(~Mail.notice, Mail.kind == email.kind)
     of_recipient = sa.and_(Mail.recipient.in_(recipients), same)
-    if email.notice and not _any(
+    if email.notice and not _exists(
         session, of_recipient, Mail.kind == email.kind, Mail.created_at > now - _NOTICE_EVERY
     ):
         return True
@@ -55,5 +55,5 @@ def allow(session: Session, email: Email, recipients: Sequence[bytes], now: date
     return session.execute(counted).scalar_one() < limit.count
 
 
-def _any(session: Session, *conditions: sa.ColumnElement[bool]) -> bool:
+def _exists(session: Session, *conditions: sa.ColumnElement[bool]) -> bool:
     return session.execute(sa.select(sa.exists().where(*conditions))).scalar_one()

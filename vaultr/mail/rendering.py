@@ -44,7 +44,7 @@ def compose(kind: str, subject: str, *paragraphs: str, notice: bool = False) -> 
     :param subject: readable by every mail server on the way: no token, no code, no name.
     :param notice: whether it is a security notice to an account's owner.
     """
-    shown = "\n".join(_shown(paragraph) for paragraph in paragraphs)
+    shown = "\n".join(_paragraph_html(paragraph) for paragraph in paragraphs)
     html = _PAGE.format(subject=escape(subject), paragraphs=shown)
     return Email(
         kind=kind, subject=subject, text="\n\n".join(paragraphs) + "\n", html=html, notice=notice
@@ -56,7 +56,7 @@ def quote(name: str) -> str:
     return "\u201c" + _UNQUOTED.sub("\u00b7", name) + "\u201d"
 
 
-def _shown(paragraph: str) -> str:
+def _paragraph_html(paragraph: str) -> str:
     safe = escape(paragraph)
     if _LINK.fullmatch(paragraph):
         return _ANCHOR.format(text=safe)

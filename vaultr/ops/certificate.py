@@ -48,7 +48,7 @@ def of_server(host: str, port: int, trusting: ssl.SSLContext) -> Seen:
     :raises NotSeen: the server does not respond, or not with TLS.
     """
     try:
-        return Seen(_ends_at(_shown(host, port, trusting)), None)
+        return Seen(_ends_at(_read_certificate(host, port, trusting)), None)
     except ssl.SSLCertVerificationError as error:
         distrusted = error.verify_message
     except OSError as error:
@@ -58,12 +58,12 @@ def of_server(host: str, port: int, trusting: ssl.SSLContext) -> Seen:
     any_context.check_hostname = False
     any_context.verify_mode = ssl.CERT_NONE
     try:
-        return Seen(_ends_at(_shown(host, port, any_context)), distrusted)
+        return Seen(_ends_at(_read_certificate(host, port, any_context)), distrusted)
     except OSError as error:
         raise NotSeen(f"{host}:{port}: {error.strerror or type(error).__name__}") from None
 
 
-def _shown(host: str, port: int, context: ssl.SSLContext) -> bytes:
+def _read_certificate(host: str, port: int, context: ssl.SSLContext) -> bytes:
     with (
         socket.create_connection((host, port), timeout=SECONDS) as plain,
         context.wrap_socket(plain, server_hostname=host) as secured,

@@ -58,11 +58,11 @@ def _closing(connection: sa.Connection) -> Iterator[sa.Connection]:
 @contextlib.contextmanager
 def _keep_alive(connection: sa.Connection) -> Iterator[None]:
     """Keep the connection alive in a thread, so that the database keeps the lock."""
-    done = threading.Event()
+    ended = threading.Event()
 
     def show_life() -> None:
         with contextlib.suppress(sa.exc.SQLAlchemyError):
-            while not done.wait(IDLE_SECONDS / 4):
+            while not ended.wait(IDLE_SECONDS / 4):
                 connection.execute(sa.text("SELECT 1"))
 
     thread = threading.Thread(target=show_life, name="vaultr-lock", daemon=True)
@@ -70,7 +70,7 @@ def _keep_alive(connection: sa.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        done.set()
+        ended.set()
         thread.join()  # a connection must not be used by two threads
 
 

@@ -34,22 +34,22 @@ def init_app(app: Flask) -> None:
 
 def sent() -> bool:
     """Return whether the request has a credential in a cookie."""
-    if not _any():
+    if not _has_cookies():
         return False
     return ACCESS in request.cookies or REFRESH in request.cookies
 
 
 def access_token() -> str | None:
     """Return the access token from the request's cookie, or None."""
-    return request.cookies.get(ACCESS) if _any() else None
+    return request.cookies.get(ACCESS) if _has_cookies() else None
 
 
 def refresh_token() -> str | None:
     """Return the refresh token from the request's cookie, or None."""
-    return request.cookies.get(REFRESH) if _any() else None
+    return request.cookies.get(REFRESH) if _has_cookies() else None
 
 
-def _any() -> bool:
+def _has_cookies() -> bool:
     """Return whether the request has any cookie. Parsing them takes as long as reading a token."""
     return "HTTP_COOKIE" in request.environ
 

@@ -38,7 +38,9 @@ def lock_granted(
     :raises VaultNotFound: the account has no such vault.
     """
     wanted = {one.vault_id for one in grants}
-    held = set(work.scalars(sa.select(VAULT_KEYS.c.vault_id).where(_of(holder_id)).distinct()))
+    held = set(
+        work.scalars(sa.select(VAULT_KEYS.c.vault_id).where(_wraps_of(holder_id)).distinct())
+    )
     mine = sa.and_(VAULTS.c.account_id == account_id, VAULTS.c.id.in_(wanted | held))
     lock_rows(work, sa.select(VAULTS.c.id).where(mine).order_by(VAULTS.c.id).with_for_update())
     columns = (VAULTS.c.id, VAULTS.c.generation, VAULTS.c.overview_generation)
@@ -121,7 +123,7 @@ def replace_grants(work: Session, holder_id: UUID, grants: Sequence[Grant], even
 
 def delete_grants(work: Session, holder_id: UUID) -> None:
     """Delete all wraps of a machine."""
-    work.execute(sa.delete(VAULT_KEYS).where(_of(holder_id)))
+    work.execute(sa.delete(VAULT_KEYS).where(_wraps_of(holder_id)))
 
 
 def grants_of(work: Session, holder_ids: Collection[UUID]) -> dict[UUID, list[Grant]]:
@@ -153,5 +155,5 @@ def grant_bytes(work: Session, holder_ids: Collection[UUID]) -> dict[UUID, int]:
     return {holder_id: size or 0 for holder_id, size in work.execute(query)}
 
 
-def _of(holder_id: UUID) -> sa.ColumnElement[bool]:
+def _wraps_of(holder_id: UUID) -> sa.ColumnElement[bool]:
     return sa.and_(VAULT_KEYS.c.holder_id == holder_id, VAULT_KEYS.c.role == MACHINE)

@@ -35,7 +35,7 @@ def lock_vault(
     :raises VaultNotFound: the actor has no such vault.
     :raises Forbidden: the actor lacks ``right``.
     """
-    row = _found(connection, lock_script(access.of(actor)), actor, vault_id, item_id)
+    row = _read_row(connection, lock_script(access.of(actor)), actor, vault_id, item_id)
     access.check_right(row.role, right)
     return row
 
@@ -46,12 +46,12 @@ def read_without_lock(connection: sa.Connection, actor: Actor, vault_id: UUID) -
     :raises Unauthenticated, VaultNotFound, Forbidden: see `lock_vault`.
     """
     script = lock_script(access.of(actor), locks=False)
-    row = _found(connection, script, actor, vault_id, NO_ITEM)
+    row = _read_row(connection, script, actor, vault_id, NO_ITEM)
     access.check_right(row.role, "write")
     return row
 
 
-def _found(
+def _read_row(
     connection: sa.Connection, script: Statement, actor: Actor, vault_id: UUID, item_id: UUID
 ) -> Any:
     values = access.parameters(actor, vault_id=vault_id, item_id=item_id)

@@ -116,9 +116,9 @@ def kind_of(schema: Mapping[str, Any]) -> Markup:
         name = schema["$ref"].removeprefix(_REF)
         return Markup('<a href="#{0}">{0}</a>').format(name)
     if "const" in schema:
-        return Markup("<code>{}</code>").format(_shown(schema["const"]))
+        return Markup("<code>{}</code>").format(_value_text(schema["const"]))
     if "enum" in schema:
-        choices = [Markup("<code>{}</code>").format(_shown(one)) for one in schema["enum"]]
+        choices = [Markup("<code>{}</code>").format(_value_text(one)) for one in schema["enum"]]
         return Markup(" | ").join(choices)
     for word, between in (("anyOf", " or "), ("oneOf", " or "), ("allOf", " with ")):
         if word in schema:
@@ -131,11 +131,11 @@ def kind_of(schema: Mapping[str, Any]) -> Markup:
 
 
 def _bounds(schema: Mapping[str, Any]) -> Markup:
-    bounds = [form.format(_shown(schema[word])) for word, form in _BOUNDS if word in schema]
+    bounds = [form.format(_value_text(schema[word])) for word, form in _BOUNDS if word in schema]
     return Markup(", <small>{}</small>").format(", ".join(bounds)) if bounds else Markup("")
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return (
         value if isinstance(value, str) else {True: "true", False: "false"}.get(value, str(value))
     )

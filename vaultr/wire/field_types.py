@@ -86,7 +86,7 @@ class Octets:
         return schema
 
 
-def _whole(value: object) -> int:
+def _integer(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("must be an integer")
     if not 0 <= value <= MAX_INTEGER:
@@ -94,7 +94,7 @@ def _whole(value: object) -> int:
     return value
 
 
-def _from_1(value: object) -> int:
+def _positive_integer(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_INTEGER:
         raise ValueError("must be an integer of at least 1")
     return value
@@ -126,12 +126,12 @@ Bytes = Annotated[bytes, Octets()]
 Bytes32 = Annotated[bytes, Octets(32, 32)]
 Int = Annotated[
     int,
-    PlainValidator(_whole),
+    PlainValidator(_integer),
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}),
 ]
 From1 = Annotated[
     int,
-    PlainValidator(_from_1),
+    PlainValidator(_positive_integer),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_INTEGER}),
 ]
 Time = Annotated[

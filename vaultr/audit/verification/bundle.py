@@ -118,7 +118,7 @@ class BundleCheck:
         self.findings.events += 1
         roots = self._anchored.get(epoch, {}).get(self._edge.size, ())
         if any(root != self._edge.root() for root in roots):
-            self._bad("root", "the root differs from an anchor")
+            self._report("root", "the root differs from an anchor")
 
     def _check_opening(self, event: Mapping[str, Any]) -> None:
         obj = event["obj"]
@@ -130,24 +130,26 @@ class BundleCheck:
         named = None if text is None else Checkpoint.of_note(text)
         before = max((one for one in self._finals if one < self._epoch), default=0)
         if before != expected or named != self._finals.get(before):
-            self._bad("link", f"tree {self._epoch} continues another tree than the one before it")
+            self._report(
+                "link", f"tree {self._epoch} continues another tree than the one before it"
+            )
 
     def _check_mac(self, event: Mapping[str, Any], prev: bytes, body: bytes, mac: bytes) -> None:
         if not self._keys:
             return
         name = event.get("k")
         if not isinstance(name, str):
-            self._bad("mac", f"event {event['eid']} does not name the key of its MAC")
+            self._report("mac", f"event {event['eid']} does not name the key of its MAC")
         elif (key := self._keys.get(name)) is None:
             self.findings.unverifiable("mac", f"AUDIT_KEY does not contain the key {name}")
         elif not hmac.compare_digest(chain.mac_of(key, prev, body), mac):
-            self._bad("mac", f"the MAC of event {event['eid']} is wrong")
+            self._report("mac", f"the MAC of event {event['eid']} is wrong")
 
     def _check_subject(self, tag: bytes, seq: int, last: bytes, leaf: bytes) -> None:
         before = self._subjects.get(tag)
         first = (0, merkle.NO_LEAF) if before is None else (before[0] + 1, before[1])
         if (seq, last) != first and not (before is None and self._pruned):
-            self._bad("subject", "a subject's chain is broken")
+            self._report("subject", "a subject's chain is broken")
         self._subjects[tag] = (seq, leaf)
 
     def _take_checkpoint(self, note: str) -> None:
@@ -155,7 +157,7 @@ class BundleCheck:
         if checkpoint.epoch != self._epoch or checkpoint.size != self._edge.size:
             raise ValueError("a checkpoint in the wrong place")
         if checkpoint.root != self._edge.root():
-            self._bad("root", "the root differs from a signed checkpoint")
+            self._report("root", "the root differs from a signed checkpoint")
         self._finals[checkpoint.epoch] = checkpoint
 
     def finish(self) -> None:
@@ -173,11 +175,11 @@ class BundleCheck:
                 self.findings.tampered("anchor", says, epoch=epoch)
         last = self._finals.get(self._epoch)
         if self._epoch and (last is None or last.size < self._edge.size):
-            self._bad("truncated", "no checkpoint covers the last leaves of the file")
+            self._report("truncated", "no checkpoint covers the last leaves of the file")
         for writer in self._writers.broken(pruned=bool(self._pruned)):
             self.findings.tampered("writer", f"the chain of writer {writer} is broken")
 
-    def _bad(self, check: str, says: str) -> None:
+    def _report(self, check: str, says: str) -> None:
         self.findings.tampered(check, says, epoch=self._epoch, index=self._edge.size)
 
 

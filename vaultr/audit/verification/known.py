@@ -75,11 +75,11 @@ def _read_checkpoints(session: Session, trust: Trust, known: Known, findings: Fi
 
 
 def check_weak(weak: set[int], strong: set[int], findings: Findings) -> None:
-    """Check trees that an unknown key signed: a tree that a trusted key signed must follow.
+    """Check trees that no trusted key signed: a tree that a trusted key signed must follow.
 
     Each tree begins with the previous tree's final checkpoint, so the later tree commits to it.
 
-    :param weak: trees with a checkpoint that an unknown key signed.
+    :param weak: trees with a checkpoint that a published, but not trusted key signed.
     :param strong: trees with a checkpoint that a trusted key signed.
     """
     for epoch in sorted(weak):

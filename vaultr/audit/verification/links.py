@@ -65,7 +65,7 @@ class Links:
         self._read.add(epoch)
         typ, obj = (None, None) if opening is None else (opening.get("typ"), opening.get("obj"))
         if typ != "log.epoch.open" or not isinstance(obj, dict) or obj.get("epoch") != epoch:
-            self._bad(epoch, "a tree does not begin with its log.epoch.open")
+            self._report(epoch, "a tree does not begin with its log.epoch.open")
             return
         restore = restore_of(epoch, obj)
         if restore is not None:
@@ -75,10 +75,10 @@ class Links:
         named = _named(obj.get("previous"))
         expected = epoch - 1 if restore is None else restore.end[0]
         if before != expected:
-            self._bad(epoch, f"tree {expected}, which tree {epoch} continues, is missing")
+            self._report(epoch, f"tree {expected}, which tree {epoch} continues, is missing")
         elif named != self._known.finals.get(before):
             says = f"tree {epoch} names another final checkpoint of tree {before}"
-            self._bad(epoch, says)
+            self._report(epoch, says)
 
     def _check_restored(self, restore: Restore) -> None:
         """Check the leaves of a restored tree that no checkpoint covers."""
@@ -91,7 +91,7 @@ class Links:
             root = b""
         if notes.encode(root) != restore.root:
             says = f"tree {before} differs from what tree {restore.epoch} says about it"
-            self._bad(restore.epoch, says)
+            self._report(restore.epoch, says)
 
     def check_sizes(self, sizes: Mapping[int, int]) -> None:
         """Check that checkpoints cover each tree, and that no tree is shorter than its checkpoint.
@@ -107,7 +107,9 @@ class Links:
             elif covered > size:
                 self._truncated(epoch, covered, size)
             elif covered < size and epoch != newest and (epoch, size) not in restored:
-                self._bad(epoch, f"no checkpoint covers the last leaves of tree {epoch}", covered)
+                self._report(
+                    epoch, f"no checkpoint covers the last leaves of tree {epoch}", covered
+                )
         for epoch, anchored in sorted(self._known.anchored.items()):
             if anchored > sizes.get(epoch, 0):
                 self._check_lost(epoch, anchored, sizes.get(epoch, 0))
@@ -122,7 +124,7 @@ class Links:
 
     def _truncated(self, epoch: int, signed: int, size: int) -> None:
         says = f"a checkpoint of {signed} leaves exists, but the tree has {size}"
-        self._bad(epoch, says, size, check="truncated")
+        self._report(epoch, says, size, check="truncated")
 
     def check_numbers(self) -> None:
         """Check that no tree is missing; each tree that was read has named its predecessor."""
@@ -132,7 +134,7 @@ class Links:
             says = f"trees are gone without a record: {', '.join(map(str, sorted(missing)[:10]))}"
             self._findings.unverifiable("prune", says)
 
-    def _bad(self, epoch: int, says: str, index: int = 0, *, check: str = "link") -> None:
+    def _report(self, epoch: int, says: str, index: int = 0, *, check: str = "link") -> None:
         self._findings.tampered(check, says, epoch=epoch, index=index)
 
 

@@ -92,50 +92,50 @@ class TreeCheck:
         nodes = self._nodes(self.edge.size)
         for row in self._rows(self.edge.size - 1):
             if row.idx != self.edge.size:
-                self._bad("leaf", "a leaf is missing or repeated", self.edge.size)
+                self._report("leaf", "a leaf is missing or repeated", self.edge.size)
                 return
             leaf = self._leaf(row)
             for level, at, top in self.edge.append(leaf):
                 stored = next(nodes, None)
                 if stored != (level, at, top) and not self._broken:
-                    self._bad("node", f"node {level}/{at} is missing or wrong", row.idx)
+                    self._report("node", f"node {level}/{at} is missing or wrong", row.idx)
             self._findings.events += 1
             self._check_root()
         if next(nodes, None) is not None and not self._broken:
-            self._bad("node", "a node is left over", self.edge.size)
+            self._report("node", "a node is left over", self.edge.size)
 
     def _check_root(self) -> None:
         for root in self._signed.get(self.edge.size, ()):
             if root != self.edge.root() and not self._broken:
                 says = f"the root at {self.edge.size} differs from a signed checkpoint or anchor"
-                self._bad("root", says, self.edge.size - 1)
+                self._report("root", says, self.edge.size - 1)
                 self._broken = True  # every later root differs too
 
     def _leaf(self, row: LeafRow) -> bytes:
         if row.writer_id is None:
-            self._bad("event", f"the event {row.event_id} of a leaf is missing", row.idx)
+            self._report("event", f"the event {row.event_id} of a leaf is missing", row.idx)
             return row.leaf_hash
         body = _parsed(row.body)
         event_hash = merkle.event_hash(row.prev_hash, row.body, row.mac)
         self._check_time(row)
         if body is None:
-            self._bad("body", f"the body of event {row.event_id} is no JSON object", row.idx)
+            self._report("body", f"the body of event {row.event_id} is no JSON object", row.idx)
         else:
             self._check_event(row, body)
         if event_hash != row.event_hash:
-            self._bad("hash", f"the hash of event {row.event_id} is wrong", row.idx)
+            self._report("hash", f"the hash of event {row.event_id} is wrong", row.idx)
         subject = None if body is None else body.get("sub")
         if not isinstance(subject, str) or not subject.isascii():
             subject = chain.subject(row)
         tag = self._tag(subject)
         leaf = merkle.leaf_hash(merkle.leaf_bytes(row.idx, event_hash, tag, row.seq, row.prev))
         if leaf != row.leaf_hash or tag != row.tag:
-            self._bad("leaf", f"event {row.event_id} does not fit its leaf", row.idx)
+            self._report("leaf", f"event {row.event_id} does not fit its leaf", row.idx)
         return leaf
 
     def _check_event(self, row: LeafRow, body: dict[str, Any]) -> None:
         if chain.copies(row) != chain.copied(body):
-            self._bad("column", f"a column of event {row.event_id} differs", row.idx)
+            self._report("column", f"a column of event {row.event_id} differs", row.idx)
         if self._keys:
             self._check_mac(row, body.get("k"))
         self._check_detail(row, body)
@@ -147,11 +147,11 @@ class TreeCheck:
 
     def _check_mac(self, row: LeafRow, name: Any) -> None:
         if not isinstance(name, str):
-            self._bad("mac", f"event {row.event_id} does not name the key of its MAC", row.idx)
+            self._report("mac", f"event {row.event_id} does not name the key of its MAC", row.idx)
         elif (key := self._keys.get(name)) is None:
             self._findings.unverifiable("mac", f"AUDIT_KEY does not contain the key {name}")
         elif not hmac.compare_digest(chain.mac_of(key, row.prev_hash, row.body), row.mac):
-            self._bad("mac", f"the MAC of event {row.event_id} is wrong", row.idx)
+            self._report("mac", f"the MAC of event {row.event_id} is wrong", row.idx)
 
     def _check_time(self, row: LeafRow) -> None:
         """Warn once for each tree in which time goes back, because a clock was set back."""
@@ -169,11 +169,11 @@ class TreeCheck:
             if commitment is not None:
                 self.committed.add(str(row.event_id))
         elif row.detail is None or row.detail_salt is None:
-            self._bad("detail", f"half of the detail of event {row.event_id} is gone", row.idx)
+            self._report("detail", f"half of the detail of event {row.event_id} is gone", row.idx)
         elif detail_commitment(row.detail_salt, row.detail) != commitment:
-            self._bad("detail", f"the detail of event {row.event_id} was changed", row.idx)
+            self._report("detail", f"the detail of event {row.event_id} was changed", row.idx)
 
-    def _bad(self, check: str, says: str, index: int) -> None:
+    def _report(self, check: str, says: str, index: int) -> None:
         self._findings.tampered(check, says, epoch=self.epoch, index=index)
 
     def _rows(self, last: int) -> Iterator[LeafRow]:

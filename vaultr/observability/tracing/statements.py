@@ -62,17 +62,17 @@ def name_of(text: str | bytes) -> str:
     A prepared statement is named after the original statement, not EXECUTE.
     """
     if isinstance(text, bytes):  # it contains values, so it is not cached
-        return _found(text[:_READ_BYTES].decode("utf-8", "replace"))
+        return _name_and_remember(text[:_READ_BYTES].decode("utf-8", "replace"))
     bare = text.partition(" /*request_id=")[0]
     name = _names.get(bare)
     if name is None:
-        name = _names[bare] = _found(bare)
+        name = _names[bare] = _name_and_remember(bare)
         while len(_names) > _MOST_NAMES:
             _names.popitem(last=False)
     return name
 
 
-def _found(text: str) -> str:
+def _name_and_remember(text: str) -> str:
     if (made := _PREPARE.match(text)) is not None:
         name = _summary(text[made.end() :])
         _prepared[made[1]] = name

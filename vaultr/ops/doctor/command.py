@@ -35,13 +35,13 @@ def doctor(context: click.Context, *, pods: int, url: str | None, as_json: bool)
     """
     if url is not None and not url.startswith(("http://", "https://")):
         raise click.BadParameter("--url must begin with http:// or https://")
-    found = _found(context.ensure_object(ScriptInfo), pods=pods, url=url)
+    found = _results(context.ensure_object(ScriptInfo), pods=pods, url=url)
     show(check_result.as_json(found), as_json=as_json, lines=lambda: check_result.lines(found))
     if not check_result.no_problems(found):
         raise SystemExit(1)
 
 
-def _found(info: ScriptInfo, *, pods: int, url: str | None) -> list[CheckResult]:
+def _results(info: ScriptInfo, *, pods: int, url: str | None) -> list[CheckResult]:
     try:
         settings = Settings.from_environ(os.environ)
     except InvalidSettings as invalid:

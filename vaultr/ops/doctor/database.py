@@ -119,17 +119,17 @@ def _server(found: Any, taken: float) -> Iterator[CheckResult]:
 
 def _encryption(found: Any, settings: Settings) -> Iterator[CheckResult]:
     url = db.engine.url
-    near = url.host is None or loopback(url.host) or url.host.startswith("/")
+    is_local = url.host is None or loopback(url.host) or url.host.startswith("/")
     mode = url.query.get("sslmode", "prefer")
     if not found.ssl:
-        if near:
+        if is_local:
             yield ok(TOPIC, "no TLS, on this machine")
             return
         level = gravity(url.host, production=settings.production)
         yield level(
             TOPIC, "the connection is not encrypted", "Add ?sslmode=verify-full to DATABASE_URL."
         )
-    elif mode != "verify-full" and not near:
+    elif mode != "verify-full" and not is_local:
         todo = "Add ?sslmode=verify-full to DATABASE_URL; PRIVATE_CA is for your own authority."
         yield warning(TOPIC, f"TLS, but sslmode={mode} does not verify the server's name", todo)
     else:

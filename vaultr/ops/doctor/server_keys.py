@@ -21,7 +21,7 @@ def check(settings: Settings) -> Iterator[CheckResult]:
     """Report the state of each keyring. Start-up has checked that keys are strong and distinct."""
     for name in KEY_SETS:
         keys: Keys = getattr(settings, name.lower())
-        yield from _of(name, keys, production=settings.production)
+        yield from _check_keyring(name, keys, production=settings.production)
     role = "this process signs checkpoints" if settings.checkpoint_key else "not here"
     yield ok("secrets", f"CHECKPOINT_KEY: {role} (only the sequencer needs it)")
 
@@ -39,7 +39,7 @@ def check_needed(settings: Settings) -> Iterator[CheckResult]:
         yield ok("secrets", f"all keys of {', '.join(_NEEDED)} that the database needs are present")
 
 
-def _of(name: str, keys: Keys, *, production: bool) -> Iterator[CheckResult]:
+def _check_keyring(name: str, keys: Keys, *, production: bool) -> Iterator[CheckResult]:
     first, *others = keys.by_id
     also = f"; also verify: {', '.join(others)}" if others else ""
     says = f"{name}: {first} signs{also}"
@@ -60,7 +60,7 @@ def _age_days(key_id: str) -> int | None:
     if match is None:
         return None
     try:
-        drawn = datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=UTC)
+        generated = datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=UTC)
     except ValueError:
         return None
-    return max(0, (clock.now() - drawn).days)
+    return max(0, (clock.now() - generated).days)

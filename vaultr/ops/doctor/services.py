@@ -93,8 +93,8 @@ def check_clock() -> Iterator[CheckResult]:
     if client is not None:
         with suppress(redis.RedisError, OSError):  # the check of Redis reports that
             seconds, microseconds = client.time()
-            there = seconds + microseconds / 1e6
-            clocks.append(("Redis", there - clock.now().timestamp()))
+            other = seconds + microseconds / 1e6
+            clocks.append(("Redis", other - clock.now().timestamp()))
     todo = "Synchronise all machines with the same time server (chrony, systemd-timesyncd)."
     for name, apart in clocks:
         says = f"the clocks of {name} and this machine differ by {abs(apart):.1f} s"

@@ -48,8 +48,8 @@ def generate(folder: Path | None, env_file: Path | None, *, as_json: bool) -> No
     """
     if folder is not None and env_file is not None:
         raise click.UsageError("Use --dir or --env-file, not both.")
-    drawn = generate_keys(new_id(clock.now()))
-    lines = [f"{name}='{text}'" for name, text in drawn.items()]
+    generated = generate_keys(new_id(clock.now()))
+    lines = [f"{name}='{text}'" for name, text in generated.items()]
     if env_file is not None:
         if not _write(env_file, "\n".join(lines)):
             raise click.ClickException(f"{env_file} already exists; nothing was written.")
@@ -58,11 +58,11 @@ def generate(folder: Path | None, env_file: Path | None, *, as_json: bool) -> No
         return
     if folder is None:
         _warn_if_others_can_read()
-        show(drawn, as_json=as_json, lines=lambda: lines)
+        show(generated, as_json=as_json, lines=lambda: lines)
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    written = [name for name, text in drawn.items() if _write(folder / name.lower(), text)]
-    unchanged = [name for name in drawn if name not in written]
+    written = [name for name, text in generated.items() if _write(folder / name.lower(), text)]
+    unchanged = [name for name in generated if name not in written]
     message = [f"written: {name.lower()}" for name in written]
     message += [f"unchanged: {name.lower()}" for name in unchanged]
     show({"written": written, "kept": unchanged}, as_json=as_json, lines=lambda: message)
