@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.installation import Installation
-from tests.first_hour.world import token_of
+from tests.harness.first_hour_site import token_of
 from vaultr.client.crypto import primitives
 from vaultr.client.imports import formats
 from vaultr.client.imports.reading import ImportFile

@@ -19,8 +19,8 @@ from bench.cases import CONNECTIONS
 from bench.installation import unlimited
 from bench.table import print_ratios
 from bench.world import Account, Vault
-from tests.first_hour.world import Site
 from tests.harness import servers
+from tests.harness.first_hour_site import Site
 from tests.harness.pod_memory import limited
 from tests.rollout import aws, tools
 

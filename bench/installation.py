@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.first_hour.world import BIN, ROOT, Site, free_port
 from tests.harness import servers
+from tests.harness.first_hour_site import BIN, ROOT, Site, free_port
 
 WORKERS = 2
 THREADS = 16

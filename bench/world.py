@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from bench.load import Connection, request
-from tests.first_hour.world import Site, token_of
+from tests.harness.first_hour_site import Site, token_of
 from vaultr.protocol import entries
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Entry, Op

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests import factories
-from tests.faults.gunicorn_server import free_port
 from tests.harness import app_fixtures, browser, tls_sites
+from tests.harness.gunicorn_server import free_port
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.settings.model import Settings

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.faults.gunicorn_server import free_port
 from tests.harness.app_fixtures import built, environ_for
+from tests.harness.gunicorn_server import free_port
 from tests.harness.operator_fixtures import bad
 from vaultr.ops import daily_checks
 

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.client.wsgi_server import Listening
 from tests.harness import app_fixtures, browser
+from tests.harness.client.wsgi_server import Listening
 from tests.harness.recording_proxy import recording
 from vaultr.api import security_headers
 from vaultr.api.openapi import document

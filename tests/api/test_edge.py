@@ -4,8 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.api import sample_routes
-from tests.harness import servers
+from tests.harness import sample_routes, servers
 
 EVERY = {
     "X-Content-Type-Options": "nosniff",

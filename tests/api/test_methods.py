@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api import sample_routes
+from tests.harness import sample_routes
 
 WORD = {"word": "x"}
 

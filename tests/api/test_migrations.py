@@ -6,9 +6,9 @@ import flask_migrate
 import pytest
 import sqlalchemy as sa
 
-from tests.first_hour.world import BIN, ROOT
 from tests.harness import forked_programs, servers
 from tests.harness.app_fixtures import built, environ_for
+from tests.harness.first_hour_site import BIN, ROOT
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.settings.model import Settings

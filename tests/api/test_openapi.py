@@ -7,8 +7,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from tests.api import sample_routes
-from tests.harness import app_fixtures
+from tests.harness import app_fixtures, sample_routes
 from vaultr.api.contract import contract_of
 from vaultr.api.openapi import document, errors_of
 from vaultr.api.problems import status_of

@@ -7,8 +7,7 @@ import pytest
 from werkzeug.test import EnvironBuilder
 
 from tests import factories
-from tests.api import sample_routes
-from tests.harness import servers
+from tests.harness import sample_routes, servers
 from vaultr.api import request_parsing
 from vaultr.database.session import db
 

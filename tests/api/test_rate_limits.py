@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from tests.api import sample_routes
+from tests.harness import sample_routes
 from vaultr.database.session import db
 
 WANTED = "/api/v1/small/wanted"

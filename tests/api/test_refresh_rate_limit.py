@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from tests.api import sample_routes
+from tests.harness import sample_routes
 from vaultr.api import kill_switches
 from vaultr.database.session import AUTOCOMMIT, db
 from vaultr.protocol.encoding import b64

@@ -6,13 +6,13 @@ from functools import partial
 
 import pytest
 
-from tests.client.devices import Device
-from tests.client.interleaved_commands import crossed_at_steps, quick
-from tests.client.local_server import Site
-from tests.client.owners import owner
-from tests.client.rotation_cases import fill
-from tests.client.tampering_proxy import Proxy
-from tests.client.world import World
+from tests.harness.client.devices import Device
+from tests.harness.client.interleaved_commands import crossed_at_steps, quick
+from tests.harness.client.local_server import Site
+from tests.harness.client.owners import owner
+from tests.harness.client.rotation_cases import fill
+from tests.harness.client.tampering_proxy import Proxy
+from tests.harness.client.world import World
 from vaultr.client.crypto import primitives
 
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from tests.client.archive_writer import archive_of
-from tests.client.world import PASSWORD, mail
+from tests.harness.client.archive_writer import archive_of
+from tests.harness.client.world import PASSWORD, mail
 from vaultr.client.cli.archive_files import OpenedVault, drafts_of, earlier_contents
 from vaultr.client.exports import archive
 from vaultr.client.exports.archive_lines import RECORD_BYTES, ArchiveInvalid, records

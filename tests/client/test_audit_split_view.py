@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from tests import factories
-from tests.client.devices import NOBODY
-from tests.client.local_server import Site
-from tests.client.logout_proxy import Between
-from tests.client.owners import owner, second
+from tests.harness.client.devices import NOBODY
+from tests.harness.client.local_server import Site
+from tests.harness.client.logout_proxy import Between
+from tests.harness.client.owners import owner, second
 
 PATIENCE_SECONDS = 60
 AUDIT = "/api/v1/audit/"

@@ -6,10 +6,10 @@ import json
 import httpx2
 import pytest
 
-from tests.client.devices import NOBODY, Device
-from tests.client.local_server import Site
-from tests.client.owners import owner
-from tests.client.world import mail
+from tests.harness.client.devices import NOBODY, Device
+from tests.harness.client.local_server import Site
+from tests.harness.client.owners import owner
+from tests.harness.client.world import mail
 from vaultr.client.errors import AnswerInvalid
 from vaultr.client.sdk.breach_ranges import BreachesUnavailable
 

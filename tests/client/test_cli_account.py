@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.client.devices import NOBODY, Device
+from tests.harness.client.devices import NOBODY, Device
 
 
 def test_signup_prints_account_secret_key_and_code(account):

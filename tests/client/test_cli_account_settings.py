@@ -4,10 +4,10 @@ import json
 import time
 from uuid import UUID
 
-from tests.client.devices import Device
-from tests.client.mailbox import link, mailed
-from tests.client.owners import owner, second
-from tests.client.terminal import Terminal
+from tests.harness.client.devices import Device
+from tests.harness.client.mailbox import link, mailed
+from tests.harness.client.owners import owner, second
+from tests.harness.client.terminal import Terminal
 from vaultr.client.items.otp import Totp
 
 

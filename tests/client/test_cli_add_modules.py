@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from tests.client.devices import Device
-from tests.client.fake_server import FakeServer
-from tests.client.wsgi_server import Listening
+from tests.harness.client.devices import Device
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.wsgi_server import Listening
 from tests.harness.entered_modules import entered_modules
 from vaultr.client.cli.main import main
 

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from tests.client.devices import NOBODY, Device
+from tests.harness.client.devices import NOBODY, Device
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import ssl
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.client.devices import Device
-from tests.client.fake_server import FakeServer
+from tests.harness.client.devices import Device
+from tests.harness.client.fake_server import FakeServer
 from tests.harness.tls_sites import Authority, serving
 from vaultr.client.transport.deadline_transport import _tls
 

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from tests.client.devices import Device
-from tests.client.local_server import BIN, ROOT
-from tests.client.mailbox import link, mailed
+from tests.harness.client.devices import Device
+from tests.harness.client.local_server import BIN, ROOT
+from tests.harness.client.mailbox import link, mailed
 from vaultr.client.canary.content import new_content
 from vaultr.client.items.schemas import SCHEMAS
 from vaultr.protocol.canary import read_markers

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.terminal import Terminal
+from tests.harness.client.terminal import Terminal
 from tests.harness.timing import until
 from vaultr.client.background.clipboard import Clipboard, NoClipboard
 

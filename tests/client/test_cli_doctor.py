@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 import pytest
 
-from tests.client.devices import NOBODY, Device
+from tests.harness.client.devices import NOBODY, Device
 from tests.unit.test_tls import certificate, serving
 from vaultr import Vaultr
 from vaultr.client.doctor.checkup import checkup

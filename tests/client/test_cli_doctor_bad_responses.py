@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.client.devices import Device
-from tests.client.wsgi_server import Listening
+from tests.harness.client.devices import Device
+from tests.harness.client.wsgi_server import Listening
 
 
 def doctored(tmp_path, body):

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from tests.client.devices import Device
-from tests.client.owners import owner, second
 from tests.client.test_cli_doctor import findings
+from tests.harness.client.devices import Device
+from tests.harness.client.owners import owner, second
 
 NEW = "another master password"
 # In a separate namespace, so that root cannot write there either.

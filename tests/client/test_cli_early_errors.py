@@ -6,9 +6,9 @@ error.
 
 import pytest
 
-from tests.client.devices import Device
-from tests.client.owners import owner
-from tests.client.terminal import Terminal
+from tests.harness.client.devices import Device
+from tests.harness.client.owners import owner
+from tests.harness.client.terminal import Terminal
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.client.devices import Device
-from tests.client.mailbox import mailed
-from tests.client.terminal import Terminal
+from tests.harness.client.devices import Device
+from tests.harness.client.mailbox import mailed
+from tests.harness.client.terminal import Terminal
 
 
 def at_terminal(device, *words):

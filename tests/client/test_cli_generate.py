@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.client.terminal import Terminal
+from tests.harness.client.terminal import Terminal
 from vaultr.client.items.otp import Totp
 
 TOTP = "otpauth://totp/Mail:ann?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&period=60&digits=8"

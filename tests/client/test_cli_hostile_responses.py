@@ -11,9 +11,9 @@ import threading
 
 import pytest
 
-from tests.client.devices import Device
-from tests.client.fake_server import FakeServer
-from tests.client.wsgi_server import Listening
+from tests.harness.client.devices import Device
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.wsgi_server import Listening
 from tests.unit.test_tls import certificate, serving
 from vaultr.client.cli.main import vaultr
 

@@ -7,7 +7,7 @@ import threading
 import httpx2
 import pytest
 
-from tests.client.terminal import Terminal
+from tests.harness.client.terminal import Terminal
 
 EXPORT = '{"encrypted": false, "items": [{"type": 1, "name": "Mail", "login": {}}]}'
 

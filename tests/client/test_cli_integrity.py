@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from tests.client.devices import PASSWORD, Device
-from tests.client.fake_server import FakeServer
-from tests.client.world import mail
-from tests.client.wsgi_server import Listening
+from tests.harness.client.devices import PASSWORD, Device
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.world import mail
+from tests.harness.client.wsgi_server import Listening
 from vaultr import Vaultr
 from vaultr.client.crypto.keys import secret_key_bytes
 from vaultr.protocol.encoding import b64

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.terminal import Terminal
+from tests.harness.client.terminal import Terminal
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.client.owners import owner
+from tests.harness.client.owners import owner
 
 
 def add(device, *words):

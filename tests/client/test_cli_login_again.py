@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from tests.client.devices import Device, started
-from tests.client.logout_proxy import Between
-from tests.client.mailbox import link, mailed
-from tests.client.owners import owner, second
+from tests.harness.client.devices import Device, started
+from tests.harness.client.logout_proxy import Between
+from tests.harness.client.mailbox import link, mailed
+from tests.harness.client.owners import owner, second
 from tests.harness.timing import quickest
 
 HEAD = b"HTTP/1.1 %s\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: %s\r\n"

@@ -11,8 +11,8 @@ import uuid
 
 import pytest
 
-from tests.client.devices import NOBODY, PROGRAM, Job
-from tests.client.terminal import Terminal
+from tests.harness.client.devices import NOBODY, PROGRAM, Job
+from tests.harness.client.terminal import Terminal
 from tests.harness.servers import free_port
 from tests.harness.timing import until
 from tests.harness.tls_sites import Authority

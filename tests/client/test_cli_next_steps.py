@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from tests.client.devices import Device
-from tests.client.fake_server import FakeServer
-from tests.client.mailbox import BARE, mailed
-from tests.client.owners import owner, second
-from tests.client.wsgi_server import Listening
+from tests.harness.client.devices import Device
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.mailbox import BARE, mailed
+from tests.harness.client.owners import owner, second
+from tests.harness.client.wsgi_server import Listening
 
 NEW = "another master password"
 

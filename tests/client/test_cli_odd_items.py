@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.client.prefilled_vault import Odd, device_with
-from tests.client.terminal import Terminal
+from tests.harness.client.prefilled_vault import Odd, device_with
+from tests.harness.client.terminal import Terminal
 
 ODD = {
     "a number": ({"title": 5, "username": ["x"], "folder": 7, "tags": 1}, {"fields": 5}),

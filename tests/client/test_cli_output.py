@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.client.devices import NOBODY, Device
-from tests.client.terminal import Terminal
+from tests.harness.client.devices import NOBODY, Device
+from tests.harness.client.terminal import Terminal
 from vaultr.client.storage.private_folder import Folder
 
 STYLE = re.compile(r"\x1b\[")

@@ -8,9 +8,9 @@ from contextlib import closing
 
 import pytest
 
-from tests.client.devices import NOBODY, Device
-from tests.client.mailbox import BARE, mailed
-from tests.client.owners import owner, second
+from tests.harness.client.devices import NOBODY, Device
+from tests.harness.client.mailbox import BARE, mailed
+from tests.harness.client.owners import owner, second
 
 NEW = "another master password"
 

@@ -4,8 +4,8 @@ import pkgutil
 import re
 
 import vaultr.client
-from tests.client import cli_page
-from tests.client.cli_page import PAGE, commands, page
+from tests.harness.client import cli_page
+from tests.harness.client.cli_page import PAGE, commands, page
 from vaultr.client.cli.exit_codes import EXIT_CODES
 from vaultr.client.errors import VaultrError
 

@@ -1,8 +1,8 @@
 import re
 
-from tests.client.devices import Device
-from tests.client.owners import owner, second
-from tests.client.terminal import Terminal
+from tests.harness.client.devices import Device
+from tests.harness.client.owners import owner, second
+from tests.harness.client.terminal import Terminal
 
 PASSWORD = "typed at a terminal by hand"
 

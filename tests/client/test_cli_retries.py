@@ -6,8 +6,8 @@ import re
 import select
 import sys
 
-from tests.client.devices import PROGRAM, Device
-from tests.client.terminal import Terminal
+from tests.harness.client.devices import PROGRAM, Device
+from tests.harness.client.terminal import Terminal
 
 PASSWORD = "typed at a terminal by hand"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.devices import PROGRAM, pipe
-from tests.client.terminal import Terminal
 from tests.fixtures import make_bitwarden
+from tests.harness.client.devices import PROGRAM, pipe
+from tests.harness.client.terminal import Terminal
 
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 

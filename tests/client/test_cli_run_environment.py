@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.devices import Device
+from tests.harness.client.devices import Device
 
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.devices import PROGRAM, started
-from tests.client.terminal import Terminal
+from tests.harness.client.devices import PROGRAM, started
+from tests.harness.client.terminal import Terminal
 
 SECRET = "correct-horse-7"
 # Prints when it has started, then each signal that it receives; exits with 7 on TERM.

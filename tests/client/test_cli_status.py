@@ -1,6 +1,6 @@
 """`vaultr status` and its alias `vaultr whoami`."""
 
-from tests.client.devices import Device
+from tests.harness.client.devices import Device
 
 
 def test_status_of_unlocked_device_shows_account_and_vaults(device, site):

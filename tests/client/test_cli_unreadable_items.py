@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.client.devices import PASSWORD
-from tests.client.prefilled_vault import Odd, device_with
+from tests.harness.client.devices import PASSWORD
+from tests.harness.client.prefilled_vault import Odd, device_with
 
 BROKEN = Odd("login", {}, {}, opens=False)
 PLAIN = Odd("login", {"title": "Plain"}, {"password": "hunter2"})

@@ -9,8 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tests.client.terminal import Terminal
 from tests.harness import forked_programs
+from tests.harness.client.terminal import Terminal
 from vaultr.client.cli.main import vaultr
 from vaultr.client.cli.options import GlobalOptions, pass_options
 from vaultr.client.cli.suggestions import OTHER_NAMES

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.client.terminal import Terminal
+from tests.harness.client.terminal import Terminal
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 
-from tests.client.world import PASSWORD, mail
+from tests.harness.client.world import PASSWORD, mail
 from vaultr.client.cli import completers
 from vaultr.client.errors import ServerUnreachable
 

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from tests.client.interleaved_commands import NEW, THIRD, check_sound, unlocked
-from tests.client.server_attacks import titles
-from tests.client.world import EMAIL, PASSWORD, mail
+from tests.harness.client.interleaved_commands import NEW, THIRD, check_sound, unlocked
+from tests.harness.client.server_attacks import titles
+from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.account.password_proof import read_device
 from vaultr.client.errors import CredentialsInvalid, Locked, SessionEnded, VaultrError

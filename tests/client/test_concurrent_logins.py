@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.client.fake_server import FakeServer
-from tests.client.interleaved_commands import NEW, Crossing
-from tests.client.server_attacks import titles
-from tests.client.world import EMAIL, PASSWORD, URL, mail
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.interleaved_commands import NEW, Crossing
+from tests.harness.client.server_attacks import titles
+from tests.harness.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
 from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.crypto import primitives

@@ -5,10 +5,10 @@ import secrets
 import httpx2
 import pytest
 
-from tests.client.interleaved_commands import Crossing
-from tests.client.mailbox import link, mailed
-from tests.client.server_attacks import titles
-from tests.client.world import PASSWORD, mail
+from tests.harness.client.interleaved_commands import Crossing
+from tests.harness.client.mailbox import link, mailed
+from tests.harness.client.server_attacks import titles
+from tests.harness.client.world import PASSWORD, mail
 from vaultr import Vaultr
 from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.errors import CredentialsInvalid, PinMismatch, SessionEnded, VaultrError

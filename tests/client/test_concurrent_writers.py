@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from tests.client.devices import PASSWORD
-from tests.client.local_server import Site
-from tests.client.owners import owner
 from tests.harness import servers
+from tests.harness.client.devices import PASSWORD
+from tests.harness.client.local_server import Site
+from tests.harness.client.owners import owner
 from vaultr import Vaultr
 
 WRITERS = 8

@@ -16,7 +16,7 @@ from functools import partial
 
 import pytest
 
-from tests.client.devices import PROGRAM
+from tests.harness.client.devices import PROGRAM
 from vaultr.client.errors import UsageError
 from vaultr.client.integrations import docker_credential, git_credential
 from vaultr.client.integrations.credential_items import Place

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.client.world import mail
+from tests.harness.client.world import mail
 from vaultr.client.vaultr_client import EditConflict
 
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from tests.client.fake_server import FakeServer
-from tests.client.world import EMAIL, PASSWORD, StoredKey
-from tests.client.wsgi_server import Listening
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.world import EMAIL, PASSWORD, StoredKey
+from tests.harness.client.wsgi_server import Listening
 from vaultr import Vaultr
 from vaultr.client.storage.private_folder import DiskFull, Folder
 from vaultr.protocol.encoding import b64
@@ -17,7 +17,7 @@ from vaultr.protocol.encoding import b64
 WRITING = """
 import resource, sys
 from pathlib import Path
-from tests.client.world import StoredKey
+from tests.harness.client.world import StoredKey
 from vaultr import Vaultr
 from vaultr.client.errors import VaultrError
 from vaultr.client.storage.private_folder import FolderUnusable

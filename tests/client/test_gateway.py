@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.client.world import URL, mail
+from tests.harness.client.world import URL, mail
 from tests.harness.timing import until
 from tests.harness.tls_sites import Authority
 from vaultr.client.errors import ServerUnreachable, UsageError, VaultrError

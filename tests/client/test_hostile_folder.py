@@ -7,8 +7,8 @@ from datetime import timedelta
 import httpx2
 import pytest
 
-from tests.client.fake_server import FakeServer
-from tests.client.world import PASSWORD, mail
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.world import PASSWORD, mail
 from vaultr import Vaultr
 from vaultr.client.cli.offline_options import uses_copy
 from vaultr.client.errors import PinMismatch, ServerUnreachable

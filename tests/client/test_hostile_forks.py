@@ -4,8 +4,8 @@ import copy
 
 import pytest
 
-from tests.client.server_attacks import titles
-from tests.client.world import mail
+from tests.harness.client.server_attacks import titles
+from tests.harness.client.world import mail
 from vaultr.client.errors import ChainBroken, HeadMoved, IntegrityError
 from vaultr.client.vaultr_client import EditConflict
 from vaultr.protocol.encoding import b64, unb64

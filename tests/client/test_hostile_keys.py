@@ -5,8 +5,8 @@ import uuid
 
 import pytest
 
-from tests.client.server_attacks import answering, flipped, titles
-from tests.client.world import mail
+from tests.harness.client.server_attacks import answering, flipped, titles
+from tests.harness.client.world import mail
 from vaultr.client.crypto.keys import VaultKeys, open_wraps
 from vaultr.client.errors import (
     IntegrityError,

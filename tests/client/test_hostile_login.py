@@ -5,8 +5,8 @@ import secrets
 
 import pytest
 
-from tests.client.server_attacks import answering, flipped
-from tests.client.world import EMAIL, PASSWORD, URL, mail
+from tests.harness.client.server_attacks import answering, flipped
+from tests.harness.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
 from vaultr.client.account.credentials import SecretKeyNeeded, SignupWaits
 from vaultr.client.crypto import keys, primitives

@@ -5,8 +5,8 @@ import secrets
 
 import pytest
 
-from tests.client.server_attacks import answering, flipped, titles
-from tests.client.world import EMAIL, PASSWORD, mail
+from tests.harness.client.server_attacks import answering, flipped, titles
+from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import (
     AnswerInvalid,

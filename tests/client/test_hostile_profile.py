@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.client.server_attacks import titles
-from tests.client.world import PASSWORD, mail
+from tests.harness.client.server_attacks import titles
+from tests.harness.client.world import PASSWORD, mail
 from vaultr.client.errors import AnswerInvalid, ChainBroken, PreconditionFailed, RolledBack
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.client.server_attacks import answering
-from tests.client.world import mail
+from tests.harness.client.server_attacks import answering
+from tests.harness.client.world import mail
 from vaultr.client.errors import AnswerInvalid, IntegrityError, StateMismatch
 from vaultr.protocol.encoding import b64
 

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 
-from tests.client.server_attacks import answering, titles
-from tests.client.world import mail
+from tests.harness.client.server_attacks import answering, titles
+from tests.harness.client.world import mail
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
 from vaultr.protocol.encoding import b64
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.client.kill_points import Killed
 from tests.fixtures import foreign_files
+from tests.harness.client.kill_points import Killed
 from vaultr.client.errors import ItemNotFound
 from vaultr.client.imports import formats
 from vaultr.client.imports.reading import ImportFile

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.client.devices import Job, started
-from tests.client.world import URL, mail
+from tests.harness.client.devices import Job, started
+from tests.harness.client.world import URL, mail
 from tests.harness.timing import until
 from vaultr import Vaultr
 from vaultr.client.errors import Locked, RolledBack, ServerUnreachable, VaultrError

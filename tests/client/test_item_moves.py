@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.client.kill_points import KillAt, Killed, killed, killed_at, requests_of
-from tests.client.world import mail
+from tests.harness.client.kill_points import KillAt, Killed, killed, killed_at, requests_of
+from tests.harness.client.world import mail
 from vaultr.client.errors import (
     ItemNotFound,
     QuotaExceeded,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.client.server_attacks import titles
-from tests.client.world import EMAIL, PASSWORD, mail
+from tests.harness.client.server_attacks import titles
+from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.errors import PinMismatch, SessionEnded, UsageError
 from vaultr.protocol.kdf import Kdf
 

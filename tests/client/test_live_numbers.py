@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.client.devices import PASSWORD
-from tests.client.tampering_proxy import typed
 from tests.client.test_proxy_numbers import HUGE, MEMORY_BYTES
-from tests.client.wsgi_server import Listening
+from tests.harness.client.devices import PASSWORD
+from tests.harness.client.tampering_proxy import typed
+from tests.harness.client.wsgi_server import Listening
 
 EMAIL = "numbers@example.org"
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.client.crash_points import CrashAt
-from tests.client.world import URL, mail
+from tests.harness.client.crash_points import CrashAt
+from tests.harness.client.world import URL, mail
 from vaultr import Vaultr
 from vaultr.client.transport.machine_sender import MachineRejected
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.client.world import URL, mail
+from tests.harness.client.world import URL, mail
 from vaultr import Vaultr
 from vaultr.client.crypto.machine_keys import MachineKeys, MachineToken, wrap_for_machine
 from vaultr.client.errors import (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.devices import PROGRAM, Device, started
+from tests.harness.client.devices import PROGRAM, Device, started
 from tests.harness.servers import free_port
 from tests.harness.timing import until
 from tests.harness.tls_sites import Authority

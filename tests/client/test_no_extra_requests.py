@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 import pytest
 
-from tests.client.devices import PROGRAM, Device
+from tests.harness.client.devices import PROGRAM, Device
 from vaultr.client.cli.main import vaultr
 from vaultr.client.items.schemas import SCHEMAS
 

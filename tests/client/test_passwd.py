@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.client.fake_vaults import ServiceError
-from tests.client.server_attacks import titles
-from tests.client.world import EMAIL, PASSWORD, mail
+from tests.harness.client.fake_vaults import ServiceError
+from tests.harness.client.server_attacks import titles
+from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.account.password_policy import WeakPassword
 from vaultr.client.crypto import keys

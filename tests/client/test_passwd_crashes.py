@@ -9,10 +9,10 @@ import random
 import httpx2
 import pytest
 
-from tests.client.crash_points import CrashAt, Killed
-from tests.client.fake_vaults import ServiceError
-from tests.client.server_attacks import titles
-from tests.client.world import EMAIL, PASSWORD, mail
+from tests.harness.client.crash_points import CrashAt, Killed
+from tests.harness.client.fake_vaults import ServiceError
+from tests.harness.client.server_attacks import titles
+from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.crypto import primitives
 from vaultr.client.errors import (

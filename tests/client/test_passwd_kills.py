@@ -9,9 +9,9 @@ import time
 import psutil
 import pytest
 
-from tests.client.devices import PROGRAM, pipe
-from tests.client.local_server import Site
-from tests.client.owners import owner, second
+from tests.harness.client.devices import PROGRAM, pipe
+from tests.harness.client.local_server import Site
+from tests.harness.client.owners import owner, second
 
 PASSWORDS = ("the first master password", "and the second master password")
 ITEM = '{"overview": {"title": "Mail"}, "detail": {"password": "hunter2"}}'

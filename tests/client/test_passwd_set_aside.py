@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.client.interleaved_commands import NEW, check_sound, unlocked
-from tests.client.kill_points import Killed
-from tests.client.restored_fake import backup, restore
-from tests.client.world import PASSWORD, mail
+from tests.harness.client.interleaved_commands import NEW, check_sound, unlocked
+from tests.harness.client.kill_points import Killed
+from tests.harness.client.restored_fake import backup, restore
+from tests.harness.client.world import PASSWORD, mail
 from vaultr.client.account.password_change import AcceptanceBegun
 
 

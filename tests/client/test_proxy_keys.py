@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.client.tampering_proxy import secrets_of
-from tests.client.world import EMAIL, PASSWORD
+from tests.harness.client.tampering_proxy import secrets_of
+from tests.harness.client.world import EMAIL, PASSWORD
 from vaultr.client.crypto.keys import secret_key_text
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import IntegrityError

@@ -7,9 +7,9 @@ import tracemalloc
 
 import pytest
 
-from tests.client import typed_commands
-from tests.client.tampering_proxy import Proxy
-from tests.client.typed_commands import COMMANDS
+from tests.harness.client import typed_commands
+from tests.harness.client.tampering_proxy import Proxy
+from tests.harness.client.typed_commands import COMMANDS
 
 HUGE = 2**53 - 1
 MEMORY_BYTES = 48 * 1024 * 1024

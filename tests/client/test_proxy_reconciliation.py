@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from tests.client.server_attacks import flipped
-from tests.client.tampering_proxy import secrets_of
-from tests.client.world import PASSWORD, mail
+from tests.harness.client.server_attacks import flipped
+from tests.harness.client.tampering_proxy import secrets_of
+from tests.harness.client.world import PASSWORD, mail
 from vaultr.client.reconciliation.accept import NotShown
 from vaultr.protocol.encoding import b64
 

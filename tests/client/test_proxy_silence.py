@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import httpx2
 import pytest
 
-from tests.client.world import PASSWORD, mail
+from tests.harness.client.world import PASSWORD, mail
 from tests.harness.runtime_folder import RuntimeFolder
 from vaultr.client.background.agent_client import AgentClient
 from vaultr.client.errors import ServerUnreachable, Unavailable

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.client.restored_fake import (
+from tests.harness.client.restored_fake import (
     WHOLE,
     accepted,
     again,
@@ -13,8 +13,8 @@ from tests.client.restored_fake import (
     saved,
     secrets_of,
 )
-from tests.client.server_attacks import titles
-from tests.client.world import mail
+from tests.harness.client.server_attacks import titles
+from tests.harness.client.world import mail
 from vaultr.client.errors import RolledBack
 from vaultr.client.reconciliation.accept import NotShown
 from vaultr.protocol.encoding import b64

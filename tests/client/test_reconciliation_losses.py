@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from tests.client.kill_points import killed, requests_of
-from tests.client.restored_fake import (
+from tests.harness.client.kill_points import killed, requests_of
+from tests.harness.client.restored_fake import (
     WHOLE,
     accepted,
     backup,
@@ -16,7 +16,7 @@ from tests.client.restored_fake import (
     saved,
     secrets_of,
 )
-from tests.client.world import EMAIL, PASSWORD, mail
+from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.errors import IntegrityError, RolledBack, SealBroken, StepUpRequired
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.client.restored_fake import again, backup, restore
+from tests.harness.client.restored_fake import again, backup, restore
 from vaultr.client.errors import IntegrityError
 
 LONG = pytest.mark.long

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 
-from tests.client.restored_fake import accepted, rewound, secrets_of
-from tests.client.world import mail
+from tests.harness.client.restored_fake import accepted, rewound, secrets_of
+from tests.harness.client.world import mail
 from vaultr.client.reconciliation.accept import NotShown
 from vaultr.protocol.encoding import b64
 

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.client.crash_points import CrashAt
-from tests.client.fake_accounts import WAIT
-from tests.client.server_attacks import answering, flipped, titles
-from tests.client.world import EMAIL, PASSWORD, mail
+from tests.harness.client.crash_points import CrashAt
+from tests.harness.client.fake_accounts import WAIT
+from tests.harness.client.server_attacks import answering, flipped, titles
+from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr import Vaultr
 from vaultr.client.account.password_policy import WeakPassword
 from vaultr.client.account.recovery import AnotherRecovery

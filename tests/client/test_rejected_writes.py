@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.client.world import mail
+from tests.harness.client.world import mail
 from vaultr.client.errors import InTrash, ItemNotFound
 from vaultr.client.items.move import InBoth
 from vaultr.client.items.schemas import Draft

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.client.server_attacks import answering, titles
-from tests.client.world import EMAIL, PASSWORD, mail
+from tests.harness.client.server_attacks import answering, titles
+from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.crypto import primitives
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import RolledBack, SessionEnded

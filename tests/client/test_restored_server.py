@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from tests.client.local_server import Site
-from tests.client.owners import owner, second
-from tests.client.restorable_server import PostgresDump, SqliteDump
 from tests.harness import servers
+from tests.harness.client.local_server import Site
+from tests.harness.client.owners import owner, second
+from tests.harness.client.restorable_server import PostgresDump, SqliteDump
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])

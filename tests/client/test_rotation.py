@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.client.kill_points import killed, killed_at, requests_of
-from tests.client.rotation_cases import TITLES, check_all_items_exist, rewound, vault_of
-from tests.client.world import mail
+from tests.harness.client.kill_points import killed, killed_at, requests_of
+from tests.harness.client.rotation_cases import TITLES, check_all_items_exist, rewound, vault_of
+from tests.harness.client.world import mail
 from vaultr.client.errors import (
     StepUpRequired,
 )

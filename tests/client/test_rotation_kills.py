@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from tests.client.devices import PASSWORD
-from tests.client.killable_server import KillableServer
-from tests.client.owners import owner, second
-from tests.client.world import StoredKey
+from tests.harness.client.devices import PASSWORD
+from tests.harness.client.killable_server import KillableServer
+from tests.harness.client.owners import owner, second
+from tests.harness.client.world import StoredKey
 from vaultr import Vaultr
 from vaultr.client.items.schemas import Draft
 from vaultr.protocol.encoding import b64
@@ -22,7 +22,7 @@ LONG = pytest.mark.long
 ROTATING = """
 import sys
 from pathlib import Path
-from tests.client.world import StoredKey
+from tests.harness.client.world import StoredKey
 from vaultr import Vaultr
 from vaultr.client.errors import IntegrityError, VaultrError
 from vaultr.protocol.encoding import unb64

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.client.rotation_cases import check_all_items_exist, vault_of
+from tests.harness.client.rotation_cases import check_all_items_exist, vault_of
 from vaultr.client.crypto.seal import seal
 from vaultr.client.errors import (
     RotationIncomplete,

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from tests.client.world import EMAIL, PASSWORD, mail
+from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr import Vaultr
 from vaultr.client.errors import CredentialsInvalid, SessionEnded, TokenInvalid
 from vaultr.client.items.schemas import Draft

@@ -5,8 +5,8 @@ import stat
 
 import pytest
 
-from tests.client.fake_server import FakeServer
-from tests.client.world import EMAIL, PASSWORD, URL, mail
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
 from vaultr.client.account.password_policy import WeakPassword
 from vaultr.client.errors import (

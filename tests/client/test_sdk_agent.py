@@ -4,9 +4,9 @@ import tempfile
 
 import pytest
 
-from tests.client.fake_server import FakeServer
-from tests.client.world import EMAIL, PASSWORD, mail
-from tests.client.wsgi_server import Listening
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.world import EMAIL, PASSWORD, mail
+from tests.harness.client.wsgi_server import Listening
 from tests.harness.timing import until
 from vaultr import Vaultr
 from vaultr.client.background.agent_client import AgentClient

@@ -5,7 +5,7 @@ import json
 import httpx2
 import pytest
 
-from tests.client.world import mail
+from tests.harness.client.world import mail
 from vaultr.client.errors import (
     ItemNotFound,
     Locked,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.fake_server import FakeServer
+from tests.harness.client.fake_server import FakeServer
 from vaultr import Vaultr
 from vaultr.client import errors
 

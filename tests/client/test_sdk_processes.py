@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tests.client.fake_server import FakeServer
-from tests.client.world import EMAIL, PASSWORD
-from tests.client.wsgi_server import Listening
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.world import EMAIL, PASSWORD
+from tests.harness.client.wsgi_server import Listening
 from vaultr import Vaultr
 
 WRITING = f"""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.client.world import PASSWORD, mail
+from tests.harness.client.world import PASSWORD, mail
 from vaultr.client.errors import Refused, ServerUnreachable
 from vaultr.client.items.schemas import Draft, ItemInvalid
 from vaultr.client.vaultr_client import Ambiguous, EditConflict

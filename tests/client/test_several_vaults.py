@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.client.world import mail
+from tests.harness.client.world import mail
 from vaultr.client.errors import (
     StepUpRequired,
     UsageError,

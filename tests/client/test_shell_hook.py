@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.client.devices import PROGRAM
+from tests.harness.client.devices import PROGRAM
 from vaultr.client.errors import UsageError
 from vaultr.client.integrations.shell_hook import AllowedFiles, enter, sets_in
 from vaultr.client.storage.private_folder import Folder

@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from tests.client.devices import PASSWORD, Device
-from tests.client.fake_server import FakeServer
-from tests.client.wsgi_server import Listening
+from tests.harness.client.devices import PASSWORD, Device
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.wsgi_server import Listening
 from vaultr import Vaultr
 from vaultr.client.items.schemas import Draft
 

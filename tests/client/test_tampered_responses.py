@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from tests.client.tampered_responses import Story, answers_of, places, tampered_at
-from tests.client.world import mail
+from tests.harness.client.tampered_responses import Story, answers_of, places, tampered_at
+from tests.harness.client.world import mail
 from vaultr.protocol.problems import STATUS_OF
 
 

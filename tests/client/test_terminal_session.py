@@ -3,8 +3,8 @@
 import json
 import re
 
-from tests.client.devices import Device
-from tests.client.terminal_recording import PAGE, STYLES, Recording
+from tests.harness.client.devices import Device
+from tests.harness.client.terminal_recording import PAGE, STYLES, Recording
 
 EMAIL = "dora@example.org"
 PASSWORD = "amber-lantern-quilt-7-harbour"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.client.world import mail
+from tests.harness.client.world import mail
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.client.interleaved_commands import NEW, THIRD, check_sound, unlocked
-from tests.client.server_attacks import answering, titles
-from tests.client.world import EMAIL, PASSWORD, mail
+from tests.harness.client.interleaved_commands import NEW, THIRD, check_sound, unlocked
+from tests.harness.client.server_attacks import answering, titles
+from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.credentials import SecretKeyNeeded
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import (

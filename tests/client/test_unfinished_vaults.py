@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.client.kill_points import killed_at
-from tests.client.restored_fake import rewound, secrets_of
-from tests.client.server_attacks import titles
-from tests.client.world import mail
+from tests.harness.client.kill_points import killed_at
+from tests.harness.client.restored_fake import rewound, secrets_of
+from tests.harness.client.server_attacks import titles
+from tests.harness.client.world import mail
 from vaultr.client.errors import IntegrityError, VaultrError
 
 

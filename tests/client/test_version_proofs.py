@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.client.world import mail
+from tests.harness.client.world import mail
 from vaultr.client.crypto.primitives import sha256
 from vaultr.client.errors import IntegrityError
 from vaultr.protocol.encoding import b64, unb64

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 
-from tests.client.server_attacks import answering, flipped
-from tests.client.world import mail
+from tests.harness.client.server_attacks import answering, flipped
+from tests.harness.client.world import mail
 from vaultr.client.errors import AnswerInvalid, IntegrityError
 from vaultr.client.vaultr_client import EditConflict, NoSuchVersion
 from vaultr.protocol.encoding import b64

@@ -18,10 +18,10 @@ import pytest
 import redis
 
 from tests import factories
-from tests.faults.gunicorn_server import ROOT, running
 from tests.harness import app_fixtures, growth, hostile_requests, mail_servers, pod_memory, servers
 from tests.harness.abusers import Abuser, Plan
 from tests.harness.busy_users import Forgetful, TimedInbox, User, Users
+from tests.harness.gunicorn_server import ROOT, running
 from tests.harness.timing import until
 from vaultr.auth.password_hashing import WAIT_SECONDS
 from vaultr.database.session import db

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.faults.gunicorn_server import ROOT, running
+from tests.harness.gunicorn_server import ROOT, running
 
 URL = "https://vault.example.org"
 

@@ -15,13 +15,13 @@ from vaultr.database.session import db
 MOST_MEBIBYTES = 200
 SEQUENCE = (
     "import json, resource\n"
-    "from tests.faults import audit_steps\n"
+    "from tests.harness import audit_steps\n"
     "audit_steps.sequence(rounds=100_000)\n"
     "print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))"
 )
 VERIFY = (
     "import json, resource\n"
-    "from tests.faults import audit_steps\n"
+    "from tests.harness import audit_steps\n"
     "with audit_steps.app().app_context():\n"
     "    from vaultr.audit.verification import run\n"
     "    from vaultr.security import keyring\n"

@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from tests.client import restorable_server
 from tests.harness import app_fixtures, audit_log, servers
+from tests.harness.client import restorable_server
 from tests.harness.servers import run_sql
 from vaultr.audit import retention, service, state_file, transaction_hooks
 from vaultr.audit.events import Event

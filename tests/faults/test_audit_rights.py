@@ -126,10 +126,10 @@ def test_sequencer_role_cannot_rewrite_the_log(migrated, table):
 
 def test_sequencer_and_server_work_under_their_own_roles(migrated, tmp_path):
     record = (
-        "from tests.faults import audit_steps; audit_steps.record(3)",
+        "from tests.harness import audit_steps; audit_steps.record(3)",
         rights.APP,
     )
-    sequence = ("from tests.faults import audit_steps; audit_steps.sequence()", rights.SEQUENCER)
+    sequence = ("from tests.harness import audit_steps; audit_steps.sequence()", rights.SEQUENCER)
     for code, role in (record, sequence):
         environ = app_fixtures.environ_for(tmp_path, DATABASE_URL=as_role(migrated, role))
         done = forked_programs.run(
@@ -146,7 +146,7 @@ def test_sequencer_and_server_work_under_their_own_roles(migrated, tmp_path):
 
 
 def test_server_role_skips_sequencer_job_and_logs_it_once(migrated, tmp_path):
-    code = "from tests.faults import audit_steps; audit_steps.sequence(rounds=3, finish=False)"
+    code = "from tests.harness import audit_steps; audit_steps.sequence(rounds=3, finish=False)"
     environ = app_fixtures.environ_for(
         tmp_path, DATABASE_URL=as_role(migrated, rights.APP), LOG_LEVEL="INFO"
     )

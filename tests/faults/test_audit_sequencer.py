@@ -42,7 +42,7 @@ def site(request, tmp_path):
 def step(site, code):
     """Run a step of `audit_steps` in a separate process, and return its output."""
     done = forked_programs.run(
-        [sys.executable, "-c", f"from tests.faults import audit_steps; audit_steps.{code}"],
+        [sys.executable, "-c", f"from tests.harness import audit_steps; audit_steps.{code}"],
         env=forked_programs.own_environ() | site.environ, code_of="server",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

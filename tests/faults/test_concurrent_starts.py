@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from tests.faults.gunicorn_server import ROOT
 from tests.harness import forked_programs
+from tests.harness.gunicorn_server import ROOT
 
 STARTERS = 8
 # Everything slow is loaded first; then all are released at the same moment.

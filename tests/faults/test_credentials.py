@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from tests.faults.gunicorn_server import running
 from tests.harness import app_fixtures, servers
+from tests.harness.gunicorn_server import running
 from tests.harness.key_replacement import new_keys, rewrapped
 from tests.harness.process_pool import Remote
 from tests.harness.threads import at_once

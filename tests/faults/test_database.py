@@ -9,8 +9,7 @@ import psycopg2
 import pytest
 import sqlalchemy as sa
 
-from tests.api import sample_routes
-from tests.harness import servers
+from tests.harness import sample_routes, servers
 from tests.harness.timing import quickest, seconds
 from vaultr.database import schema_version
 from vaultr.database.session import AUTOCOMMIT, db, one_statement, transaction

@@ -6,8 +6,8 @@ import urllib.request
 
 import pytest
 
-from tests.faults.gunicorn_server import Running, running
 from tests.harness.app_fixtures import KEYS
+from tests.harness.gunicorn_server import Running, running
 from vaultr.health import client_address
 from vaultr.settings.loader import generate_keys
 

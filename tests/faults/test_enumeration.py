@@ -15,8 +15,8 @@ import time
 import pytest
 
 from tests import factories
-from tests.faults.gunicorn_server import running
 from tests.harness import servers
+from tests.harness.gunicorn_server import running
 from tests.harness.timing_leaks import distinguishable, interleaved, telling
 from vaultr.app import create_app
 from vaultr.auth.models import RecoveryKey

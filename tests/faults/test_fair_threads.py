@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 
-from tests.faults.gunicorn_server import running
+from tests.harness.gunicorn_server import running
 from tests.harness.timing import until
 
 CONNECTIONS, THREADS = 40, 4

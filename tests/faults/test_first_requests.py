@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from tests.faults.gunicorn_server import ROOT
 from tests.harness import app_fixtures
+from tests.harness.gunicorn_server import ROOT
 
 # A separate process, because earlier tests have initialised everything in this one.
 ASKING = """

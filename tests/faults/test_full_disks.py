@@ -12,11 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from tests.faults.disks import SmallDisk
-from tests.faults.gunicorn_server import running
-from tests.faults.load_writers import Owners
 from tests.faults.test_killed_workers import WIDE
 from tests.harness import app_fixtures, audit_log, servers
+from tests.harness.disks import SmallDisk
+from tests.harness.gunicorn_server import running
+from tests.harness.load_writers import Owners
 from tests.harness.timing import until as eventually
 from vaultr.audit.verification import run
 from vaultr.database.session import db

@@ -9,8 +9,8 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from tests.faults.gunicorn_server import free_port, running
 from tests.harness import servers
+from tests.harness.gunicorn_server import free_port, running
 from tests.harness.metrics_scrape import scraped, total
 from tests.harness.threads import at_once
 

@@ -13,8 +13,8 @@ import psycopg2
 import pytest
 
 from tests import factories
-from tests.faults.gunicorn_server import running
 from tests.harness import app_fixtures, servers
+from tests.harness.gunicorn_server import running
 from tests.harness.threads import at_once
 from vaultr.database.session import db
 from vaultr.protocol.encoding import b64

@@ -14,8 +14,8 @@ import psycopg2
 import pytest
 
 from tests import factories
-from tests.faults.gunicorn_server import Running
 from tests.harness import app_fixtures, servers
+from tests.harness.gunicorn_server import Running
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.ops.keys.commands import keys

@@ -6,8 +6,8 @@ import time
 import psutil
 import pytest
 
-from tests.faults.gunicorn_server import free_port, running
 from tests.harness import servers
+from tests.harness.gunicorn_server import free_port, running
 from tests.harness.metrics_scrape import scraped, total
 from tests.harness.timing import until
 

@@ -7,9 +7,9 @@ import time
 import psutil
 import pytest
 
-from tests.faults.gunicorn_server import running
-from tests.faults.load_writers import Owners
 from tests.harness import app_fixtures, servers
+from tests.harness.gunicorn_server import running
+from tests.harness.load_writers import Owners
 from vaultr.database.session import db
 
 WIDE = dict.fromkeys(("LIMIT_WRITES", "LIMIT_READS", "LIMIT_ANONYMOUS"), "1000000/60")

@@ -9,7 +9,7 @@ import pytest
 from gunicorn import util
 from gunicorn.workers.gthread import TConn
 
-from tests.faults.gunicorn_server import running
+from tests.harness.gunicorn_server import running
 from tests.harness.timing import until
 from vaultr.api import lingering_close
 from vaultr.api.lingering_close import Closer

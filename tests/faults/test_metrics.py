@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.gunicorn_server import free_port, running
 from tests.harness import servers
+from tests.harness.gunicorn_server import free_port, running
 from tests.harness.metric_queries import names_in, queries
 from tests.harness.metrics_scrape import names_of, scraped, total
 from tests.harness.threads import at_once

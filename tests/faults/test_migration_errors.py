@@ -9,8 +9,8 @@ import time
 import psycopg2
 import pytest
 
-from tests.faults.gunicorn_server import ROOT
 from tests.harness import app_fixtures, servers
+from tests.harness.gunicorn_server import ROOT
 
 
 def upgrade(url, home, folder=ROOT, **more):

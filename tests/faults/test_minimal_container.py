@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.gunicorn_server import ROOT, free_port
 from tests.harness import app_fixtures
+from tests.harness.gunicorn_server import ROOT, free_port
 from tests.harness.metrics_scrape import scraped, total
 from vaultr.observability import multiprocess_dir
 from vaultr.settings.model import Settings

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from tests.faults.gunicorn_server import running
+from tests.harness.gunicorn_server import running
 from tests.harness.timing import until
 from vaultr.app import create_app
 from vaultr.database.session import db

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests import factories
-from tests.faults import gunicorn_server as runs
-from tests.faults.gunicorn_server import ROOT, Running
-from tests.faults.load_writers import Http, Owners
 from tests.faults.test_killed_workers import WIDE
 from tests.harness import app_fixtures, servers
+from tests.harness import gunicorn_server as runs
+from tests.harness.gunicorn_server import ROOT, Running
+from tests.harness.load_writers import Http, Owners
 from vaultr.database.session import db
 
 UNSHALLOW = (

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 import redis
 
-from tests.api import sample_routes
+from tests.harness import sample_routes
 from tests.harness.metric_values import number
 from tests.harness.timing import until
 from vaultr.ratelimit import limiter

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.faults.gunicorn_server import running
+from tests.harness.gunicorn_server import running
 
 PATH = "/api/v1/auth/prelogin"
 BODY = b'{"email":"ann@example.org"}'

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.gunicorn_server import ROOT, SERVER, Running, running
 from tests.harness import servers
+from tests.harness.gunicorn_server import ROOT, SERVER, Running, running
 from vaultr.gunicorn_hooks import address, greeting
 from vaultr.settings.model import Settings
 

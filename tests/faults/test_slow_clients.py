@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.gunicorn_server import running
+from tests.harness.gunicorn_server import running
 from tests.harness.threads import at_once
 from tests.harness.timing import quickest, until
 from vaultr import gunicorn_hooks

@@ -3,9 +3,9 @@
 import pytest
 
 from tests import factories
-from tests.faults.gunicorn_server import running
 from tests.harness import account_recovery, app_fixtures, servers
 from tests.harness.account_recovery import completion, proof
+from tests.harness.gunicorn_server import running
 from tests.harness.outbox import emails, tokens
 from tests.harness.process_pool import Remote
 from tests.harness.threads import at_once

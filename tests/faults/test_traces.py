@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from tests.faults.gunicorn_server import ROOT, free_port, running
-from tests.first_hour.world import Person, Site, token_of
 from tests.harness import servers
+from tests.harness.first_hour_site import Person, Site, token_of
+from tests.harness.gunicorn_server import ROOT, free_port, running
 from tests.harness.metrics_scrape import jobs_done
 from tests.harness.timing import until
 from tests.harness.trace_collector import collecting

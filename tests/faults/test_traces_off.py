@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.faults.gunicorn_server import ROOT, running
+from tests.harness.gunicorn_server import ROOT, running
 from tests.harness.timing import quickest
 from tests.harness.trace_collector import collecting
 

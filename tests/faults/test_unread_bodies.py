@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests import factories
-from tests.faults.gunicorn_server import running
+from tests.harness.gunicorn_server import running
 from tests.harness.threads import at_once
 from vaultr.app import create_app
 from vaultr.database.session import db

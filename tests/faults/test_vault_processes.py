@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 
 from tests import factories
-from tests.faults.gunicorn_server import running
 from tests.harness import servers
 from tests.harness.concurrent_writers import (
     ask,
@@ -15,6 +14,7 @@ from tests.harness.concurrent_writers import (
     write_much,
     write_until_gone,
 )
+from tests.harness.gunicorn_server import running
 from tests.harness.process_pool import Remote, together
 from tests.harness.vault_rows import rows
 from tests.harness.vault_writer import Writer

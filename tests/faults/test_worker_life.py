@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from tests.faults.gunicorn_server import ROOT, free_port
 from tests.harness import app_fixtures, servers
+from tests.harness.gunicorn_server import ROOT, free_port
 from tests.harness.metrics_scrape import jobs_done, scraped, total
 from vaultr.database.session import db
 from vaultr.health import heartbeat
@@ -130,7 +130,7 @@ def test_worker_needs_no_writable_folder(app, environ):
 
 
 def holder(environ, hold_seconds, *, idle_seconds=IDLE_SECONDS):
-    command = [sys.executable, "-m", "tests.faults.lock_holder", str(idle_seconds)]
+    command = [sys.executable, "-m", "tests.harness.lock_holder", str(idle_seconds)]
     process = subprocess.Popen(
         [*command, str(hold_seconds)], env=environ, cwd=ROOT, stdout=subprocess.PIPE, text=True
     )

@@ -11,9 +11,9 @@ import redis
 
 from tests.first_hour.leaks import strings
 from tests.first_hour.transcript import PAGE, Transcript
-from tests.first_hour.world import Person, Site, token_of
 from tests.fixtures.make_bitwarden import export
 from tests.harness import servers
+from tests.harness.first_hour_site import Person, Site, token_of
 from vaultr.backup.marker_search import found_in
 
 EMAIL = "ann.lindqvist@example.org"

@@ -7,7 +7,7 @@ import select
 
 import pytest
 
-from tests.client.local_server import BIN, ROOT, Site
+from tests.harness.client.local_server import BIN, ROOT, Site
 from tests.harness.runtime_folder import RuntimeFolder
 
 PASSWORD = "gravel-harbour-violet-tundra-7"

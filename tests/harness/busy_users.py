@@ -10,8 +10,8 @@ from functools import partial
 from uuid import UUID, uuid4
 
 from tests import factories
-from tests.faults.load_writers import Http
 from tests.harness import account_recovery
+from tests.harness.load_writers import Http
 from tests.harness.mail_servers import Inbox
 from tests.harness.threads import UntilEnd
 from tests.harness.vault_writer import Writer

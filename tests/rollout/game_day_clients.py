@@ -7,8 +7,8 @@ import secrets
 import threading
 import time
 
-from tests.client.devices import Device
-from tests.client.mailbox import link
+from tests.harness.client.devices import Device
+from tests.harness.client.mailbox import link
 from tests.harness.timing import until
 from vaultr.client import errors
 from vaultr.client.vaultr_client import Vaultr

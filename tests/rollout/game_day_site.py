@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import psycopg2
 
-from tests.faults.disks import SmallDisk
 from tests.harness import backups, mail_servers, servers
+from tests.harness.disks import SmallDisk
 from tests.harness.timing import until
 from tests.rollout import compose_processes, tools
 from tests.rollout.compose_processes import Site

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.faults.gunicorn_server import running
 from tests.harness import backups, metric_queries, servers
+from tests.harness.gunicorn_server import running
 from tests.harness.timing import until
 from tests.rollout import live_prometheus
 from tests.rollout.live_prometheus import Prometheus

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 import sqlalchemy as sa
 
-from tests.faults.disks import SmallDisk
 from tests.harness import backups
+from tests.harness.disks import SmallDisk
 from vaultr.database.base import Fact
 from vaultr.database.session import transaction
 

@@ -12,7 +12,7 @@ import time
 import pytest
 import redis
 
-from tests.client.devices import Device
+from tests.harness.client.devices import Device
 from tests.harness.servers import run_sql
 from tests.harness.timing import until
 from tests.harness.trace_collector import collecting

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.client.devices import PROGRAM
+from tests.harness.client.devices import PROGRAM
 from tests.harness.servers import free_port
 from tests.harness.timing import until
 from tests.harness.tls_sites import Authority

@@ -3,8 +3,8 @@
 import contextlib
 import json
 
-from tests.client.local_server import Site
-from tests.client.owners import owner
+from tests.harness.client.local_server import Site
+from tests.harness.client.owners import owner
 
 
 @contextlib.contextmanager

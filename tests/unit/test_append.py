@@ -3,9 +3,9 @@ from uuid import UUID
 import pytest
 
 from tests.harness import known_answers
-from tests.unit import sample_vault
-from tests.unit.sample_device import ACCOUNT, VAULT, Device
-from tests.unit.sample_vault import IDS, put, rename
+from tests.harness.client import sample_vault
+from tests.harness.client.sample_device import ACCOUNT, VAULT, Device
+from tests.harness.client.sample_vault import IDS, put, rename
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import Conflict, InTrash, ItemNotFound, StateMismatch
 from vaultr.client.log import append, receipts

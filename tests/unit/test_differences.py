@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit import sample_vault
-from tests.unit.sample_device import VAULT
-from tests.unit.sample_vault import IDS, put
+from tests.harness.client import sample_vault
+from tests.harness.client.sample_device import VAULT
+from tests.harness.client.sample_vault import IDS, put
 from vaultr.client.log import pages
 from vaultr.client.log.differences import explain
 from vaultr.client.log.entries import short_head

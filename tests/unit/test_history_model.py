@@ -6,8 +6,8 @@ import random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.sample_device import Device
-from tests.unit.sample_vault import IDS, put, rename
+from tests.harness.client.sample_device import Device
+from tests.harness.client.sample_vault import IDS, put, rename
 from vaultr.client.errors import IntegrityError
 from vaultr.client.log.append import Change
 

@@ -4,10 +4,10 @@ import copy
 
 import pytest
 
-from tests.unit import sample_vault
-from tests.unit.sample_device import VAULT, Device
-from tests.unit.sample_vault import IDS, put
-from tests.unit.tampered_histories import ATTACKS_ON_ANY_SYNC, item
+from tests.harness.client import sample_vault
+from tests.harness.client.sample_device import VAULT, Device
+from tests.harness.client.sample_vault import IDS, put
+from tests.harness.client.tampered_histories import ATTACKS_ON_ANY_SYNC, item
 from vaultr.client.errors import (
     ChainBroken,
     IntegrityError,

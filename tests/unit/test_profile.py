@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.unit.sample_vault import IDS
+from tests.harness.client.sample_vault import IDS
 from vaultr.client.crypto import aad
 from vaultr.client.crypto.seal import seal
 from vaultr.client.errors import (

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit import sample_vault
-from tests.unit.sample_device import ACCOUNT, VAULT
-from tests.unit.sample_vault import IDS, put, rename
+from tests.harness.client import sample_vault
+from tests.harness.client.sample_device import ACCOUNT, VAULT
+from tests.harness.client.sample_vault import IDS, put, rename
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import ChainBroken, StateMismatch
 from vaultr.client.log import append

@@ -5,9 +5,9 @@ import itertools
 
 import pytest
 
-from tests.unit import sample_vault
-from tests.unit.sample_device import VAULT
-from tests.unit.sample_vault import IDS
+from tests.harness.client import sample_vault
+from tests.harness.client.sample_device import VAULT
+from tests.harness.client.sample_vault import IDS
 from vaultr.client.errors import AnswerInvalid, RolledBack, StateMismatch
 from vaultr.client.log.pages import gather
 from vaultr.protocol.encoding import b64

@@ -4,11 +4,11 @@ import copy
 
 import pytest
 
-from tests.unit import sample_vault
-from tests.unit.sample_device import VAULT, Device
-from tests.unit.sample_vault import IDS, chained, put
-from tests.unit.tampered_deltas import ATTACKS_ON_DELTA, roll_back_to_revision_5
-from tests.unit.tampered_histories import ATTACKS_ON_ANY_SYNC
+from tests.harness.client import sample_vault
+from tests.harness.client.sample_device import VAULT, Device
+from tests.harness.client.sample_vault import IDS, chained, put
+from tests.harness.client.tampered_deltas import ATTACKS_ON_DELTA, roll_back_to_revision_5
+from tests.harness.client.tampered_histories import ATTACKS_ON_ANY_SYNC
 from vaultr.client.errors import ChainBroken, IntegrityError, RolledBack, StateMismatch
 from vaultr.client.log import verify
 from vaultr.client.log.entries import Waypoint, short_head

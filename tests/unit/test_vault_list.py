@@ -2,8 +2,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.unit import sample_vault
-from tests.unit.sample_device import VAULT
+from tests.harness.client import sample_vault
+from tests.harness.client.sample_device import VAULT
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
 from vaultr.client.log.entries import Waypoint, short_head
 from vaultr.client.storage.pins import Derivation, Pins

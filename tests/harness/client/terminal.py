@@ -5,8 +5,8 @@ import select
 import termios
 from pathlib import Path
 
-from tests.client.devices import PROGRAM
 from tests.harness import forked_programs
+from tests.harness.client.devices import PROGRAM
 from tests.harness.timing import until
 
 PATIENCE_SECONDS = 60

@@ -1,8 +1,8 @@
 """Ways in which a malicious server can falsify a delta since revision 5."""
 
-from tests.unit.sample_device import Device
-from tests.unit.sample_vault import IDS, chained
-from tests.unit.tampered_histories import item
+from tests.harness.client.sample_device import Device
+from tests.harness.client.sample_vault import IDS, chained
+from tests.harness.client.tampered_histories import item
 
 
 def omit_removal(answers, sample):

@@ -1,7 +1,7 @@
 """Owners at a real server, each with an account and a first device."""
 
-from tests.client.devices import Device
-from tests.client.mailbox import link, mailed
+from tests.harness.client.devices import Device
+from tests.harness.client.mailbox import link, mailed
 
 
 def owner(site, folder, email, *, url=None, **more):

@@ -10,11 +10,11 @@ from email.utils import format_datetime
 
 import httpx2
 
-from tests.client import fake_accounts, fake_machines
-from tests.client.fake_accounts import FakeAccounts
-from tests.client.fake_history import FakeKeeping
-from tests.client.fake_machines import FakeMachines
-from tests.client.fake_vaults import ServiceError
+from tests.harness.client import fake_accounts, fake_machines
+from tests.harness.client.fake_accounts import FakeAccounts
+from tests.harness.client.fake_history import FakeKeeping
+from tests.harness.client.fake_machines import FakeMachines
+from tests.harness.client.fake_vaults import ServiceError
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.problems import STATUS_OF
 

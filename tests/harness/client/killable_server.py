@@ -5,7 +5,7 @@ import signal
 
 import psutil
 
-from tests.client.local_server import Site
+from tests.harness.client.local_server import Site
 
 
 class KillableServer(Site):

@@ -4,7 +4,7 @@ import copy
 from types import SimpleNamespace
 from uuid import UUID
 
-from tests.client.fake_server import FakeServer
+from tests.harness.client.fake_server import FakeServer
 from vaultr.client.crypto import aad
 from vaultr.client.crypto.keys import VaultKeys, open_wraps
 from vaultr.client.crypto.seal import seal

@@ -8,7 +8,7 @@ from vaultr.client.cli.exit_codes import ENVIRONMENT, EXIT_CODES
 from vaultr.client.cli.main import vaultr
 from vaultr.client.cli.options import GlobalOptions
 
-PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
 COLUMNS = 100
 SHARED = "Global options:"
 

@@ -3,7 +3,7 @@
 import copy
 import shutil
 
-from tests.client.world import mail
+from tests.harness.client.world import mail
 from vaultr.client.errors import VaultrError
 from vaultr.protocol.encoding import b64, unb64
 

@@ -2,7 +2,7 @@
 
 import uuid
 
-from tests.client.fake_vaults import FakeVaults, ServiceError
+from tests.harness.client.fake_vaults import FakeVaults, ServiceError
 from vaultr.protocol.entries import NOTHING, Op
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.harness import forked_programs, migrated_database
 from tests.harness.servers import free_port
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 PATIENCE_SECONDS = 180
 

@@ -3,7 +3,7 @@
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from tests.client.fake_vaults import ServiceError
+from tests.harness.client.fake_vaults import ServiceError
 from vaultr.client.crypto.primitives import sha256
 from vaultr.protocol.encoding import b64, unb64
 

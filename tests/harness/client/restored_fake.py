@@ -2,7 +2,7 @@
 
 import copy
 
-from tests.client.world import mail
+from tests.harness.client.world import mail
 
 
 def backup(world):

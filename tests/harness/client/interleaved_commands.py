@@ -6,8 +6,8 @@ import threading
 import pytest
 from argon2 import low_level
 
-from tests.client.server_attacks import titles
-from tests.client.world import EMAIL
+from tests.harness.client.server_attacks import titles
+from tests.harness.client.world import EMAIL
 from vaultr.client.account.credentials import WrongPassword
 from vaultr.client.errors import CredentialsInvalid, VaultrError
 

@@ -4,9 +4,9 @@ import json
 from contextlib import contextmanager
 from uuid import uuid4
 
-from tests.client.devices import PASSWORD, Device
-from tests.client.fake_server import FakeServer
-from tests.client.wsgi_server import Listening
+from tests.harness.client.devices import PASSWORD, Device
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.wsgi_server import Listening
 from vaultr import Vaultr
 from vaultr.client.log.append import Change
 

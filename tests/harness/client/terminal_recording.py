@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from tests.client.terminal import Terminal
+from tests.harness.client.terminal import Terminal
 
-PAGE = Path(__file__).parents[2] / "docs" / "terminal-session.md"
+PAGE = Path(__file__).parents[3] / "docs" / "terminal-session.md"
 COLUMNS = 96
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

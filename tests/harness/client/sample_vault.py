@@ -4,7 +4,7 @@ import copy
 from types import SimpleNamespace
 from uuid import UUID
 
-from tests.unit.sample_device import Device
+from tests.harness.client.sample_device import Device
 from vaultr.client.crypto.seal import seal
 from vaultr.client.log.append import Change
 from vaultr.protocol.encoding import b64, unb64

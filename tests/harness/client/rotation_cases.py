@@ -1,6 +1,6 @@
 """A vault for key rotation tests, and checks of its state afterwards."""
 
-from tests.client.world import mail
+from tests.harness.client.world import mail
 
 TITLES = ["Bank", "Cloud", "Door", "Mail"]
 

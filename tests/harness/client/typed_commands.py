@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from tests.client.world import EMAIL, PASSWORD
+from tests.harness.client.world import EMAIL, PASSWORD
 from vaultr.client.crypto.keys import secret_key_text
 from vaultr.client.crypto.recovery_key import RecoveryKey
 

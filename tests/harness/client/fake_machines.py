@@ -2,7 +2,7 @@
 
 import hashlib
 
-from tests.client.fake_vaults import NOW, ServiceError
+from tests.harness.client.fake_vaults import NOW, ServiceError
 from vaultr.protocol.encoding import unb64
 
 EXPIRES = "2036-11-24T09:00:00Z"

@@ -9,10 +9,10 @@ import sys
 from dataclasses import dataclass
 from unittest.mock import patch
 
-from tests.client.devices import PASSWORD, pipe
-from tests.client.fake_server import FakeServer
-from tests.client.world import EMAIL, mail
-from tests.client.wsgi_server import Listening
+from tests.harness.client.devices import PASSWORD, pipe
+from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.world import EMAIL, mail
+from tests.harness.client.wsgi_server import Listening
 from vaultr import Vaultr
 from vaultr.client.cli import main
 

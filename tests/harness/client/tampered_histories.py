@@ -2,8 +2,8 @@
 
 import copy
 
-from tests.unit.sample_device import ACCOUNT, VAULT, WRAP, Device
-from tests.unit.sample_vault import IDS, put
+from tests.harness.client.sample_device import ACCOUNT, VAULT, WRAP, Device
+from tests.harness.client.sample_vault import IDS, put
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.protocol.encoding import b64
 

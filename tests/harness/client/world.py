@@ -3,7 +3,7 @@
 import copy
 import shutil
 
-from tests.client.fake_server import FakeServer
+from tests.harness.client.fake_server import FakeServer
 from vaultr import Vaultr
 from vaultr.client.account import unlock
 from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
