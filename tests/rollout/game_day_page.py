@@ -65,6 +65,7 @@ class Page:
         section = RUNBOOK.read_text("utf-8").split(f"\n## {heading}\n", 1)[1]
         section = re.split(r"\n##? ", section)[0].strip()
         anchor = heading.lower().replace(" ", "-")
+        section = section.replace("](#", "](runbook.md#")  # the section links to its own page
         quoted = "\n".join(f"> {line}".rstrip() for line in section.splitlines())
         self._parts.append(
             f"[The runbook](runbook.md#{anchor}) says under “{heading}”:\n\n{quoted}"
