@@ -37,7 +37,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
             raise click.ClickException(rejection.detail) from None
         except sa.exc.DBAPIError as error:
             logs.failure("command.failed", error)
-            why = "the database cannot be used; `flask db-status` and `flask doctor` show more"
+            why = "the database cannot be used; run `flask doctor` and `flask db-status`"
             raise click.ClickException(why) from None
         finally:
             engine.deadline.reset(previous)
@@ -86,10 +86,10 @@ def confirmed(name: str, typed: str | None, *, what: str) -> None:
     """
     if typed is None:
         try:
-            typed = click.prompt(f"{what} Write {name} to confirm", err=True)
+            typed = click.prompt(f"{what} Type {name} to confirm", err=True)
         except click.Abort:
             raise click.ClickException(
                 f"nothing was done; to confirm, use --confirm {name}"
             ) from None
     if typed.strip() != name:
-        raise click.ClickException("the names differ; nothing was done")
+        raise click.ClickException("the names differ, so nothing was done; run the command again")

@@ -183,7 +183,7 @@ def test_missing_location_is_reported(flask, app, set_to, place):
     done = flask("create")
 
     assert done.exit_code == 1
-    assert "does not exist. Is its disk mounted?" in done.output
+    assert "does not exist. Create it, or mount its disk." in done.output
 
 
 def test_missing_backup_is_reported(flask, place):

@@ -134,7 +134,7 @@ class ArchiveReader:
         :raises InvalidBackup: the archive is incomplete, or the dump does not match the manifest.
         """
         if not self._ended or not self._manifest:
-            raise InvalidBackup("The backup is incomplete: its end is missing. Use another one.")
+            raise InvalidBackup("The backup is incomplete: its end is missing. Use another backup.")
         manifest = Manifest.decode(bytes(self._manifest))
         if (manifest.dump_bytes, manifest.dump_sha256) != (self._bytes, self._hash.hexdigest()):
             raise InvalidBackup("The dump in the backup was changed. Use another backup.")
@@ -163,11 +163,13 @@ class ArchiveReader:
         try:
             member = tarfile.TarInfo.frombuf(header, "ascii", "strict")
         except (tarfile.HeaderError, UnicodeDecodeError):
-            raise InvalidBackup("This file is not a backup that Vaultr made.") from None
+            raise InvalidBackup(
+                "This file is not a backup that Vaultr made. Choose another file."
+            ) from None
         if member.name != MANIFEST and not member.name.startswith(_PART):
-            raise InvalidBackup("This file is not a backup that Vaultr made.")
+            raise InvalidBackup("This file is not a backup that Vaultr made. Choose another file.")
         if member.name == MANIFEST and member.size > _LARGEST_MANIFEST:
-            raise InvalidBackup("The backup's manifest is too large.")
+            raise InvalidBackup("The backup's manifest is too large. Use another backup.")
         self._member, self._left = member.name, member.size
         self._padding = -member.size % _BLOCK
 

@@ -32,9 +32,11 @@ _file = click.argument("file", metavar="FILE")
 
 @backup.command("create")
 @_folder
-@click.option("--keep-days", type=click.IntRange(1), help="Then prune: keep all of these days")
 @click.option(
-    "--keep-monthly", type=click.IntRange(0), help="Then prune: keep one of each of these months"
+    "--keep-days", type=click.IntRange(1), help="Then prune: days of which to keep all backups"
+)
+@click.option(
+    "--keep-monthly", type=click.IntRange(0), help="Then prune: months of which to keep one backup"
 )
 @json_option
 @command
@@ -93,7 +95,7 @@ def list_backups(*, folder: Path | None, as_json: bool) -> None:
 @json_option
 @command
 def verify(file: str, *, folder: Path | None, as_json: bool) -> None:
-    """Restore FILE into a scratch database, check everything, remove it.
+    """Restore FILE into a scratch database, check it, remove the database.
 
     Checks every table, constraint, vault log and audit event, and the server keys that the data
     needs. FILE is a path, or a name at the location.
@@ -124,7 +126,7 @@ def restore(
 ) -> None:
     """Restore FILE into an empty database, with roles and rights.
 
-    Nothing is written before the backup was read to its end and its keys were checked.
+    Reads the whole backup and checks its keys before it writes anything.
 
     Example: flask backup restore FILE --into postgresql://postgres@db/vaultr_restored
     """
@@ -162,8 +164,8 @@ def _next_steps(done: Restored) -> list[str]:
         )
     elif done.manifest.engine == "postgresql" and not done.roles:
         todo.append(
-            "This role may not create roles, so it owns all tables. For separate roles run"
-            " deploy/postgres/roles.sql as a superuser (docs/runbook.md, Restore)."
+            "The role in --into may not create roles, so it owns all tables. For separate roles,"
+            " run deploy/postgres/roles.sql as a superuser (docs/runbook.md, Restore)."
         )
     if done.older_schema:
         todo.append(
@@ -175,7 +177,7 @@ def _next_steps(done: Restored) -> list[str]:
         "Set DATABASE_URL to the restored database, run `flask keys status` and `flask doctor`,"
         " then start worker and server.",
         "Announce the restore with the sequencer's key: `flask audit reopen --reason TEXT`.",
-        "Tell users: a client that saw later writes lists them, and `vaultr sync --accept` writes"
+        "Inform users: a client that saw later writes lists them, and `vaultr sync --accept` writes"
         " back what a device still has.",
     ]
 
@@ -191,9 +193,9 @@ def _next_steps(done: Restored) -> list[str]:
 @json_option
 @command
 def drill(*, folder: Path | None, rto: float, rpo: float, as_json: bool) -> None:
-    """Restore and verify the newest backup from nothing, and measure it.
+    """Restore and verify the newest backup in an empty database, and measure it.
 
-    Exits with 1 if that fails or misses an objective.
+    Exits with 1 if the restore fails or misses an objective.
 
     Example: flask backup drill --rto 3600 --rpo 86400 --json
     """
@@ -208,9 +210,14 @@ def drill(*, folder: Path | None, rto: float, rpo: float, as_json: bool) -> None
 
 @backup.command("prune")
 @_folder
-@click.option("--keep-days", type=click.IntRange(0), required=True, help="Keep all of these days")
 @click.option(
-    "--keep-monthly", type=click.IntRange(0), required=True, help="Keep one of each of these months"
+    "--keep-days", type=click.IntRange(0), required=True, help="Days of which to keep all backups"
+)
+@click.option(
+    "--keep-monthly",
+    type=click.IntRange(0),
+    required=True,
+    help="Months of which to keep one backup",
 )
 @click.option("--dry-run", is_flag=True, help="List only; remove nothing")
 @json_option
@@ -220,7 +227,7 @@ def prune(
 ) -> None:
     """Remove old backups, but never the newest verified one.
 
-    Backups that an object lock of the bucket protects stay until it ends.
+    A backup that an object lock of the bucket protects stays until the lock ends.
 
     Example: flask backup prune --keep-days 30 --keep-monthly 12 --dry-run
     """

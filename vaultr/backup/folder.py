@@ -106,6 +106,6 @@ class Folder:
         if error.errno == errno.ENOENT and self._path.is_dir() and name is not None:
             return f"{self._path} has no backup {name}. `flask backup list` shows all."
         if error.errno == errno.ENOENT:
-            return f"The folder {self._path} does not exist. Is its disk mounted?"
+            return f"The folder {self._path} does not exist. Create it, or mount its disk."
         reason = error.strerror or type(error).__name__
         return f"{self._path} cannot {what}: {reason}. Check its owner and mode."

@@ -79,4 +79,4 @@ class Manifest:
             moment = datetime.fromisoformat(facts.pop("created_at"))
             return cls(created_at=moment, tables=tables, keys=keys, **facts)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise InvalidBackup("The backup's manifest is malformed.") from None
+            raise InvalidBackup("The backup's manifest is malformed. Use another backup.") from None

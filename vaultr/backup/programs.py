@@ -64,8 +64,8 @@ def check_version(server_version: int) -> None:
     known, major = int(match[1]) if match else 0, server_version // 10_000
     if major > known:
         raise NotConfigured(
-            f"The server is PostgreSQL {major}, and pg_dump is {known}: it cannot back up a newer"
-            f" server. Install pg_dump, pg_restore and psql of version {major}."
+            f"The server is PostgreSQL {major}, but pg_dump is {known}, which cannot back up a"
+            f" newer server. Install pg_dump, pg_restore and psql of version {major}."
         )
 
 
@@ -179,7 +179,7 @@ class Loader:
             _pipe(self._restore.stdin).write(piece)
         except BrokenPipeError:
             self._finish()
-            raise ProgramFailed("pg_restore ended early.") from None
+            raise ProgramFailed("pg_restore ended early, and nothing is stored.") from None
 
     def finish(self) -> None:
         """Wait until everything is committed.

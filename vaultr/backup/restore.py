@@ -56,11 +56,13 @@ def target_url(into: str, password_file: Path | None) -> str:
     try:
         url = sa.make_url(into)
     except (sa.exc.ArgumentError, ValueError):
-        raise TargetUnusable("--into is not a URL of a database.") from None
+        raise TargetUnusable(
+            "--into is not the URL of a database, such as postgresql://postgres@db/vaultr_restored."
+        ) from None
     if url.password is not None:
         raise TargetUnusable(
             "--into contains a password, which every user of this machine can read in the list of"
-            " processes. Change it, and write it into a file for --into-file."
+            " processes. Change this password, write it into a file, and use --into-file FILE."
         )
     if url.get_backend_name() == "sqlite":
         return into
@@ -68,7 +70,9 @@ def target_url(into: str, password_file: Path | None) -> str:
         try:
             url = url.set(password=password_file.read_text("utf-8").rstrip("\r\n"))
         except (OSError, UnicodeDecodeError):
-            raise TargetUnusable(f"{password_file} cannot be read.") from None
+            raise TargetUnusable(
+                f"{password_file} cannot be read. Check --into-file, and the file's mode."
+            ) from None
     return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
 
 
@@ -103,7 +107,10 @@ def restore(settings: Settings, location: Location, name: str, url: str) -> Rest
             connection.commit()
     problems = list(verify.differences(manifest, url))
     if problems:
-        raise VerificationFailed(f"The restored data differs: {'; '.join(problems[:5])}.")
+        raise VerificationFailed(
+            f"The restored data differs from the backup: {'; '.join(problems[:5])}. Do not use"
+            " this database; restore another backup into a new one (docs/backups.md)."
+        )
     older = manifest.revision < schema_version.known()[-1]
     return Restored(manifest, time.monotonic() - began, owner is not None, new_roles, older)
 
@@ -116,8 +123,8 @@ def _prepare(connection: sa.Connection) -> tuple[tuple[str, ...], str | None]:
     """
     if connection.scalar(sa.text(_TABLES)):
         raise TargetUnusable(
-            "The database is not empty. Create a new one (`createdb NAME`) and restore into that:"
-            " only the old one has what was written since the backup."
+            "The database is not empty. Create a new one (`createdb NAME`), and restore into that,"
+            " because only the old database has what was written since the backup."
         )
     superuser, may_create, owns = connection.execute(sa.text(_CURRENT)).one()
     known = set(connection.scalars(sa.text(_ROLES)))

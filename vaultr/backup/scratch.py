@@ -41,7 +41,9 @@ def connected(url: str, **options: Any) -> Iterator[sa.Connection]:
         connection = single.connect()
     except sa.exc.OperationalError as error:
         reason = str(error.orig).strip().splitlines()[0]
-        raise TargetUnusable(f"The database cannot be reached: {reason}") from None
+        raise TargetUnusable(
+            f"The database cannot be reached: {reason}. Check its URL and password."
+        ) from None
     with connection:
         yield connection
 
@@ -63,8 +65,8 @@ def _of_postgresql(settings: Settings) -> Iterator[str]:
     server = chosen.get_secret_value()
     if not server.startswith("postgresql"):
         raise TargetUnusable(
-            "The backup is of PostgreSQL: set BACKUP_SCRATCH_URL to a server where a role may"
-            " create a database."
+            "The backup is of PostgreSQL. Set BACKUP_SCRATCH_URL to a PostgreSQL server, with a"
+            " role that may create databases."
         )
     name = f"{_PREFIX}{int(time.time())}_{secrets.token_hex(6)}"
     url = sa.make_url(server).set(database=name).render_as_string(hide_password=False)

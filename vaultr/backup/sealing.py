@@ -48,7 +48,8 @@ def recipients(settings: Settings) -> list[x25519.Recipient]:
     if not names and settings.production:
         raise NotConfigured(
             "BACKUP_RECIPIENT is missing, so the backup would not be encrypted. Generate a key"
-            " with `age-keygen`, store it away from this server, and set its public key (age1…)."
+            " with `age-keygen`, store it away from this server, and set BACKUP_RECIPIENT to its"
+            " public key (age1…)."
         )
     try:
         return [x25519.Recipient.from_str(name) for name in names]
@@ -72,13 +73,18 @@ def _read_identities(path: Path) -> list[x25519.Identity]:
         lines = path.read_text("ascii").split()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
-        raise NotConfigured(f"BACKUP_IDENTITY_FILE cannot be read: {reason}.") from None
+        raise NotConfigured(
+            f"BACKUP_IDENTITY_FILE cannot be read: {reason}. Check its path and mode."
+        ) from None
     try:
         found = [x25519.Identity.from_str(one) for one in lines if one.startswith("AGE-SECRET-KEY")]
     except pyrage.IdentityError:
         found = []
     if not found:
-        raise NotConfigured("BACKUP_IDENTITY_FILE contains no age private key (AGE-SECRET-KEY-1…).")
+        raise NotConfigured(
+            "BACKUP_IDENTITY_FILE contains no age private key (AGE-SECRET-KEY-1…). Set it to a file"
+            " that `age-keygen` wrote."
+        )
     return found
 
 
@@ -113,7 +119,7 @@ def open_archive(
         while piece := whole.read(_COPY_BYTES):
             reader.write(piece)
     else:
-        raise InvalidBackup("This file is not a backup that Vaultr made.")
+        raise InvalidBackup("This file is not a backup that Vaultr made. Choose another file.")
     return reader.finished()
 
 
@@ -134,11 +140,11 @@ def _decrypt(source: "_Rewound", reader: ArchiveReader, settings: Settings) -> N
         if "matching keys" in str(error).lower():
             raise InvalidBackup(
                 "No key in BACKUP_IDENTITY_FILE opens the backup: it is sealed for another"
-                " recipient. Use the identity of the key that it was made for."
+                " recipient. Set BACKUP_IDENTITY_FILE to the private key of that recipient."
             ) from None
         raise InvalidBackup(
             "The backup is truncated or was changed: it cannot be decrypted to its end."
-            " Use another one."
+            " Use another backup."
         ) from None
 
 

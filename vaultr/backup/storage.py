@@ -66,5 +66,5 @@ def created_at(name: str) -> datetime:
     """Return the time in a backup's name."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise InvalidBackup(f"{name} is not the name of a backup.")
+        raise InvalidBackup(f"{name} is not the name of a backup. `flask backup list` shows all.")
     return datetime.strptime(match[1], _MOMENT).replace(tzinfo=UTC)

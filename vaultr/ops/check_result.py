@@ -69,15 +69,16 @@ def _broken(topic: str, error: Exception) -> CheckResult:
     """Return the result of a check that raised an error, with its cause if known."""
     cause = getattr(error, "orig", None)
     if type(cause).__name__ == "UndefinedTable" or "no such table" in str(cause):
-        return problem(topic, "a table is missing", "Is it the right database? `flask db-status`")
+        todo = "Check that DATABASE_URL names the right database, and run `flask db-status`."
+        return problem(topic, "a table is missing", todo)
     if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError):
         return problem(
             topic,
             "the database does not respond",
-            "See the result for database; check DATABASE_URL.",
+            "See the result of `database`, and check DATABASE_URL.",
         )
     says = f"the check failed: {type(error).__name__}"
-    return problem(topic, says, "See the log. If it happens again, report a bug.")
+    return problem(topic, says, "Read the log. If it happens again, report a bug.")
 
 
 def as_json(findings: list[CheckResult]) -> dict[str, Any]:

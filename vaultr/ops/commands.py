@@ -78,13 +78,13 @@ _feature("machines", "requests from machines")
 @with_appcontext
 @command
 def maintenance(text: str, *, by: str, as_json: bool) -> None:
-    """Reject all requests with TEXT as the reason; `off` ends it.
+    """Reject all requests and show TEXT as the reason; `off` ends this.
 
     Example: flask ops switch maintenance 'Back at 14:00 UTC.'
     """
     words = text.strip()
     if not words or len(words) > _LONGEST_TEXT or not words.isprintable():
-        raise click.BadParameter(f"one line of 1 to {_LONGEST_TEXT} characters, or off")
+        raise click.BadParameter(f"must be one line of 1 to {_LONGEST_TEXT} characters, or off")
     off = words.lower() != "off"
     _set("maintenance", off=off, text=words if off else None, by=by, as_json=as_json)
 
@@ -115,7 +115,7 @@ def _set(name: str, *, off: bool, text: str | None, by: str, as_json: bool) -> N
 def clean_up(*, dry_run: bool, as_json: bool) -> None:
     """Delete expired rows: sessions, signups, tokens, responses, counters, old emails.
 
-    Rows are deleted in batches, so that no request waits. The worker does the same every hour.
+    Deletes in batches, so that no request waits. The worker does the same every hour.
 
     Example: flask ops cleanup --dry-run
     """
@@ -150,8 +150,8 @@ def check_daily(
 ) -> None:
     """Run the five daily checks: health, errors, backup, limits, mail.
 
-    Exits with 1 if one is a problem. Errors are read from --metrics or --log, otherwise from this
-    machine's METRICS_PORT; without any of them, `not_judged` lists the check.
+    Exits with 1 if a check finds a problem. The error rate is read from --metrics or --log, or else
+    from METRICS_PORT of this machine; if none of them can be read, `not_judged` lists `errors`.
 
     Example: flask ops daily --json --metrics http://127.0.0.1:9464/metrics
     """
@@ -181,7 +181,7 @@ def db_status(*, as_json: bool) -> None:
     try:
         status = schema_version.status(schema_version.read_state(ANSWER_SECONDS))
     except engine.DatabaseUnavailable:
-        raise click.ClickException("the database does not respond; see `flask doctor`") from None
+        raise click.ClickException("the database does not respond; run `flask doctor`") from None
     answer = {
         "current": status.current,
         "head": status.head,
@@ -190,7 +190,8 @@ def db_status(*, as_json: bool) -> None:
     }
     lines = [f"schema {status.current or 'none'}, newest known {status.head}"]
     if status.pending:
-        lines.append(f"pending: {', '.join(status.pending)}; run `flask db upgrade`")
+        pending = ", ".join(status.pending)
+        lines.append(f"pending: {pending}; run `flask db upgrade` as the owner of the tables")
     if not status.compatible:
         lines.append("this code is too old for the schema: start a newer version")
     show(answer, as_json=as_json, lines=lambda: lines)

@@ -74,14 +74,18 @@ def _health(url: str) -> Iterator[CheckResult]:
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         yield problem(
-            "health", f"{url} does not respond: {reason}", "Is it running? `flask doctor`"
+            "health",
+            f"{url} does not respond: {reason}",
+            "Check whether the server runs, then run `flask doctor`.",
         )
         return
     if (status, body) == (200, b'{"status":"healthy"}'):
         yield ok("health", f"{url} is healthy")
     else:
         yield problem(
-            "health", f"{url} returns status {status}", "Read its log; restart it if necessary."
+            "health",
+            f"{url} returns status {status}",
+            "Read the server's log; restart the server if necessary.",
         )
 
 
@@ -95,7 +99,9 @@ def _errors(sources: Sources) -> Iterator[CheckResult]:
             counted = [each for pod in _pods(url) for each in _of_metrics(pod)]
         except (OSError, http.client.HTTPException, ValueError) as error:
             yield problem(
-                "errors", f"no metrics from {url}: {error}", "Can this machine reach METRICS_PORT?"
+                "errors",
+                f"no metrics from {url}: {error}",
+                "Check whether this machine can reach the server's METRICS_PORT.",
             )
             return
         answers, errors = (
@@ -108,7 +114,9 @@ def _errors(sources: Sources) -> Iterator[CheckResult]:
                 found = [status >= 500 for status in statuses(file, since=clock.now() - WINDOW)]
         except OSError as error:
             yield problem(
-                "errors", f"{path} cannot be read: {error.strerror}", "Name another file."
+                "errors",
+                f"{path} cannot be read: {error.strerror}",
+                "Pass a log file that you can read with --log.",
             )
             return
         answers, errors = answers + len(found), errors + sum(found)
@@ -129,7 +137,7 @@ def _errors_here() -> CheckResult:
             "errors", f"no metrics at {url}, and no --metrics or --log was passed", todo
         )
     if not counted:
-        return not_judged("errors", f"{url} has counted no responses; is it a worker's?", todo)
+        return not_judged("errors", f"{url} has counted no responses, as a worker's would", todo)
     found = judged(sum(n for n, _ in counted), sum(n for n, bad in counted if bad))
     return replace(found, says=f"{found.says}, on this machine only")
 
@@ -145,7 +153,7 @@ def judged(answers: float, errors: float) -> CheckResult:
     """Return the result for a share of server errors; 5 % or more is a problem."""
     says = f"{errors:.0f} of {answers:.0f} responses were server errors"
     if answers and errors / answers > MOST_ERRORS:
-        todo = 'Search the log for `"status": 5`; runbook.md: VaultrErrorRate.'
+        todo = 'Search the log for `"status": 5` (docs/runbook.md, VaultrErrorRate).'
         return problem("errors", says, todo)
     return ok("errors", says)
 
@@ -203,7 +211,9 @@ def _read(line: str) -> dict[str, Any]:
 
 
 def _backup() -> Iterator[CheckResult]:
-    todo = "Make and verify one now; runbook.md: VaultrBackupOld."
+    todo = (
+        "Run `flask backup create`, then `flask backup drill` (docs/runbook.md, VaultrBackupOld)."
+    )
     reached = last_runs.last(RunKind.BACKUP_VERIFIED)
     if reached is None:
         yield problem("backup", "no backup was verified yet", todo)
@@ -221,7 +231,7 @@ def _limits() -> Iterator[CheckResult]:
     if guard.redis is None:
         yield ok("limits", "counted in memory by a single process (no REDIS_URL)")
         return
-    todo = "Until Redis is back, each process counts its share; runbook.md: VaultrRedisAway."
+    todo = "Repair Redis (docs/runbook.md, VaultrRedisAway). Meanwhile each process counts a share."
     if not guard.reachable():
         yield problem("limits", "Redis does not count requests", todo)
         return
@@ -246,7 +256,7 @@ def _mail(to: str | None) -> Iterator[CheckResult]:
             yield problem("mail", f"the test email failed: {outcome.reason}", outcome.advice)
     age = mail.oldest_waiting_seconds()
     if age > OLDEST_MAIL_SECONDS:
-        todo = "Does a worker run? `flask mail list`; runbook.md: VaultrMailStuck."
+        todo = "Check that a worker runs; run `flask mail list` (docs/runbook.md, VaultrMailStuck)."
         yield problem("mail", f"an email has waited for {age / 60:.0f} min", todo)
     else:
         yield ok("mail", f"the oldest waiting email is {age:.0f} s old")

@@ -28,7 +28,7 @@ def check(topic: str, settings: Settings) -> Iterator[CheckResult]:
             context=settings.tls_context(only=settings.smtp_ca_file), name="vaultr.invalid",
         )  # fmt: skip
     except ssl.SSLCertVerificationError as error:
-        todo = "Set PRIVATE_CA to its authority, or SMTP_HOST to a name in its certificate."
+        todo = "Set PRIVATE_CA to the authority, or SMTP_HOST to a name in the certificate."
         yield problem(
             topic, f"the certificate of {where} is not trusted: {error.verify_message}", todo
         )
@@ -38,7 +38,7 @@ def check(topic: str, settings: Settings) -> Iterator[CheckResult]:
         yield problem(topic, f"{where} offers no STARTTLS, and nothing is sent unencrypted", todo)
         return
     except OSError as error:
-        todo = "Check SMTP_HOST, the port and SMTP_SECURE. Until it works, emails wait."
+        todo = "Check SMTP_HOST, SMTP_PORT and SMTP_SECURE. Emails wait until the connection works."
         yield problem(topic, f"cannot connect to {where}: {_reason(error)}", todo)
         return
     try:
@@ -68,7 +68,11 @@ def _of_connection(
     taken = time.monotonic() - began
     yield ok(topic, f"{where} accepts emails ({settings.smtp_secure}, {taken:.1f} s)")
     if isinstance(host.sock, ssl.SSLSocket) and (days := _days_left(host.sock)) < WARN_DAYS:
-        yield warning(topic, f"its certificate expires in {days:.0f} days", "Tell its operator.")
+        yield warning(
+            topic,
+            f"the certificate of {where} expires in {days:.0f} days",
+            "Ask the operator of the mail server to renew it.",
+        )
 
 
 def _days_left(sock: ssl.SSLSocket) -> float:

@@ -17,7 +17,7 @@ def check(settings: Settings) -> Iterator[CheckResult]:
     if postgresql():
         yield from _rights(settings)
     elif settings.production:
-        yield problem(TOPIC, "SQLite cannot protect the log", "Use PostgreSQL.")
+        yield problem(TOPIC, "SQLite cannot protect the log", "Use PostgreSQL in production.")
     else:
         yield ok(TOPIC, "SQLite has no roles and cannot enforce rights to the log")
     yield from _signer(settings)
@@ -26,7 +26,7 @@ def check(settings: Settings) -> Iterator[CheckResult]:
 
 def _lag(settings: Settings) -> Iterator[CheckResult]:
     seconds = audit.lag_seconds()
-    todo = "Is `flask worker --only audit` running? docs/runbook.md: VaultrAuditLag."
+    todo = "Check that `flask worker --only audit` runs (docs/runbook.md, VaultrAuditLag)."
     if seconds is None:
         yield ok(TOPIC, "events are recorded; no checkpoint exists yet")
     elif seconds > settings.audit_lag_degraded:
@@ -44,7 +44,7 @@ def _rights(settings: Settings) -> Iterator[CheckResult]:
         yield ok(TOPIC, "the role cannot change the log")
         return
     level = problem if settings.production else warning
-    todo = "Use the roles of deploy/postgres/roles.sql."
+    todo = "Run deploy/postgres/roles.sql, and use its roles in DATABASE_URL."
     yield level(TOPIC, f"the role may change the log: {', '.join(excess[:5])}", todo)
 
 
@@ -52,7 +52,7 @@ def _signer(settings: Settings) -> Iterator[CheckResult]:
     if settings.checkpoint_key is None:
         return
     if settings.production and settings.audit_state_file is None and not settings.audit_anchors:
-        todo = "Set AUDIT_STATE_FILE to a volume that outlives the process, or AUDIT_ANCHORS."
+        todo = "Set AUDIT_STATE_FILE to a file on a lasting volume, or set AUDIT_ANCHORS."
         yield problem(TOPIC, "the signer's state is not stored anywhere", todo)
         return
     reason = audit.signer_problem()
@@ -60,7 +60,9 @@ def _signer(settings: Settings) -> Iterator[CheckResult]:
         yield ok(TOPIC, "the signer can sign")
     else:
         yield problem(
-            TOPIC, f"the signer does not sign: {reason}", "docs/runbook.md: VaultrAuditHalted."
+            TOPIC,
+            f"the signer does not sign: {reason}",
+            "Do what docs/runbook.md says under VaultrAuditHalted.",
         )
 
 
@@ -68,13 +70,14 @@ def _anchors(settings: Settings) -> Iterator[CheckResult]:
     if not settings.audit_anchors:
         if settings.production and settings.checkpoint_key is not None:
             todo = (
-                "Set AUDIT_ANCHORS. Without one, the operator of this server can rewrite its log."
+                "Set AUDIT_ANCHORS. Without an anchor, anybody who controls this server can rewrite"
+                " the log."
             )
             yield warning(TOPIC, "the log has no anchor", todo)
         return
     unreachable = audit.unreachable_anchors()
     if unreachable:
         says = f"anchors cannot be read: {', '.join(unreachable)}"
-        yield problem(TOPIC, says, "docs/runbook.md: VaultrAuditAnchorFails.")
+        yield problem(TOPIC, says, "Do what docs/runbook.md says under VaultrAuditAnchorFails.")
     else:
         yield ok(TOPIC, f"{len(settings.audit_anchors)} anchors")

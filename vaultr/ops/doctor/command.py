@@ -29,7 +29,7 @@ IMPATIENT_SECONDS = 1.0  # for the checks after the database was found unavailab
 def doctor(context: click.Context, *, pods: int, url: str | None, as_json: bool) -> None:
     """Check settings, keys, database, Redis, mail, clock, proxy, disk, worker, backups.
 
-    Each result says what to do. Exits with 1 if one is a problem; warnings exit with 0.
+    Each problem says what to do. Exits with 1 if a check finds a problem; warnings exit with 0.
 
     Example: flask doctor --json
     """
@@ -45,7 +45,7 @@ def _results(info: ScriptInfo, *, pods: int, url: str | None) -> list[CheckResul
     try:
         settings = Settings.from_environ(os.environ)
     except InvalidSettings as invalid:
-        todo = "Fix it, then run `flask check`. The server cannot start until then."
+        todo = "Fix this setting, then run `flask check`. Until then the server cannot start."
         return [problem("settings", one, todo) for one in invalid.problems]
     app: Flask = info.load_app()
     settings = app.config["SETTINGS"]

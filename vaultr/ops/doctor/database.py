@@ -75,9 +75,10 @@ def check(
     except sa.exc.SQLAlchemyError as error:
         says = f"cannot be used: {failure_reason(error)} after {time.monotonic() - began:.1f} s"
         todo = (
-            "Is it running, is DATABASE_URL correct, can this machine reach it, is its disk full?"
+            "Check that it runs, that DATABASE_URL is correct, that this machine can reach it, and"
+            " that its disk is not full (docs/runbook.md, Database lost)."
         )
-        yield problem(TOPIC, says, f"{todo} docs/runbook.md: Database lost.")
+        yield problem(TOPIC, says, todo)
         on_away()
         return
     if found is None:
@@ -88,8 +89,11 @@ def check(
         yield from _role(found, settings)
         yield from _connections(found, settings, pods=pods)
     if not write_check.is_writable(_WRITE_SECONDS):
-        todo = "Is its disk full, is it a standby, or is it read-only? Reads work meanwhile."
-        yield problem(TOPIC, "it accepts no writes", f"{todo} docs/runbook.md: Database lost.")
+        todo = (
+            "Check whether its disk is full, or whether it is a standby or read-only"
+            " (docs/runbook.md, Disk full). Meanwhile users can read."
+        )
+        yield problem(TOPIC, "it accepts no writes", todo)
     yield from _schema()
 
 
@@ -111,7 +115,8 @@ def _server(found: Any, taken: float) -> Iterator[CheckResult]:
         yield warning(
             TOPIC,
             says,
-            "This is slow: each request sends several statements. Is it in the same region?",
+            "This is slow, because each request sends several statements. Check that the database"
+            " is in the same region.",
         )
     else:
         yield ok(TOPIC, says)
@@ -130,7 +135,10 @@ def _encryption(found: Any, settings: Settings) -> Iterator[CheckResult]:
             TOPIC, "the connection is not encrypted", "Add ?sslmode=verify-full to DATABASE_URL."
         )
     elif mode != "verify-full" and not is_local:
-        todo = "Add ?sslmode=verify-full to DATABASE_URL; PRIVATE_CA is for your own authority."
+        todo = (
+            "Add ?sslmode=verify-full to DATABASE_URL. If your own authority signed the"
+            " certificate, also set PRIVATE_CA."
+        )
         yield warning(TOPIC, f"TLS, but sslmode={mode} does not verify the server's name", todo)
     else:
         yield ok(TOPIC, f"TLS (sslmode={mode})")
@@ -138,7 +146,7 @@ def _encryption(found: Any, settings: Settings) -> Iterator[CheckResult]:
 
 def _role(found: Any, settings: Settings) -> Iterator[CheckResult]:
     level = problem if settings.production else warning
-    roles = "Use a separate role for the server: deploy/postgres/roles.sql."
+    roles = "Use a separate role for the server: run deploy/postgres/roles.sql."
     if found.rolsuper or found.makes:
         what = "a superuser" if found.rolsuper else "allowed to create roles or databases"
         yield level(TOPIC, f"the server's role {found.name} is {what}", roles)
@@ -148,7 +156,7 @@ def _role(found: Any, settings: Settings) -> Iterator[CheckResult]:
         yield ok(TOPIC, f"role {found.name} has no more rights than it needs")
     missing = _missing_rights()
     if missing:
-        todo = "Grant them to the server's role: deploy/postgres/roles.sql."
+        todo = "Grant them to the server's role: run deploy/postgres/roles.sql again."
         yield problem(TOPIC, f"rights are missing: {', '.join(missing[:5])}", todo)
 
 
@@ -179,8 +187,8 @@ def _connections(found: Any, settings: Settings, *, pods: int) -> Iterator[Check
     )
     todo = (
         f"Raise max_connections to {needed.during_release + found.reserved + connections.OTHERS},"
-        " or lower WEB_THREADS or WEB_CONCURRENCY, or use PgBouncer. docs/performance.md: How many"
-        " connections."
+        " or lower WEB_THREADS or WEB_CONCURRENCY, or use PgBouncer (docs/performance.md, How many"
+        " connections)."
     )
     if needed.usual > room:
         yield problem(TOPIC, f"{says}: under load, requests get 503 `busy`", todo)
@@ -198,14 +206,14 @@ def _pool_limit(engine: sa.Engine) -> int:
 def _schema() -> Iterator[CheckResult]:
     status = schema_version.status(schema_version.read_state(5.0))
     if not status.compatible:
-        todo = "Start a newer version of Vaultr, or restore the database of this one."
+        todo = "Start a newer version of Vaultr, or restore a database of this version."
         yield problem("schema", f"{status.current} requires newer code than {status.head}", todo)
     elif status.pending:
         count = len(status.pending)
         yield problem(
             "schema",
             f"{status.current or 'none'}; {count} migrations pending",
-            "Run `flask db upgrade` as the owner of the tables; docs/runbook.md: VaultrNotReady.",
+            "Run `flask db upgrade` as the owner of the tables (docs/runbook.md, VaultrNotReady).",
         )
     else:
         yield ok("schema", f"{status.current}, the newest")

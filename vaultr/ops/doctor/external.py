@@ -27,21 +27,21 @@ _FORGED: Final = "203.0.113.77"  # in a documentation network (RFC 5737)
 
 def check_certificate(settings: Settings) -> Iterator[CheckResult]:
     """Report for how many days the certificate of BASE_URL is still valid."""
-    todo = "Renew it: docs/runbook.md, VaultrCertificateEnds."
+    todo = "Renew it (docs/runbook.md, VaultrCertificateEnds)."
     try:
         seen = certificate.of_url(settings.base_url, settings.tls_context())
     except certificate.NotSeen as error:
         yield problem(
             "certificate",
             f"cannot read the certificate: {error}",
-            "Is the edge running? Is port 443 open?",
+            "Check that the edge runs, and that this machine can reach its port 443.",
         )
         return
     if seen is None:
         yield ok("certificate", f"none: {settings.base_url} is plain HTTP on this machine")
     elif seen.distrusted is not None:
-        own = "If it is from your own authority, set PRIVATE_CA. Otherwise renew it:"
-        todo = f"{own} docs/runbook.md, VaultrCertificateEnds."
+        own = "If it is from your own authority, set PRIVATE_CA. Otherwise renew it"
+        todo = f"{own} (docs/runbook.md, VaultrCertificateEnds)."
         yield problem("certificate", f"clients do not trust it: {seen.distrusted}", todo)
     elif seen.days < WARN_DAYS:
         level = problem if seen.days < LATE_DAYS else warning
@@ -58,22 +58,30 @@ def check_proxy(settings: Settings, url: str) -> Iterator[CheckResult]:
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         yield warning(
-            "proxy", f"{url} does not respond: {reason}", "Start it, or pass its URL with --url."
+            "proxy",
+            f"{url} does not respond: {reason}",
+            "Start the server, or pass its URL with --url.",
         )
         return
     if plain is None or forged is None:
-        todo = "Is it another server, or one with other keys (JWT_SECRET)?"
-        yield problem("proxy", f"{url} does not accept a token signed by this command", todo)
+        todo = "Check that --url names this server, and that it has the same JWT_SECRET."
+        says = f"{url} does not accept a token signed with the keys of this command"
+        yield problem("proxy", says, todo)
         return
     address, scheme = plain
     if forged[0] == _FORGED:
-        todo = "Anybody can choose an address and evade limits: TRUSTED_PROXIES trusts too much."
+        todo = (
+            "Lower TRUSTED_PROXIES: it trusts too many proxies, so anybody can choose an address"
+            " and evade limits."
+        )
         yield problem("proxy", "the server accepts a client address that the client invented", todo)
     elif urlsplit(url).scheme == "https" and scheme != "https":
-        todo = "Set TRUSTED_PROXIES to the proxies, which must send X-Forwarded-Proto."
+        todo = "Set TRUSTED_PROXIES to your proxies, and let them send X-Forwarded-Proto."
         yield problem("proxy", f"the request used https, but the server saw {scheme}", todo)
     elif settings.production and not settings.trusted_proxies and _private(address):
-        todo = "If there is a proxy, set TRUSTED_PROXIES: now all clients share one counter."
+        todo = (
+            "If a proxy is in front, set TRUSTED_PROXIES: until then, all clients share a counter."
+        )
         yield warning("proxy", f"the server sees this machine as {address}", todo)
     else:
         hops = settings.trusted_proxies

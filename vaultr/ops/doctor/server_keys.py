@@ -33,7 +33,7 @@ def check_needed(settings: Settings) -> Iterator[CheckResult]:
         keys: Keys = getattr(settings, name.lower())
         for key_id, use in usage.missing(name, keys.by_id).items():
             here = False
-            todo = f"Add that key to {name} again, after the first one (docs/keys.md), and reload."
+            todo = f"Add this key to {name} again, after its first key (docs/keys.md), and reload."
             yield problem("secrets", f"{name}: {use} need {key_id}, which is missing", todo)
     if here:
         yield ok("secrets", f"all keys of {', '.join(_NEEDED)} that the database needs are present")
@@ -45,7 +45,7 @@ def _check_keyring(name: str, keys: Keys, *, production: bool) -> Iterator[Check
     says = f"{name}: {first} signs{also}"
     days = _age_days(first)
     if production and first == "default":
-        todo = f"Write it as <id>:<key>, so that you can rotate it: `flask keys rotate {name}`."
+        todo = f"Write it as <id>:<key>, so that `flask keys rotate {name}` can replace it."
         yield warning("secrets", f"{name}: a plain value without an id", todo)
     elif days is not None and days > OLD_DAYS:
         todo = f"Run `flask keys rotate {name}`, restart, and later run `flask keys retire`."

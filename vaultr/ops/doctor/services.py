@@ -35,7 +35,10 @@ def check_redis(settings: Settings) -> Iterator[CheckResult]:
     if client is None or settings.redis_url is None:
         yield ok("redis", "not used: limits are counted in memory by a single process")
         return
-    todo = "Is it running, is REDIS_URL correct (user, password, rediss://)? Limits still apply."
+    todo = (
+        "Check that Redis runs and that REDIS_URL is correct: user, password, rediss://"
+        " (docs/runbook.md, VaultrRedisAway). Limits still apply."
+    )
     began = time.monotonic()
     try:
         client.ping()
@@ -53,7 +56,9 @@ def check_redis(settings: Settings) -> Iterator[CheckResult]:
     says = f"counts, responds in {taken * 1000:.1f} ms"
     if taken > SLOW_SECONDS:
         yield warning(
-            "redis", says, "This is slow: each request waits for it. Is it in the same region?"
+            "redis",
+            says,
+            "This is slow, and each request waits for it. Check that Redis is in the same region.",
         )
     else:
         yield ok("redis", says)
@@ -77,7 +82,7 @@ def _eviction(client: "redis.Redis", settings: Settings) -> Iterator[CheckResult
         yield ok("redis", f"eviction policy {policy}")
         return
     level = problem if settings.production else warning
-    todo = "Set maxmemory-policy to noeviction: docs/deployment.md, Redis."
+    todo = "Set maxmemory-policy to noeviction (docs/deployment.md, Cache)."
     yield level("redis", f"eviction policy {policy}: an evicted counter resets a limit", todo)
 
 
@@ -115,7 +120,7 @@ def check_backups(settings: Settings) -> Iterator[CheckResult]:
         (RunKind.BACKUP_VERIFIED, OLDEST_BACKUP, "verified backup"),
         (RunKind.DRILL, OLDEST_DRILL, "restore drill"),
     )
-    todo = "Make a backup and restore it; docs/runbook.md: Back up."
+    todo = "Run `flask backup create`, then `flask backup drill` (docs/runbook.md, Back up)."
     for kind, most, name in wanted:
         reached = last_runs.last(kind)
         if reached is None:
@@ -132,7 +137,7 @@ def check_machines() -> Iterator[CheckResult]:
     found = machines.count_machines()
     says = f"{found.all}, of which {found.expired} expired"
     if found.expired:
-        todo = "Nothing to do for you. Their owners got an email, and can delete or renew them."
+        todo = "You need not do anything: their owners got an email, and can delete or renew them."
         yield warning("machines", says, todo)
     else:
         yield ok("machines", says)
@@ -141,7 +146,10 @@ def check_machines() -> Iterator[CheckResult]:
 def check_worker(settings: Settings) -> Iterator[CheckResult]:
     """Check whether a process runs background jobs."""
     level = problem if settings.production else warning
-    todo = "Start `flask worker`: emails wait, and nothing is purged. runbook.md: VaultrWorkerGone."
+    todo = (
+        "Start `flask worker` (docs/runbook.md, VaultrWorkerGone). Until then emails wait, and"
+        " expired rows stay."
+    )
     reached = last_runs.last(RunKind.WORKER_SEEN)
     if reached is None:
         yield level("worker", "no process has done background work yet", todo)
