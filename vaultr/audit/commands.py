@@ -1,4 +1,4 @@
-"""`flask audit`: look at the log, verify it, and manage its retention."""
+"""`flask audit`: show and verify the audit log, and manage its retention."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group("audit")
 def audit() -> None:
-    """Look at the audit log, verify it, and manage its retention."""
+    """Show and verify the audit log, and manage its retention."""
 
 
 @audit.command("status")
@@ -62,12 +62,15 @@ def verify(
     bundle: Path | None,
     as_json: bool,
 ) -> None:
-    """Verify the stored log; exit 0 verified, 1 tampered, 2 cannot verify, 3 lagging.
+    """Verify the stored log.
+
+    Exits with 0 if the log is verified, 1 if it was tampered with, 2 if it cannot be verified, 3 if
+    checkpoints are late.
 
     Example: flask audit verify --anchors /var/lib/anchors/checkpoints --cross
     """
     if bundle is not None and (cross or signer or since):
-        raise click.UsageError("--bundle compares with --anchors only.")
+        raise click.UsageError("Use --bundle without --cross, --signer and --since.")
     state: dict[str, Any] = {}
     try:
         keys, known = keyring.current().audit.keys.by_id, _anchors_of(anchors)
@@ -144,7 +147,12 @@ def export_log(*, out: Path, as_json: bool) -> None:
     Example: flask audit export --out audit-log.jsonl
     """
     count = 0
-    with out.open("x", encoding="utf-8") as file:
+    try:
+        file = out.open("x", encoding="utf-8")
+    except OSError as error:
+        why = f"{out} cannot be created: {error.strerror}. Choose another file with --out."
+        raise click.ClickException(why) from None
+    with file:
         for line in export.lines():
             file.write(line)
             count += 1
@@ -197,12 +205,15 @@ def hold(*, name: str, reason: str, lift: bool, by: str, as_json: bool) -> None:
 
 
 @audit.command("reopen")
-@click.option("--reason", required=True, help="Description of the restore, for the audit log")
+@click.option("--reason", required=True, help="Why the database was restored, for the audit log")
 @operator_cli.option
 @json_option
 @operator_cli.command
 def reopen(*, reason: str, by: str, as_json: bool) -> None:
-    """Open a new tree after an announced restore; run with the sequencer's key and state.
+    """Open a new tree after you restored the database.
+
+    Run this with the sequencer's settings and state, while the sequencer is stopped. The reason is
+    recorded in the audit log.
 
     Example: flask audit reopen --reason "restored the backup of 2026-11-24"
     """

@@ -55,15 +55,15 @@ class CannotReopen(CommandRejected):
 
 
 class Held(CommandRejected):
-    """A legal hold blocks pruning; lift it first with `flask audit hold --lift NAME`."""
+    """A legal hold blocks pruning. Lift it first: `flask audit hold NAME --lift --reason TEXT`."""
 
 
 class NoRetention(CommandRejected):
-    """AUDIT_RETENTION_MONTHS is 0: no tree is old enough to be pruned."""
+    """AUDIT_RETENTION_MONTHS is 0, so no tree may be pruned. Set it to the months to keep."""
 
 
 class UnsequencedEvents(CommandRejected):
-    """Events wait for the sequencer; pruning continues when they are in a tree."""
+    """Events wait for the sequencer. Run this again when they are in a tree."""
 
 
 class NothingToRedact(CommandRejected):
@@ -71,11 +71,11 @@ class NothingToRedact(CommandRejected):
 
 
 class HoldUnknown(NotInLog):
-    """No legal hold has this name."""
+    """No legal hold has this name. `flask audit status` lists all holds."""
 
 
 class HoldExists(CommandRejected):
-    """A legal hold of this name exists."""
+    """A legal hold of this name exists. Choose another name."""
 
 
 class CannotCompare(CommandRejected):

@@ -286,11 +286,11 @@ def reopen(reason: str, *, by: str) -> Checkpoint:
     """
     keys = signing.keys()
     if keys is None:
-        raise CannotReopen("CHECKPOINT_KEY is not set.")
+        raise CannotReopen("CHECKPOINT_KEY is not set. Run this with the sequencer's settings.")
     signer = current().signer = Signer(keys)
     with transaction() as session:
         if not locked(session):
-            raise CannotReopen("Another sequencer is running. Try again.")
+            raise CannotReopen("Another sequencer is running. Stop it, then run this again.")
         last = checkpoints.last_signed(session)
         epoch = last.epoch if last is not None else 0
         size = tree.size(session, epoch) if epoch else 0

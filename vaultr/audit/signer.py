@@ -14,7 +14,10 @@ from vaultr.protocol import merkle
 from vaultr.protocol.merkle import MerkleProofInvalid
 from vaultr.protocol.notes import Checkpoint, NoteInvalid
 
-REOPEN: Final = "`flask audit reopen --reason TEXT` opens a new tree after an announced restore"
+REOPEN: Final = (
+    "if you restored the database, run `flask audit reopen --reason TEXT`; if not, see"
+    " docs/runbook.md, VaultrAuditHalted"
+)
 
 
 class CannotSign(Exception):

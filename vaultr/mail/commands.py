@@ -30,13 +30,13 @@ def list_emails(
 ) -> None:
     """List waiting and dead emails, oldest first.
 
-    The reason describes the last attempt. `smtp-550` is a response of the mail server. `no-server`
-    means that no server answered, `no-key` that MAIL_KEY lacks the key of the email, and
-    `unreadable` that its row was changed. `outcome-unknown` means that the connection broke when
-    the email may already have been accepted.
+    The reason describes the last attempt. `smtp-550` is a response code of the mail server.
+    `no-server` means that no server answered, `no-key` that the key of the email is missing in
+    MAIL_KEY, and `unreadable` that the stored email was changed. `outcome-unknown` means that the
+    connection broke when the server may already have accepted the email.
 
-    If more than --limit exist, a last line shows how to continue. With --json the output is a list,
-    and that line goes to stderr: repeat until the list is empty.
+    If more than --limit emails exist, the last line shows how to continue. With --json, this line
+    goes to stderr, so that stdout is a JSON list: repeat the command until the list is empty.
 
     Example: flask mail list --dead --json
     """
@@ -78,9 +78,10 @@ def _row(row: queries.OutboxEntry) -> dict[str, Any]:
 @json_option
 @command
 def retry(ids: tuple[UUID, ...], *, dead: bool, as_json: bool) -> None:
-    """Retry dead emails; exit with 1 if one of them does not exist.
+    """Send emails of the outbox again, now.
 
-    An email with the reason `outcome-unknown` may arrive twice.
+    Exits with 1 if one of the ids does not exist or was sent. An email with the reason
+    `outcome-unknown` may arrive twice.
 
     Example: flask mail retry --dead
     """
@@ -90,7 +91,7 @@ def retry(ids: tuple[UUID, ...], *, dead: bool, as_json: bool) -> None:
     missing = [str(one) for one in ids if one not in again]
     result = {"again": [str(one) for one in again], "missing": missing}
     lines = [f"{len(again)} emails will be sent now."]
-    lines += [f"{one}: not dead or waiting" for one in missing]
+    lines += [f"{one}: not dead or waiting; see `flask mail list`" for one in missing]
     show(result, as_json=as_json, lines=lambda: lines)
     if missing:
         raise SystemExit(1)
@@ -103,8 +104,8 @@ def retry(ids: tuple[UUID, ...], *, dead: bool, as_json: bool) -> None:
 def test(address: str, *, as_json: bool) -> None:
     """Send a test email to ADDRESS now, without the outbox.
 
-    Exits with 1 if it was not accepted. The response of the mail server is shown by its number
-    alone.
+    Exits with 1 if the mail server did not accept the email, and shows only the number of its
+    response.
 
     Example: flask mail test postmaster@example.org
     """

@@ -13,16 +13,16 @@ from vaultr.settings.model import current_settings
 
 _ADVICE: Final = {
     "no-server": "No mail server with a valid certificate answered. Check SMTP_HOST, SMTP_PORT, "
-    "SMTP_SECURE and SMTP_CA_FILE.",
+    "SMTP_SECURE and SMTP_CA_FILE, or run `flask doctor`.",
     "smtp-535": "The mail server rejected the user name or password. Check SMTP_USER and "
     "SMTP_PASS.",
     delivery_job.UNKNOWN: "The connection broke after the message was sent. "
-    "The mail server may have accepted it.",
+    "The mail server may have accepted it: look into the mailbox before you try again.",
 }
 
 
 class InvalidAddress(Unprocessable):
-    """This is not an email address."""
+    """This is not an email address. Use one such as you@example.org."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,10 @@ def send_sample(to: str) -> Outcome:
         with delivery_job.classify_errors():
             sender.send(email, to=to, with_id=sender.message_id(uuid7()))
     except delivery_job.NotSent as error:
-        default = f"The mail server rejected the email with {error.reason.removeprefix('smtp-')}."
+        default = (
+            f"The mail server rejected the email with {error.reason.removeprefix('smtp-')}. Look up"
+            " this code in the log of the mail server."
+        )
         return Outcome(
             accepted=False, reason=error.reason, advice=_ADVICE.get(error.reason, default)
         )

@@ -201,7 +201,7 @@ def _serve_metrics(settings: Settings) -> None:
 def worker(*, once: bool, only: str | None) -> None:
     """Send emails and run other background jobs until SIGTERM.
 
-    Any number of workers may run; each job is run by one of them at a time.
+    Any number of workers may run; only one of them at a time runs each job.
 
     Example: flask worker --only outbox
     """

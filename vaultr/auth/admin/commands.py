@@ -45,7 +45,7 @@ def list_accounts(*, after: str | None, limit: int, addresses: bool, as_json: bo
     Example: flask accounts list --json
     """
     if after is not None and not is_id(after):
-        raise click.BadParameter("--after takes an account id.")
+        raise click.BadParameter("--after must be an account id.")
     found = queries.list_accounts(after=UUID(after) if after else None, limit=limit)
     rows = [_row(one, addresses=addresses) for one in found]
     following = str(found[-1].id) if len(found) == limit else None
@@ -67,12 +67,12 @@ def list_accounts(*, after: str | None, limit: int, addresses: bool, as_json: bo
 def show_account(account: str, *, addresses: bool, as_json: bool) -> None:
     """Show the sessions, machines, factors, recovery key and locks of ACCOUNT.
 
-    ACCOUNT is an id, an email address, or - to read one from stdin; this holds for all commands of
-    this group.
+    ACCOUNT is an id, an email address, or - to read one from stdin, as in all commands of this
+    group.
 
     "locked" lists counters that are locked by an operator or after too many failures in a row.
-    "used up" lists counters at LIMIT_LOGIN_ACCOUNT. Counters exist for unknown devices, each known
-    device, each session, and recovery. `flask accounts unlock` clears both.
+    "used up" lists counters that have reached LIMIT_LOGIN_ACCOUNT. Counters exist for unknown
+    devices, each known device, each session, and recovery. `flask accounts unlock` clears all.
 
     Example: flask accounts show ann@example.org
     """

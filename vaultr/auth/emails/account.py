@@ -13,7 +13,7 @@ def verification(account_id: UUID, token: str) -> Email:
         "verify-email",
         "Confirm your Vaultr account",
         f"Somebody, probably you, signed up for a Vaultr account with this address at {host()}.",
-        f"The signup showed a code. Confirm only if it was {account_code(account_id)}; "
+        f"The signup showed a code. Confirm only if this code was {account_code(account_id)}; "
         "with any other code, the account belongs to somebody else.",
         "To confirm, open this page and press its button, or paste its token into "
         "`vaultr verify`. The link works once, for 24 hours:",
@@ -48,7 +48,8 @@ def reuse_notice() -> Email:
         "somebody copied the token from one of your devices. Your vaults stay sealed: a session "
         "alone opens nothing.",
         "Log in again on the device that asks for it. If you do not know of an old copy, find out "
-        "what could have read that device, and change your master password on another one.",
+        "who or what could read that device, and change your master password on another device "
+        "with `vaultr passwd`.",
         notice=True,
     )
 
@@ -76,7 +77,8 @@ def factor_added() -> Email:
         f"An authenticator app was added to your account at {host()}. Each login now also needs "
         "one of its codes, or one of the ten recovery codes that were shown.",
         "If this was not you, somebody who knows your master password did it on one of your "
-        "logged-in devices. Remove the app, change your master password, and check your sessions.",
+        "logged-in devices. Remove the app with `vaultr totp remove`, change your master password "
+        "with `vaultr passwd`, and check your sessions with `vaultr sessions list`.",
         notice=True,
     )
 
@@ -89,7 +91,8 @@ def factor_removed() -> Email:
         f"The authenticator app and the recovery codes of your account at {host()} were removed. "
         "A login now needs only the master password.",
         "If this was not you, somebody who knows your master password did it on one of your "
-        "logged-in devices. Change your master password, and check your sessions.",
+        "logged-in devices. Change your master password with `vaultr passwd`, and check your "
+        "sessions with `vaultr sessions list`.",
         notice=True,
     )
 
@@ -102,7 +105,8 @@ def recovery_codes_renewed() -> Email:
         f"Ten new recovery codes were created for your account at {host()}. The old ones are "
         "invalid.",
         "If this was not you, somebody who knows your master password did it on one of your "
-        "logged-in devices. Change your master password, and check your sessions.",
+        "logged-in devices. Change your master password with `vaultr passwd`, and check your "
+        "sessions with `vaultr sessions list`.",
         notice=True,
     )
 
@@ -114,7 +118,8 @@ def recovery_code_used(left: int) -> Email:
         "A Vaultr recovery code was used",
         f"A recovery code was used instead of a second factor at {host()}. {left} of ten are left.",
         "If this was not you, somebody has your master password and your recovery codes. Change "
-        "the password, replace the codes, and check your sessions.",
+        "the password with `vaultr passwd`, replace the codes with `vaultr totp codes`, and check "
+        "your sessions with `vaultr sessions list`.",
         notice=True,
     )
 

@@ -15,8 +15,9 @@ def confirm_old(token: str, new_email: str) -> Email:
         "`vaultr email confirm`. The new address must confirm too. The link works once, for 24 "
         "hours:",
         f"{base()}/email/confirm?token={token}",
-        "If this was not you, do not press the button. End the sessions that you do not know, and "
-        "change your master password now, because somebody knows it.",
+        "If this was not you, do not press the button. End the sessions that you do not know "
+        "(`vaultr sessions list`), and change your master password with `vaultr passwd` now, "
+        "because somebody knows it.",
         notice=True,
     )
 
@@ -93,7 +94,7 @@ def lost() -> Email:
     return compose(
         "email-lost",
         "A Vaultr account no longer has this address",
-        f"The account at {host()} that had this address has its old one again: the change was "
-        "undone from the old address.",
+        f"The account at {host()} that had this address has its old address again: the owner of "
+        "the old address undid the change.",
         notice=True,
     )

@@ -86,8 +86,8 @@ def ended_for_move(before: DeviceUse, now: DeviceUse) -> Email:
         f"Now: {now}.",
         "If you travel or changed networks, log in again.",
         "If not, somebody may have copied the session from the device. Your vaults stay sealed: a "
-        "session alone opens nothing. Find out what could have read that device, and change your "
-        "master password on another one.",
+        "session alone opens nothing. Find out who or what could read that device, and change your "
+        "master password on another device with `vaultr passwd`.",
         notice=True,
     )
 

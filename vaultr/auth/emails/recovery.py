@@ -16,8 +16,8 @@ def recovery(token: str) -> Email:
         "Enter this token and your recovery key in `vaultr recover`. The token is valid for 72 "
         "hours:",
         token,
-        "Then there is a wait of 24 hours, in which any logged-in device can end the recovery. "
-        "After that, you set a new master password.",
+        "Then you wait for 24 hours, in which any logged-in device can end the recovery. After "
+        "that, you set a new master password.",
         "If this was not you, do nothing. Without your recovery key the token is useless; do not "
         "share it anyway.",
     )
@@ -92,7 +92,8 @@ def recovery_key_set() -> Email:
         f"A recovery key was created for your account at {host()}; an older one is invalid. "
         "Anybody who has it and reads your email can recover the account after 24 hours.",
         "If this was not you, remove it with `vaultr recovery-key remove`, end the sessions that "
-        "you do not know, and change your master password.",
+        "you do not know (`vaultr sessions list`), and change your master password with `vaultr "
+        "passwd`.",
         notice=True,
     )
 
@@ -104,7 +105,8 @@ def recovery_key_removed() -> Email:
         "Your Vaultr account no longer has a recovery key",
         f"The recovery key of your account at {host()} was removed; the printed one is invalid. "
         "If the master password is lost, so are the vaults.",
-        "If this was not you, end the sessions that you do not know, change your master password, "
-        "and create a new recovery key with `vaultr recovery-key create`.",
+        "If this was not you, end the sessions that you do not know (`vaultr sessions list`), "
+        "change your master password with `vaultr passwd`, and create a new recovery key with "
+        "`vaultr recovery-key create`.",
         notice=True,
     )

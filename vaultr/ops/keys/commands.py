@@ -16,7 +16,7 @@ from vaultr.ops.keys.files import Place, WrittenKeyring, new_id
 from vaultr.settings.loader import generate_keys
 from vaultr.settings.types import KEY_SETS
 
-keys = AppGroup("keys", help="Server keys. `flask check` lists missing ones.")
+keys = AppGroup("keys", help="Generate, rotate and compare server keys.")
 
 _folder = click.option(
     "--dir",
@@ -47,7 +47,7 @@ def generate(folder: Path | None, env_file: Path | None, *, as_json: bool) -> No
     Example: flask keys generate --env-file .env
     """
     if folder is not None and env_file is not None:
-        raise click.UsageError("Use --dir or --env-file, not both.")
+        raise click.UsageError("Use either --dir or --env-file, not both.")
     generated = generate_keys(new_id(clock.now()))
     lines = [f"{name}='{text}'" for name, text in generated.items()]
     if env_file is not None:
@@ -82,7 +82,7 @@ def rotate(name: str, folder: Path | None, *, reloaded: bool, as_json: bool) -> 
     The first step announces the new key: it is added after the one in use. Reload every server
     (SIGHUP to gunicorn, or a rolling restart) and every `flask worker`. Then repeat the command
     with --reloaded, which puts the new key first, and reload again; from then on the new key signs
-    and seals. The old key stays for what it signed and sealed, until `retire`.
+    and seals. Keep the old key for values that it signed or sealed, until `retire` removes it.
 
     Example: flask keys rotate JWT_SECRET --dir secrets
     """
@@ -135,7 +135,8 @@ def retire(name: str, key_id: str, folder: Path | None, *, as_json: bool) -> Non
 def status(folder: Path | None, *, as_json: bool) -> None:
     """List the keys of each keyring and what needs them, never the keys themselves.
 
-    A key that is needed but absent is `missing`: put it back. Exits with 1 then.
+    A key that the data needs but that is absent here is `missing`: add it again. Exits with 1 if
+    a key is missing.
 
     Example: flask keys status --dir secrets
     """
@@ -216,14 +217,14 @@ def _report(
     value = after.text().replace("\n", ",")
     _warn_if_others_can_read()
     show({**answer, "value": value}, as_json=as_json, lines=lambda: [f"{place.name}='{value}'"])
-    click.echo(f"Set it to this value. {message}", err=True)
+    click.echo(f"Set {place.name} to this value. {message}", err=True)
 
 
 def _warn_if_others_can_read() -> None:
     mode = os.fstat(sys.stdout.fileno()).st_mode if _has_descriptor() else 0
     if stat.S_ISREG(mode) and mode & 0o077:
         click.echo(
-            "Other users of this machine can read the output file: chmod 600 it, or use"
+            "Other users of this machine can read the output file: run `chmod 600` on it, or use"
             " --env-file.",
             err=True,
         )

@@ -72,8 +72,8 @@ class WrittenKeyring:
         """
         if self.announced is not None:
             raise NotNow(
-                f"{self.name}: {self.announced} is already announced. Once every server was "
-                "reloaded, run `rotate` with --reloaded."
+                f"{self.name}: {self.announced} is already announced. Reload every server and "
+                f"worker, then run `flask keys rotate {self.name} --reloaded`."
             )
         # Its id must be later than all other ids, even those that were generated in the same second
         # or with a clock that was ahead.
@@ -92,7 +92,7 @@ class WrittenKeyring:
         first = self.announced
         if first is None:
             raise NotNow(
-                f"{self.name}: no new key is announced; run `rotate` without --reloaded first."
+                f"{self.name}: no new key is announced. Run `flask keys rotate {self.name}` first."
             )
         return WrittenKeyring(self.name, {first: self.by_id[first], **self.by_id})
 
@@ -103,9 +103,13 @@ class WrittenKeyring:
         :raises NotNow: it is the key in use.
         """
         if key_id not in self.by_id:
-            raise NotThere(f"{self.name}: there is no key {key_id}.")
+            raise NotThere(
+                f"{self.name}: there is no key {key_id}. `flask keys status` lists all keys."
+            )
         if key_id == self.in_use:
-            raise NotNow(f"{self.name}: {key_id} is in use. Rotate first.")
+            raise NotNow(
+                f"{self.name}: {key_id} is in use. Run `flask keys rotate {self.name}` first."
+            )
         return WrittenKeyring(
             self.name, {one: key for one, key in self.by_id.items() if one != key_id}
         )
@@ -140,7 +144,7 @@ class Place:
             return cls(name, Path(path))
         if text := variables.get(name):
             return cls(name, None, text)
-        raise NotThere(f"{name}: name its folder with --dir, or set {name}_FILE or {name}.")
+        raise NotThere(f"{name}: not found. Use --dir FOLDER, or set {name}_FILE or {name}.")
 
     def read(self) -> WrittenKeyring:
         """Read the keyring.
@@ -152,7 +156,9 @@ class Place:
             text = self.path.read_text("utf-8") if self.path else self.variable
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise NotThere(f"{self.name}: cannot read {self.path}: {reason}.") from None
+            raise NotThere(
+                f"{self.name}: cannot read {self.path}: {reason}. Check its path and mode."
+            ) from None
         try:
             return WrittenKeyring(self.name, Keys.parse(text.rstrip("\r\n")).by_id)
         except ValueError as error:
@@ -195,4 +201,6 @@ class Place:
             draft.replace(path)
         except OSError as error:
             draft.unlink(missing_ok=True)
-            raise NotThere(f"{self.name}: cannot write {path}: {error.strerror}.") from None
+            raise NotThere(
+                f"{self.name}: cannot write {path}: {error.strerror}. The key was not changed."
+            ) from None

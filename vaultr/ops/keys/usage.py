@@ -23,10 +23,10 @@ class KeyUse:
 
 _WAYS_OUT: Final[dict[str, str]] = {
     "JWT_SECRET": "Tokens are valid for 10 minutes: wait until all servers sign with the new key.",  # nosec B105 - a text for people
-    "PEPPER": "Each verifier is replaced when its owner logs in.",
-    "FACTOR_KEY": "To reseal them: `flask keys reseal`.",
-    "MAIL_KEY": "To reseal them: `flask keys reseal`.",
-    "AUDIT_KEY": "They cannot be verified without it: keep the key as long as the events.",
+    "PEPPER": "Wait: each verifier is replaced when its owner logs in.",
+    "FACTOR_KEY": "Run `flask keys reseal` to reseal them.",
+    "MAIL_KEY": "Run `flask keys reseal` to reseal them.",
+    "AUDIT_KEY": "Keep the key as long as the events, which cannot be verified without it.",
 }
 # The next step for altered values, which no key can open.
 _CHANGED: Final[dict[str, tuple[str, str]]] = {
@@ -104,7 +104,7 @@ def left_over(name: str, count: int) -> str:
     what, if_changed = _CHANGED[name]
     return (
         f"{name}: {count} {what} cannot be opened and were not changed. If `flask keys status`"
-        f" names a missing key, put it back behind the first one of {name} and run this again."
+        f" names a missing key, add it to {name} after the first key, and run this command again."
         f" Otherwise they were altered: {if_changed}."
     )
 
