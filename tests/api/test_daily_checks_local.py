@@ -78,7 +78,7 @@ def test_error_check_is_skipped_without_server_metrics(errors, httpd):
 
     worker, unseen = errors(port_of(httpd(b"vaultr_job_failures_total 3\n")))
     assert unseen == ["errors"]
-    assert "is it a worker's?" in worker["says"]
+    assert "it may be a worker's" in worker["says"]
 
 
 def test_configured_log_is_read_instead_of_metrics(errors, httpd, tmp_path):

@@ -137,7 +137,7 @@ def _errors_here() -> CheckResult:
             "errors", f"no metrics at {url}, and no --metrics or --log was passed", todo
         )
     if not counted:
-        return not_judged("errors", f"{url} has counted no responses, as a worker's would", todo)
+        return not_judged("errors", f"{url} has counted no responses; it may be a worker's", todo)
     found = judged(sum(n for n, _ in counted), sum(n for n, bad in counted if bad))
     return replace(found, says=f"{found.says}, on this machine only")
 

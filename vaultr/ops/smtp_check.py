@@ -70,7 +70,7 @@ def _of_connection(
     if isinstance(host.sock, ssl.SSLSocket) and (days := _days_left(host.sock)) < WARN_DAYS:
         yield warning(
             topic,
-            f"the certificate of {where} expires in {days:.0f} days",
+            f"its certificate expires in {days:.0f} days",
             "Ask the operator of the mail server to renew it.",
         )
 
