@@ -34,7 +34,7 @@ def environ(tmp_path):
 
 
 @pytest.mark.parametrize("start", [subprocess.Popen, forked_programs.start])
-def test_fork_gets_what_a_started_program_gets(start, environ):
+def test_fork_gets_same_input_and_environment_as_subprocess(start, environ):
     more = {"start_new_session": True} if start is subprocess.Popen else {}
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
 
@@ -49,7 +49,7 @@ def test_fork_gets_what_a_started_program_gets(start, environ):
 
 
 @pytest.mark.parametrize("code", EXITS.values(), ids=EXITS)
-def test_fork_exits_as_a_started_program_does(code, environ):
+def test_fork_exits_like_subprocess(code, environ):
     words = [sys.executable, "-c", f"import sys, vaultr.client; {code}"]
     started = subprocess.run(words, env=environ, capture_output=True, text=True)
 
@@ -61,7 +61,7 @@ def test_fork_exits_as_a_started_program_does(code, environ):
         assert last[0] == last[1]
 
 
-def test_killed_fork_is_reported_and_keeps_its_id_until_then(environ):
+def test_killed_fork_keeps_its_pid_until_waited_for(environ):
     words = [sys.executable, "-c", WAITS]
     with forked_programs.start(words, env=environ, stdout=subprocess.PIPE, text=True) as one:
         assert one.stdout.readline() == "waits\n"
@@ -74,7 +74,7 @@ def test_killed_fork_is_reported_and_keeps_its_id_until_then(environ):
     assert running is None
 
 
-def test_flask_command_in_a_fork_reads_its_own_settings(environ):
+def test_flask_command_in_fork_reads_its_own_settings(environ):
     good = forked_programs.run([*FLASK, "check"], env=environ, cwd=ROOT)
     bad = forked_programs.run([*FLASK, "check"], env=environ | {"PORT": "many"}, cwd=ROOT)
 
@@ -82,7 +82,7 @@ def test_flask_command_in_a_fork_reads_its_own_settings(environ):
     assert "PORT" in bad.stdout + bad.stderr
 
 
-def test_programs_with_other_environment_are_not_forked(environ):
+def test_programs_with_special_environment_are_not_forked(environ):
     served = [str(BIN / "gunicorn"), "-c", "config/gunicorn.py", "wsgi:app"]
 
     assert kind_of(served, environ, ROOT) == kind_of(FLASK, environ, ROOT) == "server"

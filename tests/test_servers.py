@@ -16,7 +16,7 @@ def ask(url):
         return cursor.fetchone()[0]
 
 
-def test_a_fresh_database_is_a_copy_of_its_template(postgres_url):
+def test_fresh_database_is_copied_from_template(postgres_url):
     template = servers.fresh_database(postgres_url)
     with contextlib.closing(psycopg2.connect(template)) as connection, connection:
         connection.cursor().execute("CREATE TABLE kept (n int)")

@@ -47,7 +47,7 @@ def transcript(site, tmp_path):
     return transcript
 
 
-def test_the_first_hour_leaves_nothing_readable_on_the_server(
+def test_server_stores_nothing_readable_after_first_hour(
     site, tmp_path, redis_url, transcript, pytestconfig
 ):
     bitwarden = _searchable(export(500))

@@ -76,7 +76,7 @@ def commands():
     return [re.sub(r"\s+# .*", "", line) for block in blocks for line in block.splitlines()]
 
 
-def test_commands_of_readme_work_in_a_shell(site, tmp_path):
+def test_readme_commands_succeed_in_a_shell(site, tmp_path):
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(BIN)
     environ = {

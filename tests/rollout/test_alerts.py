@@ -14,17 +14,17 @@ def promtool(*arguments):
     return done.stdout
 
 
-def test_the_rules_are_well_formed():
+def test_promtool_accepts_all_alert_rules():
     assert f"{len(metric_queries.rules())} rules found" in promtool(
         "check", "rules", str(metric_queries.RULES)
     )
 
 
-def test_each_alert_fires_exactly_when_it_should():
+def test_promtool_unit_tests_of_alerts_pass():
     assert "SUCCESS" in promtool("test", "rules", str(TESTS))
 
 
-def test_each_alert_is_shown_to_fire():
+def test_every_alert_has_a_firing_unit_test():
     shown = TESTS.read_text()
     fires = re.findall(r'alertname="(\w+)"', shown)
     fires += re.findall(r"alertname: (\w+)\n\s+exp_alerts:\n", shown)
@@ -32,7 +32,7 @@ def test_each_alert_is_shown_to_fire():
     assert set(fires) == {one["alert"] for one in metric_queries.alerts()}
 
 
-def test_every_query_of_a_dashboard_can_be_read(tmp_path):
+def test_promtool_accepts_every_dashboard_query(tmp_path):
     rules = [
         f"  - record: dashboard:{number}\n    expr: {query!r}\n"
         for number, query in enumerate(metric_queries.queries().values())

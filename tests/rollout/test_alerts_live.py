@@ -28,7 +28,7 @@ def prometheus(server, tmp_path):
         yield found
 
 
-def test_waiting_times_are_divided_and_nothing_else_is_changed():
+def test_accelerated_rules_change_only_durations_and_thresholds():
     shipped = {one["alert"]: one for one in metric_queries.alerts()}
     loaded = {
         one["alert"]: one
@@ -51,7 +51,7 @@ def test_waiting_times_are_divided_and_nothing_else_is_changed():
     )
 
 
-def test_backup_alerts_fire_without_and_end_with_a_drill(server, prometheus):
+def test_backup_alerts_fire_until_a_drill_succeeds(server, prometheus):
     expected = {"VaultrBackupOld", "VaultrDrillOld"}
     until(lambda: expected <= prometheus.firing(), within=120)
 

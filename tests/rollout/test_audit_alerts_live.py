@@ -57,7 +57,7 @@ def fires(system, name):
     until(lambda: name in system.prometheus.firing(), within=WITHIN_SECONDS)
 
 
-def test_unavailable_fires_while_events_cannot_be_inserted(system):
+def test_unavailable_alert_fires_when_events_cannot_be_inserted(system):
     client = system.clients[0]
     falls_silent(system, "VaultrAuditUnavailable")
     client.wait_for_more()
@@ -71,7 +71,7 @@ def test_unavailable_fires_while_events_cannot_be_inserted(system):
     assert len(client.stored) > written
 
 
-def test_lag_fires_while_no_sequencer_runs(system):
+def test_lag_alert_fires_without_sequencer(system):
     client = system.clients[0]
     falls_silent(system, "VaultrAuditLag")
     system.site.stop("sequencer")
@@ -85,7 +85,7 @@ def test_lag_fires_while_no_sequencer_runs(system):
 
 
 @pytest.mark.long  # its windows are a minute long
-def test_anchor_fails_fires_while_its_folder_is_missing(system):
+def test_anchor_alert_fires_when_anchor_folder_is_missing(system):
     falls_silent(system, "VaultrAuditAnchorFails")
     away = system.elsewhere.with_name("unmounted")
     system.elsewhere.rename(away)
@@ -94,7 +94,7 @@ def test_anchor_fails_fires_while_its_folder_is_missing(system):
     away.rename(system.elsewhere)
 
 
-def test_faults_fires_for_an_event_with_a_forged_mac(system):
+def test_fault_alert_fires_for_event_with_forged_mac(system):
     falls_silent(system, "VaultrAuditFaults")
     system.site.stop("sequencer")
     system.clients[0].wait_for_more()
@@ -106,7 +106,7 @@ def test_faults_fires_for_an_event_with_a_forged_mac(system):
 
 
 @pytest.mark.long  # its windows are a minute long
-def test_grows_fires_when_more_is_recorded_than_the_threshold(system):
+def test_growth_alert_fires_above_event_threshold(system):
     falls_silent(system, "VaultrAuditGrows")
     environ = system.site.environ("app", **system.settings("app")) | {"METRICS_PORT": "0"}
     app = app_fixtures.create_app(app_fixtures.Settings.from_environ(environ))
@@ -118,7 +118,7 @@ def test_grows_fires_when_more_is_recorded_than_the_threshold(system):
     fires(system, "VaultrAuditGrows")
 
 
-def test_missing_fires_after_deletion_until_the_process_restarts(system):
+def test_missing_alert_fires_after_deletion_until_restart(system):
     client = system.clients[0]
     falls_silent(system, "VaultrAuditMissing")
     system.site.stop("sequencer")
@@ -138,7 +138,7 @@ def test_missing_fires_after_deletion_until_the_process_restarts(system):
 
 
 @pytest.mark.long  # its windows are a minute long
-def test_all_audit_alerts_end_after_their_causes(system):
+def test_audit_alerts_resolve_when_causes_end(system):
     for name in AUDIT:
         falls_silent(system, name)
 

@@ -78,7 +78,7 @@ def bucket(request, tmp_path, monkeypatch):
         yield client
 
 
-def test_bucket_keeps_checkpoints_and_replaces_the_state_file(make, bucket):
+def test_sequencer_without_state_file_resumes_from_bucket_checkpoints(make, bucket):
     make(AUDIT_ANCHORS="s3://anchors/vault")
     grow()
     listed = bucket.list_objects_v2(Bucket="anchors", Prefix="vault/checkpoint-")["Contents"]
@@ -102,7 +102,7 @@ def added(app, witness):
 
 
 @pytest.mark.long  # builds the program
-def test_litewitness_cosigns_only_what_extends_its_last_checkpoint(make, tmp_path):
+def test_litewitness_cosigns_extensions_and_rejects_forged_checkpoint(make, tmp_path):
     (tmp_path / "witness").mkdir()
     with litewitness.running(tmp_path / "witness") as witness:
         settings = {"AUDIT_ANCHORS": witness.url, "AUDIT_WITNESS_KEYS": str(witness.key)}

@@ -55,7 +55,7 @@ POINTS = [(1, "after"), *(
 
 
 @pytest.mark.parametrize(("number", "when"), POINTS)
-def test_killed_release_continues_with_the_same_command(cloud, proxy, tmp_path, number, when):
+def test_killed_release_completes_when_run_again(cloud, proxy, tmp_path, number, when):
     tag, before, snapshots = next(TAGS), _running(cloud), _snapshots(cloud)
     cloud.push(tag)
     record = tmp_path / "record"
@@ -75,7 +75,7 @@ def test_killed_release_continues_with_the_same_command(cloud, proxy, tmp_path, 
     assert _running(cloud) == before
 
 
-def test_release_changes_what_the_kills_go_through(cloud, proxy, tmp_path):
+def test_kill_points_cover_all_changes_of_a_release(cloud, proxy, tmp_path):
     tag = next(TAGS)
     cloud.push(tag)
 
@@ -87,7 +87,7 @@ def test_release_changes_what_the_kills_go_through(cloud, proxy, tmp_path):
     assert {*CHANGES} <= {*proxy.changes}
 
 
-def test_interrupted_snapshot_continues_instead_of_a_second_one(cloud, proxy, tmp_path):
+def test_killed_snapshot_run_again_creates_one_snapshot(cloud, proxy, tmp_path):
     before = _snapshots(cloud)
     command = ["snapshots", "create", "--instance", aws.NAME, "--record", tmp_path / "record"]
 
@@ -100,7 +100,7 @@ def test_interrupted_snapshot_continues_instead_of_a_second_one(cloud, proxy, tm
     assert not (tmp_path / "record.part").exists()
 
 
-def test_finished_record_does_not_stop_the_next_snapshot(cloud, tmp_path):
+def test_create_replaces_record_of_finished_snapshot(cloud, tmp_path):
     done = []
     for _ in range(2):
         done.append(cloud.run("snapshots", "create", "--instance", aws.NAME,
@@ -120,7 +120,7 @@ def test_finished_record_does_not_stop_the_next_snapshot(cloud, tmp_path):
         ("DescribeServices", "AccessDeniedException", "may not call DescribeServices"),
     ],
 )
-def test_error_of_aws_is_a_sentence_before_any_change(
+def test_aws_error_prints_message_without_traceback_or_changes(
     cloud, proxy, tmp_path, operation, code, about
 ):
     proxy.errors[operation] = code
@@ -134,7 +134,7 @@ def test_error_of_aws_is_a_sentence_before_any_change(
     assert proxy.changes == []
 
 
-def test_denied_look_at_the_recorded_snapshot_makes_no_second_one(cloud, proxy, tmp_path):
+def test_denied_access_to_recorded_snapshot_creates_no_second_one(cloud, proxy, tmp_path):
     record, tag = tmp_path / "record", next(TAGS)
     cloud.push(tag)
     cloud.run("release", "ecs", "--tag", tag, "--record", record)
@@ -149,7 +149,7 @@ def test_denied_look_at_the_recorded_snapshot_makes_no_second_one(cloud, proxy, 
     assert _snapshots(cloud) == before
 
 
-def test_status_does_not_hide_a_missing_permission(cloud, proxy):
+def test_status_without_permission_fails(cloud, proxy):
     proxy.errors["DescribeServices"] = "AccessDeniedException"
 
     done = cloud.run("stacks", "status", "--parameters", cloud.given, AWS_ENDPOINT_URL=proxy.url)
@@ -158,7 +158,7 @@ def test_status_does_not_hide_a_missing_permission(cloud, proxy):
     assert "image: none" not in done.stdout
 
 
-def test_services_that_cannot_be_set_back_name_the_rollback(cloud, proxy, tmp_path):
+def test_failed_revert_of_services_prints_rollback_command(cloud, proxy, tmp_path):
     proxy.errors["UpdateService"] = "AccessDeniedException"
     proxy.passing["UpdateService"] = 1  # one service has the new version, and keeps it
     record, tag = tmp_path / "record", next(TAGS)
@@ -188,7 +188,7 @@ STACK = """
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
     ],
 )
-def test_stack_in_a_failed_state_stops_everything(cloud, proxy, tmp_path, state, way):
+def test_stack_in_failed_state_rejects_apply_and_release(cloud, proxy, tmp_path, state, way):
     proxy.answers["DescribeStacks"] = STACK.format(state)
 
     done = [
@@ -203,7 +203,7 @@ def test_stack_in_a_failed_state_stops_everything(cloud, proxy, tmp_path, state,
     assert proxy.changes == []
 
 
-def test_release_while_another_runs_is_rejected(cloud, proxy, tmp_path):
+def test_release_during_service_deployment_is_rejected(cloud, proxy, tmp_path):
     found = cloud.call("ecs", "describe_services", cluster=aws.NAME, services=NAMES)
     services = [
         {
@@ -228,7 +228,7 @@ def test_release_while_another_runs_is_rejected(cloud, proxy, tmp_path):
 LOCK = f"/{aws.NAME}/release"
 
 
-def test_releases_at_the_same_moment_let_one_begin(cloud, proxy, tmp_path):
+def test_only_one_of_three_concurrent_releases_starts(cloud, proxy, tmp_path):
     """All have passed their checks before the first of them takes the lock."""
     tags, snapshots = [next(TAGS) for _ in range(3)], _snapshots(cloud)
     cloud.push(*tags)
@@ -252,7 +252,7 @@ def test_releases_at_the_same_moment_let_one_begin(cloud, proxy, tmp_path):
     assert cloud.call("ssm", "get_parameter", Name=LOCK) == {"error": "ParameterNotFound"}
 
 
-def test_killed_release_keeps_others_out_until_it_continues(cloud, proxy, tmp_path):
+def test_lock_of_killed_release_rejects_other_releases(cloud, proxy, tmp_path):
     tag, other = next(TAGS), next(TAGS)
     cloud.push(tag, other)
     command = ["release", "ecs", "--tag", tag, "--record", tmp_path / "record"]
@@ -273,7 +273,7 @@ def test_killed_release_keeps_others_out_until_it_continues(cloud, proxy, tmp_pa
     assert cloud.run(*command).returncode == 0
 
 
-def test_same_release_started_twice_runs_once(cloud, proxy, tmp_path):
+def test_second_start_of_running_release_is_rejected(cloud, proxy, tmp_path):
     tag = next(TAGS)
     cloud.push(tag)
     command = ["release", "ecs", "--tag", tag, "--record", tmp_path / "record"]
@@ -291,7 +291,7 @@ def test_same_release_started_twice_runs_once(cloud, proxy, tmp_path):
     assert cloud.run(*command).returncode == 0
 
 
-def test_failed_release_gives_the_lock_back(cloud, tmp_path):
+def test_failed_release_removes_its_lock(cloud, tmp_path):
     cloud.push("broken2")
 
     done = cloud.run("release", "ecs", "--tag", "broken2", "--record", tmp_path / "record")
@@ -312,7 +312,7 @@ def test_failed_release_gives_the_lock_back(cloud, tmp_path):
         ({"AWS_ENDPOINT_URL": "http://[::1"}, "AWS_ENDPOINT_URL: must be a URL"),
     ],
 )
-def test_wrong_environment_is_rejected_by_name(cloud, environ, about):
+def test_error_names_invalid_environment_variable(cloud, environ, about):
     done = cloud.run("snapshots", "latest", "--instance", aws.NAME, **environ)
 
     assert done.returncode == 2, tools.output_of(done)
@@ -320,7 +320,7 @@ def test_wrong_environment_is_rejected_by_name(cloud, environ, about):
     assert "Traceback" not in done.stderr
 
 
-def test_record_that_cannot_be_written_stops_before_any_change(cloud, tmp_path):
+def test_unwritable_record_file_stops_before_changes(cloud, tmp_path):
     before = _snapshots(cloud)
 
     done = [
@@ -333,7 +333,7 @@ def test_record_that_cannot_be_written_stops_before_any_change(cloud, tmp_path):
     assert _snapshots(cloud) == before
 
 
-def test_interrupt_exits_with_130_and_says_how_to_continue(cloud, proxy, tmp_path):
+def test_sigint_exits_with_130_and_prints_how_to_continue(cloud, proxy, tmp_path):
     cloud.push("1.1.0")
     proxy.errors["DescribeTasks"] = "ThrottlingException"  # the migration never ends
     command = ["release", "ecs", "--tag", "1.1.0", "--record", tmp_path / "record"]

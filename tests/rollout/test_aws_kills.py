@@ -50,7 +50,7 @@ def empty(tmp_path_factory):
 
 @pytest.mark.parametrize("stem", ["network", *(
     pytest.param(one, marks=pytest.mark.long) for one in aws.STACKS[1:])])  # fmt: skip
-def test_killed_apply_continues_with_the_same_command(empty, stem):
+def test_killed_apply_completes_when_run_again(empty, stem):
     command = ["stacks", "apply", stem, "--parameters", empty.given]
     if stem == "app":
         empty.push("0.1.0")
@@ -101,7 +101,7 @@ POINTS = [(0, "after"), (2, "after"), *(
 
 
 @pytest.mark.parametrize(("number", "when"), POINTS)
-def test_killed_restore_continues_with_the_same_command(installed, number, when):
+def test_killed_restore_completes_when_run_again(installed, number, when):
     name = f"before-{number}-{when}"
     installed.snapshot(name, "2026-11-30T11:00:00+00:00")
     command = ["snapshots", "restore", "--instance", aws.NAME, "--snapshot", name]
@@ -124,7 +124,7 @@ def test_killed_restore_continues_with_the_same_command(installed, number, when)
 @pytest.mark.parametrize(
     "number", [0, *(pytest.param(one, marks=pytest.mark.long) for one in (1, 2))]
 )
-def test_killed_prune_continues_and_keeps_what_it_must(cloud, number):
+def test_killed_prune_run_again_keeps_newest_of_month(cloud, number):
     old = [f"old-{number}-{day}" for day in range(4)]
     for day, name in enumerate(old):
         cloud.snapshot(name, f"2025-0{1 + number}-0{1 + day}T02:00:00+00:00")

@@ -48,7 +48,7 @@ def lines(tmp_path_factory):
         return [json.loads(line) for line in site.printed("app1").read_text().splitlines()]
 
 
-def test_requests_and_errors_of_the_log_are_counted(lines):
+def test_metric_filters_count_requests_and_server_errors(lines):
     found = {
         name: [one for one in lines if matches(pattern, one)]
         for name, pattern in patterns().items()
@@ -59,7 +59,7 @@ def test_requests_and_errors_of_the_log_are_counted(lines):
     assert found["AuditFindings"] == found["AnchorFailures"] == found["JobFailures"] == []
 
 
-def test_every_event_of_a_filter_is_logged_somewhere():
+def test_every_event_of_metric_filters_exists_in_server_code():
     source = "".join(path.read_text() for path in (tools.ROOT / "vaultr").rglob("*.py"))
 
     for pattern in patterns().values():

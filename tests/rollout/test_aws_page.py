@@ -64,7 +64,7 @@ def shell(tmp_path_factory):
         yield run, cloud, work
 
 
-def test_commands_of_the_page_work_in_its_order(shell):
+def test_commands_of_aws_page_succeed_in_order(shell):
     run, cloud, work = shell
     done = {}
     for block in commands():

@@ -110,7 +110,7 @@ def _healthy(process, check, settings, log):
 
 
 @pytest.mark.parametrize("name", ["migrate", "cleanup"])
-def test_task_runs_with_its_command_and_environment(site, cloud, values, name):
+def test_migrate_and_cleanup_tasks_succeed(site, cloud, values, name):
     done = run(site, cloud, values, name)
 
     assert done.returncode == 0, tools.output_of(done)
@@ -125,7 +125,7 @@ def test_web_task_becomes_healthy_and_responds(site, cloud, values):
     assert (status, json.loads(body)["ready"], contract) == (200, True, 200)
 
 
-def test_worker_task_becomes_healthy_and_ends_cleanly(site, cloud, values):
+def test_worker_task_becomes_healthy_and_exits_cleanly(site, cloud, values):
     with running(site, cloud, values, "worker"):
         pass
 
@@ -171,7 +171,7 @@ def wait_for(done):
         time.sleep(0.2)
 
 
-def test_daily_task_reports_all_five_checks(site, cloud, values):
+def test_daily_task_reports_health_backup_limits_and_mail(site, cloud, values):
     """No user can reach this server, so some checks fail; those inside the task work."""
     done = run(site, cloud, values, "daily")
 
@@ -181,7 +181,7 @@ def test_daily_task_reports_all_five_checks(site, cloud, values):
     assert "Traceback" not in done.stderr
 
 
-def test_backup_and_drill_tasks_work_on_the_bucket(site, cloud, values):
+def test_backup_and_drill_tasks_succeed_with_bucket(site, cloud, values):
     made = run(site, cloud, values, "backup")
     done = run(site, cloud, values, "drill")
 
@@ -192,7 +192,7 @@ def test_backup_and_drill_tasks_work_on_the_bucket(site, cloud, values):
     assert stored["Contents"][0]["Key"].startswith(f"{aws.NAME}/")
 
 
-def test_task_can_write_nowhere_but_to_its_volume(site, cloud, values):
+def test_task_can_write_only_to_tmp(site, cloud, values):
     settings = environ(site, cloud, values, aws.tasks()["web"])
     places = f"/ /var/lib /etc {tools.ROOT} /tmp"
     script = (
@@ -204,7 +204,7 @@ def test_task_can_write_nowhere_but_to_its_volume(site, cloud, values):
     assert done.stdout.split() == ["10001", "/tmp"], tools.output_of(done)
 
 
-def test_task_creates_roles_with_passwords_of_the_urls(tmp_path):
+def test_roles_task_sets_passwords_from_database_urls(tmp_path):
     task = aws.tasks()["roles"]
 
     with servers.postgres(own=True) as server:

@@ -55,7 +55,7 @@ def _snapshots(cloud):
     return {one["DBSnapshotIdentifier"] for one in found}
 
 
-def test_release_moves_services_and_scheduled_tasks(cloud, tmp_path):
+def test_release_updates_services_and_scheduled_tasks(cloud, tmp_path):
     done = _release(cloud, "0.2.0", tmp_path / "record")
 
     assert done.returncode == 0, tools.output_of(done)
@@ -65,7 +65,7 @@ def test_release_moves_services_and_scheduled_tasks(cloud, tmp_path):
     assert (tmp_path / "record").read_text().strip() in _snapshots(cloud)
 
 
-def test_same_release_again_makes_no_second_snapshot(cloud, tmp_path):
+def test_repeated_release_creates_no_second_snapshot(cloud, tmp_path):
     _release(cloud, "0.2.0", tmp_path / "record")
     before = _snapshots(cloud)
 
@@ -86,7 +86,7 @@ def test_dry_run_changes_nothing(cloud, tmp_path):
     assert (_running(cloud), _snapshots(cloud)) == before
 
 
-def test_release_that_does_not_start_is_rolled_back(cloud, tmp_path):
+def test_release_that_fails_to_start_is_rolled_back(cloud, tmp_path):
     before = _running(cloud)
 
     done = _release(cloud, "bad1", tmp_path / "record")
@@ -96,7 +96,7 @@ def test_release_that_does_not_start_is_rolled_back(cloud, tmp_path):
     assert _running(cloud) == before
 
 
-def test_failed_migration_leaves_the_old_version(cloud, tmp_path):
+def test_failed_migration_leaves_old_version_running(cloud, tmp_path):
     before = _running(cloud)
 
     done = _release(cloud, "broken1", tmp_path / "record")
@@ -107,7 +107,7 @@ def test_failed_migration_leaves_the_old_version(cloud, tmp_path):
     assert _running(cloud) == before
 
 
-def test_alarm_before_a_release_stops_it(cloud, tmp_path):
+def test_alarm_before_release_rejects_it(cloud, tmp_path):
     with _ringing(cloud):
         done = _release(cloud, "0.3.0", tmp_path / "record")
 
@@ -116,7 +116,7 @@ def test_alarm_before_a_release_stops_it(cloud, tmp_path):
     assert [*tmp_path.iterdir()] == []
 
 
-def test_alarm_during_a_release_sets_services_back(cloud, tmp_path):
+def test_alarm_during_release_rolls_services_back(cloud, tmp_path):
     """moto sets off the alarm when a service has an image with this tag."""
     before = _running(cloud)
 
@@ -132,7 +132,7 @@ def test_alarm_during_a_release_sets_services_back(cloud, tmp_path):
     assert _running(cloud) == before
 
 
-def test_rejected_update_sets_the_other_services_back(cloud, tmp_path):
+def test_rejected_service_update_rolls_other_services_back(cloud, tmp_path):
     before = _running(cloud)
 
     done = _release(cloud, "unfit1", tmp_path / "record")
@@ -144,7 +144,7 @@ def test_rejected_update_sets_the_other_services_back(cloud, tmp_path):
 
 
 @pytest.mark.parametrize("by", ["record", "tag"])
-def test_rollback_needs_no_silent_alarm_and_no_migration(cloud, tmp_path, by):
+def test_rollback_works_during_alarm_and_runs_no_migration(cloud, tmp_path, by):
     _release(cloud, "0.2.0", tmp_path / "first")
     _release(cloud, "0.3.0", tmp_path / "record")
     how = [RECORD, tmp_path / "record"] if by == "record" else ["--tag", "0.2.0"]
@@ -163,7 +163,7 @@ def test_rollback_needs_no_silent_alarm_and_no_migration(cloud, tmp_path, by):
     assert _migrations(cloud) == tasks
 
 
-def test_release_after_its_rollback_checks_the_alarms_again(cloud, tmp_path):
+def test_release_after_rollback_checks_alarms_again(cloud, tmp_path):
     _release(cloud, "0.2.0", tmp_path / "first")
     _release(cloud, "0.3.0", tmp_path / "record")
     cloud.run("release", "rollback", RECORD, tmp_path / "record")
@@ -191,7 +191,7 @@ def test_release_after_its_rollback_checks_the_alarms_again(cloud, tmp_path):
         (["--tag", "latest"], "must be a version"),
     ],
 )
-def test_rollback_without_a_version_changes_nothing(cloud, arguments, about):
+def test_rollback_without_valid_version_is_rejected(cloud, arguments, about):
     done = cloud.run("release", "rollback", *arguments)
 
     assert done.returncode == 2, tools.output_of(done)
@@ -221,7 +221,7 @@ def test_record_of_another_release_is_rejected(cloud, tmp_path):
         ("a b", "must be a version"),
     ],
 )
-def test_wrong_tag_is_rejected_before_any_change(cloud, tmp_path, tag, about):
+def test_release_with_invalid_tag_changes_nothing(cloud, tmp_path, tag, about):
     before = _running(cloud), _snapshots(cloud)
 
     done = _release(cloud, tag, tmp_path / "record")
@@ -231,7 +231,7 @@ def test_wrong_tag_is_rejected_before_any_change(cloud, tmp_path, tag, about):
     assert (_running(cloud), _snapshots(cloud)) == before
 
 
-def test_stacks_keep_the_released_tag(cloud, tmp_path):
+def test_apply_after_release_preserves_released_tag(cloud, tmp_path):
     _release(cloud, "0.3.0", tmp_path / "record")
 
     done = cloud.run("stacks", "apply", "--parameters", cloud.given)
@@ -240,7 +240,7 @@ def test_stacks_keep_the_released_tag(cloud, tmp_path):
     assert _running(cloud) == {"0.3.0"}
 
 
-def test_colour_is_released_after_a_snapshot(cloud, tmp_path):
+def test_colour_release_creates_snapshot_and_calls_blue_green(cloud, tmp_path):
     """Fake helm and kubectl record how `deploy/blue-green` calls them."""
     for name in ("helm", "kubectl"):
         path = tmp_path / name
@@ -307,7 +307,7 @@ VERBS = "create|delete|describe|execute|get|list|put|register|restore|run|update
 METHOD = rf'(?:(?<=\.)|(?<=\("))((?:{VERBS})_\w+)'
 
 
-def test_policy_on_the_page_allows_what_the_scripts_call():
+def test_documented_policy_allows_exactly_the_called_actions():
     page = (tools.ROOT / "docs" / "aws.md").read_text()
     policy = json.loads(page.partition("```json\n")[2].partition("```")[0])
     actions = {action for one in policy["Statement"] for action in one["Action"]}
@@ -318,7 +318,7 @@ def test_policy_on_the_page_allows_what_the_scripts_call():
     assert actions == set().union(*ACTIONS.values())
 
 
-def test_account_ids_of_the_documents_have_twelve_digits():
+def test_docs_use_only_the_example_account_id():
     text = "".join(path.read_text() for path in sorted((tools.ROOT / "docs").glob("*.md")))
 
     found = {*re.findall(r"arn:aws:[\w-]+:[\w-]*:(\d+):", text)}

@@ -45,7 +45,7 @@ ALARMS = [(stem, name) for stem in aws.STACKS for name in resources(stem, "Cloud
 
 @pytest.mark.parametrize(("stem", "name"), ALARMS)
 @pytest.mark.matrix(4)
-def test_alarm_is_accepted_as_the_template_describes_it(cloud, stem, name):
+def test_cloudwatch_accepts_alarm_of_template(cloud, stem, name):
     alarm = plain(resources(stem, "CloudWatch::Alarm")[name], stem)
     alarm["AlarmName"] = f"test-{name}"
     if "Metrics" in alarm:
@@ -63,7 +63,7 @@ def test_alarm_is_accepted_as_the_template_describes_it(cloud, stem, name):
     assert found["TreatMissingData"] == alarm["TreatMissingData"]
 
 
-def test_cache_is_accepted_with_failover_and_encryption(cloud):
+def test_elasticache_accepts_failover_and_encryption(cloud):
     cache = one("data", "ElastiCache::ReplicationGroup")
     given = {
         name: value for name, value in cache.items()
@@ -81,7 +81,7 @@ def test_cache_is_accepted_with_failover_and_encryption(cloud):
     assert found["AtRestEncryptionEnabled"] is found["TransitEncryptionEnabled"] is True
 
 
-def test_sender_is_accepted_as_an_identity(cloud):
+def test_ses_accepts_sender_identity(cloud):
     identity = one("mail", "SES::EmailIdentity")["EmailIdentity"]
 
     made = cloud.call("sesv2", "create_email_identity", EmailIdentity=identity)
@@ -91,7 +91,7 @@ def test_sender_is_accepted_as_an_identity(cloud):
     assert identity in {one["IdentityName"] for one in listed}
 
 
-def test_user_that_sends_gets_its_policy_and_a_key(cloud):
+def test_iam_accepts_policy_and_key_of_mail_user(cloud):
     group = one("mail", "IAM::Group")
     policy = group["Policies"][0]
     cloud.call("iam", "create_user", UserName="sender")
@@ -106,7 +106,7 @@ def test_user_that_sends_gets_its_policy_and_a_key(cloud):
     assert len(key["SecretAccessKey"]) == 40
 
 
-def test_certificate_for_both_names_waits_for_dns(cloud):
+def test_certificate_for_both_names_awaits_dns_validation(cloud):
     certificate = one("app", "CertificateManager::Certificate")
 
     made = cloud.call(
@@ -122,7 +122,7 @@ def test_certificate_for_both_names_waits_for_dns(cloud):
     assert found["Certificate"]["Status"] == "PENDING_VALIDATION"
 
 
-def test_secret_is_stored_and_read_back(cloud):
+def test_secrets_manager_stores_and_returns_secret(cloud):
     secret = plain(resources("data", "SecretsManager::Secret")["JwtSecretSecret"], "data")
 
     made = cloud.call(
@@ -133,7 +133,7 @@ def test_secret_is_stored_and_read_back(cloud):
     assert found["SecretString"] == "value"
 
 
-def test_backup_plan_is_accepted_with_its_copy(cloud):
+def test_aws_backup_accepts_plan_with_copy_action(cloud):
     plan = one("backup", "Backup::BackupPlan")["BackupPlan"]
     rules = [
         {
@@ -166,7 +166,7 @@ def behavior(found):
     return found | {"AllowedMethods": methods}
 
 
-def test_distribution_is_accepted_and_caches_only_static_files(cloud):
+def test_cloudfront_accepts_distribution_without_default_caching(cloud):
     config = one("edge", "CloudFront::Distribution")["DistributionConfig"]
     [origin] = config["Origins"]
     custom = origin["CustomOriginConfig"]

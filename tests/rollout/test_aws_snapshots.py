@@ -51,7 +51,7 @@ def _at(moment, cloud, command, *more):
     )  # fmt: skip
 
 
-def test_latest_is_chosen_by_time_not_name(stored):
+def test_latest_snapshot_is_chosen_by_time_not_name(stored):
     done = _run(stored, "latest")
 
     assert done.stdout.strip() == NEWEST, tools.output_of(done)
@@ -65,13 +65,13 @@ def test_latest_is_chosen_by_time_not_name(stored):
         ("2026-10-01T03:59:59+02:00", "before-the-move"),
     ],
 )
-def test_latest_before_a_time_is_the_one_until_then(stored, before, name):
+def test_latest_with_before_returns_last_snapshot_until_that_time(stored, before, name):
     done = _run(stored, "latest", "--before", before)
 
     assert done.stdout.strip() == name, tools.output_of(done)
 
 
-def test_prune_keeps_recent_ones_and_one_of_each_month(stored):
+def test_prune_keeps_recent_snapshots_and_one_per_month(stored):
     dry = _at(
         "2026-11-30 12:00:00",
         stored,
@@ -93,7 +93,7 @@ def test_prune_keeps_recent_ones_and_one_of_each_month(stored):
     assert _names(stored) == {*SNAPSHOTS} - gone
 
 
-def test_prune_never_deletes_the_newest_one(stored):
+def test_prune_never_deletes_newest_snapshot(stored):
     done = _at(
         "2030-01-01 00:00:00",
         stored,
@@ -109,7 +109,7 @@ def test_prune_never_deletes_the_newest_one(stored):
     assert NEWEST not in done.stdout.split()
 
 
-def test_restore_uses_the_settings_and_repoints_the_services(stored):
+def test_restore_copies_instance_settings_and_updates_database_urls(stored):
     dry = _run(stored, "restore", "--dry-run")
     done = _run(stored, "restore")
     again = _run(stored, "restore")
@@ -132,7 +132,7 @@ def test_restore_uses_the_settings_and_repoints_the_services(stored):
     assert "p%40ss" not in done.stdout + done.stderr
 
 
-def test_release_after_a_restore_needs_the_restored_instance(stored, tmp_path):
+def test_release_after_restore_requires_the_restored_instance(stored, tmp_path):
     command = ["release", "ecs", "--tag", "0.2.0", "--record", tmp_path / "record"]
 
     before = stored.run(*command)
@@ -151,7 +151,7 @@ def test_release_after_a_restore_needs_the_restored_instance(stored, tmp_path):
     ["", "hunter2", "https://u:hunter2@db:5432/vaultr", "postgresql://u:hunter2@db:99999/vaultr",
      "postgresql://u:hunter2/p@db:5432/vaultr", "postgresql:///vaultr", "postgresql://u:x@[::1/v"],
 )  # fmt: skip
-def test_invalid_url_secret_is_named_and_not_shown(stored, value):
+def test_error_for_invalid_url_secret_names_it_without_value(stored, value):
     name = f"{aws.NAME}/MIGRATION_DATABASE_URL"
     url = stored.call("secretsmanager", "get_secret_value", SecretId=name)["SecretString"]
     stored.call("secretsmanager", "put_secret_value", SecretId=name, SecretString=value or " ")
@@ -166,14 +166,14 @@ def test_invalid_url_secret_is_named_and_not_shown(stored, value):
     assert "Traceback" not in done.stderr
 
 
-def test_restore_of_another_snapshot_leaves_the_instance_alone(stored):
+def test_restore_of_other_snapshot_into_existing_instance_is_rejected(stored):
     done = _run(stored, "restore", "--snapshot", "before-the-move")
 
     assert done.returncode == 2, tools.output_of(done)
     assert "vaultr-prod-restore exists already, restored from a-restore-test" in done.stderr
 
 
-def test_create_waits_and_records_the_id(stored, tmp_path):
+def test_create_waits_for_snapshot_and_records_its_id(stored, tmp_path):
     done = _run(stored, "create", "--record", tmp_path / "snapshot")
 
     name = done.stdout.strip()
@@ -183,7 +183,7 @@ def test_create_waits_and_records_the_id(stored, tmp_path):
     assert _run(stored, "latest").stdout.strip() == name
 
 
-def test_snapshot_in_the_making_is_neither_latest_nor_doubled(stored, tmp_path):
+def test_unfinished_snapshot_blocks_create_and_is_not_latest(stored, tmp_path):
     stored.snapshot("half-done", "2026-11-30T11:00:00+00:00", status="creating")
     try:
         done = [_run(stored, "create"), _run(stored, "restore", "--snapshot", "half-done"),
@@ -222,7 +222,7 @@ def test_snapshot_in_the_making_is_neither_latest_nor_doubled(stored, tmp_path):
         (["restore", "--instance", "Vaultr Prod"], "must be letters, digits and hyphens"),
     ],
 )
-def test_bad_input_is_rejected_before_any_change(stored, arguments, about):
+def test_invalid_arguments_are_rejected_without_changes(stored, arguments, about):
     done = stored.run("snapshots", *arguments)
 
     assert done.returncode == 2, tools.output_of(done)
@@ -230,7 +230,7 @@ def test_bad_input_is_rejected_before_any_change(stored, arguments, about):
     assert "Nothing was changed" in done.stderr
 
 
-def test_missing_credentials_are_a_sentence(stored):
+def test_missing_credentials_print_message_without_traceback(stored):
     environ = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "")
 
     done = _run(stored, "latest", **environ, AWS_EC2_METADATA_DISABLED="true")
@@ -259,7 +259,7 @@ def _password(text, *more):
         ("another+secret+key", "us-west-1", "BKVmjjMDFk/qqw8EROW99bjCS65PF8WKvK5bSr4Y6EqF"),
     ],
 )
-def test_password_equals_the_published_vectors(key, region, password):
+def test_smtp_password_equals_published_test_vectors(key, region, password):
     """The vectors of Terraform's AWS provider, whose keys are shorter than real ones."""
     script = (
         "import importlib.machinery as m, sys;"
@@ -277,7 +277,7 @@ def test_password_equals_the_published_vectors(key, region, password):
     assert done.stdout.strip() == password, tools.output_of(done)
 
 
-def test_password_is_read_from_a_descriptor_and_differs_by_region():
+def test_smtp_password_depends_on_stdin_key_and_region():
     done = [_password(f"{SECRET}\n", "--region", region) for region in ("us-east-1", "eu-west-1")]
 
     assert done[0].stdout == "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9\n"
@@ -292,7 +292,7 @@ def test_password_is_read_from_a_descriptor_and_differs_by_region():
         (SECRET, ["--region", "eu-west-1", "--fd", "77"]),
     ],
 )  # fmt: skip
-def test_invalid_key_is_rejected_without_echo(text, arguments):
+def test_invalid_smtp_password_input_is_rejected_without_echo(text, arguments):
     done = _password(text, *arguments)
 
     assert done.returncode == 2

@@ -41,21 +41,21 @@ NOT_BY_MOTO = {
 }  # fmt: skip
 
 
-def test_first_apply_stops_before_the_image_is_missed(cloud):
+def test_first_apply_without_image_stops_before_app_stack(cloud):
     assert cloud.first.returncode == 1, tools.output_of(cloud.first)
     assert "has no image 0.1.0. Push it first" in cloud.first.stderr
     assert "(docs/aws.md#image)" in cloud.first.stderr
     assert "vaultr-prod-mail: add Identity" in cloud.first.stdout
 
 
-def test_second_apply_continues_where_the_first_stopped(cloud):
+def test_second_apply_continues_after_image_push(cloud):
     assert cloud.second.returncode == 0, tools.output_of(cloud.second)
     assert "vaultr-prod-network: up to date" in cloud.second.stdout
     assert "vaultr-prod-app: add WebService" in cloud.second.stdout
 
 
 @pytest.mark.parametrize("stem", aws.STACKS)
-def test_moto_creates_exactly_the_types_that_it_knows(cloud, stem):
+def test_moto_creates_all_supported_types_of_stack(cloud, stem):
     found = cloud.call("cloudformation", "describe_stack_resources", StackName=f"{aws.NAME}-{stem}")
     kinds = {one["ResourceType"] for one in found["StackResources"] if "ResourceType" in one}
     kinds = {kind.removeprefix("AWS::") for kind in kinds}
@@ -67,7 +67,7 @@ def test_moto_creates_exactly_the_types_that_it_knows(cloud, stem):
     assert declared - NOT_BY_MOTO == CREATED[stem]
 
 
-def test_database_in_the_stack_matches_the_template(cloud):
+def test_created_database_has_settings_of_template(cloud):
     databases = cloud.call("rds", "describe_db_instances", DBInstanceIdentifier=aws.NAME)
 
     [found] = databases["DBInstances"]
@@ -77,20 +77,20 @@ def test_database_in_the_stack_matches_the_template(cloud):
     assert found["StorageType"] == "gp3"
 
 
-def test_log_groups_in_the_stack_have_a_retention(cloud):
+def test_created_log_groups_expire_after_400_days(cloud):
     groups = cloud.call("logs", "describe_log_groups")["logGroups"]
 
     assert {"/ecs/vaultr-prod/web", "/vpc/vaultr-prod"} <= {one["logGroupName"] for one in groups}
     assert {one["retentionInDays"] for one in groups} == {400}
 
 
-def test_repository_in_the_stack_is_immutable(cloud):
+def test_created_image_repository_has_immutable_tags(cloud):
     [found] = cloud.call("ecr", "describe_repositories")["repositories"]
 
     assert found["imageTagMutability"] == "IMMUTABLE"
 
 
-def test_plan_without_changes_reports_none(cloud):
+def test_plan_without_changes_reports_up_to_date(cloud):
     done = cloud.run("stacks", "plan", "--parameters", cloud.given)
 
     assert done.returncode == 0, tools.output_of(done)
@@ -108,7 +108,7 @@ def test_plan_and_dry_run_change_nothing(cloud):
     assert {one["retentionInDays"] for one in groups} == {400}
 
 
-def test_status_shows_every_stack_and_the_running_image(cloud):
+def test_status_shows_every_stack_and_running_image(cloud):
     done = cloud.run("stacks", "status", "--parameters", cloud.given)
 
     assert done.stdout.count("CREATE_COMPLETE") == len(aws.STACKS)
@@ -129,7 +129,7 @@ def test_status_shows_every_stack_and_the_running_image(cloud):
         ({"mail": {"Name": "other"}}, "Name: must be the same in all parameter files"),
     ],
 )  # fmt: skip
-def test_wrong_parameters_are_rejected_before_any_change(cloud, changed, about):
+def test_plan_rejects_invalid_parameters(cloud, changed, about):
     folder = cloud.parameters(**{"app": {"Serve": "yes"}, **changed})
 
     done = cloud.run("stacks", "plan", "--parameters", folder)
@@ -179,7 +179,7 @@ def test_change_that_may_replace_data_is_rejected(cloud, kind, how):
     assert changes == ["CreateChangeSet", "DeleteChangeSet"]
 
 
-def test_every_type_with_data_is_in_a_template():
+def test_every_data_holding_type_is_in_a_template():
     declared = {
         one["Type"] for stem in aws.STACKS for one in aws.template(stem)["Resources"].values()
     }
@@ -187,7 +187,7 @@ def test_every_type_with_data_is_in_a_template():
     assert {f"AWS::{kind}" for kind in HOLDS_DATA} <= declared
 
 
-def test_tag_of_the_image_is_checked_before_the_repository(cloud):
+def test_plan_without_image_tag_is_rejected(cloud):
     folder = cloud.parameters(app={"Serve": "yes", "ImageTag": None})
 
     done = cloud.run("stacks", "plan", "--parameters", folder)
@@ -196,7 +196,7 @@ def test_tag_of_the_image_is_checked_before_the_repository(cloud):
     assert "ImageTag: missing" in done.stderr
 
 
-def test_missing_file_and_unknown_stack_are_rejected(cloud, tmp_path):
+def test_missing_parameter_file_and_unknown_stack_are_rejected(cloud, tmp_path):
     done = [
         cloud.run("stacks", "plan", "--parameters", tmp_path),
         cloud.run("stacks", "plan", "cdn"),
@@ -207,7 +207,7 @@ def test_missing_file_and_unknown_stack_are_rejected(cloud, tmp_path):
     assert "unknown stack cdn" in done[1].stderr
 
 
-def test_account_that_cannot_be_reached_is_a_sentence(cloud):
+def test_unreachable_aws_endpoint_fails_without_traceback(cloud):
     done = cloud.run("stacks", "status", AWS_ENDPOINT_URL="http://127.0.0.1:9")
 
     assert done.returncode == 2

@@ -14,7 +14,7 @@ from tests.rollout.aws import resources, template
 NO_SETTINGS = {"PGPASSWORD", "SEQUENCER_DATABASE_URL", "BACKUP_IDENTITY"}
 
 
-def test_secrets_of_the_tasks_equal_those_of_the_settings():
+def test_tasks_list_exactly_the_secrets_of_the_settings():
     done = subprocess.run(
         [sys.executable, "-m", "flask", "settings", "--json"],
         cwd=tools.ROOT, capture_output=True, text=True, check=True,
@@ -36,7 +36,7 @@ def test_secrets_of_the_tasks_equal_those_of_the_settings():
 @pytest.mark.parametrize(
     "name", ["web", "worker", "cleanup", "daily", "backup", "migrate", "drill"]
 )
-def test_only_the_sequencer_gets_the_signing_key(name):
+def test_task_other_than_sequencer_gets_no_signing_key(name):
     secrets = {one["Name"]: one["ValueFrom"] for one in aws.tasks()[name]["Secrets"]}
 
     assert "CHECKPOINT_KEY" not in secrets
@@ -45,7 +45,7 @@ def test_only_the_sequencer_gets_the_signing_key(name):
     assert (secrets["DATABASE_URL"] == owner) == (name == "migrate")
 
 
-def test_sequencer_alone_mounts_the_encrypted_state():
+def test_only_sequencer_mounts_the_encrypted_state_volume():
     [task] = [
         one for one in resources("app", "ECS::TaskDefinition").values()
         if one["ContainerDefinitions"][-1]["Name"] == "sequencer"
@@ -72,7 +72,7 @@ def test_sequencer_alone_mounts_the_encrypted_state():
 
 
 @pytest.mark.parametrize("name", [*aws.tasks()])
-def test_every_task_is_closed(name):
+def test_task_is_read_only_unprivileged_and_without_capabilities(name):
     [task] = [
         one for one in resources("app", "ECS::TaskDefinition").values()
         if one["ContainerDefinitions"][-1]["Name"] == name
@@ -91,7 +91,7 @@ def test_every_task_is_closed(name):
     assert main["LogConfiguration"]["LogDriver"] == "awslogs"
 
 
-def test_web_task_has_the_numbers_of_the_guide():
+def test_web_task_has_size_and_probes_of_the_guide():
     web = aws.tasks()["web"]
     [task] = [one for one in resources("app", "ECS::TaskDefinition").values()
               if one["ContainerDefinitions"][-1] is web]  # fmt: skip
@@ -110,7 +110,7 @@ def test_web_task_has_the_numbers_of_the_guide():
     assert targets["HealthCheckPath"] == "/api/ready"
 
 
-def test_repository_scans_images_and_forgets_old_ones():
+def test_image_repository_scans_images_and_expires_old_ones():
     [repository] = resources("data", "ECR::Repository").values()
     rules = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
 
@@ -119,7 +119,7 @@ def test_repository_scans_images_and_forgets_old_ones():
     assert [one["action"]["type"] for one in rules] == ["expire", "expire"]
 
 
-def test_image_tag_of_the_template_cannot_move():
+def test_template_rejects_moving_image_tags():
     pattern = template("app")["Parameters"]["ImageTag"]["AllowedPattern"]
 
     assert re.fullmatch(pattern, "0.1.0")
@@ -138,7 +138,7 @@ def test_scheduled_tasks_equal_the_cron_jobs_of_the_chart():
     assert {*found} == {"cleanup", "daily", "backup", "drill"}
 
 
-def test_execution_role_reads_only_secrets_that_its_tasks_list():
+def test_execution_role_reads_only_secrets_of_its_tasks():
     roles = resources("app", "IAM::Role")
     for one in resources("app", "ECS::TaskDefinition").values():
         [role] = [one["ExecutionRoleArn"]["Fn::GetAtt"][0].removesuffix(".Arn")]

@@ -22,7 +22,7 @@ def test_cfn_lint_accepts_every_template():
     assert done.returncode == 0, tools.output_of(done)
 
 
-def test_cfn_lint_finds_a_service_without_subnets(tmp_path):
+def test_cfn_lint_reports_service_without_subnets(tmp_path):
     text = (aws.FOLDER / "app.yaml").read_text()
     broken = re.sub(r"      NetworkConfiguration:\n        AwsvpcConfiguration: .*\n", "", text)
     (tmp_path / "app.yaml").write_text(broken)
@@ -32,7 +32,7 @@ def test_cfn_lint_finds_a_service_without_subnets(tmp_path):
     assert "E3052" in done.stdout
 
 
-def test_checkov_finds_nothing_that_is_not_explained():
+def test_checkov_passes_and_skipped_checks_are_explained():
     found = tools.checkov("cloudformation", "--directory", str(aws.FOLDER))
 
     assert found == []
@@ -47,7 +47,7 @@ def test_checkov_finds_nothing_that_is_not_explained():
 
 
 @pytest.mark.parametrize("stem", aws.STACKS)
-def test_parameter_file_fits_its_template(stem):
+def test_example_parameters_match_their_template(stem):
     entries = json.loads((aws.FOLDER / "parameters" / f"{stem}.json").read_text())
     known = template(stem)["Parameters"]
     before = aws.STACKS[: aws.STACKS.index(stem)]
@@ -64,7 +64,7 @@ def test_parameter_file_fits_its_template(stem):
 # --- database (R, U) -----------------------------------------------------------------------
 
 
-def test_database_has_every_row_of_the_checklist():
+def test_database_has_the_settings_of_the_checklist():
     [database] = resources("data", "RDS::DBInstance").values()
 
     expected = {
@@ -92,7 +92,7 @@ def test_database_parameters_force_tls_and_scram():
     assert group["Parameters"]["log_parameter_max_length"] == "0"
 
 
-def test_no_parameter_can_make_the_database_public():
+def test_no_template_parameter_can_make_database_public():
     texts = [json.dumps(resources("data", "RDS::DBInstance")), json.dumps(template("network"))]
 
     assert '"PubliclyAccessible": false' in texts[0]
@@ -106,7 +106,7 @@ def test_no_parameter_can_make_the_database_public():
 # --- Redis (E) -----------------------------------------------------------------------------
 
 
-def test_redis_has_every_row_of_the_checklist():
+def test_redis_has_the_settings_of_the_checklist():
     [cache] = resources("data", "ElastiCache::ReplicationGroup").values()
     [parameters] = resources("data", "ElastiCache::ParameterGroup").values()
     users = resources("data", "ElastiCache::User")
@@ -123,7 +123,7 @@ def test_redis_has_every_row_of_the_checklist():
     assert "-@dangerous" in users["CacheVaultrUser"]["AccessString"]
 
 
-def test_addresses_of_database_and_redis_are_outputs():
+def test_database_and_redis_addresses_are_stack_outputs():
     outputs = template("data")["Outputs"]
 
     assert outputs["DatabaseAddress"]["Value"] == {"Fn::GetAtt": ["Database", "Endpoint.Address"]}
@@ -133,7 +133,7 @@ def test_addresses_of_database_and_redis_are_outputs():
 # --- network (I4) --------------------------------------------------------------------------
 
 
-def test_security_groups_match_the_table():
+def test_security_groups_allow_only_documented_connections():
     inside = {one for one in aws.reach() if one[0] and one[1] != "Endpoints"}
 
     assert inside == {
@@ -144,7 +144,7 @@ def test_security_groups_match_the_table():
     assert {one for one in aws.reach() if not one[0]} == {("", "LoadBalancer", 443)}
 
 
-def test_database_and_redis_lead_nowhere():
+def test_database_and_redis_have_no_outbound_access():
     groups = resources("network", "EC2::SecurityGroup")
 
     for name in ("DatabaseGroup", "CacheGroup", "StateGroup"):
@@ -156,7 +156,7 @@ def test_database_and_redis_lead_nowhere():
 # --- email (M, I9) -------------------------------------------------------------------------
 
 
-def test_sender_identity_signs_and_has_its_own_mail_from():
+def test_sender_identity_uses_dkim_spf_dmarc_and_tls():
     [identity] = resources("mail", "SES::EmailIdentity").values()
     [settings] = resources("mail", "SES::ConfigurationSet").values()
     records = {one["Type"] for one in resources("mail", "Route53::RecordSet").values()}
@@ -170,7 +170,7 @@ def test_sender_identity_signs_and_has_its_own_mail_from():
     assert "v=DMARC1; p=reject" in texts
 
 
-def test_sending_user_may_send_from_one_address_only():
+def test_mail_user_may_send_only_from_configured_address():
     [group] = resources("mail", "IAM::Group").values()
 
     [statement] = group["Policies"][0]["PolicyDocument"]["Statement"]
@@ -182,7 +182,7 @@ def test_sending_user_may_send_from_one_address_only():
 # --- traffic (T2, P4, I9) ------------------------------------------------------------------
 
 
-def test_load_balancer_accepts_only_tls_with_the_certificate():
+def test_load_balancer_accepts_only_https():
     [listener] = resources("app", "ElasticLoadBalancingV2::Listener").values()
     [certificate] = resources("app", "CertificateManager::Certificate").values()
 
@@ -192,7 +192,7 @@ def test_load_balancer_accepts_only_tls_with_the_certificate():
     assert len(certificate["DomainValidationOptions"]) == 2
 
 
-def test_server_names_are_aliases_of_balancer_or_cloudfront():
+def test_dns_names_are_aliases_of_load_balancer_or_cloudfront():
     records = resources("edge", "Route53::RecordSet")
 
     led = {
@@ -207,7 +207,7 @@ def test_server_names_are_aliases_of_balancer_or_cloudfront():
     )
 
 
-def test_cloudfront_caches_hashed_static_files_only():
+def test_cloudfront_caches_only_static_files():
     [one] = resources("edge", "CloudFront::Distribution").values()
     config = one["DistributionConfig"]
     disabled, optimized = (
@@ -227,7 +227,7 @@ def test_cloudfront_caches_hashed_static_files_only():
 # --- backups and anchors (Y1) --------------------------------------------------------------
 
 
-def test_buckets_of_backups_and_anchors_lock_objects():
+def test_backup_and_anchor_buckets_lock_objects():
     buckets = resources("data", "S3::Bucket")
 
     for name in ("BackupsBucket", "AnchorsBucket"):
@@ -237,7 +237,7 @@ def test_buckets_of_backups_and_anchors_lock_objects():
         assert template("data")["Resources"][name]["DeletionPolicy"] == "Retain"
 
 
-def test_backup_plan_copies_elsewhere_into_a_locked_vault():
+def test_backup_vault_is_locked_and_copied_to_another():
     [plan] = resources("backup", "Backup::BackupPlan").values()
     [vault] = resources("backup", "Backup::BackupVault").values()
 
@@ -258,7 +258,7 @@ def alarms():
     }
 
 
-def test_error_alarm_is_five_percent_over_ten_minutes():
+def test_error_alarm_fires_at_five_percent_over_ten_minutes():
     one = alarms()["ErrorRatio"]
     expressions = [query["Expression"] for query in one["Metrics"] if "Expression" in query]
 
@@ -268,7 +268,7 @@ def test_error_alarm_is_five_percent_over_ten_minutes():
     assert periods == {300}
 
 
-def test_missing_heartbeat_triggers_an_alarm():
+def test_missing_heartbeat_data_triggers_alarm():
     for name in (
         "Heartbeat",
         "WorkerGone",
@@ -280,7 +280,7 @@ def test_missing_heartbeat_triggers_an_alarm():
         assert alarms()[name]["TreatMissingData"] == "breaching", name
 
 
-def test_every_alarm_has_an_action_and_emitted_metrics():
+def test_every_alarm_has_action_and_existing_metric():
     emitted = {
         change["MetricName"]
         for one in resources("app", "Logs::MetricFilter").values()

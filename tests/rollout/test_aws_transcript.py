@@ -3,7 +3,7 @@
 from tests.rollout import aws_transcript
 
 
-def test_transcript_on_the_page_is_what_the_scripts_print(tmp_path):
+def test_documented_transcript_matches_script_output(tmp_path):
     found = aws_transcript.written(tmp_path)
 
     page = aws_transcript.PAGE.read_text()

@@ -30,7 +30,7 @@ def flask(app, example, disk, set_to, monkeypatch):
         yield run
 
 
-def test_create_on_full_disk_reports_it_and_leaves_nothing(flask, disk):
+def test_create_on_full_disk_reports_it_and_leaves_no_file(flask, disk):
     with transaction() as session:
         session.add(Fact(name="noise", value=os.urandom(2_000_000)))
 
@@ -44,7 +44,7 @@ def test_create_on_full_disk_reports_it_and_leaves_nothing(flask, disk):
     assert flask("create").exit_code == 0
 
 
-def test_create_on_a_read_only_disk_says_so(flask, disk):
+def test_create_on_read_only_disk_reports_it(flask, disk):
     subprocess.run(["mount", "-o", "remount,ro", str(disk.folder)], check=True)
 
     done = flask("create")

@@ -63,7 +63,7 @@ def put_old(bucket, prefix):
 
 
 @pytest.mark.parametrize("bucket", [OPEN, LOCKED])
-def test_backup_in_bucket_is_made_and_drilled(flask, bucket):
+def test_backup_in_bucket_is_created_and_verified(flask, bucket):
     backups.fill()
 
     made = flask(bucket, "create")
@@ -75,7 +75,7 @@ def test_backup_in_bucket_is_made_and_drilled(flask, bucket):
     assert {"name": made.stdout.strip(), "verified": True}.items() <= listed[-1].items()
 
 
-def test_prune_removes_from_an_open_bucket(flask, tmp_path):
+def test_prune_removes_old_backups_from_unlocked_bucket(flask, tmp_path):
     new = put_old(OPEN, tmp_path.name)
 
     pruned = flask(OPEN, "prune", "--keep-days", "30", "--keep-monthly", "0")
@@ -85,7 +85,7 @@ def test_prune_removes_from_an_open_bucket(flask, tmp_path):
     assert [one["name"] for one in json.loads(flask(OPEN, "list", "--json").stdout)] == [new]
 
 
-def test_prune_keeps_locked_backups_and_says_so(flask, moto, tmp_path):
+def test_prune_keeps_and_reports_locked_backups(flask, moto, tmp_path):
     put_old(LOCKED, tmp_path.name)
 
     pruned = flask(LOCKED, "prune", "--keep-days", "30", "--keep-monthly", "0")
@@ -100,7 +100,7 @@ def test_prune_keeps_locked_backups_and_says_so(flask, moto, tmp_path):
     assert "DeleteMarkers" not in versions
 
 
-def test_marker_locked_longer_is_removed_by_later_prune(flask, moto, tmp_path):
+def test_locked_verification_marker_is_removed_by_later_prune(flask, moto, tmp_path):
     put_old(LOCKABLE, tmp_path.name)
     bucket, prune = Bucket(LOCKABLE, tmp_path.name), ("prune", "--keep-days=30", "--keep-monthly=0")
     bucket.mark_verified(OLD[0], {})

@@ -99,7 +99,7 @@ def shell(request, tmp_path):
         yield shell
 
 
-def test_backup_lines_of_the_page_make_verify_and_restore(shell):
+def test_runbook_commands_create_verify_and_restore_backup(shell):
     listed = shell.types(typed("Back up", "flask backup create"))
     [backup] = (shell.folder / "backups").glob("*.age")
 

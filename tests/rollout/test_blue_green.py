@@ -19,7 +19,7 @@ def cluster(tmp_path):
     return Cluster(tmp_path)
 
 
-def test_release_deploys_beside_live_colour(cluster):
+def test_release_deploys_other_colour_and_moves_no_users(cluster):
     done = cluster.run("release", "green", "--tag", "1.2.3", "-f", "production.yaml")
 
     assert done.returncode == DONE, done.stderr
@@ -37,7 +37,7 @@ def test_release_deploys_beside_live_colour(cluster):
         (["--digest", f"sha256:{'a' * 64}"], f"registry.example.org/vaultr@sha256:{'a' * 64}"),
     ],
 )
-def test_release_deploys_its_image_although_values_pin_another(cluster, tmp_path, image, deployed):
+def test_release_image_overrides_image_of_values_file(cluster, tmp_path, image, deployed):
     values = tmp_path / "production.yaml"
     pinned = yaml.safe_load((tools.CHART / "ci" / "default-values.yaml").read_text())
     pinned["image"] |= {"tag": "0.0.1", "digest": f"sha256:{'b' * 64}"}
@@ -62,7 +62,7 @@ def test_release_with_tag_and_digest_is_rejected(cluster):
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
-def test_colour_that_does_not_serve_the_api_gets_no_users(cluster, status):
+def test_switch_to_colour_with_failing_api_is_rejected(cluster, status):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.change(api=status)
 
@@ -81,7 +81,7 @@ def test_colour_that_does_not_serve_the_api_gets_no_users(cluster, status):
         ("https://secrets.example.net/api/v1/openapi.json", "https://secrets.example.net"),
     ],
 )
-def test_api_request_names_the_host_that_users_type(cluster, smoke, url):
+def test_api_check_uses_the_public_host_name(cluster, smoke, url):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.run("switch", "green", SMOKE_URL=smoke)
 
@@ -102,7 +102,7 @@ def test_rollback_works_while_the_api_returns_errors(cluster):
     assert cluster.live == "blue"
 
 
-def test_new_colour_starts_with_replicas_of_the_old_one(cluster):
+def test_new_colour_starts_with_replica_count_of_old_one(cluster):
     cluster.change(pods={"blue": 6, "green": 0})
 
     cluster.run("release", "green", "--tag", "1.2.3")
@@ -111,7 +111,7 @@ def test_new_colour_starts_with_replicas_of_the_old_one(cluster):
     assert cluster.state["pods"]["green"] == 6
 
 
-def test_shared_objects_are_upgraded_and_no_user_is_moved(cluster):
+def test_upgrade_of_shared_objects_keeps_active_colour(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.run("switch", "green")
 
@@ -124,7 +124,7 @@ def test_shared_objects_are_upgraded_and_no_user_is_moved(cluster):
     assert cluster.live == "green"
 
 
-def test_colour_that_owns_shared_objects_is_not_retired(cluster):
+def test_retire_of_colour_that_owns_service_is_rejected(cluster):
     cluster.change(annotations={"meta.helm.sh/release-name": "vaultr-blue"})
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.run("switch", "green")
@@ -159,7 +159,7 @@ def test_switch_moves_users_and_rollback_moves_them_back(cluster):
         (["retire", "blue"], "users are on blue"),
     ],
 )
-def test_unsafe_release_is_rejected_before_any_change(cluster, arguments, reason):
+def test_unsafe_command_is_rejected_without_changes(cluster, arguments, reason):
     done = cluster.run(*arguments)
 
     assert done.returncode == REJECTED
@@ -167,7 +167,7 @@ def test_unsafe_release_is_rejected_before_any_change(cluster, arguments, reason
     assert cluster.changes == []
 
 
-def test_missing_service_or_colour_changes_nothing(tmp_path):
+def test_release_without_service_or_colour_selector_is_rejected(tmp_path):
     for number, selector in enumerate([{}, {"app": "vaultr"}]):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -180,7 +180,7 @@ def test_missing_service_or_colour_changes_nothing(tmp_path):
         assert cluster.changes == []
 
 
-def test_missing_programs_are_reported(cluster):
+def test_missing_kubectl_is_reported(cluster):
     done = cluster.run("status", PATH="/usr/bin:/bin")
 
     assert done.returncode in (REJECTED, 127)
@@ -189,7 +189,7 @@ def test_missing_programs_are_reported(cluster):
 
 
 @pytest.mark.parametrize("arguments", [["release", "green"], ["switch", "red"], [], ["switch"]])
-def test_wrong_call_explains_the_correct_one(cluster, arguments):
+def test_invalid_arguments_print_usage(cluster, arguments):
     done = cluster.run(*arguments)
 
     assert done.returncode == REJECTED
@@ -212,7 +212,7 @@ def test_release_without_ready_pod_fails(cluster):
     assert cluster.run("release", "green", "--tag", "1.2.3").returncode == FAILED
 
 
-def test_previous_colour_stays_for_the_hold_time(cluster):
+def test_retire_within_hold_time_is_rejected(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.run("switch", "green")
 
@@ -226,7 +226,7 @@ def test_previous_colour_stays_for_the_hold_time(cluster):
     assert cluster.run("rollback").returncode == REJECTED
 
 
-def test_failing_switch_is_reverted_during_watch(cluster):
+def test_switch_is_reverted_when_pods_fail_during_watch(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.change(on_switch=f"{_break_green(cluster)} #")
 
@@ -237,7 +237,7 @@ def test_failing_switch_is_reverted_during_watch(cluster):
     assert cluster.live == "blue"
 
 
-def test_reverted_switch_routes_no_request_to_failed_colour(cluster):
+def test_reverted_switch_allows_immediate_release_of_a_fix(cluster):
     """The fixed release does not have to wait either."""
     cluster.run("release", "green", "--tag", "1.2.3")
     before = cluster.state["annotations"]
@@ -251,7 +251,7 @@ def test_reverted_switch_routes_no_request_to_failed_colour(cluster):
     assert cluster.run("switch", "green").returncode == DONE
 
 
-def test_interrupted_switch_is_reverted_during_watch(cluster):
+def test_switch_terminated_during_watch_is_reverted(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
 
     with cluster.started("switch", "green", WATCH_SECONDS="60") as process:
@@ -276,14 +276,14 @@ def test_failed_revert_reports_the_active_colour(cluster):
     assert "rolled back" not in done.stderr
 
 
-def test_older_helm_gets_its_own_rollback_command(cluster):
+def test_helm_3_is_called_with_atomic_flag(cluster):
     cluster.change(helm=3)
 
     assert cluster.run("release", "green", "--tag", "1.2.3").returncode == DONE
     assert "--atomic" in cluster.changes[-1]
 
 
-def test_fewer_pods_than_users_have_now_are_warned_of(cluster):
+def test_switch_to_fewer_pods_prints_warning(cluster):
     cluster.change(pods={"blue": 6, "green": 2})
 
     done = cluster.run("switch", "green")
@@ -314,7 +314,7 @@ class _Failing(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_users_without_response_are_switched_back(cluster):
+def test_switch_is_reverted_when_smoke_url_fails(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Failing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -328,7 +328,7 @@ def test_users_without_response_are_switched_back(cluster):
     assert cluster.live == "blue"
 
 
-def test_second_of_two_parallel_switches_is_rejected(cluster):
+def test_switch_with_rejected_patch_keeps_active_colour(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.change(fails=["--patch"])
 
@@ -352,7 +352,7 @@ def test_status_shows_active_colour_and_rollback_target(cluster):
     assert "users are here" in cluster.run("status").stdout
 
 
-def test_watch_takes_the_configured_time(cluster):
+def test_switch_watches_for_configured_time(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     began = time.monotonic()
 

@@ -99,7 +99,7 @@ def searched(system, file, words):
     return done.returncode, {one["sink"]: one for one in answer["sinks"]}
 
 
-def test_running_deployment_stores_no_marker_in_any_sink(system, collector, planted):
+def test_canary_search_finds_no_marker_in_any_sink(system, collector, planted):
     backed_up(system)
 
     code, sinks = searched(system, planted.file, places(system, collector))
@@ -112,7 +112,7 @@ def test_running_deployment_stores_no_marker_in_any_sink(system, collector, plan
     assert sinks["backup"]["note"].endswith("as stored and opened")
 
 
-def test_leak_in_running_deployment_is_found_in_each_sink(system, collector, planted):
+def test_canary_search_finds_planted_leak_in_each_sink(system, collector, planted):
     [leak] = [one for one in read_markers(planted.file.read_text()) if one.name == LEAKED]
     words = places(system, collector)
     url = re.sub("/postgres$", "/vaultr", system.site.postgres.url)
@@ -135,7 +135,7 @@ def test_leak_in_running_deployment_is_found_in_each_sink(system, collector, pla
     assert {name: one["found"] for name, one in sinks.items()} == {name: [LEAKED] for name in SINKS}
 
 
-def test_canary_is_removed_from_running_deployment(system, planted):
+def test_removed_canary_cannot_be_opened(system, planted):
     planted.done("canary", "remove", str(planted.file), password=None)
 
     assert "nothing to open" in planted.fails(2, "canary", "open", str(planted.file), password=None)

@@ -82,7 +82,7 @@ def database(postgres, certificate, authority):
     return f"{url}?sslmode=verify-full&sslrootcert={authority.file}"
 
 
-def test_database_with_own_ca_is_used_over_tls(tmp_path, folder, good, postgres):
+def test_database_with_private_ca_is_used_over_tls(tmp_path, folder, good, postgres):
     url = database(postgres, good, good)
 
     with app_with(tmp_path, DATABASE_URL=url), db.engine.connect() as connection:
@@ -91,7 +91,7 @@ def test_database_with_own_ca_is_used_over_tls(tmp_path, folder, good, postgres)
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_database_with_invalid_certificate_gets_no_query(tmp_path, folder, good, postgres, wrong):
+def test_database_with_invalid_certificate_is_rejected(tmp_path, folder, good, postgres, wrong):
     url = database(postgres, *shown(folder, good, wrong))
 
     with (
@@ -106,7 +106,7 @@ def test_database_with_invalid_certificate_gets_no_query(tmp_path, folder, good,
     ("setting", "query"), [("DATABASE_CA", ""), ("PRIVATE_CA", "?sslmode=verify-full")]
 )
 @pytest.mark.parametrize("wrong", [None, *WRONG])
-def test_authorities_of_database_come_from_a_setting(
+def test_database_ca_setting_decides_which_certificates_are_trusted(
     tmp_path, folder, good, postgres, wrong, setting, query
 ):
     certificate, authority = shown(folder, good, wrong)
@@ -152,7 +152,7 @@ def counters(folder, certificate):
         server.stop(signal.SIGTERM)
 
 
-def test_a_redis_with_its_own_certificate_counts_over_tls(tmp_path, folder, good):
+def test_redis_with_private_ca_is_used_over_tls(tmp_path, folder, good):
     with counters(folder, good) as url:
         known = {"REDIS_URL": f"{url}?ssl_ca_certs={good.file}", "WEB_CONCURRENCY": "1"}
         with app_with(tmp_path, **known):
@@ -160,7 +160,7 @@ def test_a_redis_with_its_own_certificate_counts_over_tls(tmp_path, folder, good
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_redis_whose_certificate_does_not_hold_counts_nothing(tmp_path, folder, good, wrong):
+def test_redis_with_invalid_certificate_is_unreachable(tmp_path, folder, good, wrong):
     certificate, authority = shown(folder, good, wrong)
     with counters(folder, certificate) as url:
         known = {"REDIS_URL": f"{url}?ssl_ca_certs={authority.file}", "WEB_CONCURRENCY": "1"}
@@ -170,7 +170,9 @@ def test_a_redis_whose_certificate_does_not_hold_counts_nothing(tmp_path, folder
 
 @pytest.mark.parametrize("setting", ["REDIS_CA", "PRIVATE_CA"])
 @pytest.mark.parametrize("wrong", [None, *WRONG])
-def test_authorities_of_redis_come_from_a_setting(tmp_path, folder, good, wrong, setting):
+def test_redis_ca_setting_decides_which_certificates_are_trusted(
+    tmp_path, folder, good, wrong, setting
+):
     certificate, authority = shown(folder, good, wrong)
     with counters(folder, certificate) as url:
         known = {"REDIS_URL": url, setting: authority.file.read_text(), "WEB_CONCURRENCY": "1"}
@@ -196,7 +198,7 @@ def test_redis_rejects_plaintext_and_missing_password(folder, good, change):
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_mail_server_with_bad_certificate_gets_no_mail(tmp_path, folder, good, wrong):
+def test_mail_server_with_invalid_certificate_gets_no_email(tmp_path, folder, good, wrong):
     certificate, authority = shown(folder, good, wrong)
     inbox = Inbox()
     email_message = Email("verify-email", "Hello", "text", "<p>text</p>")

@@ -27,16 +27,16 @@ def test_helm_lint_passes_for_each_values_file(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_object_fits_its_schema(name, tmp_path):
+def test_rendered_objects_match_kubernetes_schemas(name, tmp_path):
     tools.check_schemas(rendered(name), tmp_path, VERSIONS)
 
 
 @pytest.mark.parametrize("version", ["1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36"])
-def test_everything_at_once_fits_each_version_between(version, tmp_path):
+def test_full_chart_matches_schemas_of_each_kubernetes_version(version, tmp_path):
     tools.check_schemas(rendered("all-on"), tmp_path, [version])
 
 
-def test_custom_resource_with_a_wrong_field_is_found():
+def test_schema_check_rejects_custom_resource_with_invalid_field():
     wrong = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute"}
     wrong |= {"metadata": {"name": "x"}, "spec": {"hostnames": [3]}}
 
@@ -46,7 +46,7 @@ def test_custom_resource_with_a_wrong_field_is_found():
     assert "hostnames/0 must be string" in done.stdout
 
 
-def test_a_field_that_kubernetes_does_not_know_is_found(tmp_path):
+def test_schema_check_rejects_unknown_kubernetes_field(tmp_path):
     objects = [json.loads(json.dumps(one)) for one in rendered("default")]
     of_kind(objects, "Deployment")[0]["spec"]["replica"] = 2
     path = tmp_path / "objects.yaml"
@@ -58,7 +58,7 @@ def test_a_field_that_kubernetes_does_not_know_is_found(tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_checkov_finds_nothing_in_what_is_rendered(name, tmp_path):
+def test_checkov_passes_for_rendered_objects(name, tmp_path):
     path = tmp_path / "objects.yaml"
     path.write_text(yaml.safe_dump_all(rendered(name)))
 
@@ -106,7 +106,7 @@ def test_checkov_finds_nothing_in_what_is_rendered(name, tmp_path):
         (["--set-json", 'networkPolicy.ingressFrom=[{"podSelektor":{}}]'], "ingressFrom"),
     ],
 )  # fmt: skip
-def test_invalid_chart_values_are_rejected_by_name(flags, about):
+def test_error_names_invalid_chart_value(flags, about):
     values = tools.CHART / "ci" / "default-values.yaml"
 
     done = tools.template("--values", str(values), *flags)
@@ -143,7 +143,7 @@ def _open_objects(schema, path):
     return found
 
 
-def test_each_component_mounts_exactly_the_secrets_that_it_needs():
+def test_each_component_mounts_exactly_the_secrets_it_needs():
     needed = {*settings_of_chart.secret_names()} - {"CHECKPOINT_KEY"}
     objects = rendered("all-on")
 
@@ -168,7 +168,7 @@ def _mounted(workload):
     return {one["path"] for one in items}
 
 
-def test_migration_connects_as_owner_of_tables():
+def test_migration_job_connects_as_table_owner():
     job = of_kind(rendered("default"), "Job", "migrate")[0]
     secret = next(one for one in pod_spec(job)[1]["volumes"] if one["name"] == "secrets")
 
@@ -179,7 +179,7 @@ def test_migration_connects_as_owner_of_tables():
     assert "envFrom" not in pod_spec(job)[1]["containers"][0]
 
 
-def test_sequencer_has_its_own_role_and_a_claim_for_state():
+def test_sequencer_has_own_database_role_and_persistent_state():
     [sequencer] = of_kind(rendered("default"), "Deployment", "sequencer")
     _, spec = pod_spec(sequencer)
     volumes = {one["name"]: one for one in spec["volumes"]}
@@ -200,7 +200,7 @@ def test_two_colours_share_one_sequencer(name, found):
     assert len(of_kind(rendered(name), "Deployment", "sequencer")) == found
 
 
-def test_sequencer_with_a_bucket_needs_no_claim():
+def test_sequencer_with_bucket_needs_no_persistent_volume():
     [sequencer] = of_kind(rendered("no-ingress"), "Deployment", "sequencer")
 
     [state] = [one for one in pod_spec(sequencer)[1]["volumes"] if one["name"] == "state"]
@@ -231,7 +231,7 @@ def test_two_colours_coexist_and_one_owns_the_service():
     assert of_kind(green, "Service", "web") == of_kind(green, "Ingress") == []
 
 
-def test_probes_use_the_right_endpoints():
+def test_probes_use_health_and_ready_endpoints():
     container = pod_spec(of_kind(rendered("default"), "Deployment", "web")[0])[1]["containers"][0]
 
     requested = {
@@ -253,7 +253,7 @@ def test_probes_use_the_right_endpoints():
     }
 
 
-def test_the_numbers_of_the_guide_are_the_defaults():
+def test_default_replicas_and_resources_match_the_guide():
     web = of_kind(rendered("default"), "Deployment", "web")[0]
     container = pod_spec(web)[1]["containers"][0]
 
@@ -266,7 +266,7 @@ def test_the_numbers_of_the_guide_are_the_defaults():
     assert service["spec"]["ports"] == [{"name": "http", "port": 80, "targetPort": "http"}]
 
 
-def test_other_settings_are_other_pods():
+def test_changed_settings_restart_pods():
     def checksum(*flags):
         web = of_kind(rendered("default", *flags), "Deployment", "web")[0]
         return pod_spec(web)[0]["annotations"]["checksum/settings"]
@@ -275,7 +275,7 @@ def test_other_settings_are_other_pods():
     assert checksum() != checksum("--set", "settings.LOG_LEVEL=DEBUG")
 
 
-def test_a_pod_may_end_its_requests_before_it_is_killed():
+def test_grace_period_is_longer_than_drain_and_timeouts():
     spec = pod_spec(of_kind(rendered("default"), "Deployment", "web")[0])[1]
     slept = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     drain, patience = 5, 24  # DRAIN_SECONDS, and graceful_timeout of config/gunicorn.py
@@ -300,7 +300,7 @@ def test_a_pod_may_end_its_requests_before_it_is_killed():
         ("externalSecrets", "ExternalSecret"),
     ],
 )
-def test_each_part_can_be_switched(switch, kind):
+def test_each_component_can_be_enabled_and_disabled(switch, kind):
     more = {
         "externalSecrets": [
             "--set", "externalSecrets.secretStoreRef.name=s,externalSecrets.remoteKey=k",
@@ -317,7 +317,7 @@ def test_each_part_can_be_switched(switch, kind):
     assert counts[0] > counts[1]
 
 
-def test_numbers_are_in_no_service_that_users_reach():
+def test_metrics_port_is_in_no_public_service():
     for service in of_kind(rendered("all-on"), "Service"):
         ports = {port["name"] for port in service["spec"]["ports"]}
         # The gateway has metrics on its own port, and no Ingress points to it.
@@ -328,7 +328,7 @@ def test_numbers_are_in_no_service_that_users_reach():
     assert backend == {"name": "vaultr", "port": {"name": "http"}}
 
 
-def test_large_numbers_reach_the_server_as_they_were_written():
+def test_large_numbers_are_rendered_without_exponent():
     objects = rendered("default", "--set", "settings.QUOTA_VAULT_BYTES=268435456")
 
     assert of_kind(objects, "ConfigMap")[0]["data"]["QUOTA_VAULT_BYTES"] == "268435456"

@@ -12,7 +12,7 @@ COLOUR = "vaultr.app/colour"
 
 
 @pytest.mark.parametrize(("there", "led"), [(None, "blue"), ("blue", "blue"), ("green", "green")])
-def test_upgrade_of_service_owner_moves_no_user(tmp_path, there, led):
+def test_upgrade_of_service_owner_keeps_active_colour(tmp_path, there, led):
     """Only `deploy/blue-green switch` moves users."""
     done = _planned(tmp_path, there, "vaultr-blue", "blue")
 
@@ -22,7 +22,7 @@ def test_upgrade_of_service_owner_moves_no_user(tmp_path, there, led):
     assert service["spec"]["selector"][COLOUR] == led
 
 
-def test_other_colour_cannot_own_the_service(tmp_path):
+def test_second_colour_cannot_create_the_service(tmp_path):
     claims = "cronJobs.backup.persistentVolumeClaim=a,cronJobs.drill.persistentVolumeClaim=a"
     done = _planned(
         tmp_path, "blue", "vaultr-green", "green", "--set", f"service.create=true,{claims}"
@@ -74,7 +74,7 @@ def test_disruption_budget_never_blocks_a_node_drain(flags, budget):
         ("STATSD_HOST=fd00::2", "UDP", 8125),
     ],
 )
-def test_pods_reach_what_their_settings_name(setting, protocol, port):
+def test_network_policy_opens_ports_of_configured_services(setting, protocol, port):
     def allowed(*flags):
         [policy] = of_kind(rendered("default", *flags), "NetworkPolicy", "worker")
         rules = policy["spec"]["egress"]
@@ -84,7 +84,7 @@ def test_pods_reach_what_their_settings_name(setting, protocol, port):
     assert (protocol, port) in allowed("--set", f"settings.{setting}")
 
 
-def test_every_pod_trusts_the_private_authorities():
+def test_every_pod_mounts_the_private_ca_certificates():
     """Without the file, ``sslmode=verify-full`` would not work with a managed database."""
     workloads = [
         one for one in rendered("all-on") if one["kind"] in ("Deployment", "Job", "CronJob")
@@ -102,7 +102,7 @@ def test_every_pod_trusts_the_private_authorities():
     assert "authorities" not in str(of_kind(rendered("default"), "Deployment"))
 
 
-def test_the_name_of_the_numbers_leads_to_pods_that_count():
+def test_metrics_service_selects_only_pods_with_metrics_port():
     """A short-lived pod is ready too, so a headless Service would include its address."""
     objects = rendered("all-on")
     [service] = of_kind(objects, "Service", "metrics")
@@ -115,7 +115,7 @@ def test_the_name_of_the_numbers_leads_to_pods_that_count():
 
 
 @pytest.mark.parametrize("drain", [1, 5, 24])
-def test_long_drain_gets_a_matching_grace_period(drain):
+def test_grace_period_covers_configured_drain_seconds(drain):
     objects = rendered("default", "--set", f"settings.DRAIN_SECONDS={drain}")
     spec = pod_spec(of_kind(objects, "Deployment", "web")[0])[1]
     slept = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -124,7 +124,7 @@ def test_long_drain_gets_a_matching_grace_period(drain):
     assert spec["terminationGracePeriodSeconds"] > slept + drain + patience
 
 
-def test_all_on_values_let_plain_http_reach_rejecting_server():
+def test_ingress_does_not_redirect_plain_http():
     """ingress-nginx redirects by default, which would hide that a secret was sent in plaintext."""
     [ingress] = of_kind(rendered("all-on"), "Ingress")
 
@@ -132,14 +132,14 @@ def test_all_on_values_let_plain_http_reach_rejecting_server():
     assert annotations["nginx.ingress.kubernetes.io/ssl-redirect"] == "false"
 
 
-def test_no_ingress_controller_is_assumed():
+def test_default_ingress_names_no_controller():
     [ingress] = of_kind(rendered("default"), "Ingress")
 
     assert "ingressClassName" not in ingress["spec"]
     assert {*ingress["metadata"]["annotations"]} == {"helm.sh/resource-policy"}
 
 
-def test_every_host_has_ingress_rule_and_server_accepts_it():
+def test_ingress_hosts_equal_hosts_that_the_server_accepts():
     objects = rendered("all-on")
     [ingress], [route] = of_kind(objects, "Ingress"), of_kind(objects, "HTTPRoute")
     settings = of_kind(objects, "ConfigMap", "web")[0]["data"]
@@ -156,7 +156,7 @@ def test_every_host_has_ingress_rule_and_server_accepts_it():
     assert route["spec"]["rules"][0]["backendRefs"] == [{"name": "vaultr", "port": 80}]
 
 
-def test_egress_is_limited_to_the_values():
+def test_egress_is_limited_to_configured_targets():
     policies = of_kind(rendered("all-on"), "NetworkPolicy")
 
     for policy in policies:

@@ -73,7 +73,7 @@ def holds(pod, place, value):
 
 
 @pytest.mark.parametrize("name", HATCHES)
-def test_value_of_all_workloads_is_in_every_pod(name):
+def test_global_pod_value_applies_to_every_pod(name):
     value, place = HATCHES[name]
 
     flags = ("--set-json", f"{name}={json.dumps(value)}", *GATEWAY)
@@ -84,7 +84,7 @@ def test_value_of_all_workloads_is_in_every_pod(name):
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_values_of_one_workload_are_in_its_pods_alone(workload):
+def test_workload_values_apply_only_to_its_pods(workload):
     values = {name: value for name, (value, _) in HATCHES.items()}
     more = {
         "resources": {side: {"cpu": "123m", "memory": "99Mi"} for side in ("requests", "limits")}
@@ -109,7 +109,7 @@ def test_values_of_one_workload_are_in_its_pods_alone(workload):
         assert found[one][1]["containers"][0]["resources"] == more["resources"]
 
 
-def test_common_labels_are_on_every_object_and_no_selector():
+def test_common_labels_are_on_every_object_but_no_selector():
     flags = ("--set", "commonLabels.team=vault,commonAnnotations.owner=me")
     objects = rendered("default", *flags)
 
@@ -121,14 +121,14 @@ def test_common_labels_are_on_every_object_and_no_selector():
         assert "team" not in str(one["spec"]["selector"])
 
 
-def test_custom_labels_never_replace_those_of_a_selector():
+def test_custom_labels_never_override_selector_labels():
     flags = ("--set", r"commonLabels.vaultr\.app/colour=red,podLabels.app\.kubernetes\.io/name=x")
     web = of_kind(rendered("default", *flags), "Deployment", "web")[0]
 
     assert web["spec"]["selector"]["matchLabels"].items() <= pod_spec(web)[0]["labels"].items()
 
 
-def test_sidecar_does_not_keep_a_job_alive():
+def test_sidecars_are_restartable_init_containers():
     flags = ("--set-json", f"sidecars=[{json.dumps(CONTAINER)}]")
     objects = rendered("default", *flags)
 
@@ -137,7 +137,7 @@ def test_sidecar_does_not_keep_a_job_alive():
         assert spec["initContainers"] == [CONTAINER | {"restartPolicy": "Always"}]
 
 
-def test_values_for_openshift_name_no_user_and_no_group():
+def test_openshift_values_set_no_user_or_group():
     for name, (_, spec) in pods(rendered("openshift")).items():
         contexts = [spec["securityContext"], spec["containers"][0]["securityContext"]]
         for context in contexts:
@@ -163,7 +163,7 @@ def test_values_for_openshift_name_no_user_and_no_group():
         ),
     ],
 )
-def test_registry_of_the_parent_chart_wins(flags, image):
+def test_global_image_registry_overrides_image_registry(flags, image):
     for _, spec in pods(rendered("default", *flags)).values():
         assert spec["containers"][0]["image"] == image
 
@@ -178,7 +178,7 @@ def test_existing_service_account_is_used_by_every_pod():
     assert {*names.values()} == {"mine"}
 
 
-def test_changed_secret_restarts_what_reads_it():
+def test_changed_secret_restarts_web_pods():
     def annotations(*flags):
         web = of_kind(rendered("default", *flags), "Deployment", "web")[0]
         return pod_spec(web)[0]["annotations"], web["metadata"].get("annotations", {})
@@ -192,7 +192,7 @@ def test_changed_secret_restarts_what_reads_it():
 
 
 @pytest.mark.parametrize("job", ["cleanup", "daily"])
-def test_cron_jobs_can_be_paused_and_have_a_time_zone(job):
+def test_cron_jobs_can_be_suspended_and_have_time_zone(job):
     flags = ("--set", f"cronJobs.timeZone=Europe/Vienna,cronJobs.{job}.suspend=true")
     found = {
         one["metadata"]["name"]: one["spec"]
@@ -203,7 +203,7 @@ def test_cron_jobs_can_be_paused_and_have_a_time_zone(job):
     assert [name for name, spec in found.items() if spec["suspend"]] == [f"vaultr-{job}"]
 
 
-def test_all_values_together_fit_the_schemas(tmp_path):
+def test_all_pod_values_together_match_kubernetes_schemas(tmp_path):
     values = {name: value for name, (value, _) in HATCHES.items()}
     values["sidecars"] = [CONTAINER | {"name": "other"}]
     path = tmp_path / "values.json"
@@ -213,7 +213,7 @@ def test_all_values_together_fit_the_schemas(tmp_path):
 
 
 @pytest.mark.parametrize("colour", ["blue", "green"])
-def test_a_repository_that_renders_again_moves_no_user(colour):
+def test_repeated_helm_template_keeps_colour_of_values(colour):
     """Argo CD renders with `helm template`, which cannot query the cluster."""
     flags = ("--set", f"service.colour={colour},service.keepLive=false")
 
@@ -226,7 +226,7 @@ def test_a_repository_that_renders_again_moves_no_user(colour):
     assert service["spec"]["selector"]["vaultr.app/colour"] == colour
 
 
-def test_service_and_ingress_come_from_values_except_colour():
+def test_service_and_ingress_metadata_come_from_values():
     before = rendered("shared")
     after = rendered(
         "shared", "--set", "service.labels.a=b,service.annotations.c=d,ingress.annotations.e=f"

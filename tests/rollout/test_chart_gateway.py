@@ -36,7 +36,7 @@ def examples():
 @pytest.mark.parametrize(("name", "flags", "count"), [
     ("default", (), 0), ("default", ON, 1), ("shared", ON, 1), ("green", ON, 0),
 ])  # fmt: skip
-def test_gateway_is_off_until_the_service_owner_enables_it(name, flags, count):
+def test_gateway_is_rendered_only_by_service_owner_when_enabled(name, flags, count):
     found = rendered(name, *flags)
 
     kinds = ("Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy")
@@ -51,7 +51,7 @@ def test_gateway_is_off_until_the_service_owner_enables_it(name, flags, count):
     ((*ON, "--set", "gateway.everySeconds=0"), "everySeconds"),
     ((*ON, "--set", "gateway.token=vmt_x"), "token"),
 ])  # fmt: skip
-def test_wrong_gateway_values_are_rejected_by_name(flags, about):
+def test_error_names_invalid_gateway_value(flags, about):
     values = tools.CHART / "ci" / "default-values.yaml"
 
     done = tools.template("--values", str(values), *flags)
@@ -61,7 +61,7 @@ def test_wrong_gateway_values_are_rejected_by_name(flags, about):
     assert "schema" in done.stderr
 
 
-def test_gateway_pod_has_nothing_of_the_server():
+def test_gateway_pod_gets_no_secrets_or_settings_of_server():
     [full] = of_kind(rendered("all-on"), "Deployment", "gateway")
 
     for found in (deployment(), full):
@@ -76,7 +76,7 @@ def test_gateway_pod_has_nothing_of_the_server():
         assert not names & {"VAULTR_TOKEN", "DATABASE_URL_FILE", "BASE_URL"}
 
 
-def test_gateway_pod_has_the_security_settings_of_the_chart():
+def test_gateway_pod_has_same_security_context_as_web():
     [web] = of_kind(rendered("default", *ON), "Deployment", "web")
     spec, of_web = pod_spec(deployment())[1], pod_spec(web)[1]
 
@@ -87,7 +87,7 @@ def test_gateway_pod_has_the_security_settings_of_the_chart():
         assert {"cpu", "memory"} <= spec["containers"][0]["resources"][part].keys()
 
 
-def test_gateway_probes_ask_over_tls():
+def test_gateway_probes_use_https():
     container = pod_spec(deployment())[1]["containers"][0]
 
     requested = {name: container[name]["httpGet"] for name in container if name.endswith("Probe")}
@@ -97,7 +97,7 @@ def test_gateway_probes_ask_over_tls():
     }  # fmt: skip
 
 
-def test_network_policy_lets_gateway_reach_the_server_only():
+def test_network_policy_limits_gateway_to_server_and_dns():
     [policy] = of_kind(rendered("all-on"), "NetworkPolicy", "gateway")
     labels = pod_spec(of_kind(rendered("all-on"), "Deployment", "gateway")[0])[0]["labels"]
 
@@ -113,7 +113,7 @@ def test_network_policy_lets_gateway_reach_the_server_only():
     assert all(rule["to"] for rule in policy["spec"]["egress"])
 
 
-def test_server_url_is_base_url_unless_named():
+def test_gateway_server_url_defaults_to_base_url():
     def url(*flags):
         env = pod_spec(deployment(*flags))[1]["containers"][0]["env"]
         return {one["name"]: one["value"] for one in env}["VAULTR_URL"]
@@ -124,17 +124,17 @@ def test_server_url_is_base_url_unless_named():
     )
 
 
-def test_new_machine_token_restarts_the_gateway_with_reloader():
+def test_reloader_restarts_gateway_for_new_machine_token():
     annotations = deployment("--set", "reloader.enabled=true")["metadata"]["annotations"]
 
     assert annotations == {"secret.reloader.stakater.com/reload": "g"}
 
 
-def test_examples_fit_the_schemas_of_the_operator(tmp_path):
+def test_examples_match_schemas_of_external_secrets_operator(tmp_path):
     tools.check_schemas([*examples().values()], tmp_path, ["1.37"])
 
 
-def test_examples_name_each_other_and_the_service():
+def test_examples_refer_to_existing_stores_and_gateway_service():
     found = examples()
     [service] = of_kind(rendered("default", *ON), "Service", "gateway")
     caller = found["Secret", "vaultr-caller"]
@@ -230,7 +230,7 @@ def request_of(store, reference, token, folder):
     return found["url"], f"Authorization: {found['Authorization']}"
 
 
-def test_operator_requests_of_the_examples_get_their_values(pod, tmp_path):
+def test_gateway_answers_operator_requests_of_the_examples(pod, tmp_path):
     found, token = examples(), (tmp_path / "caller").read_text().strip()
     until(
         lambda: pod.process.poll() is not None or pod.get(f"https://{HOST}:8443/readyz")[0] == 200

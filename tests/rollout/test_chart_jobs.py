@@ -42,13 +42,13 @@ def run_as_pod(site, workload, **replaced):
     )  # fmt: skip
 
 
-def test_migration_job_migrates_as_the_owner(site):
+def test_migration_job_succeeds(site):
     done = run_as_pod(site, of_kind(rendered("default"), "Job", "migrate")[0])
 
     assert done.returncode == 0, tools.output_of(done)
 
 
-def test_cleanup_job_runs(site):
+def test_cleanup_job_succeeds(site):
     [job] = [one for one in of_kind(rendered("default"), "CronJob") if "cleanup" in str(one)]
 
     done = run_as_pod(site, job)
@@ -56,7 +56,7 @@ def test_cleanup_job_runs(site):
     assert done.returncode == 0, tools.output_of(done)
 
 
-def test_daily_job_reaches_the_service_that_its_address_names(site):
+def test_daily_job_reports_server_health_and_limits(site):
     [job] = [one for one in of_kind(rendered("default"), "CronJob") if "daily" in str(one)]
 
     done = run_as_pod(site, job, **{"http://vaultr": f"http://127.0.0.1:{site.ports['app1']}"})
@@ -65,7 +65,7 @@ def test_daily_job_reaches_the_service_that_its_address_names(site):
     assert levels["health"] == levels["limits"] == "ok"
 
 
-def test_backup_and_drill_jobs_run_and_only_the_drill_opens(site):
+def test_backup_and_drill_jobs_succeed_and_only_drill_decrypts(site):
     recipient = (site.secrets / "backup_recipient").read_text().strip()
     objects = rendered("default", "--set", f"settings.BACKUP_RECIPIENT={recipient}")
     jobs = {one["metadata"]["name"]: one for one in of_kind(objects, "CronJob")}
@@ -86,7 +86,7 @@ def test_backup_and_drill_jobs_run_and_only_the_drill_opens(site):
 
 
 @pytest.mark.parametrize(("host", "code"), [(HOST, 0), ("other.example.org", 1)])
-def test_helm_test_sends_a_request_that_users_send(site, host, code):
+def test_helm_test_succeeds_only_with_known_host_name(site, host, code):
     [pod] = of_kind(rendered("default"), "Pod")
     command = [one.replace(HOST, host) for one in pod["spec"]["containers"][0]["command"]]
     at = f"http://127.0.0.1:{site.ports['app1']}"
@@ -98,7 +98,7 @@ def test_helm_test_sends_a_request_that_users_send(site, host, code):
     assert done.returncode == code, tools.output_of(done)
 
 
-def test_plain_http_of_users_is_detected_before_a_switch(site):
+def test_api_healthcheck_over_plain_http_fails_with_403(site):
     at = ("--at", f"http://127.0.0.1:{site.ports['app1']}")
     command = ("python", "-m", "vaultr.healthcheck", "--api", f"http://{HOST}", *at)
 

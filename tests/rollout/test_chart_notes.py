@@ -21,7 +21,7 @@ def notes(name, *flags):
 @pytest.mark.parametrize(
     ("pods", "processes", "threads"), [(2, 2, 4), (1, 1, 2), (3, 4, 16), (8, 2, 20)]
 )
-def test_notes_and_doctor_compute_the_same_connections(pods, processes, threads):
+def test_notes_and_doctor_count_the_same_connections(pods, processes, threads):
     values = f"replicaCount={pods},web.concurrency={processes},web.threads={threads}"
     text = notes("default", "--set", values)
 
@@ -30,7 +30,7 @@ def test_notes_and_doctor_compute_the_same_connections(pods, processes, threads)
     assert ("WARNING: PostgreSQL" in text) == (needed.during_release > 92)
 
 
-def test_defaults_fit_into_a_default_postgresql_during_a_release():
+def test_default_release_fits_default_postgresql_connection_limit():
     [release] = re.findall(r"and (\d+) during a release", notes("default"))
 
     assert int(release) + 3 + connections.OTHERS <= 100
@@ -45,5 +45,5 @@ def test_defaults_fit_into_a_default_postgresql_during_a_release():
         ("shared", "SERVICE=vaultr deploy/blue-green release blue --tag TAG --values FILE"),
     ],
 )
-def test_notes_name_the_next_command(name, command):
+def test_notes_show_the_next_command(name, command):
     assert command in notes(name)

@@ -46,7 +46,7 @@ def table():
     )
 
 
-def test_page_lists_every_value_of_the_schema(pytestconfig):
+def test_readme_table_equals_the_values_schema(pytestconfig):
     head, mark, _ = README.read_text().partition(MARK)
     note = (
         "\nYou can set the pod values, from `podLabels` to `containerSecurityContext`, at the top"
@@ -62,7 +62,7 @@ def test_page_lists_every_value_of_the_schema(pytestconfig):
     assert README.read_text() == wanted
 
 
-def test_every_value_with_a_default_is_described():
+def test_readme_describes_every_default_value():
     described = set(re.findall(r"^\| `([\w.]+)`", README.read_text(), re.M))
     defaults = yaml.safe_load((tools.CHART / "values.yaml").read_text())
 
@@ -72,7 +72,7 @@ def test_every_value_with_a_default_is_described():
     assert len(described) > 100
 
 
-def test_chart_describes_itself_to_artifact_hub():
+def test_chart_has_artifact_hub_annotations():
     chart = yaml.safe_load((tools.CHART / "Chart.yaml").read_text())
 
     names = {name.removeprefix("artifacthub.io/") for name in chart["annotations"]}
@@ -80,7 +80,7 @@ def test_chart_describes_itself_to_artifact_hub():
     assert all(isinstance(value, str) for value in chart["annotations"].values())
 
 
-def test_chart_follows_the_rules_of_chart_testing():
+def test_chart_follows_chart_testing_rules():
     chart = yaml.safe_load((tools.CHART / "Chart.yaml").read_text())
 
     assert re.fullmatch(r"\d+\.\d+\.\d+", chart["version"])

@@ -42,7 +42,7 @@ def _breaks(rule, objects):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_chart_keeps_each_rule_of_kube_score(name):
+def test_chart_follows_each_kube_score_rule(name):
     objects = _objects(name)
 
     found = {rule: _breaks(rule, objects) for rule in RULES}
@@ -149,7 +149,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_rule_finds_what_breaks_it(rule):
+def test_kube_score_rule_detects_violation(rule):
     objects = copy.deepcopy(list(rendered("all-on")))
     assert _breaks(rule, objects) == []
 

@@ -68,13 +68,13 @@ def environment_of_script(repository):
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
-def test_workflow_passes_actionlint(repository):
+def test_github_workflow_passes_actionlint(repository):
     done = tools.run("actionlint", "-no-color", str(repository / WORKFLOW))
 
     assert done.returncode == 0, tools.output_of(done)
 
 
-def test_actionlint_finds_a_misspelled_expression(repository):
+def test_actionlint_reports_misspelled_expression(repository):
     text = (repository / WORKFLOW).read_text()
     (repository / WORKFLOW).write_text(text.replace("secrets.", "secret."))
 
@@ -84,7 +84,7 @@ def test_actionlint_finds_a_misspelled_expression(repository):
     assert "undefined variable" in done.stdout
 
 
-def test_workflow_deploys_on_the_host_with_act(repository, environ, variables, tmp_path):
+def test_github_workflow_deploys_with_act(repository, environ, variables, tmp_path):
     token = Path(variables["VAULTR_TOKEN_FILE"]).read_text().strip()
     (tmp_path / "secrets").write_text(f"VAULTR_TOKEN={token}\n")
     (tmp_path / "vars").write_text("".join(f"{n}={v}\n" for n, v in variables.items()))
@@ -103,7 +103,7 @@ def test_workflow_deploys_on_the_host_with_act(repository, environ, variables, t
     assert not {"VAULTR_TOKEN", "VAULTR_TOKEN_FILE"} & found.keys()
 
 
-def test_pipeline_deploys_on_the_host_with_gitlab_ci_local(repository, environ, variables):
+def test_gitlab_pipeline_deploys_with_gitlab_ci_local(repository, environ, variables):
     flags = [
         word for name, value in variables.items() for word in ("--variable", f"{name}={value}")
     ]

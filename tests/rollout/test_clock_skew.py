@@ -76,7 +76,7 @@ def serves(server, app, email):
 
 
 @pytest.mark.parametrize("apart", ["+1d", "-1d"])
-def test_clock_off_by_a_day_breaks_nothing_and_is_reported(environ, app, tmp_path, apart):
+def test_doctor_reports_clock_off_by_a_day_and_server_works(environ, app, tmp_path, apart):
     wrong = WrongClock(tmp_path, apart, **environ)
     assert wrong.command("db", "stamp", "head").returncode == 0
     wrong.start()

@@ -42,7 +42,7 @@ def everything():
     return json.loads(done.stdout)["services"]
 
 
-def test_services_match_the_documentation(services):
+def test_compose_defines_the_documented_services(services):
     assert {*services} == {
         "app",
         "worker",
@@ -68,7 +68,7 @@ def test_backup_and_drill_differ_only_in_command_and_secrets(everything):
     assert backup["volumes"][0]["source"] == "backups"
 
 
-def test_only_the_edge_publishes_ports_to_the_outside(services):
+def test_only_edge_publishes_external_ports(services):
     published = {
         name: [
             port["published"] for port in one.get("ports", []) if port.get("host_ip") != "127.0.0.1"
@@ -79,7 +79,7 @@ def test_only_the_edge_publishes_ports_to_the_outside(services):
     assert {name: ports for name, ports in published.items() if ports} == {"edge": ["80", "443"]}
 
 
-def test_the_edge_shares_no_network_with_the_database(services):
+def test_edge_shares_no_network_with_database(services):
     assert not {*services["edge"]["networks"]} & {*services["postgres"]["networks"]}
     assert {*services["postgres"]["networks"]} == {*services["redis"]["networks"]} == {"back"}
 
@@ -98,7 +98,7 @@ def test_services_wait_for_their_dependencies(services):
     assert "healthcheck" in services["redis"]
 
 
-def test_proxy_resolves_unreachable_server_again(services, site, tmp_path):
+def test_edge_health_check_reloads_nginx_when_server_is_unreachable(services, site, tmp_path):
     test = services["edge"]["healthcheck"]["test"]
     assert test[0] == "CMD-SHELL"
     program = tmp_path / "nginx"
@@ -116,7 +116,7 @@ def test_proxy_resolves_unreachable_server_again(services, site, tmp_path):
     assert (tmp_path / "calls").read_text() == "-s reload\n"
 
 
-def test_every_secret_is_a_file_and_only_the_sequencer_signs(services):
+def test_secrets_are_files_and_only_sequencer_gets_signing_key(services):
     names = {name.lower() for name in settings_of_chart.secret_names()}
     for name in ("app", "worker", "sequencer", "migrate"):
         service = services[name]
@@ -140,7 +140,7 @@ CAPABILITIES = {
 }
 
 
-def test_every_container_is_read_only_and_without_needless_capabilities(everything):
+def test_every_container_is_read_only_with_minimal_capabilities(everything):
     for name, service in everything.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
@@ -149,7 +149,7 @@ def test_every_container_is_read_only_and_without_needless_capabilities(everythi
         assert int(service["mem_limit"]) > 0, name
 
 
-def test_servers_and_databases_have_no_way_out(everything):
+def test_server_and_databases_have_no_outbound_network(everything):
     done = tools.run("docker-compose", "config", "--format", "json")
     networks = json.loads(done.stdout)["networks"]
     open_ones = {name for name, one in networks.items() if not one.get("internal")}
@@ -160,7 +160,7 @@ def test_servers_and_databases_have_no_way_out(everything):
     }
 
 
-def test_edge_redirects_only_the_names_of_the_environment(everything, tmp_path):
+def test_edge_redirects_only_configured_host_names(everything, tmp_path):
     script = everything["edge"]["command"][2].replace("$$", "$")
     script = script.replace("/etc/nginx/vaultr", str(tmp_path)).partition("(while")[0]
     environ = {"PATH": os.environ["PATH"], "REDIRECT_HOSTS": "vault.example.org b.example.org"}
@@ -174,7 +174,7 @@ def test_edge_redirects_only_the_names_of_the_environment(everything, tmp_path):
     assert everything["edge"]["environment"]["REDIRECT_HOSTS"] == "vault.localhost"
 
 
-def test_main_file_of_the_edge_is_accepted_by_nginx(site, tmp_path):
+def test_nginx_accepts_main_configuration_of_edge(site, tmp_path):
     folder = tools.ROOT / "deploy" / "nginx"
     (tmp_path / "names.map").write_text("vault.localhost vault.localhost;\n")
     server = (folder / "vaultr.conf").read_text().replace("server app:3000", "server 127.0.0.1:1")
@@ -190,34 +190,34 @@ def test_main_file_of_the_edge_is_accepted_by_nginx(site, tmp_path):
     assert "[warn]" not in done.stderr
 
 
-def test_no_image_floats():
+def test_every_image_has_a_pinned_version():
     images = re.findall(r"image: (\S+)", (tools.ROOT / "docker-compose.yml").read_text())
 
     for image in images:
         assert re.search(r":(\$\{VAULTR_VERSION|v?\d+\.\d+)", image), image
 
 
-def test_compose_lint_finds_nothing_grave():
+def test_compose_lint_passes():
     done = tools.run("compose-lint", "docker-compose.yml")
 
     assert done.returncode == 0, tools.output_of(done)
 
 
-def test_services_respond_through_the_edge(site):
+def test_server_is_ready_through_the_edge(site):
     status, body, _ = site.ask(site.ports["edge"], "/api/ready", scheme="https")
 
     assert status == 200
     assert json.loads(body) == {"ready": True, "degraded": []}
 
 
-def test_worker_writes_its_heartbeat(site):
+def test_worker_check_succeeds_while_worker_runs(site):
     done = site.command("worker", "flask", "check")
 
     assert done.returncode == 0, tools.output_of(done)
     assert site.running["worker1"].poll() is None
 
 
-def test_sequencer_signs_a_checkpoint_of_what_the_server_recorded(site):
+def test_sequencer_signs_checkpoint_of_recorded_events(site):
     state = site.folder / "audit-state"
     for word in ("off", "on"):
         done = site.command("app", "flask", "ops", "switch", "signup", word, "--by", "test")
@@ -232,7 +232,7 @@ def test_sequencer_signs_a_checkpoint_of_what_the_server_recorded(site):
     assert state.read_text().startswith("vault.localhost")
 
 
-def test_the_servers_role_can_make_and_drop_no_table(site):
+def test_server_role_cannot_create_or_drop_tables(site):
     with _as(site, "database_url") as connection, connection.cursor() as cursor:
         for statement in ("CREATE TABLE t (i int)", "DROP TABLE accounts", "CREATE SCHEMA s"):
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
@@ -251,7 +251,7 @@ def test_server_role_cannot_change_or_remove_audit_events(site):
             connection.rollback()
 
 
-def test_a_wrong_password_opens_no_database(site):
+def test_database_rejects_wrong_password(site):
     url = (site.secrets / "database_url").read_text()
 
     with pytest.raises(psycopg2.OperationalError):

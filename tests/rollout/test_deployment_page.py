@@ -73,7 +73,7 @@ def _command(script, beginning):
     return line
 
 
-def test_compose_env_values_mean_what_the_page_says(tmp_path):
+def test_documented_compose_env_sets_intended_values(tmp_path):
     """A comment after an empty value would become the value, and no email would be sent."""
     (tmp_path / "docker-compose.yml").write_text((tools.ROOT / "docker-compose.yml").read_text())
     (tmp_path / ".env").write_text(_typed("# The name that users type"))
@@ -94,7 +94,7 @@ def test_compose_env_values_mean_what_the_page_says(tmp_path):
         assert environ["BASE_URL"] == "https://vault.example.org"
 
 
-def test_the_secret_holds_all_that_pods_mount(folder):
+def test_documented_secret_has_all_keys_that_pods_mount(folder):
     command = _command(
         _typed("kubectl create namespace"), "kubectl -n vaultr create secret generic"
     )
@@ -110,14 +110,14 @@ def test_the_secret_holds_all_that_pods_mount(folder):
     assert "\n" not in url
 
 
-def test_the_files_of_secrets_are_closed_to_others(folder):
+def test_secret_files_are_readable_only_by_owner(folder):
     modes = {path.name: path.stat().st_mode & 0o077 for path in (folder / "secrets").iterdir()}
 
     del modes["redis_url"]  # this test's own
     assert {*modes.values()} == {0}
 
 
-def test_release_renders_with_authorities_where_urls_name_them(folder):
+def test_documented_release_mounts_ca_where_database_url_expects_it(folder):
     command = _command(_typed("kubectl create namespace"), "helm upgrade --install vaultr-blue")
     command = command.replace("helm upgrade --install", "helm template")
     command = command.replace("--rollback-on-failure", "").replace("helm/vaultr", str(tools.CHART))
@@ -153,7 +153,7 @@ def _values():
     return [one for one in texts if one.partition(":")[0] in known]
 
 
-def test_values_on_the_page_are_accepted_by_the_chart(tmp_path):
+def test_chart_accepts_documented_values(tmp_path):
     found = _values()
 
     assert len(found) >= 6
@@ -177,7 +177,7 @@ def host(tmp_path_factory):
     return folder
 
 
-def test_machine_without_containers_gets_every_secret_that_its_units_load(host):
+def test_host_setup_creates_every_secret_that_units_load(host):
     units = (tools.ROOT / "deploy" / "systemd").glob("*.service")
     loaded = {
         path
@@ -192,7 +192,7 @@ def test_machine_without_containers_gets_every_secret_that_its_units_load(host):
     assert (host / "redis.conf").read_text().endswith("maxmemory-policy noeviction\n")
 
 
-def test_nginx_of_the_machine_accepts_the_edge(host, tmp_path):
+def test_nginx_accepts_edge_configuration_of_host_setup(host, tmp_path):
     make_secrets(tmp_path / "tls")
     script = _typed("cp /opt/vaultr/app/deploy/systemd/vaultr.env.example")
     lines = script.replace("\\\n", " ").splitlines()
@@ -220,24 +220,24 @@ def test_nginx_of_the_machine_accepts_the_edge(host, tmp_path):
 SHOWN = {
     "docker build": "engine",
     "make secrets": "engine",
-    "# The name that users type.": "test_deployment_page.py::test_compose_env_values_mean",
+    "# The name that users type.": "test_deployment_page.py::test_documented_compose_env",
     "docker compose --profile certificate": "engine",
     "git pull": "engine",
     "apt-get install --yes python3-venv": "machine",
-    "install -d -m 0700 /etc/vaultr": "test_deployment_page.py::test_machine_without_containers",
-    "cp /opt/vaultr/app/deploy/systemd": "test_deployment_page.py::test_nginx_of_the_machine",
+    "install -d -m 0700 /etc/vaultr": "test_deployment_page.py::test_host_setup_creates",
+    "cp /opt/vaultr/app/deploy/systemd": "test_deployment_page.py::test_nginx_accepts_edge",
     "/opt/vaultr/app/deploy/systemd/vaultr-flask doctor": "machine",
     "git -C /opt/vaultr/app fetch": "machine",
-    "deploy/aws/stacks plan": "test_aws_page.py::test_commands_of_the_page_work",
-    "flask keys generate": "test_deployment_page.py::test_the_files_of_secrets",
-    "kubectl create namespace": "test_deployment_page.py::test_release_renders_with_authorities",
-    "externalSecrets:": "test_deployment_page.py::test_values_on_the_page",
-    "extraVolumes:": "test_deployment_page.py::test_values_on_the_page",
+    "deploy/aws/stacks plan": "test_aws_page.py::test_commands_of_aws_page",
+    "flask keys generate": "test_deployment_page.py::test_secret_files_are_readable",
+    "kubectl create namespace": "test_deployment_page.py::test_documented_release_mounts",
+    "externalSecrets:": "test_deployment_page.py::test_chart_accepts_documented_values",
+    "extraVolumes:": "test_deployment_page.py::test_chart_accepts_documented_values",
     "renew() {": "cluster",
-    "ingress:": "test_deployment_page.py::test_values_on_the_page",
-    "networkPolicy:": "test_deployment_page.py::test_values_on_the_page",
-    "podSecurityContext:": "test_deployment_page.py::test_values_on_the_page",
-    "podAnnotations:": "test_deployment_page.py::test_values_on_the_page",
+    "ingress:": "test_deployment_page.py::test_chart_accepts_documented_values",
+    "networkPolicy:": "test_deployment_page.py::test_chart_accepts_documented_values",
+    "podSecurityContext:": "test_deployment_page.py::test_chart_accepts_documented_values",
+    "podAnnotations:": "test_deployment_page.py::test_chart_accepts_documented_values",
     "helm -n vaultr uninstall": "cluster",
     "skopeo copy": "test_release.py::test_image_and_chart_are_oci_layouts",
     "pip install": "engine",
@@ -254,7 +254,7 @@ def _blocks():
             yield block.strip(), section
 
 
-def test_each_command_is_run_by_a_test_or_marked():
+def test_each_documented_command_is_tested_or_marked():
     beginnings = {}
     for block, section in _blocks():
         [known] = [one for one in SHOWN if block.startswith(one)]

@@ -36,7 +36,7 @@ def _shake_hands(site, version, *, old=False):
 
 
 @pytest.mark.filterwarnings("ignore:.*TLSv1_1 is deprecated")
-def test_old_tls_is_rejected_and_new_tls_accepted(site):
+def test_tls_1_1_is_rejected_and_newer_versions_accepted(site):
     assert _shake_hands(site, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
     assert _shake_hands(site, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
     with pytest.raises((ssl.SSLError, ConnectionResetError)):
@@ -44,7 +44,7 @@ def test_old_tls_is_rejected_and_new_tls_accepted(site):
 
 
 @pytest.mark.filterwarnings("ignore:.*TLSv1_1 is deprecated")
-def test_the_same_handshake_works_where_old_tls_is_allowed(site):
+def test_tls_1_1_handshake_succeeds_where_allowed(site):
     """So the error above comes from the edge, not from this client."""
 
     def lax(text):
@@ -68,7 +68,7 @@ def test_plain_http_to_api_is_rejected_without_redirect(site):
     assert json.loads(body)["type"] == "urn:vaultr:problem:https-required"
 
 
-def test_plain_http_to_a_page_leads_to_https(site):
+def test_plain_http_page_request_redirects_to_https(site):
     status, _, headers = site.ask(site.http, "/verify-email?token=abc")
 
     assert status == 308
@@ -85,7 +85,7 @@ def test_www_redirects_to_the_apex_name(site):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "www.evil.example", f"{HOST}.evil.example"])
-def test_unknown_name_is_not_redirected(site, host):
+def test_unknown_host_is_not_redirected(site, host):
     plain = site.ask(site.http, "/verify-email", headers={"Host": host})
     secure = site.ask(site.https, "/verify-email", scheme="https", headers={"Host": host})
 
@@ -95,7 +95,7 @@ def test_unknown_name_is_not_redirected(site, host):
     assert "Location" not in secure[2]
 
 
-def test_response_has_each_header_once(site):
+def test_response_has_each_security_header_once(site):
     _, _, headers = site.ask(site.https, "/api/v1/vaults", scheme="https")
 
     for name, value in SECURITY_HEADERS.items():
@@ -111,7 +111,7 @@ def test_response_has_each_header_once(site):
         (f"/{'a' * 20_000}", {}, 414, "bad-request"),
     ],
 )
-def test_proxy_errors_are_problems_with_all_headers(site, path, more, status, slug):
+def test_proxy_errors_are_problems_with_security_headers(site, path, more, status, slug):
     answer = _raw(site, _head("POST" if "Content-Length" in more else "GET", path, more))
     head, _, body = answer.partition(b"\r\n\r\n")
 
@@ -137,7 +137,7 @@ def test_proxy_without_server_returns_503_with_retry_after(site):
     del site.ports["app-away"]
 
 
-def test_forged_headers_change_no_address_scheme_or_host(site):
+def test_forged_headers_do_not_evade_login_rate_limit(site):
     """Forging a different address each time allows no further attempts."""
     rejected = []
     for number in range(30):
@@ -183,7 +183,7 @@ def test_no_token_is_written_to_any_log(site):
     assert any(json.loads(line)["path"] == "/verify-email" for line in lines)
 
 
-def test_request_id_is_the_same_from_proxy_to_server(site):
+def test_request_id_is_the_same_in_proxy_and_server(site):
     status, body, headers = site.ask(
         site.https, "/api/v1/vaults", scheme="https", headers={"X-Request-Id": "from-my-client.1"}
     )
@@ -202,7 +202,7 @@ def test_request_id_is_the_same_from_proxy_to_server(site):
     assert json.loads(line)["status"] == 401
 
 
-def test_slow_clients_hold_no_server_thread(site):
+def test_slow_requests_occupy_no_server_thread(site):
     """Eight threads serve; sixty clients each send half a request."""
     body = b'{"email": '
     head = _head(
@@ -249,7 +249,7 @@ def test_caching_proxy_stores_no_api_response(site):
     site.stop("caching")
 
 
-def test_nginx_finds_nothing_to_complain_about(site):
+def test_nginx_configuration_check_prints_no_warning(site):
     done = tools.run("nginx", "-t", "-p", str(site.folder / "edge"), "-c", "nginx.conf")
 
     assert done.returncode == 0

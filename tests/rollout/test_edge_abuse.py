@@ -63,7 +63,7 @@ def _listens(port):
 
 
 @pytest.mark.long
-def test_abuse_through_edge_exhausts_nothing(tmp_path):
+def test_abuse_through_edge_does_not_affect_other_users(tmp_path):
     with started_pod(tmp_path, alone=True, TRUSTED_PROXIES="1") as pod:
         mallory = abusive_account(pod)
         with edge(tmp_path / "edge", pod.server.port) as pod.port:

@@ -64,7 +64,7 @@ def edge(tmp_path_factory):
     site.behind.close()
 
 
-def test_slow_reader_holds_no_server_thread(edge):
+def test_slow_reader_occupies_no_server_thread(edge):
     """A page of a sync is large; a phone on a train needs a minute for it."""
     before = len(edge.behind.seconds)
     slow = [_connected(edge) for _ in range(20)]
@@ -86,7 +86,7 @@ def test_slow_reader_holds_no_server_thread(edge):
 
 
 @pytest.mark.parametrize(("scheme", "path"), [("https", "/api/v1/vaults"), ("http", "/api/ready")])
-def test_forged_forwarding_headers_are_not_passed_on(edge, scheme, path):
+def test_edge_replaces_forged_forwarding_headers(edge, scheme, path):
     port = edge.https if scheme == "https" else edge.http
 
     edge.ask(port, path, scheme=scheme, headers=FORGED)
@@ -114,7 +114,7 @@ def test_forged_forwarding_headers_are_not_passed_on(edge, scheme, path):
         ("GET / HTTP/1.1", {"Host": "other.example"}, {400}),
     ],
 )
-def test_ambiguous_requests_are_rejected_by_the_proxy(edge, start, more, statuses):
+def test_ambiguous_requests_are_rejected_by_proxy(edge, start, more, statuses):
     before = len(edge.behind.heads)
     with _connected(edge) as connection:
         lines = [start, f"Host: {HOST}", "Connection: close"]
@@ -132,7 +132,7 @@ def test_ambiguous_requests_are_rejected_by_the_proxy(edge, start, more, statuse
 
 
 @pytest.mark.parametrize("path", ["/-/bad-request", "/.well-known/acme-challenge/none"])
-def test_missing_path_returns_a_problem(edge, path):
+def test_missing_path_returns_404_problem(edge, path):
     port, scheme = (edge.https, "https") if path.startswith("/-/") else (edge.http, "http")
 
     status, body, headers = edge.ask(port, path, scheme=scheme)
@@ -143,7 +143,7 @@ def test_missing_path_returns_a_problem(edge, path):
 
 
 @pytest.mark.parametrize("line", ["TRACE / HTTP/1.1", "GET /%00 HTTP/1.1", "GET / HTTP/9.9"])
-def test_edge_without_tls_rejects_malformed_request_lines(edge, line):
+def test_plain_http_port_rejects_malformed_request_lines(edge, line):
     with socket.create_connection(("127.0.0.1", edge.http), timeout=10) as connection:
         connection.sendall(f"{line}\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))

@@ -24,7 +24,7 @@ def site(tmp_path_factory):
         yield site
 
 
-def test_early_rejections_cost_no_request_of_others(site, count):
+def test_rejected_large_bodies_do_not_fail_other_requests(site, count):
     each, done = count(120, many=1000) // USERS, threading.Event()
 
     def post(path, body, method="POST"):

@@ -19,7 +19,7 @@ def sections(text):
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def test_game_day_has_each_disaster_of_the_runbook():
+def test_game_day_covers_each_disaster_of_the_runbook():
     names = [one.__name__ for one in game_day.DISASTERS]
 
     assert names == [one.lower().replace(" ", "_") for one in DISASTERS]
@@ -38,12 +38,12 @@ def passes(text):
     assert "with the values that were written" in found["What is left"]
 
 
-def test_page_has_each_disaster_with_alert_and_runbook():
+def test_game_day_page_has_alert_and_runbook_per_disaster():
     passes(PAGE.read_text("utf-8"))
 
 
 @pytest.mark.long
-def test_all_disasters_are_overcome_without_loss(tmp_path_factory):
+def test_system_recovers_from_all_disasters_without_data_loss(tmp_path_factory):
     folder = tmp_path_factory.mktemp("game-day")
     for one in (folder, *list(folder.parents)[:2]):
         one.chmod(0o755)  # PostgreSQL runs as another user

@@ -48,7 +48,7 @@ def test_image_adds_at_most_250_megabytes_to_its_base(image):
     assert sizes[0] - sizes[1] < 250_000_000
 
 
-def test_production_without_settings_stops_and_names_them(image):
+def test_start_without_settings_fails_and_names_them(image):
     done = containers.once(image, environ={"VAULTR_ENV": "production"})
 
     assert done.returncode != 0
@@ -71,7 +71,7 @@ def test_server_runs_within_pod_limits_and_exits_cleanly(image, trying):
     assert "sh\0" not in first
 
 
-def test_image_migrates_serves_and_runs_commands(image, trying):
+def test_image_runs_migration_and_check_commands(image, trying):
     migrated = containers.once(image, "flask", "db", "upgrade", environ=trying)
     requested = containers.once(image, "flask", "check", environ=trying)
 
@@ -79,7 +79,7 @@ def test_image_migrates_serves_and_runs_commands(image, trying):
     assert requested.returncode == 0, tools.output_of(requested)
 
 
-def test_a_new_database_makes_a_migrated_container_ready(image, trying):
+def test_container_is_ready_after_migrating_new_database(image, trying):
     """The code finds its migrations, although the package is installed elsewhere."""
     with containers.Container(image, environ=trying) as container:
         container.healthy()
@@ -91,7 +91,7 @@ def test_a_new_database_makes_a_migrated_container_ready(image, trying):
             assert json.load(answer)["ready"] is True
 
 
-def test_server_can_change_nothing_in_the_image(image, trying):
+def test_server_cannot_write_to_image_files(image, trying):
     with containers.Container(image, environ=trying) as container:
         places = ("/app", "/opt/vaultr", "/")
         script = f"import os, sys; sys.exit(any(os.access(p, os.W_OK) for p in {places}))"
@@ -151,7 +151,7 @@ def backing_up(request, image, tmp_path):
 
 # The oldest version that Vaultr supports, and the newest that the image's programs can dump.
 @pytest.mark.parametrize("backing_up", ["15", "17"], indirect=True)
-def test_backup_cycle_works_with_a_read_only_root(backing_up, tmp_path):
+def test_backup_commands_work_with_read_only_root(backing_up, tmp_path):
     backing_up.done("db", "upgrade", DATABASE_URL=backing_up.url("vaultr_owner"))
     backing_up.fill(tmp_path)
     target = servers.fresh_database(backing_up.server.url)
@@ -169,7 +169,7 @@ def test_backup_cycle_works_with_a_read_only_root(backing_up, tmp_path):
 
 
 @pytest.mark.parametrize("backing_up", ["18"], indirect=True)
-def test_server_newer_than_the_image_programs_is_rejected(backing_up):
+def test_backup_of_postgresql_newer_than_pg_dump_is_rejected(backing_up):
     backing_up.done("db", "upgrade", DATABASE_URL=backing_up.url("vaultr_owner"))
 
     done = backing_up.run("backup", "create")

@@ -9,17 +9,17 @@ from tests.rollout import tools
 DOCKERFILE = tools.ROOT / "Dockerfile"
 
 
-def test_hadolint_finds_nothing():
+def test_hadolint_passes():
     done = tools.run("hadolint", "Dockerfile")
 
     assert done.returncode == 0, tools.output_of(done)
 
 
-def test_checkov_finds_nothing_in_the_dockerfile():
+def test_checkov_passes_for_dockerfile():
     assert tools.checkov("dockerfile", "--file", "Dockerfile") == []
 
 
-def test_every_base_is_pinned_by_its_digest():
+def test_every_base_image_is_pinned_by_digest():
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE.read_text(), re.M)
 
     assert len(bases) == 2
@@ -27,7 +27,7 @@ def test_every_base_is_pinned_by_its_digest():
     assert re.fullmatch(r"python:3\.\d+-slim-\w+@sha256:[0-9a-f]{64}", bases[0])
 
 
-def test_the_server_is_started_without_a_shell_and_without_root():
+def test_server_starts_without_shell_or_root():
     text = DOCKERFILE.read_text()
 
     assert 'CMD ["gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]' in text
@@ -35,7 +35,7 @@ def test_the_server_is_started_without_a_shell_and_without_root():
     assert re.search(r"^USER 10001:10001$", text, re.M)
 
 
-def test_build_context_contains_only_the_server():
+def test_build_context_contains_only_server_files():
     paths = _context(_tracked())
 
     assert {path.split("/")[0] for path in paths} == {
@@ -46,7 +46,7 @@ def test_build_context_contains_only_the_server():
     assert deployed == ["deploy/postgres/roles.sql"]
 
 
-def test_stray_secrets_stay_out_of_build_context():
+def test_build_context_excludes_stray_secrets():
     stray_files = [
         ".env", "vaultr/.env", "vaultr/production.env", ".git/config", "secrets/jwt_secret",
         "vaultr/server.pem", "migrations/tls.key", "var/vaultr.sqlite3", "vaultr/x.sqlite3-wal",

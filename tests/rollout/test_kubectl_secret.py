@@ -8,7 +8,7 @@ from vaultr.client.imports.reading import ImportFile
 VALUES = {"DATABASE_URL": "postgres://ann:p=w@db/app", "GREETING": "two words ✓\nand a line"}
 
 
-def test_secret_written_by_kubectl_becomes_a_set():
+def test_secret_from_kubectl_is_imported_as_environment_set():
     literals = [f"--from-literal={name}={value}" for name, value in VALUES.items()]
     words = ["create", "secret", "generic", "web", *literals, "--dry-run=client", "-o", "yaml"]
 

@@ -10,13 +10,13 @@ from tests.rollout.tools import of_kind, rendered
 SHARED = {"PrometheusRule", "ServiceMonitor", "CronJob", "Ingress", "HTTPRoute"}
 
 
-def test_rendered_rules_are_those_of_the_chart():
+def test_rendered_prometheus_rule_equals_rules_file():
     [rule] = of_kind(rendered("shared"), "PrometheusRule")
 
     assert rule["spec"]["groups"] == yaml.safe_load(metric_queries.RULES.read_text())["groups"]
 
 
-def test_alerts_link_to_the_runbook_that_the_values_name():
+def test_alerts_link_to_runbook_url_of_values():
     [rule] = of_kind(rendered("all-on"), "PrometheusRule")
 
     links = {
@@ -67,7 +67,7 @@ def test_two_colours_render_monitoring_once():
     assert len(set(uids)) == len(uids) == len(metric_queries.DASHBOARDS)
 
 
-def test_shared_release_has_only_the_sequencer_and_colours_only_pods():
+def test_shared_and_colour_releases_render_different_kinds():
     shared = {one["kind"] for one in rendered("shared")} - {"Deployment"}
     colour = {one["kind"] for one in rendered("green")}
 

@@ -102,7 +102,7 @@ def _requested(network, host):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_only_hosts_of_the_table_reach_postgresql(network):
+def test_only_allowed_hosts_reach_postgresql(network):
     network.close("Database")
     try:
         answers = {host: _requested(network, host) for host in HOSTS[1:]}
@@ -115,6 +115,6 @@ def test_only_hosts_of_the_table_reach_postgresql(network):
         assert "timeout expired" in answers[host].stderr, tools.output_of(answers[host])
 
 
-def test_without_the_firewall_every_host_reaches_postgresql(network):
+def test_every_host_reaches_postgresql_without_firewall(network):
     """So it is the firewall that blocks the others."""
     assert [_requested(network, host).returncode for host in HOSTS[1:]] == [0] * 5

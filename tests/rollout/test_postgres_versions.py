@@ -87,7 +87,7 @@ def test_server_is_ready_on_each_supported_version(site, tmp_path):
 
 
 @pytest.mark.matrix(2)
-def test_client_rejects_wrong_authority_and_wrong_name(site, tmp_path):
+def test_client_rejects_untrusted_certificate_and_wrong_host_name(site, tmp_path):
     wrong = {
         "certificate verify failed": site.url(APP, trusted=site.other),
         "does not match host name": site.url(APP, host="127.0.0.1"),
@@ -102,7 +102,7 @@ def test_client_rejects_wrong_authority_and_wrong_name(site, tmp_path):
 
 
 @pytest.mark.matrix(2)
-def test_server_asks_for_tls_and_scram_only(site):
+def test_postgresql_requires_tls_and_scram(site):
     stored = "SELECT rolpassword FROM pg_authid WHERE rolname LIKE 'vaultr%'"
     passwords = [row[0] for row in run_sql(site.url("vaultr"), stored) if row[0]]
     assert len(passwords) >= 3
@@ -118,7 +118,7 @@ def test_server_asks_for_tls_and_scram_only(site):
 
 
 @pytest.mark.matrix(2)
-def test_role_of_the_server_makes_and_drops_nothing(site):
+def test_server_role_cannot_change_schema_or_roles(site):
     statements = (
         "CREATE TABLE things (id int)", "DROP TABLE accounts", "TRUNCATE accounts",
         "ALTER TABLE accounts ADD COLUMN more int", "CREATE SCHEMA other", "DROP SCHEMA public",

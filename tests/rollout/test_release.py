@@ -88,7 +88,7 @@ def _verified(key, path):
     return done.returncode == 0
 
 
-def test_every_file_is_in_the_signed_sums(built, key):
+def test_signed_checksums_cover_every_release_file(built, key):
     assert _verified(key, built / "SHA256SUMS")
     done = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=built)
     assert done.returncode == 0
@@ -100,7 +100,7 @@ def test_every_file_is_in_the_signed_sums(built, key):
 
 
 @pytest.mark.parametrize("name", ["vaultr-9.8.7.tgz", "image.spdx.json", "provenance.json"])
-def test_changed_file_fails_verification(built, key, tmp_path, name):
+def test_signature_of_changed_file_is_invalid(built, key, tmp_path, name):
     copy = tmp_path / name
     copy.write_bytes((built / name).read_bytes())
     (tmp_path / f"{name}.sig").write_bytes((built / f"{name}.sig").read_bytes())
@@ -138,7 +138,7 @@ def test_packaged_chart_has_version_and_image_digest(built):
     assert done.returncode == 0, tools.output_of(done)
 
 
-def test_sbom_lists_the_packages_of_the_image(built):
+def test_sbom_lists_image_packages(built):
     sbom = json.loads((built / "image.spdx.json").read_text())
 
     assert sbom["spdxVersion"].startswith("SPDX-2.")
@@ -147,7 +147,7 @@ def test_sbom_lists_the_packages_of_the_image(built):
     ).items()
 
 
-def test_provenance_names_what_was_built_and_from_what(built):
+def test_provenance_names_artifacts_and_their_sources(built):
     statement = json.loads((built / "provenance.json").read_text())
 
     subjects = {one["name"]: one["digest"]["sha256"] for one in statement["subject"]}
@@ -169,7 +169,7 @@ def test_provenance_names_what_was_built_and_from_what(built):
         (VERSION, {"COSIGN_KEY": ""}, "set COSIGN_KEY"),
     ],
 )
-def test_wrong_call_builds_nothing(key, tmp_path, version, environ, says):
+def test_invalid_release_arguments_build_nothing(key, tmp_path, version, environ, says):
     done = _release(key, version, "--to", tmp_path / "out", **environ)
 
     assert done.returncode == 1
@@ -177,7 +177,7 @@ def test_wrong_call_builds_nothing(key, tmp_path, version, environ, says):
     assert not (tmp_path / "out").exists()
 
 
-def test_image_with_a_changed_manifest_is_rejected(key, tmp_path):
+def test_image_with_changed_manifest_is_rejected(key, tmp_path):
     _layout(tmp_path / "image")
     index = json.loads((tmp_path / "image" / "index.json").read_text())
     digest = index["manifests"][0]["digest"].removeprefix("sha256:")
@@ -190,7 +190,7 @@ def test_image_with_a_changed_manifest_is_rejected(key, tmp_path):
     assert not (tmp_path / "out" / "SHA256SUMS").exists()
 
 
-def test_unknown_base_builds_nothing(key, tmp_path):
+def test_unknown_base_image_builds_nothing(key, tmp_path):
     """With changes in the work tree, or without buildah, it stops even earlier."""
     done = _release(key, VERSION, "--base", "localhost/absent:1", "--to", tmp_path / "out")
 

@@ -60,7 +60,7 @@ def shown(site):
         return ssl.DER_cert_to_PEM_cert(secure.getpeercert(binary_form=True))
 
 
-def test_the_edge_takes_a_renewed_certificate_without_losing_a_request(site, tmp_path):
+def test_edge_loads_renewed_certificate_without_failed_request(site, tmp_path):
     lineage = renewed(tmp_path)
     before = shown(site)
 
@@ -75,7 +75,7 @@ def test_the_edge_takes_a_renewed_certificate_without_losing_a_request(site, tmp
     assert shown(site).split() == (lineage / "fullchain.pem").read_text().split()
 
 
-def test_a_pair_that_does_not_belong_together_changes_nothing(site, tmp_path):
+def test_mismatched_certificate_and_key_are_rejected(site, tmp_path):
     (tmp_path / "other").mkdir()
     lineage = renewed(tmp_path, key=Certificate(tmp_path / "other", HOST))
     before = shown(site)
@@ -87,7 +87,7 @@ def test_a_pair_that_does_not_belong_together_changes_nothing(site, tmp_path):
     assert shown(site) == before
 
 
-def test_missing_renewed_lineage_is_reported(site):
+def test_hook_without_renewed_lineage_fails(site):
     environ = {name: text for name, text in os.environ.items() if name != "RENEWED_LINEAGE"}
 
     done = subprocess.run([HOOK], env=environ, capture_output=True, text=True)

@@ -60,7 +60,7 @@ def _bearer(answer):
     return {"Authorization": f"Bearer {json.loads(answer[1])['access_token']}", **OVER_HTTPS}
 
 
-def test_a_limit_is_one_for_all_pods(site, app):
+def test_login_limit_is_shared_by_all_pods(site, app):
     who = _account(app, "limited@example.org")
 
     wrong = [_login(site, who, port=site.pods[n % 2], right=False)[0] for n in range(5)]
@@ -92,7 +92,7 @@ def test_session_starts_and_ends_on_all_pods(site, app):
     assert after == [401] * 6
 
 
-def test_request_sent_to_both_pods_runs_once(site, app):
+def test_idempotent_request_to_both_pods_runs_once(site, app):
     headers = _bearer(_login(site, _account(app, "twins@example.org")))
     headers["Idempotency-Key"] = str(uuid.uuid4())
     body = {
@@ -114,7 +114,7 @@ def test_request_sent_to_both_pods_runs_once(site, app):
 
 
 @pytest.mark.parametrize("victim", ["app1", "app2"])
-def test_killed_pod_fails_no_read(site, victim):
+def test_reads_succeed_while_a_pod_is_killed(site, victim):
     with Load(site.https, 8) as load:
         time.sleep(0.5)
         site.kill(victim)

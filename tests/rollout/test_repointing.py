@@ -37,7 +37,7 @@ def _users(site, database):
     return count
 
 
-def test_servers_with_a_restored_database_lose_no_request(site):
+def test_switch_to_restored_database_loses_no_request(site):
     """`deploy/aws/snapshots restore` and a rolling restart do this with the secret's URL."""
     _ask(site, "CREATE DATABASE restored TEMPLATE vaultr")
     restored = site.secrets / "restored_url"

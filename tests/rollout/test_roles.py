@@ -59,7 +59,7 @@ def test_owner_creates_tables_and_server_only_changes_rows(database, tmp_path):
             run_sql(_as(database, APP), statement)
 
 
-def test_tables_that_a_restore_brought_are_opened_to_the_server(database, tmp_path):
+def test_roles_script_grants_server_access_to_restored_tables(database, tmp_path):
     _roles(database, tmp_path)
     owner = _as(database, OWNER)
     run_sql(owner, "CREATE TABLE things (id serial PRIMARY KEY)")
@@ -84,7 +84,7 @@ def test_missing_or_short_role_password_is_rejected(database, tmp_path):
         assert "at least 20 characters" in done.stderr
 
 
-def test_a_role_that_had_too_many_rights_loses_them(server, tmp_path):
+def test_roles_script_revokes_superuser_from_server_role(server, tmp_path):
     url = servers.fresh_database(server.url)
     _forget_roles(server.url)
     run_sql(server.url, f"CREATE ROLE {APP} LOGIN SUPERUSER CREATEROLE")

@@ -46,7 +46,7 @@ def test_systemd_accepts_every_unit(tmp_path):
     assert len(units) == 6
 
 
-def test_systemd_reports_a_misspelled_option(tmp_path):
+def test_systemd_reports_misspelled_option(tmp_path):
     unit = tmp_path / "vaultr.service"
     unit.write_text((FOLDER / "vaultr.service").read_text().replace("PrivateTmp=", "PrivatTmp="))
 
@@ -56,7 +56,7 @@ def test_systemd_reports_a_misspelled_option(tmp_path):
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_units_may_do_little_beside_their_work(unit):
+def test_unit_exposure_score_is_low(unit):
     done = tools.run(
         "systemd-analyze", "security", "--offline=true", "--no-pager", str(FOLDER / unit)
     )
@@ -66,7 +66,7 @@ def test_units_may_do_little_beside_their_work(unit):
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_units_load_exactly_the_secrets_that_they_need(unit):
+def test_units_load_exactly_the_secrets_they_need(unit):
     needed = {*settings_of_chart.secret_names()} - {"SMTP_PASS", "CHECKPOINT_KEY"}
     needed |= {"CHECKPOINT_KEY"} if unit == "vaultr-sequencer.service" else set()
     loaded = dict(one.split(":") for one in field(unit, "LoadCredential"))
@@ -86,7 +86,7 @@ def test_units_load_exactly_the_secrets_that_they_need(unit):
         ("vaultr-daily.service", "flask ops cleanup"),
     ],
 )
-def test_commands_of_the_units_run_with_their_environment(site, unit, command):
+def test_unit_commands_succeed_with_unit_environment(site, unit, command):
     starts = field(unit, "ExecStartPre") + field(unit, "ExecStart")
     assert f"{INSTALLED}/{command}" in starts
 
@@ -111,7 +111,7 @@ def environ(site, unit):
     return {"PATH": str(Path(sys.executable).parent), **found}
 
 
-def test_secrets_of_the_page_connect_each_role(tmp_path):
+def test_documented_host_setup_creates_working_database_urls(tmp_path):
     page = (tools.ROOT / "docs" / "deployment.md").read_text()
     blocks = re.findall(r"(?:^    .*\n)+", page.partition("## One machine without")[2], re.M)
     [script] = [one for one in blocks if "/run/vaultr-setup" in one]

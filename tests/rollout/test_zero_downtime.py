@@ -27,7 +27,7 @@ def site(tmp_path_factory):
         yield site
 
 
-def test_a_rolling_restart_loses_no_request(site):
+def test_rolling_restart_loses_no_request(site):
     site.start("app1", **POD)
     site.start("app2", **POD)
     https, _ = site.edge("rolling", backends=["app1", "app2"])
@@ -52,7 +52,7 @@ def test_a_rolling_restart_loses_no_request(site):
         site.stop(name)
 
 
-def test_switching_colours_back_and_forth_loses_no_request(site, tmp_path):
+def test_blue_green_switches_lose_no_request(site, tmp_path):
     site.start("app-blue", **POD)
     site.start("app-green", **POD)
     https, _ = site.edge("colours", backends=["app-blue"])
