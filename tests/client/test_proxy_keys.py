@@ -109,6 +109,6 @@ def test_login_through_relay_reports_what_it_received(proxy):
 
     assert result.code == 5
     assert f"belongs to {proxy.url}, but you logged in through {relay}" in result.err
-    assert "can now sign in to your account" in result.err
+    assert "can now log in to your account" in result.err
     assert "vaultr passwd" in result.err
     assert "was not used" not in result.err

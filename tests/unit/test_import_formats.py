@@ -189,7 +189,7 @@ def test_custom_csv_is_read_with_a_column_map():
     assert draft.detail["password"] == "p"
     assert draft.detail["fields"] == [{"name": "Room", "kind": "text", "value": "7"}]
     assert "no column Nome" in rejected(data, "csv", columns={"title": "Nome"})
-    assert "Name its columns" in rejected(data, "csv")
+    assert "Say which column is which field" in rejected(data, "csv")
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_second_key_of_known_generation_is_mismatch():
     opened = keys.open_wraps(WRAP, ACCOUNT, VAULT, wraps, held={1: first})
 
     assert opened == {1: first, 2: second}
-    with pytest.raises(StateMismatch, match="version 1 of its keys"):
+    with pytest.raises(StateMismatch, match="version 1 differs"):
         keys.open_wraps(WRAP, ACCOUNT, VAULT, wraps, held={1: second})
 
 

@@ -60,7 +60,7 @@ FAILED: Final = 1
 )
 @click.version_option(__version__, "-V", "--version", prog_name="vaultr", help="Show the version")
 def vaultr() -> None:
-    """Store passwords and other secrets in vaults that the server cannot read."""
+    """Store passwords and secrets in vaults that the server cannot read."""
 
 
 _add = vaultr.add_section

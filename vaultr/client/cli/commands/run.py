@@ -105,9 +105,9 @@ def run(
     or of one in a file, is a reference (vaultr://VAULT/ITEM/FIELD), COMMAND gets the value that the
     reference names.
 
-    COMMAND replaces the process of vaultr. With --mask or --watch, COMMAND runs as a child process;
-    vaultr forwards signals to it and exits with its exit code. The exit code is 127 if COMMAND is
-    not found, and 126 if it cannot be executed.
+    COMMAND replaces the process of vaultr. With --mask or --watch, COMMAND runs as a child process
+    that receives the signals sent to vaultr, and its exit code is returned. The exit code is 127 if
+    COMMAND is not found, and 126 if it cannot be executed.
     """
     _check_options(options, names, files, words, watch=watch, offline=offline)
     spec = variables.spec(names, files, vault=vault)
