@@ -179,7 +179,7 @@ def test_altered_item_without_newest_local_copy_prevents_acceptance(proxy):
     result = accepts(proxy)
 
     assert result.code == 5
-    assert "this device has no newest copy" in result.err
+    assert "this device does not have their newest content" in result.err
     assert "on your other devices" in result.err
     assert proxy.vault()["revision"] == n
     assert accepts(proxy, on="phone").code == 0

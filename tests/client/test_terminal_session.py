@@ -87,13 +87,13 @@ def _stores_a_login(recording, tmp_path):
 def _moves_in(recording, tmp_path):
     recording.begins(
         "Day 2: import from another password manager",
-        "Look first at what the file contains:",
+        "First see what would be imported:",
     )
     file = tmp_path / "bitwarden.json"
     file.write_text(json.dumps(EXPORT))
     recording.types("import", str(file), "--dry-run")
     recording.types("import", str(file))
-    recording.says("Find what you need by a word, or by folder, tag and type:")
+    recording.says("Find items by a word, or by folder, tag and type:")
     recording.types("list", "wiki")
     recording.types("list", "--folder", "Work", "--favourite")
 
@@ -109,7 +109,8 @@ def _runs_programs(recording, tmp_path):
     program = 'echo "$SHOP_USER pays with $SHOP_KEY"'
     recording.types("run", "--env-set", "shop", "--mask", "--", "sh", "-c", program)
     recording.says(
-        "A file of references is not secret, so you can commit it. `run` puts in the secrets:"
+        "A file of references is not secret, so you can commit it to git. `vaultr run`\n"
+        "replaces each reference with its value:"
     )
     file = tmp_path / "app.env"
     file.write_text("SMTP_PASSWORD=vaultr://Personal/Harbour mail/password\nSMTP_USER=dora\n")
@@ -121,16 +122,16 @@ def _runs_programs(recording, tmp_path):
 def _adds_a_device(recording, phone, key):
     recording.begins(
         "Day 4: a second device",
-        "Log in there with both keys:",
+        "On the second device, log in with the master password and the secret key:",
     )
     recording.types(
         *("login", "--email", EMAIL, "--device-name", "desktop"),
         answers=[REQUESTED, ("Secret key", key)],
         device=phone,
     )
-    recording.says("Change the login there:")
+    recording.says("Change an item on this device:")
     recording.types("edit", "Harbour mail", "--set", "username=dora.h", device=phone)
-    recording.says("The first device has the change, and its history:")
+    recording.says("The first device gets the change. `history` lists both versions:")
     recording.types("history", "Harbour mail")
     recording.types("sessions", "list")
 
@@ -159,19 +160,19 @@ def _gives_access_to_a_job(recording, tmp_path):
 def _looks_after_it(recording, site):
     recording.begins(
         "Day 6: without the server",
-        "Every device has a copy that you can read:",
+        "Every device keeps a copy, which you can read with --offline:",
     )
     recording.types("show", "Wiki", "--offline")
     recording.begins(
-        "Day 7: look after it",
+        "Day 7: check passwords and devices",
         "Find passwords that you should change:",
     )
     recording.types("health")
-    recording.says("See this device and the account, and check both:")
+    recording.says("Show the state of this device and of the account, and check both:")
     site.wait_until_ready()
     recording.types("status")
     recording.types("doctor")
-    recording.says("Lock the device when you leave it:")
+    recording.says("Lock the device when you leave it. The next command asks for the password:")
     recording.types("lock")
     recording.types(
         "list", "wiki", answers=[("Master password: ", "not this one, surely"), REQUESTED]

@@ -110,7 +110,10 @@ def _stores_a_login(laptop, transcript):
     transcript.ran((), requested, typed="vaultr add login --title 'Harbour mail' --username ann")
     laptop.shows("list", "harbour", password=False)
     laptop.shows("show", "Harbour mail", password=False)
-    transcript.says("`show --field password` prints the password, and `copy` copies it.")
+    transcript.says(
+        "`vaultr show 'Harbour mail' --field password` prints the password, and\n"
+        "`vaultr copy 'Harbour mail'` copies it to the clipboard."
+    )
 
 
 def _prompts(item_id):
@@ -160,12 +163,16 @@ def _imports(laptop, tmp_path, bitwarden, transcript):
 def _sees_the_same(phone, key, laptop, transcript):
     transcript.begins(
         "6. Add a second device",
-        "A new device asks for the master password and the secret key. Without the secret\n"
-        "key, the command stops before it sends anything:",
+        "A new device asks for the master password and the secret key. Here there is no terminal\n"
+        "to ask on, so without the secret key the command stops before it sends anything:",
     )
     phone.shows("login", "--email", EMAIL, code=1)
     phone.shows("login", "--email", EMAIL, secret_key=key)
     phone.shows("unlock")
+    transcript.says(
+        "HEAD is a hash of all changes of the vault. If two devices show the same revision and\n"
+        "head, they have seen the same changes:"
+    )
     phone.shows("sync", password=False)
 
     assert _by_id(phone) == _by_id(laptop)

@@ -45,8 +45,8 @@ def reuse_notice() -> Email:
         f"One of your sessions at {host()} was ended, because one of its tokens was used again "
         "after it had been replaced.",
         "Either an old copy of a device's Vaultr folder was used, such as a restored backup, or "
-        "somebody copied the token from one of your devices. Your vaults stay sealed: a session "
-        "alone opens nothing.",
+        "somebody copied the token from one of your devices. Your vaults stay encrypted: a session "
+        "alone cannot open them.",
         "Log in again on the device that asks for it. If you do not know of an old copy, find out "
         "who or what could read that device, and change your master password on another device "
         "with `vaultr passwd`.",

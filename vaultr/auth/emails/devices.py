@@ -64,13 +64,13 @@ def moved(before: DeviceUse, now: DeviceUse) -> Email:
         "session-moved",
         "Your Vaultr account is used from another network or client",
         f"Since {_moment()}, the session of {quote(now.device_name)} at {host()} is used from "
-        "elsewhere.",
+        "another network or client.",
         f"Before: {before}.",
         f"Now: {now}.",
         "If you travel or changed networks, you do not need to do anything.",
         "If it was not you, somebody may have copied the session from the device. Find it with "
         "`vaultr sessions list` and end it with `vaultr sessions revoke ID`. Your vaults stay "
-        "sealed: a session alone opens nothing.",
+        "encrypted: a session alone cannot open them.",
         notice=True,
     )
 
@@ -79,15 +79,15 @@ def ended_for_move(before: DeviceUse, now: DeviceUse) -> Email:
     """Return the email about a session that ended because it was used from elsewhere."""
     return compose(
         "session-ended-moved",
-        "A Vaultr session was used from elsewhere and was ended",
+        "A Vaultr session was used from another network or client, and was ended",
         f"The session of {quote(now.device_name)} at {host()} was ended on {_moment()}, because "
         "this server does not let a session change its network or its kind of client.",
         f"Before: {before}.",
         f"Now: {now}.",
         "If you travel or changed networks, log in again.",
-        "If not, somebody may have copied the session from the device. Your vaults stay sealed: a "
-        "session alone opens nothing. Find out who or what could read that device, and change your "
-        "master password on another device with `vaultr passwd`.",
+        "If not, somebody may have copied the session from the device. Your vaults stay encrypted: "
+        "a session alone cannot open them. Find out who or what could read that device, and change "
+        "your master password on another device with `vaultr passwd`.",
         notice=True,
     )
 

@@ -16,7 +16,7 @@ def recovery(token: str) -> Email:
         "Enter this token and your recovery key in `vaultr recover`. The token is valid for 72 "
         "hours:",
         token,
-        "Then you wait for 24 hours, in which any logged-in device can end the recovery. After "
+        "Then you wait for 24 hours, in which any logged-in device can cancel the recovery. After "
         "that, you set a new master password.",
         "If this was not you, do nothing. Without your recovery key the token is useless; do not "
         "share it anyway.",
@@ -43,8 +43,8 @@ def recovery_started(token: str, ready_at: datetime) -> Email:
         f"Somebody used the recovery key of your account at {host()}. From "
         f"{ready_at:%Y-%m-%d %H:%M} UTC, they can set a new master password.",
         "If this is you, wait until then and run `vaultr recover` again, with the same token.",
-        "If this is not you, end the recovery now: with `vaultr recover --cancel` on a logged-in "
-        "device, or by opening this page and pressing its button. This also deletes the recovery "
+        "If this is not you, cancel the recovery now: run `vaultr recover --cancel` on a logged-in "
+        "device, or open this page and press its button. This also deletes the recovery "
         "key that was used:",
         f"{base()}/recover/cancel?token={token}",
         notice=True,
@@ -52,11 +52,11 @@ def recovery_started(token: str, ready_at: datetime) -> Email:
 
 
 def recovery_cancelled() -> Email:
-    """Return the email about a recovery that was ended together with the recovery key."""
+    """Return the email about a recovery that was cancelled, whose recovery key was deleted."""
     return compose(
         "recovery-cancelled",
-        "A recovery of your Vaultr account was ended",
-        f"The recovery of your account at {host()} was ended. Nothing was changed, but the "
+        "A recovery of your Vaultr account was cancelled",
+        f"The recovery of your account at {host()} was cancelled. Nothing was changed, but the "
         "recovery key that was used was deleted.",
         "Create a new one with `vaultr recovery-key create`, and store it in a safe place.",
         notice=True,

@@ -90,7 +90,7 @@ def _folder(device: "DeviceSession") -> Iterator[CheckResult]:
         )
     elif not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
         text = f"{path} is not writable, and most commands write to it."
-        yield CheckResult("folder", "fail", text, "Make it writable, or use another: VAULTR_DIR")
+        yield CheckResult("folder", "fail", text, "Make it writable, or set VAULTR_DIR to another.")
     else:
         yield CheckResult("folder", "ok", f"Only you can access {path}.")
     free = shutil.disk_usage(path).free
@@ -116,7 +116,7 @@ def _account(device: "DeviceSession") -> Iterator[CheckResult]:
             "Run vaultr signup or vaultr login.",
         )
         if known.waiting:
-            text = f"The account of {known.waiting[-1].email} was signed up here, but not used yet."
+            text = f"You signed up as {known.waiting[-1].email}, but have not used the account yet."
             advice = (
                 "Confirm the email address: vaultr verify TOKEN (to get the email again: vaultr "
                 "resend). Then run vaultr unlock."

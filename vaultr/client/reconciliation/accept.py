@@ -244,8 +244,8 @@ class Acceptor:
         theirs = found.shown
         if self._has_replaced_keys(theirs.vault):
             raise NotAccepted(
-                f"The server altered items of vault {theirs.vault.id} and shows keys that were "
-                "replaced since; Vaultr cannot accept both together.",
+                f"The server altered items of vault {theirs.vault.id}, and also shows old keys of "
+                "this vault that one of your devices has replaced. Vaultr cannot accept both.",
                 vault_id=theirs.vault.id,
             )
         left = [*altered]

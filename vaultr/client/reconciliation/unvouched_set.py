@@ -53,12 +53,12 @@ class Unvouched:
             if held.get(item_id) != shown
             and not (self.history.gives(item_id, shown) and self._opens(item_id))
         ]
-        hopeless = [each for each in altered if not self._is_newest_here(each, held.get(each))]
-        if hopeless:
-            named = ", ".join(sorted(map(str, hopeless)))
+        lost = [each for each in altered if not self._is_newest_here(each, held.get(each))]
+        if lost:
+            named = ", ".join(sorted(map(str, lost)))
             raise NotAccepted(
                 "The server's content of these items was altered or cannot be opened, and this "
-                f"device has no newest copy of them: {named}.",
+                f"device does not have their newest content: {named}.",
                 vault_id=self.shown.vault.id,
             )
         return altered
@@ -71,8 +71,8 @@ class Unvouched:
         known = self.ours is not None and self.ours.state.overview == name
         if not known and not self.history.gives_name(name):
             raise NotAccepted(
-                f"The name of vault {self.shown.vault.id} on the server is not one that your "
-                "devices gave it.",
+                f"The server shows a name of vault {self.shown.vault.id} that none of your devices "
+                "has signed.",
                 vault_id=self.shown.vault.id,
             )
 

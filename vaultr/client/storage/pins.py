@@ -92,7 +92,7 @@ class Pins:
             shown = f"{_text(derivation.kdf)} instead of {_text(self.kdf)}"
             raise PinMismatch(_CHANGED.format(difference=shown))
         if not compare_digest(sha256(derivation.salt), self.salt_sha256):
-            raise PinMismatch(_CHANGED.format(difference="with another salt"))
+            raise PinMismatch(_CHANGED.format(difference="another salt"))
 
     def fits(self, derivation: Derivation) -> bool:
         """Check whether these are the pins of ``derivation``."""

@@ -303,8 +303,8 @@ def _repair_advice(name: str) -> str:
         )
     if name in (DEVICE_FILE, _DEVICE_KEY) or name.endswith(".key"):
         return (
-            "Keep this folder: it may have the only copy of the secret key. Log in with your "
-            "emergency kit in another folder: VAULTR_DIR"
+            "Keep this folder: it may have the only copy of the secret key. To log in with your "
+            "emergency kit, set VAULTR_DIR to another folder."
         )
     return "Move this file to another place, keep all others, and log in: vaultr login"
 

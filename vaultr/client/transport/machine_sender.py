@@ -13,8 +13,8 @@ class MachineRejected(Refused):
     """The server does not accept this machine."""
 
     advice = (
-        "The token is expired, replaced or deleted, or its owner's account is locked. The owner"
-        " gets a new one with: vaultr machines token NAME"
+        "The token has expired or was replaced or deleted, or the account of its owner is locked."
+        " For a new token, the owner runs: vaultr machines token NAME"
     )
 
 

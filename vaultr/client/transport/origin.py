@@ -33,7 +33,7 @@ def origin_of(url: str) -> str:
     if not _HOST_NAME.fullmatch(host) and ":" not in host:
         raise UsageError("The server's URL has an invalid host name.")
     if scheme == "http" and not is_loopback(host):
-        raise UsageError("Plain http is allowed for this machine only: use https.")
+        raise UsageError("Plain http is allowed only for a server on this machine. Use https.")
     written = f"[{host}]" if ":" in host else host
     return f"{scheme}://{written}" + ("" if port in (None, _PORTS[scheme]) else f":{port}")
 

@@ -30,7 +30,9 @@ from vaultr.client.vaults.reader import Reader, by_name
 from vaultr.client.vaults.sync import Syncer
 from vaultr.client.vaults.vaults import SyncReport
 
-_NO_VAULT: Final = "This machine has access to no vault. Its owner adds one: vaultr machines edit"
+_NO_VAULT: Final = (
+    "This machine has access to no vault. To add one, its owner runs: vaultr machines edit"
+)
 
 
 class NoAccess(VaultrError):

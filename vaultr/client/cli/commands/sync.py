@@ -149,7 +149,8 @@ def _confirm(differences: "list[Difference]", *, yes: bool, was_listed: bool) ->
     if not prompts.can_ask():
         raise UsageError("Review these differences first. To accept them: vaultr sync --accept")
     prompts.confirm(
-        "Was the server restored from a backup? Accept its state, and write again what it lost?",
+        "Was the server restored from a backup? If so, accept its state and write again what it"
+        " lost?",
         yes=False,
     )
 
@@ -163,7 +164,8 @@ def _print_accepted(accepted: "Accepted") -> None:
         output.print_line(f"  {each.item_id}  {each.why}")
     if accepted.repaired:
         output.print_line(
-            "  Its newest change did not confirm these items; this device has confirmed them now."
+            "  No signed change confirmed this state of the vault. This device checked every item,"
+            " and confirmed the state with a new signed change."
         )
     if accepted.keys_lost:
         output.print_line("  Its keys were rotated after the backup, so they were rotated again.")
