@@ -33,7 +33,7 @@ def signed_notes() -> list[str]:
 
     Call it before reading the log, because the signer stores its state after the transaction.
 
-    :raises CannotCompare: one of them cannot be read.
+    :raises CannotCompare: the state file or an anchor cannot be read.
     """
     try:
         state = state_file.read()

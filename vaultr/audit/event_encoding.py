@@ -188,7 +188,7 @@ def insert(connection: sa.Connection, row: EventRow, *, postgresql: bool) -> boo
 def ctes(gate: str, *, driver: bool = False) -> str:
     """Return the parts of a WITH clause that insert an event if the part ``gate`` has a row.
 
-    Their parameters are those of `prefixed`; ``pend`` has a row if the event was inserted.
+    `prefixed` returns their parameters. The part ``pend`` has a row if the event was inserted.
 
     :param driver: write parameters in the style of psycopg2, for `exec_driver_sql`.
     """

@@ -262,7 +262,7 @@ def _events(account_id: UUID, top: Published, after: int) -> Iterator[str]:
 
 
 def shape(proven: Proven) -> dict[str, Any]:
-    """Return an event with its proof as it crosses the wire."""
+    """Return an event with its proof in the form of the API."""
     event, leaf = proven.event, proven.leaf
     return {
         "event": {

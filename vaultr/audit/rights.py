@@ -137,7 +137,7 @@ def may_sequence(connection: sa.Connection) -> bool:
 
 
 def excess(connection: sa.Connection, role: str) -> list[str]:
-    """Return the rights of the current role beyond those of ``role``, as ``RIGHT on table``."""
+    """Return the rights that the current role has but ``role`` has not, as ``RIGHT on table``."""
     allowed = {(right.table, right.name) for right in of(role)}
     asked = (Right(role, table, name) for table in TABLES for name in ALL)
     return [

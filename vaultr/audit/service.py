@@ -26,7 +26,7 @@ from vaultr.audit.restored_log import (
     problems_of_restored_log,  # findings of a full verification of a restored database
 )
 from vaultr.audit.rights import apply as set_rights  # the rights of the roles to the log's tables
-from vaultr.audit.rights import server_rights  # what the server's role needs for a table of the log
+from vaultr.audit.rights import server_rights  # rights that the server's role needs
 from vaultr.audit.self_audit import (
     missing_events,  # committed events of this process that never arrived
 )

@@ -87,7 +87,8 @@ class Signer:
     def state(self, session: Session) -> State:
         """Return the newest checkpoint from the state file, the anchors and this process.
 
-        :raises CannotSign: one of them cannot be read, or belongs to another log.
+        :raises CannotSign: the state file or an anchor cannot be read, or contains a checkpoint of
+            another log.
         """
         found = [self._read_file(session)]
         if self._last is not None and self._last != found[0].note:

@@ -34,7 +34,7 @@ class Holder(Protocol):
     def replace_wraps(
         self, work: Work, account_id: UUID, wraps: Mapping[WrapName, bytes], event_id: UUID
     ) -> None:
-        """Replace each stored wrap by the one of the same name.
+        """Replace each stored wrap by the new wrap of the same name.
 
         :param event_id: the audit event of the change.
         """

@@ -74,7 +74,7 @@ class _Credentials:
 
 
 def derivation_inputs(email: str) -> DerivationInputs:
-    """Return the derivation inputs of an address; for an unknown address, those of a decoy account.
+    """Return the derivation inputs of an address; for an unknown one, inputs of a decoy account.
 
     This always computes the decoy and looks up the address, so that neither content nor timing
     shows which one was returned.

@@ -21,7 +21,7 @@ class KdfOut(Out):
 
 
 class PreloginOut(Out):
-    """Derivation inputs; for an address without an account, those of a stable decoy account."""
+    """Derivation inputs; for an address without an account, inputs of a stable decoy account."""
 
     account_id: Id
     auth_scheme: str

@@ -117,7 +117,7 @@ def _padded(lines: list[str]) -> str:
     """Mix padding into the lines, up to a multiple of `STEP_BYTES`."""
     missing = -sum(len(line) + 1 for line in lines) % STEP_BYTES
     if missing < _PADDING_BYTES**2:
-        missing += STEP_BYTES  # so that one more digit in some lines can fill any remainder
+        missing += STEP_BYTES  # with more lines, a second digit in some of them fills any rest
     count, rest = divmod(missing, _PADDING_BYTES)
     padding = [
         f"{secrets.token_hex(_SUFFIX_DIGITS)[:_SUFFIX_DIGITS].upper()}:{'00' if n < rest else '0'}"

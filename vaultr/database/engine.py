@@ -217,8 +217,8 @@ def _configure_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
 def _enable_wal(connection: Any) -> None:
     """Switch a new database to WAL, even if other processes do the same.
 
-    If two processes hold a read lock and want to write the file's header, they would deadlock. So
-    SQLite rejects one of them immediately, regardless of the busy timeout.
+    Two processes that hold a read lock and want to write the file's header would deadlock. So
+    SQLite rejects one of the processes immediately, regardless of the busy timeout.
 
     :raises sqlite3.OperationalError: another process kept the file locked.
     """

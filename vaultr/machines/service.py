@@ -8,7 +8,7 @@ from vaultr.machines.changes import (
     replace_machine,  # replace a machine's settings and wraps, and perhaps its token
 )
 from vaultr.machines.expiry import (
-    MachineCounts,  # the numbers of all and of expired machines
+    MachineCounts,  # how many machines exist, and how many are expired
     count_machines,  # count all and expired machines
     send_notices,  # email owners a week before their machines expire
     summaries,  # an account's machines as an operator sees them

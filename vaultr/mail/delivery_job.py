@@ -154,7 +154,7 @@ def _claim(now: datetime) -> Claim | None:
             return None
         tries = found.tries + 1
         seconds = DELAYS_SECONDS[min(found.tries, len(DELAYS_SECONDS) - 1)]
-        delay = seconds * random.uniform(0.9, 1.3)  # nosec B311 # only keeps tries apart
+        delay = seconds * random.uniform(0.9, 1.3)  # nosec B311 # only spreads tries over time
         next_try = now + timedelta(seconds=delay)
         change = sa.update(Mail).where(Mail.id == found.id)
         session.execute(change.values(tries=tries, next_try_at=next_try))

@@ -27,7 +27,7 @@ from vaultr.settings.model import Settings
 # Another process had the lock: try again soon, because its run may have begun before new work
 # arrived.
 LOCKED_SECONDS = 0.5
-# How often the runner checks the flag set by the signal handler.
+# Interval at which the runner checks the flag that the signal handler sets.
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 10.0
 TOUCH_SECONDS = 5.0

@@ -107,7 +107,7 @@ def delete_cookies() -> None:
 
 
 def _own_origins() -> tuple[str, str]:
-    """Return the origins of our pages: the one in the request, and the one of BASE_URL."""
+    """Return the origins of this server's pages: the request's own origin, and BASE_URL's."""
     base = urlsplit(current_settings().base_url)
     return f"{request.scheme}://{request.host}", f"{base.scheme}://{base.netloc}"
 

@@ -15,7 +15,7 @@ _BIND = re.compile(
 _MAILBOX = re.compile(r"[^@\s<>]+@[^@\s<>]+|[^<>]*<[^@\s<>]+@[^@\s<>]+>")
 _READY = {"database", "redis", "none"}
 
-# The settings that a rule reads, and what is wrong with them.
+# The settings that a rule reads, and a sentence about their problem.
 Finding = tuple[set[str], str]
 
 

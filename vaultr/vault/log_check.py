@@ -48,7 +48,7 @@ def broken_logs(session: Session) -> Iterator[str]:
             yield f"vault {vault_id}: {chain.broken}"
         elif (chain.n, chain.head) != (revision, bytes(head)):
             yield (
-                f"vault {vault_id}: its log ends at entry {chain.n}, its head is that of"
+                f"vault {vault_id}: its log ends at entry {chain.n}, but its head belongs to"
                 f" revision {revision}"
             )
 

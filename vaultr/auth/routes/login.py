@@ -41,7 +41,7 @@ from vaultr.security.response_timing import round_response_time
 def prelogin(*, body: PreloginIn) -> PreloginOut:
     """Return the inputs for deriving a client's keys.
 
-    For an address without an account, the response is that of a stable decoy account.
+    For an address without an account, these are the inputs of a stable decoy account.
     """
     inputs = service.derivation_inputs(body.email)
     return PreloginOut(
