@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.client.test_audit_checks import Session, no_heads, write
 from tests.harness import app_fixtures
 from tests.harness.audit_tampering import change
+from tests.harness.client.audit_session import Session, no_heads, write
 from vaultr.audit import checkpoints
 from vaultr.client.audit.verify import Verifier
 from vaultr.client.errors import VaultrError

@@ -14,8 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests import factories
-from tests.api.test_tokens import CLAIMS, claims, key_of, part
 from tests.harness import app_fixtures
+from tests.harness.access_tokens import CLAIMS, claims, key_of, part
 from tests.harness.sql_recorder import collected
 
 ME, REFRESH = "/api/v1/auth/me", "/api/v1/auth/refresh"

@@ -10,7 +10,7 @@ import time_machine
 from prometheus_client import generate_latest
 
 from tests import factories
-from tests.guards.test_public_routes import routes
+from tests.harness.app_routes import routes
 from tests.harness.machine_access import MACHINES, SELF, Machine, edited, grant, later
 from tests.harness.sql_recorder import collected
 from tests.harness.vault_writer import VAULTS, Writer

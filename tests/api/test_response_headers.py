@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests import factories
-from tests.api.test_edge import EVERY, HSTS, PAGE
+from tests.harness.security_headers import EVERY, HSTS, PAGE
 from vaultr.auth.models import Session
 from vaultr.database.session import transaction
 

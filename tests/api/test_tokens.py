@@ -1,40 +1,17 @@
 """Access tokens: one algorithm, every claim, keys by id; no other token authenticates."""
 
-import base64
-import json
 import time
 from uuid import uuid4
 
 import jwt
 import pytest
 
+from tests.harness.access_tokens import CLAIMS, claims, key_of, part
 from tests.harness.app_fixtures import KEYS, built, environ_for
 from vaultr.security import access_tokens
 from vaultr.settings import loader
-from vaultr.settings.types import Keys
 
 ME = "/api/v1/auth/me"
-CLAIMS = ("iss", "aud", "sub", "sid", "typ", "epoch", "iat", "exp", "jti")
-
-
-def key_of(name):
-    [key] = Keys.parse(KEYS[name]).by_id.values()
-    return key
-
-
-def claims(**more):
-    now = int(time.time())
-    return {
-        "iss": "http://localhost",
-        "aud": "vaultr-api",
-        "sub": str(uuid4()),
-        "sid": str(uuid4()),
-        "typ": "access",
-        "epoch": 1,
-        "iat": now,
-        "exp": now + 600,
-        "jti": str(uuid4()),
-    } | more
 
 
 def signed(payload, *, key=None, algorithm="HS256", **headers):
@@ -45,11 +22,6 @@ def signed(payload, *, key=None, algorithm="HS256", **headers):
         algorithm,
         headers={name: value for name, value in known.items() if value is not None},
     )
-
-
-def part(value):
-    data = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.harness import audit_log
+from tests.harness.client.audit_session import Session, no_heads, write
 from vaultr.audit import checkpoints, routes, sequencer, service, transaction_hooks
 from vaultr.audit.events import Event
 from vaultr.audit.signing import SigningKey
@@ -22,7 +23,6 @@ from vaultr.client.audit.errors import (
 )
 from vaultr.client.audit.pinned import Pinned
 from vaultr.client.audit.verify import Verifier
-from vaultr.client.errors import error_from_problem
 from vaultr.database.session import db, transaction
 from vaultr.protocol import notes
 from vaultr.protocol.encoding import b64
@@ -30,30 +30,6 @@ from vaultr.request_context import Actor
 from vaultr.settings.types import Keys
 
 NEW = b"new-key-of-a-test-log-0123456789"
-VAULT = UUID(int=5)
-
-
-class Session:
-    """Sends requests to the app, and stores checkpoints of headers like the client's session."""
-
-    def __init__(self, client):
-        self._client = client
-        self.seen = []
-
-    def send(self, method, path):
-        response = self._client.open(f"/api/v1{path}", method=method)
-        if response.status_code >= 400:
-            slug = response.json["type"].removeprefix("urn:vaultr:problem:")
-            raise error_from_problem(slug, response.status_code, response.json)
-        if header := response.headers.get("X-Vaultr-Checkpoint"):
-            epoch, size, root = header.split(" ")
-            self.seen.append((int(epoch), int(size), notes.decode(root)))
-        lines = response.mimetype == "application/jsonl"
-        text = response.get_data(as_text=True)
-        return SimpleNamespace(body=None if lines else response.json, text=text)
-
-    def checkpoints(self):
-        return self.seen
 
 
 @pytest.fixture
@@ -62,19 +38,6 @@ def user(app, as_ann):
     write(app, as_ann.account_id)
     verifier = Verifier(Session(as_ann), as_ann.account_id, {})
     return SimpleNamespace(app=app, account_id=as_ann.account_id, verifier=verifier)
-
-
-def write(app, account_id, n=1, head=b"h" * 32):
-    obj = {"kind": "vault", "id": str(VAULT), "from": n, "to": n, "head": b64(head)}
-    with app.app_context():
-        with transaction():
-            service.record(Event.ITEM_WRITE, account_id=account_id, obj=obj)
-        audit_log.sequence_all()
-        checkpoints.forget()
-
-
-def no_heads(_vault_id, _since):
-    return None
 
 
 def verify(user, pinned=None, heads=no_heads):

@@ -9,17 +9,10 @@ from email.utils import formatdate
 import pytest
 
 from tests.harness.client.devices import NOBODY, Device
-from tests.unit.test_tls import certificate, serving
+from tests.harness.client.doctor_findings import findings
+from tests.harness.client.tls_server import certificate, serving
 from vaultr import Vaultr
 from vaultr.client.doctor.checkup import checkup
-
-
-def findings(device, *words, code=0, **more):
-    result = device.types("doctor", "--json", *words, password=None, **more)
-    assert result.returncode == code, (result.stdout, result.stderr)
-    answer = json.loads(result.stdout)
-    assert answer["ok"] is (code == 0)
-    return {each["name"]: each for each in answer["findings"]}
 
 
 def test_healthy_device_passes_every_check(device):

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from tests.client.test_cli_doctor import findings
 from tests.harness.client.devices import Device
+from tests.harness.client.doctor_findings import findings
 from tests.harness.client.owners import owner, second
 
 NEW = "another master password"

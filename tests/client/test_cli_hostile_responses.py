@@ -13,8 +13,8 @@ import pytest
 
 from tests.harness.client.devices import Device
 from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.tls_server import certificate, serving
 from tests.harness.client.wsgi_server import Listening
-from tests.unit.test_tls import certificate, serving
 from vaultr.client.cli.main import vaultr
 
 # The limits of a whole response, low enough for a test: the size and, for an endless response, the

@@ -2,14 +2,9 @@ import re
 
 from tests.harness.client.devices import Device
 from tests.harness.client.owners import owner, second
-from tests.harness.client.terminal import Terminal
+from tests.harness.client.terminal import at_terminal
 
 PASSWORD = "typed at a terminal by hand"
-
-
-def at_terminal(device, *words):
-    environ = {**device.environ, "TERM": "xterm", "COLUMNS": "100"}
-    return Terminal(*words, environ=environ)
 
 
 def test_signup_confirms_password_and_shows_secret_key(site, tmp_path):

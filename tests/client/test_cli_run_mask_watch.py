@@ -10,21 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.client.child_programs import SIGNAL_PRINTER
 from tests.harness.client.devices import PROGRAM, started
 from tests.harness.client.terminal import Terminal
 
 SECRET = "correct-horse-7"
-# Prints when it has started, then each signal that it receives; exits with 7 on TERM.
-SIGNAL_PRINTER = """
-import os, signal, sys, time
-def report(number, frame):
-    os.write(1, signal.Signals(number).name.encode() + b"\\n")
-    if number == signal.SIGTERM: sys.exit(7)
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1):
-    signal.signal(number, report)
-os.write(1, b"there\\n")
-while True: time.sleep(0.05)
-"""
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.client.test_cli_prompts import at_terminal
+from tests.harness.client.terminal import at_terminal
 
 ODD = "not-base32-at-all-8!"
 

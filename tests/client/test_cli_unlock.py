@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.client.test_cli_doctor import findings
+from tests.harness.client.doctor_findings import findings
 
 HOUR = 3600
 

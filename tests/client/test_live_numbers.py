@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.client.test_proxy_numbers import HUGE, MEMORY_BYTES
 from tests.harness.client.devices import PASSWORD
+from tests.harness.client.huge_numbers import HUGE, MEMORY_BYTES
 from tests.harness.client.tampering_proxy import typed
 from tests.harness.client.wsgi_server import Listening
 

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.client.test_proxy_numbers import HUGE, MEMORY_BYTES, numbers_in, replaced
-from tests.client.test_proxy_reconciliation import ITEM, forge_last_entry
+from tests.harness.client.huge_numbers import HUGE, MEMORY_BYTES, numbers_in, replaced
 from tests.harness.client.server_attacks import flipped
-from tests.harness.client.tampering_proxy import Proxy
+from tests.harness.client.tampering_proxy import ITEM, Proxy, forge_last_entry
 from tests.harness.client.world import EMAIL, PASSWORD
 from vaultr.client.account import recovery
 from vaultr.client.crypto.recovery_key import RecoveryKey

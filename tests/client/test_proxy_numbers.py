@@ -8,11 +8,10 @@ import tracemalloc
 import pytest
 
 from tests.harness.client import typed_commands
+from tests.harness.client.huge_numbers import HUGE, MEMORY_BYTES, numbers_in, replaced
 from tests.harness.client.tampering_proxy import Proxy
 from tests.harness.client.typed_commands import COMMANDS
 
-HUGE = 2**53 - 1
-MEMORY_BYTES = 48 * 1024 * 1024
 # Includes each command whose memory depends on a list from the server, and one with each kind of
 # keys.
 FEW = ("sync", "passwd others know", "recover", "first login", "machine read")
@@ -31,30 +30,6 @@ def full(filled_proxy):
     """An owner with vaults, versions, a machine, and a recovery that can be completed."""
     filled_proxy.restore()
     return filled_proxy
-
-
-def numbers_in(body, path=()):
-    """Yield the path of each number in a response; items of a list count as one."""
-    if isinstance(body, dict):
-        for name, value in body.items():
-            yield from numbers_in(value, (*path, name))
-    elif isinstance(body, list):
-        for value in body:
-            yield from numbers_in(value, (*path, "*"))
-    elif isinstance(body, int) and not isinstance(body, bool):
-        yield path
-
-
-def replaced(body, path, value):
-    """Replace every number at ``path`` by ``value``."""
-    if not path:
-        return value
-    name, *rest = path
-    if name == "*":
-        return [replaced(each, rest, value) if isinstance(body, list) else each for each in body]
-    if not isinstance(body, dict) or name not in body:
-        return body
-    return body | {name: replaced(body[name], rest, value)}
 
 
 def route(method, path):

@@ -1,19 +1,16 @@
 """`vaultr sync --accept` and writes, with a server that offers replaced keys or altered items."""
 
 import copy
-import json
 
 import pytest
 
 from tests.harness.client.server_attacks import flipped
-from tests.harness.client.tampering_proxy import secrets_of
+from tests.harness.client.tampering_proxy import ITEM, forge_last_entry, secrets_of
 from tests.harness.client.world import PASSWORD, mail
 from vaultr.client.reconciliation.accept import NotShown
-from vaultr.protocol.encoding import b64
 
 NEW = "another master password"
 NEWEST = {"Mail": "second Mail", "Bank": "first Bank"}
-ITEM = json.dumps({"overview": {"title": "New"}, "detail": {"password": "new"}})
 
 
 def puts_after(vault, n):
@@ -103,22 +100,6 @@ def alter(item):
     """Replace an item's content by content that no device sealed."""
     for part in ("overview", "detail"):
         item[part] = flipped(item[part])
-
-
-def forge_last_entry(proxy, item, *, generation=1):
-    """Append an unsigned entry that assigns the altered content to the item."""
-    vault = proxy.vault()
-    last = copy.deepcopy(vault["entries"][-1])
-    sent = {"n": last["n"] + 1, "prev": last["head"], "vouch": last["vouch"], "mac": b64(bytes(32))}
-    request = {
-        "type": item["type"],
-        "generation": generation,
-        "content_revision": sent["n"],
-        "overview": item["overview"],
-        "detail": item["detail"],
-        "entry": sent,
-    }
-    proxy.server.store_put(vault, item["id"], request)
 
 
 def test_altered_items_are_written_again_and_never_vouched_for(proxy):

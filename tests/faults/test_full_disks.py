@@ -12,11 +12,10 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from tests.faults.test_killed_workers import WIDE
 from tests.harness import app_fixtures, audit_log, servers
 from tests.harness.disks import SmallDisk
 from tests.harness.gunicorn_server import running
-from tests.harness.load_writers import Owners
+from tests.harness.load_writers import WIDE, Owners
 from tests.harness.timing import until as eventually
 from vaultr.audit.verification import run
 from vaultr.database.session import db

@@ -9,10 +9,8 @@ import pytest
 
 from tests.harness import app_fixtures, servers
 from tests.harness.gunicorn_server import running
-from tests.harness.load_writers import Owners
+from tests.harness.load_writers import WIDE, Owners
 from vaultr.database.session import db
-
-WIDE = dict.fromkeys(("LIMIT_WRITES", "LIMIT_READS", "LIMIT_ANONYMOUS"), "1000000/60")
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ import psutil
 import psycopg2
 import pytest
 
-from tests.faults.test_killed_workers import WIDE
 from tests.harness import app_fixtures, servers
 from tests.harness.gunicorn_server import running
-from tests.harness.load_writers import Owners
+from tests.harness.load_writers import WIDE, Owners
 from tests.harness.timing import until
 from vaultr.database.session import db
 

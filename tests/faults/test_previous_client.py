@@ -8,8 +8,9 @@ import flask_migrate
 import httpx2
 import pytest
 
-from tests.faults.test_previous_code import ROOT, UNSHALLOW, git
 from tests.harness.app_fixtures import KEYS, environ_for
+from tests.harness.git_history import UNSHALLOW, git
+from tests.harness.gunicorn_server import ROOT
 from vaultr import Vaultr
 from vaultr.app import create_app
 from vaultr.client.errors import IntegrityError

@@ -8,22 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests import factories
-from tests.faults.test_killed_workers import WIDE
 from tests.harness import app_fixtures, servers
 from tests.harness import gunicorn_server as runs
+from tests.harness.git_history import UNSHALLOW, git
 from tests.harness.gunicorn_server import ROOT, Running
-from tests.harness.load_writers import Http, Owners
+from tests.harness.load_writers import WIDE, Http, Owners
 from vaultr.database.session import db
-
-UNSHALLOW = (
-    "The code before the newest migration is not in this clone, whose history is shallow. Fetch all"
-    " of it (`git fetch --unshallow`; in CI a checkout with full depth) and run the test again."
-)
-
-
-def git(*arguments, cwd=ROOT):
-    done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True)
-    return done.returncode, done.stdout.strip()
 
 
 def newest_migration(root=ROOT):

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.guards.test_public_routes import routes
 from tests.harness import app_fixtures
+from tests.harness.app_routes import routes
 from vaultr.api.contract import contract_of
 from vaultr.ratelimit import limiter
 

@@ -1,11 +1,11 @@
 """Every endpoint rejects requests without authentication, except the public ones listed here."""
 
 import re
-from uuid import UUID
 
 import pytest
 
 from tests.harness import app_fixtures
+from tests.harness.app_routes import routes
 from vaultr.api.contract import contract_of
 
 # Pages and their assets: browsers request them, and they have no contract.
@@ -49,17 +49,7 @@ ABOUT_ADDRESSES = {
     "auth.resend_verification",
     "auth.sign_up",
 }
-SOME_ID = str(UUID(int=1))
-VALUES = {"<revision:revision>": "1", "<prefix:prefix>": "00000"}
 CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
-
-
-def routes(app):
-    """Yield endpoint, method, path and view of each route."""
-    for rule in app.url_map.iter_rules():
-        path = re.sub(r"<[^<>]+>", lambda part: VALUES.get(part[0], SOME_ID), rule.rule)
-        for method in sorted(rule.methods - {"HEAD", "OPTIONS"}):
-            yield rule.endpoint, method, path, app.view_functions[rule.endpoint]
 
 
 def test_public_endpoints_are_exactly_the_listed_ones(sqlite_app):

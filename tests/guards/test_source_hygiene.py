@@ -27,6 +27,18 @@ def test_no_test_is_skipped():
     assert _lines_that(SKIPPED.search) == []
 
 
+def test_no_test_module_is_imported():
+    """What several of them need is in tests/harness."""
+    found = [
+        f"{source_tree.shown(path)}:{line} {name}"
+        for path in source_tree.around()
+        for name, line in source_tree.imports(path)
+        if re.match(r"tests(\.\w+)*\.test_\w+", name)
+    ]
+
+    assert found == []
+
+
 def test_disabled_linter_rule_has_its_reason_on_the_line():
     bare = []
     for path in [*source_tree.modules(), *source_tree.around()]:

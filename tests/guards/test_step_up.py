@@ -2,7 +2,7 @@
 
 import re
 
-from tests.guards.test_public_routes import routes
+from tests.harness.app_routes import routes
 from vaultr.api.operation import contract_of
 
 # The only table of these operations.

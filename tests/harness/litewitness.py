@@ -13,7 +13,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.harness.audit_anchors import START_SECONDS, WITNESS, free_port, program
+from tests.harness import servers
+from tests.harness.audit_anchors import START_SECONDS, WITNESS, program
 from vaultr.protocol.notes import VerificationKey
 
 FOLDER = Path(".tools/litewitness").absolute()
@@ -94,7 +95,7 @@ class Litewitness:
 @contextlib.contextmanager
 def running(home):
     """Run `litewitness` with its own key in an ssh-agent, until the block ends."""
-    built_program, port = built(), free_port()
+    built_program, port = built(), servers.free_port()
     socket, key, log = home / "agent", home / "key", home / "litewitness.log"
     url = f"http://127.0.0.1:{port}"
     _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)

@@ -148,3 +148,6 @@ class Owners(UntilEnd):
         assert {entry.audit_event_id for entry in entries} <= recorded
         writes = itertools.groupby(sorted(entry.audit_event_id for entry in entries))
         assert len(entries) == self.acknowledged == len(list(writes))
+
+
+WIDE = dict.fromkeys(("LIMIT_WRITES", "LIMIT_READS", "LIMIT_ANONYMOUS"), "1000000/60")

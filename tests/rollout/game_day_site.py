@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import psycopg2
 
-from tests.harness import backups, mail_servers, servers
+from tests.harness import backups, buckets, mail_servers, servers
 from tests.harness.disks import SmallDisk
 from tests.harness.timing import until
 from tests.rollout import compose_processes, tools
@@ -100,20 +100,9 @@ class System:
     def _start_bucket(self):
         """Start an S3 server whose files are in another region."""
         (self.elsewhere / BUCKET).mkdir(parents=True)
-        port = servers.free_port()
-        program = Path(sys.executable).with_name("rclone")
-        command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}"]
-        command += ["--auth-key", "game-day-key,game-day-secret", str(self.elsewhere)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.stack.callback(process.wait)
-        self.stack.callback(process.terminate)
-        self.bucket = {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "game-day-key",
-            "AWS_SECRET_ACCESS_KEY": "game-day-secret",
-            "AWS_DEFAULT_REGION": "eu-central-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "BACKUP_LOCATION": f"s3://{BUCKET}/production",
+        port = self.stack.enter_context(buckets.serving(self.elsewhere))
+        self.bucket = buckets.environ(f"http://127.0.0.1:{port}") | {
+            "BACKUP_LOCATION": f"s3://{BUCKET}/production"
         }
 
     def _keep_escrow(self):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.harness import app_fixtures, audit_anchors, audit_log, litewitness
+from tests.harness import app_fixtures, audit_anchors, audit_log, buckets, litewitness, servers
 from vaultr.audit import anchors, checkpoints, sequencer, service, signing, state_file
 from vaultr.audit.anchor_kinds import AnchorFailed
 from vaultr.audit.events import Event
@@ -50,24 +50,16 @@ def newest():
 def bucket(request, tmp_path, monkeypatch):
     """A bucket on an S3 server; moto's has object lock."""
     boto3 = importlib.import_module("boto3")
-    port = audit_anchors.free_port()
+    port = servers.free_port()
     folder = tmp_path / "objects"
     folder.mkdir()
-    command = (
-        audit_anchors.moto(port)
-        if request.param == "moto"
-        else audit_anchors.rclone(port, folder, tmp_path)
-    )
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
+    moto = request.param == "moto"
+    command = audit_anchors.moto(port) if moto else buckets.command(port, folder)
     with audit_anchors.s3_server(command, port) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        buckets.use(url, monkeypatch)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")  # others need a location
         client = boto3.client("s3")
-        lock = {"ObjectLockEnabledForBucket": True} if request.param == "moto" else {}
+        lock = {"ObjectLockEnabledForBucket": True} if moto else {}
         client.create_bucket(Bucket="anchors", **lock)
         if lock:
             rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from tests.rollout import aws, aws_proxy, tools
-from tests.rollout.test_aws_stacks import CREATED, NOT_BY_MOTO
+from tests.rollout.aws import CREATED, NOT_BY_MOTO
 
 MOST_CHANGES = 60  # of one command; far more than any command makes
 SECRETS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL")

@@ -5,40 +5,9 @@ import json
 import pytest
 
 from tests.rollout import aws, aws_proxy, tools
+from tests.rollout.aws import CREATED, NOT_BY_MOTO
 
-# The types that moto's CloudFormation creates. All others are only recorded, or created by moto's
-# services (aws_server.py); cfn-lint, checkov and test_aws_templates.py check their properties.
-CREATED = {
-    "network": {
-        "EC2::EIP", "EC2::FlowLog", "EC2::InternetGateway", "EC2::NatGateway", "EC2::Route",
-        "EC2::RouteTable", "EC2::SecurityGroup", "EC2::SecurityGroupIngress", "EC2::Subnet",
-        "EC2::SubnetRouteTableAssociation", "EC2::VPC", "EC2::VPCEndpoint",
-        "EC2::VPCGatewayAttachment", "IAM::Role", "KMS::Key", "Logs::LogGroup", "SNS::Topic",
-    },
-    "data": {
-        "ECR::Repository", "IAM::Role", "KMS::Alias", "KMS::Key", "Logs::LogGroup",
-        "RDS::DBInstance", "RDS::DBParameterGroup", "RDS::DBSubnetGroup", "S3::Bucket",
-    },
-    "mail": {"IAM::User", "Route53::RecordSet"},
-    "app": {
-        "ECS::Cluster", "ECS::Service", "ECS::TaskDefinition", "EFS::AccessPoint",
-        "EFS::FileSystem", "EFS::MountTarget", "ElasticLoadBalancingV2::Listener",
-        "ElasticLoadBalancingV2::LoadBalancer", "ElasticLoadBalancingV2::TargetGroup",
-        "IAM::Role", "Logs::LogGroup",
-    },
-    "edge": {"Route53::RecordSet"},
-    "backup": {"IAM::Role"},
-}  # fmt: skip
 NINE_DIGITS = "arn:aws:backup:eu-west-1:123456789:backup-vault:x"
-NOT_BY_MOTO = {
-    "ApplicationAutoScaling::ScalableTarget", "ApplicationAutoScaling::ScalingPolicy",
-    "Backup::BackupPlan", "Backup::BackupSelection", "Backup::BackupVault",
-    "CertificateManager::Certificate", "CloudFront::Distribution", "CloudWatch::Alarm",
-    "ElastiCache::ParameterGroup", "ElastiCache::ReplicationGroup", "ElastiCache::SubnetGroup",
-    "ElastiCache::User", "ElastiCache::UserGroup", "IAM::Group", "Logs::MetricFilter",
-    "S3::BucketPolicy", "SES::ConfigurationSet", "SES::EmailIdentity", "SNS::Subscription",
-    "Scheduler::Schedule", "SecretsManager::Secret",
-}  # fmt: skip
 
 
 def test_first_apply_without_image_stops_before_app_stack(cloud):

@@ -8,10 +8,9 @@ import sys
 import pytest
 
 from tests import factories
-from tests.faults.test_killed_workers import WIDE
 from tests.harness import app_fixtures, audit_log, servers
 from tests.harness.gunicorn_server import Running
-from tests.harness.load_writers import Http
+from tests.harness.load_writers import WIDE, Http
 from tests.harness.vault_writer import Writer
 from vaultr.audit.verification import run
 from vaultr.database.session import db

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.api.test_edge import EVERY, HSTS
+from tests.harness.security_headers import EVERY, HSTS
 from tests.rollout import tools
 from tests.rollout.compose_processes import HOST, Site
 

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from tests.faults.test_abuse import abusive_account, check_abuse, started_pod
+from tests.harness.abuse import abusive_account, check_abuse, started_pod
 from tests.harness.servers import free_port
 from tests.harness.timing import until
 from tests.rollout import tools

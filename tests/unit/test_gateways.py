@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 
-from tests.unit.test_transport import Server, answer
+from tests.harness.client.scripted_server import Server, answer
 from vaultr.client.errors import ServerUnreachable
 
 

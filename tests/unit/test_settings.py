@@ -5,20 +5,11 @@ import hashlib
 import pytest
 
 from tests.harness.mail_servers import Certificate
+from tests.harness.production_settings import KEYS, PRODUCTION
 from vaultr.protocol.encoding import b64
 from vaultr.settings import loader
 from vaultr.settings.environment import InvalidSettings
 from vaultr.settings.model import Settings
-
-KEYS = loader.generate_keys("k1")
-PRODUCTION = {
-    **KEYS,
-    "VAULTR_ENV": "production",
-    "DATABASE_URL": "postgresql://vaultr:hunter2@db/vaultr",
-    "REDIS_URL": "redis://:hunter2@cache/0",
-    "BASE_URL": "https://vault.example.org",
-    "SMTP_HOST": "mail.example.org",
-}
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.test_settings import PRODUCTION
+from tests.harness.production_settings import PRODUCTION
 from vaultr.settings.model import Settings
 from vaultr.settings.warnings import warnings
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.client.test_cli_run_mask_watch import SIGNAL_PRINTER
+from tests.harness.client.child_programs import SIGNAL_PRINTER
 
 PROGRAM = """
 import os, sys

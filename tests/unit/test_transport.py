@@ -1,10 +1,10 @@
 import json
 import tracemalloc
-from dataclasses import replace
 
 import httpx2
 import pytest
 
+from tests.harness.client.scripted_server import JSON, Server, answer
 from vaultr.client.errors import (
     AnswerInvalid,
     HeadMoved,
@@ -14,10 +14,8 @@ from vaultr.client.errors import (
     Unavailable,
     UsageError,
 )
-from vaultr.client.transport.http_transport import RETRIES, Transport
+from vaultr.client.transport.http_transport import Transport
 from vaultr.client.transport.origin import origin_of
-
-JSON = {"Content-Type": "application/json"}
 
 PROBLEM = {"Content-Type": "application/problem+json"}
 
@@ -25,34 +23,6 @@ PROBLEM = {"Content-Type": "application/problem+json"}
 def problem(slug, status, **members):
     body = {"type": f"urn:vaultr:problem:{slug}", "title": slug, "status": status} | members
     return lambda: httpx2.Response(status, headers=PROBLEM, content=json.dumps(body))
-
-
-def answer(status=200, content=b"{}", **headers):
-    return lambda: httpx2.Response(status, headers=JSON | headers, content=content)
-
-
-class Server:
-    """Returns the test's responses, one per request, and stores the requests."""
-
-    def __init__(self, *answers):
-        self.answers = list(answers)
-        self.requests = []
-        self.waited = []
-
-    def __call__(self, request):
-        self.requests.append(request)
-        following = self.answers.pop(0)
-        if isinstance(following, Exception):
-            raise following
-        return following()
-
-    def transport(self):
-        return Transport(
-            "https://vault.example",
-            transport=httpx2.MockTransport(self),
-            retries=replace(RETRIES, sleep=self.waited.append),
-            answer_bytes=1000,
-        )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import io
+import json
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from tests.harness.client.world import EMAIL, mail
 from tests.harness.client.wsgi_server import Listening
 from vaultr import Vaultr
 from vaultr.client.cli import main
+from vaultr.protocol.encoding import b64
 
 
 @dataclass
@@ -153,3 +155,22 @@ def _ended(words):
 def secrets_of(device):
     """Return the password of every active item, by title."""
     return {each.title: device.item(str(each.id)).detail["password"] for each in device.items()}
+
+
+ITEM = json.dumps({"overview": {"title": "New"}, "detail": {"password": "new"}})
+
+
+def forge_last_entry(proxy, item, *, generation=1):
+    """Append an unsigned entry that assigns the altered content to the item."""
+    vault = proxy.vault()
+    last = copy.deepcopy(vault["entries"][-1])
+    sent = {"n": last["n"] + 1, "prev": last["head"], "vouch": last["vouch"], "mac": b64(bytes(32))}
+    request = {
+        "type": item["type"],
+        "generation": generation,
+        "content_revision": sent["n"],
+        "overview": item["overview"],
+        "detail": item["detail"],
+        "entry": sent,
+    }
+    proxy.server.store_put(vault, item["id"], request)

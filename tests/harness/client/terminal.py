@@ -69,3 +69,8 @@ class Terminal:
             return os.read(self._terminal, 65536).decode(errors="replace")
         except OSError:  # Linux reports this when the other end is closed
             return ""
+
+
+def at_terminal(device, *words):
+    environ = {**device.environ, "TERM": "xterm", "COLUMNS": "100"}
+    return Terminal(*words, environ=environ)
