@@ -83,7 +83,7 @@ def test_machine_is_added_listed_edited_and_deleted(owner, tmp_path):
     assert edited["networks"] == []
     assert "build" in owner.done("machines", "list")
     assert owner.run_json("machines", "show", "build") == edited
-    assert "Replace them: vaultr rotate" not in owner.done("machines", "edit", "build")
+    assert "vaultr rotate" not in owner.done("machines", "edit", "build")
     gone = owner.types("machines", "rm", "build", "--rotate")
     assert "Rotated the keys of prod." in gone.stdout, gone.stderr
     assert "no such machine" in owner.fails(1, "machines", "show", "build")

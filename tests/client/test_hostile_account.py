@@ -88,7 +88,7 @@ def test_second_account_key_of_same_epoch_is_rejected(held, requested):
     )
     answering(held, *requested, with_key_set(account_key={"epoch": 1, "sealed": b64(sealed)}))
 
-    with pytest.raises(AnswerInvalid, match="same number"):
+    with pytest.raises(AnswerInvalid, match="but its number has not"):
         held.device("laptop").login(EMAIL, PASSWORD) if requested is LOGIN else held.laptop.sync()
 
     check_unchanged(held)

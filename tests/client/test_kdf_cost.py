@@ -67,4 +67,4 @@ def test_low_cost_option_excludes_a_new_password(proxy):
     result = proxy.types("passwd", "--kdf-only", "--others-know", password=None)
 
     assert result.code == 2
-    assert "--kdf-only changes nothing else" in result.err
+    assert "--kdf-only keeps the password and all keys" in result.err
