@@ -22,9 +22,13 @@ pytest_plugins = [
 
 
 def pytest_addoption(parser):
-    parser.addoption("--write-docs", action="store_true", help="write the pages that tests make")
-    parser.addoption("--rollout", action="store_true", help="prove the deployment files too")
-    parser.addoption("--long", action="store_true", help="count in full: kills, races, big tables")
+    parser.addoption(
+        "--write-docs", action="store_true", help="write the pages that tests generate"
+    )
+    parser.addoption("--rollout", action="store_true", help="also test the deployment files")
+    parser.addoption(
+        "--long", action="store_true", help="run all cases: kills, races, large tables"
+    )
 
 
 def pytest_configure():
@@ -57,13 +61,13 @@ def pytest_xdist_setupnodes(config):
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Leave out what needs the tools that `make check-rollout` installs, unread."""
+    """Ignore the deployment tests, which need the tools of `make check-rollout`."""
     if collection_path == ROLLOUT and not config.getoption("--rollout"):
         return True
     return None
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by what is marked here
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects tests by these markers
 def pytest_collection_modifyitems(config, items):
     left_out = [item for item in items if _on_sqlite(item) and _marked(item, "postgresql_only")]
     if not config.getoption("--long"):
@@ -73,7 +77,7 @@ def pytest_collection_modifyitems(config, items):
         left_out += _thinned([item for item in items if item in others])
     config.hook.pytest_deselected(items=left_out)
     unwanted = set(left_out)
-    items[:] = sorted((item for item in items if item not in unwanted), key=_turn)
+    items[:] = sorted((item for item in items if item not in unwanted), key=_folder_position)
 
 
 def pytest_collection_finish():
@@ -86,7 +90,7 @@ def pytest_collection_finish():
     gc.set_threshold(10_000, 20, 20)
 
 
-def _turn(item):
+def _folder_position(item):
     """Return the position of a test's folder in the running order."""
     folder = item.path.relative_to(TESTS).parts[0]
     return SLOW_FIRST.index(folder) if folder in SLOW_FIRST else len(SLOW_FIRST)
@@ -98,10 +102,12 @@ def _thinned(items):
     for item in items:
         if marker := item.get_closest_marker("matrix"):
             cases.setdefault((item.path, item.cls, item.originalname, marker.args), []).append(item)
-    return [item for (*_, (most,)), some in cases.items() for item in _but(some, most)]
+    return [
+        item for (*_, (most,)), some in cases.items() for item in _without_evenly_spaced(some, most)
+    ]
 
 
-def _but(cases, most):
+def _without_evenly_spaced(cases, most):
     """Return a list without ``most`` evenly spaced members, among them the first and the last."""
     if len(cases) <= most:
         return []

@@ -1,1 +1,1 @@
-"""The first hour of a new user, with real processes, and what the server knows afterwards."""
+"""The first hour of a new user with real processes, and what the server stores afterwards."""

@@ -1,4 +1,4 @@
-"""From signup to a program with an environment set, and what the server knows about it."""
+"""Check what the server stores after a user's first hour, from signup to running a program."""
 
 import json
 import re
@@ -42,8 +42,8 @@ def site(tmp_path, postgres_url, redis_url):
 @pytest.fixture
 def transcript(site, tmp_path):
     transcript = Transcript()
-    transcript.hides(site.url, "http://127.0.0.1:3000")
-    transcript.hides(f"{tmp_path}/", "")
+    transcript.mask(site.url, "http://127.0.0.1:3000")
+    transcript.mask(f"{tmp_path}/", "")
     return transcript
 
 
@@ -54,27 +54,27 @@ def test_server_stores_nothing_readable_after_first_hour(
     laptop = Person(tmp_path / "laptop", site, EMAIL, PASSWORD, transcript)
     phone = Person(tmp_path / "phone", site, EMAIL, PASSWORD, transcript)
 
-    key = _signs_up(laptop, site, transcript)
-    _stores_a_login(laptop, transcript)
-    _runs_a_program(laptop, tmp_path, transcript)
-    _imports(laptop, tmp_path, bitwarden, transcript)
-    _sees_the_same(phone, key, laptop, transcript)
-    _edits_on_both(laptop, phone)
-    _survives_a_restart(laptop, phone, site, transcript)
+    key = _sign_up(laptop, site, transcript)
+    _store_login(laptop, transcript)
+    _run_program(laptop, tmp_path, transcript)
+    _import_exports(laptop, tmp_path, bitwarden, transcript)
+    _add_second_device(phone, key, laptop, transcript)
+    _edit_on_both_devices(laptop, phone)
+    _restart_server(laptop, phone, site, transcript)
 
-    heap = _everything_stored(site, redis_url)
-    values = {*strings(bitwarden), *ENVIRONMENT.values(), PASSWORD, key, *_edited()}
+    everything = _everything_stored(site, redis_url)
+    values = {*strings(bitwarden), *ENVIRONMENT.values(), PASSWORD, key, *_edited_values()}
     values -= _not_secret(bitwarden)
-    assert found_in(values, heap) == set()
+    assert found_in(values, everything) == set()
     value = sorted(values)[0]
-    assert found_in({value}, heap + value.encode("utf-16-le")) == {value}
+    assert found_in({value}, everything + value.encode("utf-16-le")) == {value}
     if pytestconfig.getoption("--write-docs"):
         PAGE.write_text(transcript.page())
-    assert PAGE.read_text() == transcript.page(), "written anew by: pytest --write-docs"
+    assert PAGE.read_text() == transcript.page(), "out of date; run: pytest --write-docs"
 
 
-def _signs_up(laptop, site, transcript):
-    transcript.begins(
+def _sign_up(laptop, site, transcript):
+    transcript.add_section(
         "2. Create your account",
         "Choose a master password; the command asks for it twice. It then shows the secret\n"
         "key, only once: write it down. A new device needs both.",
@@ -82,18 +82,18 @@ def _signs_up(laptop, site, transcript):
     shown = laptop.shows("signup", "--email", EMAIL)
     key = re.search(r"^Secret key: (\S{43})$", shown, re.M)[1]
     code = re.search(r"\b[0-9a-f]{8}\b", shown)[0]
-    transcript.hides(key, "<secret key>")
-    transcript.hides(code, "<code>")
+    transcript.mask(key, "<secret key>")
+    transcript.mask(code, "<code>")
     mail = site.mail()
     assert code in mail
 
-    transcript.says(
+    transcript.add_paragraph(
         "This server stores emails as files in `var/mail/`. Copy the token at the end of the link:"
     )
     token = token_of(mail)
-    transcript.hides(token, "<token>")
+    transcript.mask(token, "<token>")
     laptop.shows("verify", token, password=False)
-    transcript.says(
+    transcript.add_paragraph(
         "Unlock this device. For the next 15 minutes without use, commands do not ask for the "
         "password:"
     )
@@ -101,33 +101,35 @@ def _signs_up(laptop, site, transcript):
     return key
 
 
-def _stores_a_login(laptop, transcript):
-    transcript.says("## 3. Store a login and find it again")
+def _store_login(laptop, transcript):
+    transcript.add_paragraph("## 3. Store a login and find it again")
     added = {"overview": {"title": "Harbour mail", "username": "ann"}}
-    added["detail"] = {"password": _edited()[2]}
+    added["detail"] = {"password": _edited_values()[2]}
     done = laptop.types("add", "login", "--json", stdin=json.dumps(added), password=False)
     requested = _prompts(json.loads(done.stdout)["id"])
-    transcript.ran((), requested, typed="vaultr add login --title 'Harbour mail' --username ann")
+    transcript.add_command(
+        (), requested, typed="vaultr add login --title 'Harbour mail' --username ann"
+    )
     laptop.shows("list", "harbour", password=False)
     laptop.shows("show", "Harbour mail", password=False)
-    transcript.says(
+    transcript.add_paragraph(
         "`vaultr show 'Harbour mail' --field password` prints the password, and\n"
         "`vaultr copy 'Harbour mail'` copies it to the clipboard."
     )
 
 
 def _prompts(item_id):
-    """Return what a terminal would show; the test passes the item as JSON."""
+    """Return what a terminal would show for the prompts; the test passes the item as JSON."""
     shown = ("Password (empty for none):", "TOTP secret (empty for none):")
     shown = (*shown, f"Added: Harbour mail ({item_id})")
     return subprocess.CompletedProcess((), 0, "\n".join(shown), "")
 
 
-def _runs_a_program(laptop, tmp_path, transcript):
+def _run_program(laptop, tmp_path, transcript):
     file = tmp_path / ".env"
     quoted = {"GREETING": "'Grüße aus dem Tresor, it'\"'\"'s \"quoted\"'"}
     file.write_text("".join(f"{n}={quoted.get(n, v)}\n" for n, v in ENVIRONMENT.items()))
-    transcript.begins(
+    transcript.add_section(
         "4. Give secrets to a program",
         "Import a dotenv file, then delete it. `vaultr run` starts a program with its\n"
         "variables. They are in the environment of this program only, and in no file:",
@@ -143,25 +145,25 @@ def _runs_a_program(laptop, tmp_path, transcript):
     assert {name: environment.get(name) for name in ENVIRONMENT} == ENVIRONMENT
 
 
-def _imports(laptop, tmp_path, bitwarden, transcript):
+def _import_exports(laptop, tmp_path, bitwarden, transcript):
     file = tmp_path / "bitwarden.json"
     file.write_text(json.dumps(bitwarden))
     broken = tmp_path / "broken.json"
     broken.write_text(json.dumps(bitwarden)[:5000])
     before = len(laptop.run_json("list", password=False))
-    transcript.begins(
+    transcript.add_section(
         "5. Import from another password manager",
         "Export a file there ([migrating.md](migrating.md) says how), and import it here:",
     )
     laptop.shows("import", str(file), password=False)
     assert len(laptop.run_json("list", password=False)) == before + len(bitwarden["items"])
-    transcript.says("If anything in the file is wrong, nothing of it is imported:")
+    transcript.add_paragraph("If anything in the file is wrong, nothing of it is imported:")
     laptop.shows("import", str(broken), code=1, password=False)
     assert len(laptop.run_json("list", password=False)) == before + len(bitwarden["items"])
 
 
-def _sees_the_same(phone, key, laptop, transcript):
-    transcript.begins(
+def _add_second_device(phone, key, laptop, transcript):
+    transcript.add_section(
         "6. Add a second device",
         "A new device asks for the master password and the secret key. Here there is no terminal\n"
         "to ask on, so without the secret key the command stops before it sends anything:",
@@ -178,13 +180,13 @@ def _sees_the_same(phone, key, laptop, transcript):
     assert _by_id(phone) == _by_id(laptop)
 
 
-def _edits_on_both(laptop, phone):
+def _edit_on_both_devices(laptop, phone):
     """Check that changes of different fields are merged, and changes of the same field rejected."""
     name = "Harbour mail"
     seen = phone.run_json("show", name, "--reveal", password=False)
-    laptop.types("edit", name, "--set", f"username={_edited()[0]}", password=False)
+    laptop.types("edit", name, "--set", f"username={_edited_values()[0]}", password=False)
 
-    mine = {"revision": seen["revision"], "detail": {"password": _edited()[1]}}
+    mine = {"revision": seen["revision"], "detail": {"password": _edited_values()[1]}}
     merged = phone.types("edit", name, "--json", stdin=json.dumps(mine), password=False)
     both = json.loads(merged.stdout)
     assert "username" in merged.stderr
@@ -196,13 +198,13 @@ def _edits_on_both(laptop, phone):
     laptop.types("sync", password=False)
     shown = laptop.run_json("show", name, "--reveal", password=False)
     assert shown["revision"] == both["revision"]
-    assert shown["overview"]["username"] == _edited()[0]
-    assert shown["detail"]["password"] == _edited()[1]
+    assert shown["overview"]["username"] == _edited_values()[0]
+    assert shown["detail"]["password"] == _edited_values()[1]
 
 
-def _survives_a_restart(laptop, phone, site, transcript):
+def _restart_server(laptop, phone, site, transcript):
     assert site.stop() == 0
-    transcript.begins(
+    transcript.add_section(
         "7. Without the server",
         "If the server is down, you can read the copy on this device:",
     )
@@ -215,29 +217,30 @@ def _survives_a_restart(laptop, phone, site, transcript):
     assert {one["id"] for one in phone.run_json("list", password=False)} == {
         one["id"] for one in offline
     }
-    transcript.begins(
+    transcript.add_section(
         "8. Lock",
         "A locked device shows nothing without the master password:",
     )
     laptop.shows("lock", password=False)
     laptop.shows("show", "Harbour mail", "--field", "password", code=3, password=False)
     assert (
-        laptop.types("show", "Harbour mail", "--field", "password").stdout.strip() == _edited()[1]
+        laptop.types("show", "Harbour mail", "--field", "password").stdout.strip()
+        == _edited_values()[1]
     )
 
 
-def _edited():
+def _edited_values():
     return ("ann-the-second-of-her-name", "quiet-Ferry-0091-moss", "first-Anchor-4410-reed")
 
 
 def _by_id(person):
-    """Return what a user sees except times, because client and server clocks differ."""
+    """Return the listed items without times, because client and server clocks differ."""
     listed = person.run_json("list", password=False)
     return {one["id"]: (one["type"], one["revision"], one["overview"]) for one in listed}
 
 
 def _searchable(bitwarden):
-    """Write short numbers with their context, because any log may contain them by chance."""
+    """Change short numbers, because any log may contain them by chance."""
     for item in bitwarden["items"]:
         if "card" in item:
             item["card"]["expYear"] = item["card"]["expYear"][2:]
@@ -253,7 +256,7 @@ def _not_secret(bitwarden):
 
 
 def _everything_stored(site, redis_url):
-    """Return everything that a thief of database, Redis, logs and emails would have."""
+    """Return the contents of database, Redis, logs and emails, as an attacker would copy them."""
     parts = [site.log.read_bytes()]
     parts += [mail.read_bytes() for mail in (site.home / "mail").iterdir()]
     with psycopg2.connect(site.environ["DATABASE_URL"].replace("+psycopg2", "")) as connection:

@@ -33,23 +33,23 @@ class Shell:
         self._shown, self._read_to = "", 0
         self._wait_for(PROMPT)
 
-    def types(self, command, answers=()):
+    def run(self, command, answers=()):
         """Type a command and answer its prompts; return the output."""
         began = self._read_to
-        self._type(command)
-        for question, answer in answers:
-            self._wait_for(question)
-            self._type(answer)
+        self._write(command)
+        for prompt, answer in answers:
+            self._wait_for(prompt)
+            self._write(answer)
         self._wait_for(PROMPT)
         return self._shown[began : self._read_to - len(PROMPT)].replace("\r\n", "\n")
 
-    def ends(self):
-        self._type("exit")
+    def exit(self):
+        self._write("exit")
         _, status = os.waitpid(self._child, 0)
         os.close(self._terminal)
         return os.waitstatus_to_exitcode(status)
 
-    def _type(self, text):
+    def _write(self, text):
         os.write(self._terminal, text.encode() + b"\n")
 
     def _wait_for(self, text):
@@ -95,9 +95,9 @@ def test_readme_commands_succeed_in_a_shell(site, tmp_path):
             typed = typed.replace("TOKEN", site.token())
         words = command.removeprefix("vaultr ")
         answers = next((ANSWERS[key] for key in ANSWERS if words.startswith(key)), ())
-        shown[words] = shell.types(typed, answers)
-        assert shell.types("echo code=$?").splitlines()[-1] == "code=0", shown[words]
-    shell.ends()
+        shown[words] = shell.run(typed, answers)
+        assert shell.run("echo code=$?").splitlines()[-1] == "code=0", shown[words]
+    shell.exit()
 
     assert "Secret key: " in shown["signup --email ann@example.org"]
     assert site.token() in shown["cat var/mail/*.eml"]

@@ -48,33 +48,33 @@ CLOSING = """\
 
 
 class Transcript:
-    """Steps in the order in which they were taken."""
+    """The steps of a page, in their order."""
 
     def __init__(self):
         self._parts = [OPENING]
         self._hidden = {}
 
-    def begins(self, heading, text):
-        """Start a section."""
-        self.says(f"## {heading}")
-        self.says(text)
+    def add_section(self, heading, text):
+        """Add a heading and a paragraph."""
+        self.add_paragraph(f"## {heading}")
+        self.add_paragraph(text)
 
-    def says(self, text):
-        """Start a paragraph."""
+    def add_paragraph(self, text):
+        """Add a paragraph."""
         self._parts.append(text + "\n")
 
-    def hides(self, value, placeholder):
+    def mask(self, value, placeholder):
         """Show a placeholder for a value that differs in each run."""
         self._hidden[value] = placeholder
 
-    def ran(self, words, done, *, typed=None):
+    def add_command(self, words, done, *, typed=None):
         """Add a command and its output; ``typed`` is what a person would have typed."""
         line = typed or " ".join(["vaultr", *(_quoted(word) for word in words)])
         shown = done.stdout + done.stderr
         self._parts.append(f"```console\n$ {line}\n{shown.rstrip()}\n```\n")
 
     def page(self):
-        """Return the page, which is the same for the same actions."""
+        """Return the page; the same actions always result in the same text."""
         text = "\n".join([*self._parts, CLOSING])
         for value, placeholder in self._hidden.items():
             text = text.replace(value, placeholder)

@@ -146,7 +146,7 @@ class Person:
     def shows(self, *words, typed=None, **more):
         """Run ``vaultr``, and record input and output."""
         done = self.types(*words, **more)
-        self._transcript.ran(words, done, typed=typed)
+        self._transcript.add_command(words, done, typed=typed)
         return done.stdout
 
     def run_json(self, *words, **more):

@@ -1,6 +1,6 @@
 """Import a program, then fork for each request: the fork becomes the program.
 
-A program of its own, which `forked_programs` starts and asks. It imports nothing of the tests.
+`forked_programs` starts this program and sends it requests. It imports no test code.
 """
 
 import atexit
@@ -24,15 +24,15 @@ from pathlib import Path
 
 FIRST_SPARE_DESCRIPTOR = 512
 STANDARD = (0, 1, 2)
-# Each program imports these again: the first reads the environment, the second makes memory that
+# Each fork imports these again: the first reads the environment, the second allocates memory that
 # the processes of one server share.
-OWN_OF_EACH = ("gunicorn.config", "vaultr.health.draining")
+RELOADED_IN_FORK = ("gunicorn.config", "vaultr.health.draining")
 _LENGTH = struct.Struct("!Q")
 
 
-def send(connection, what, descriptors=()):
-    """Send what JSON can say, and descriptors with it."""
-    body = json.dumps(what).encode()
+def send(connection, value, descriptors=()):
+    """Send a value as JSON, and file descriptors with it."""
+    body = json.dumps(value).encode()
     header = _LENGTH.pack(len(body))
     if descriptors:
         socket.send_fds(connection, [header], descriptors)
@@ -42,7 +42,7 @@ def send(connection, what, descriptors=()):
 
 
 def receive(connection):
-    """Receive what was sent without descriptors."""
+    """Receive a value that was sent without descriptors."""
     (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
     return json.loads(_exactly(connection, length))
 
@@ -58,12 +58,12 @@ def _exactly(connection, size):
 
 
 def serve(address):
-    """Fork for each request until standard input ends; return a program's words in its process."""
+    """Fork for each request until standard input ends; return the command line in each fork."""
     # A shell that starts the tests in the background makes them ignore these signals.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a fork that has answered
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no process waits for these forks
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(f"{address}.new")
     listener.listen(64)
@@ -92,19 +92,19 @@ def _become_program(connection):
     os.setsid()
     send(connection, os.getpid())
     connection.detach()
-    _place(dict(zip(request["descriptors"], descriptors, strict=True)))
+    _install_descriptors(dict(zip(request["descriptors"], descriptors, strict=True)))
     if request["terminal"]:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.chdir(request["folder"])
     os.umask(request["umask"])
     os.environ.clear()
-    # Python adds this for programs that it starts, where nothing names a locale.
+    # Python sets this at its start if no variable names a locale.
     os.environ.update({"LC_CTYPE": "C.UTF-8", **request["environ"]})
     return request["words"]
 
 
 def _report_end(connection, process_id):
-    """Send the exit code; the process keeps its id until it was read, as any child does."""
+    """Send the exit code; the process keeps its id until the code was read, like any child."""
     ended = os.waitid(os.P_PID, process_id, os.WEXITED | os.WNOWAIT)
     code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
     with contextlib.suppress(OSError):
@@ -113,7 +113,7 @@ def _report_end(connection, process_id):
     os._exit(0)
 
 
-def _place(wanted):
+def _install_descriptors(wanted):
     """Move each descriptor to its number, close all others, and open the standard streams again."""
     spare = {
         number: fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_SPARE_DESCRIPTOR)
@@ -129,7 +129,7 @@ def _place(wanted):
 
 
 def derived_once(derive, folder):
-    """Return ``derive``, which stores each key in a file and reads it when it is asked again."""
+    """Return ``derive`` with a cache that stores each derived key in a file."""
 
     def stored(password, salt, kdf, length=32):
         inputs = hashlib.sha256(repr((password, salt, kdf, length)).encode()).hexdigest()
@@ -137,9 +137,9 @@ def derived_once(derive, folder):
         with contextlib.suppress(FileNotFoundError):
             return file.read_bytes()
         key = derive(password, salt, kdf, length)
-        begun = folder / f"{inputs}.{os.getpid()}"
-        begun.write_bytes(key)
-        begun.rename(file)  # whole or not there: commands derive at the same time
+        partial = folder / f"{inputs}.{os.getpid()}"
+        partial.write_bytes(key)
+        partial.rename(file)  # atomically, because commands derive keys in parallel
         return key
 
     return stored
@@ -150,7 +150,7 @@ def import_client(folder):
     client = importlib.import_module("vaultr.client")
     for module in pkgutil.walk_packages(client.__path__, "vaultr.client."):
         importlib.import_module(module.name)
-    importlib.import_module("zxcvbn")  # which a new password needs; commands import it late
+    importlib.import_module("zxcvbn")  # commands import it only for a new password
     primitives = importlib.import_module("vaultr.client.crypto.primitives")
     primitives.argon2id = derived_once(primitives.argon2id, folder)
 
@@ -165,8 +165,8 @@ IMPORTS = {"vaultr": import_client, "server": import_server}
 
 
 def run(words):
-    """Run the program as Python itself would: by its code, its module or its file."""
-    for name in OWN_OF_EACH:
+    """Run a program like the Python interpreter: from code, a module or a file."""
+    for name in RELOADED_IN_FORK:
         if name in sys.modules:
             importlib.reload(sys.modules[name])
     if words[0] != sys.executable:
@@ -184,9 +184,9 @@ def run(words):
 
 
 def exit_as_python(program):
-    """Run a program and exit as Python does, but do not destroy its modules.
+    """Run a program and exit like Python, but without destroying its modules.
 
-    Destroying them takes longer than most commands: it writes to every page that forks share.
+    That would take longer than most commands, because it writes to every page that forks share.
     """
     code = 0
     try:
@@ -202,13 +202,13 @@ def exit_as_python(program):
         try:
             stream.flush()
         except (OSError, ValueError):
-            code = 120  # Python's exit code when output cannot be written
+            code = 120  # Python's exit code if output cannot be written
     os._exit(code & 0xFF)
 
 
 if __name__ == "__main__":
     folder, kind = Path(sys.argv[1]), sys.argv[2]
-    sys.path[0] = os.getcwd()  # not the folder of the helpers
+    sys.path[0] = os.getcwd()  # instead of the folder of this file
     IMPORTS[kind](folder)
     gc.freeze()
     words = serve(str(folder / kind))

@@ -1,8 +1,8 @@
 """Run `vaultr`, `flask` and gunicorn in forks of processes that have imported them.
 
-Such a program has a process, a session, an environment and descriptors of its own, as one that is
-typed. It saves the start of an interpreter and the imports, a second for a server, and the second
-derivation of a key: the first is stored, by password, salt and cost.
+Such a program has its own process, session, environment and descriptors, like one that a shell
+starts. This saves the start of the interpreter and the imports (a second for a server). It also
+saves repeated key derivations: each key is cached by password, salt and cost.
 """
 
 import atexit
@@ -23,51 +23,54 @@ from tests.harness.timing import until
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-# Python and the linker read these at their start, and libraries when they are imported: a fork
-# cannot obey them.
+# Python and the dynamic linker read these at their start, and libraries at their import, so they
+# have no effect in a fork.
 READ_EARLY = ("PYTHON", "LC_", "LD_", "LANG", "TZ", "OTEL_", "PROMETHEUS_", "GUNICORN_")
-# Python adds this to its own environment, where nothing names a locale.
-ADDED = {"LC_CTYPE": "C.UTF-8"}
+# Python adds this to its own environment if no variable names a locale.
+SET_BY_PYTHON = {"LC_CTYPE": "C.UTF-8"}
 ON_TERMINAL = (
     "import fcntl, os, sys, termios;"
     "fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
-FOLDER = "TEST_FORKS"  # where the processes that fork listen, if they serve all of a run
+# The variable with the folder of the sockets, if all processes of a run share the fork servers.
+FOLDER = "TEST_FORKS"
 KINDS = ("vaultr", "server")
-START_SECONDS = 300  # beside much else the imports take minutes
+START_SECONDS = 300  # on a busy machine the imports take minutes
 _lock = threading.Lock()
 
 
 def kind_of(words, environ, folder=None, *, code_of=None):
-    """Return the kind of process whose fork behaves as a new program would; None if none does."""
+    """Return the kind of fork server for a program, or None if it needs a new process."""
     words = [str(word) for word in words]
-    if any(name.startswith(READ_EARLY) and ADDED.get(name) != environ[name] for name in environ):
+    if any(
+        name.startswith(READ_EARLY) and SET_BY_PYTHON.get(name) != environ[name] for name in environ
+    ):
         return None
     if words[:2] == [sys.executable, "-c"]:
         return "vaultr" if "vaultr.client" in words[2] else code_of
     if words[0] == f"{BIN}/vaultr":
         return "vaultr"
-    if Path(folder or ".").resolve() != ROOT:  # elsewhere another app would be found
+    if Path(folder or ".").resolve() != ROOT:  # another folder may contain another app
         return None
     program = words[2] if words[:2] == [sys.executable, "-m"] else words[0].removeprefix(f"{BIN}/")
-    # With a port of metrics gunicorn has others: its processes share them, by files.
+    # With a metrics port, the processes of gunicorn share metrics through files.
     forks = program == "flask" or (program == "gunicorn" and "METRICS_PORT" not in environ)
     return "server" if forks else None
 
 
 def own_environ():
-    """Return the environment of this process without what a fork cannot obey."""
+    """Return the environment of this process without variables that have no effect in a fork."""
     return {name: each for name, each in os.environ.items() if not name.startswith(READ_EARLY)}
 
 
 def run(words, *, stdin="", timeout=None, **more):
-    """Run a program to its end, as ``subprocess.run`` does; return its output as text."""
+    """Run a program to its end, like ``subprocess.run``; return its output as text."""
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with start(words, text=True, **pipes, **more) as process:
         try:
             stdout, stderr = process.communicate(stdin, timeout)
-        except BaseException:  # as `subprocess.run`: nothing is left behind
+        except BaseException:  # like `subprocess.run`: leave no process behind
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             raise
@@ -75,11 +78,9 @@ def run(words, *, stdin="", timeout=None, **more):
 
 
 def start(words, *, env, cwd=None, code_of=None, **more):
-    """Start a program in a session of its own, as ``subprocess.Popen`` does.
+    """Start a program in its own session, like ``subprocess.Popen``; fork if possible.
 
-    By a fork where one behaves as a new process would.
-
-    :param code_of: the kind of process that runs it, if it is Python code.
+    :param code_of: the kind of fork server to use if the program is Python code.
     """
     kind = kind_of(words, env, cwd, code_of=code_of)
     if kind is None:
@@ -88,7 +89,7 @@ def start(words, *, env, cwd=None, code_of=None, **more):
 
 
 def start_on_terminal(words, terminal, environ):
-    """Start a program whose standard streams are ``terminal``, which becomes its session's."""
+    """Start a program with ``terminal`` as its standard streams and controlling terminal."""
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
     kind = kind_of(words, environ)
     if kind is None:
@@ -98,10 +99,10 @@ def start_on_terminal(words, terminal, environ):
 
 
 class Fork(subprocess.Popen):
-    """A fork of a process that has imported a program, as if it were a child of this process.
+    """A fork of a fork server, used like a child of this process.
 
-    :param kind: what the process has imported.
-    :param terminal: its standard streams are a terminal, which becomes that of its session.
+    :param kind: the kind of fork server.
+    :param terminal: whether standard input is a terminal, to be the controlling one.
     """
 
     def __init__(self, kind, words, *, terminal=False, **more):
@@ -113,9 +114,9 @@ class Fork(subprocess.Popen):
         self, args, _executable, _preexec, _close, pass_fds, cwd, env, _info, _flags, _shell,
         p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, *_more,
     ):  # fmt: skip
-        """Ask for a fork instead of a child; return when it has its session."""
-        given = zip((p2cread, c2pwrite, errwrite), fork_server.STANDARD, strict=True)
-        standard = [own if wanted == -1 else wanted for wanted, own in given]
+        """Request a fork instead of a child; return when it has its own session."""
+        pairs = zip((p2cread, c2pwrite, errwrite), fork_server.STANDARD, strict=True)
+        standard = [own if wanted == -1 else wanted for wanted, own in pairs]
         umask = os.umask(0o077)
         os.umask(umask)
         request = {
@@ -138,7 +139,7 @@ class Fork(subprocess.Popen):
         """Return its id and its status once it has ended; 0 for both if it still runs."""
         if flags & os.WNOHANG and not select.select([self._fork], [], [], 0)[0]:
             return 0, 0
-        with self._fork:  # closing it makes the other side forget the process
+        with self._fork:  # closing it makes the fork server reap the process
             code = fork_server.receive(self._fork)
         return self.pid, -code if code < 0 else code << 8
 
@@ -155,9 +156,9 @@ class Fork(subprocess.Popen):
 
 @contextlib.contextmanager
 def for_all_processes():
-    """Start the processes that fork for all processes of a run."""
+    """Start fork servers that all processes of a test run share."""
     with tempfile.TemporaryDirectory(prefix="vaultr-forks-", ignore_cleanup_errors=True) as folder:
-        stops = [_started(folder, kind) for kind in KINDS]
+        stops = [_start_server(folder, kind) for kind in KINDS]
         os.environ[FOLDER] = folder
         try:
             yield
@@ -168,7 +169,7 @@ def for_all_processes():
 
 
 def connected(kind):
-    """Return a connection to the process that forks for programs of a kind."""
+    """Return a connection to the fork server of a kind."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with _lock:
         folder = os.environ.get(FOLDER) or _own_folder(kind)
@@ -188,12 +189,12 @@ def _connects(connection, address):
 def _own_folder(kind):
     folder = tempfile.TemporaryDirectory(prefix="vaultr-forks-", ignore_cleanup_errors=True)
     atexit.register(folder.cleanup)
-    atexit.register(_started(folder.name, kind))
+    atexit.register(_start_server(folder.name, kind))
     return folder.name
 
 
-def _started(folder, kind):
-    """Start the process that forks for a kind, which ends with this one; return what stops it."""
+def _start_server(folder, kind):
+    """Start the fork server of a kind; return a function that stops it."""
     process = subprocess.Popen(
         [sys.executable, fork_server.__file__, folder, kind],
         env={"PATH": os.environ["PATH"]},

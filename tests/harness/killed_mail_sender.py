@@ -1,6 +1,6 @@
 """A mail sender that is killed at every n-th line of our code and of smtplib.
 
-``python -m tests.killed_sender STEP`` builds the server that the environment describes. For each
+``python -m tests.harness.killed_mail_sender STEP`` builds the server from the environment. For each
 point it puts an email into the outbox, starts a child that sends it and is killed there, and starts
 another child an hour later. It prints the number of kills.
 """
@@ -26,7 +26,7 @@ OURS = str(Path(vaultr.mail.__file__).parent)
 EMAIL_MESSAGE = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
 
-class Fate:
+class KillAtLine:
     """Counts executed lines, and kills the process at one of them."""
 
     def __init__(self, last):
@@ -62,11 +62,11 @@ def main():
                 service.send(EMAIL_MESSAGE, f"{last}@example.org")
             db.session.remove()
             db.engine.dispose()
-            finished = child(lambda last=last: (sys.settrace(Fate(last)), delivery_job.run()))
+            finished = child(lambda last=last: (sys.settrace(KillAtLine(last)), delivery_job.run()))
             with time_machine.travel(clock.now() + timedelta(hours=1)):
                 assert child(delivery_job.run)
             last += int(sys.argv[1])
-        print((last - 1) // int(sys.argv[1]) - 1)  # noqa: T201 - whoever started it reads that
+        print((last - 1) // int(sys.argv[1]) - 1)  # noqa: T201 - the parent process reads it
 
 
 if __name__ == "__main__":

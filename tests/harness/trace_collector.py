@@ -46,7 +46,7 @@ class Collector:
             self._heard += [Span(one, resource) for by in whole.scope_spans for one in by.spans]
 
     def wait_for(self, condition, seconds=20):
-        """Wait until ``told`` accepts the spans, and return them."""
+        """Wait until ``condition(spans)`` is true, and return the spans."""
         until = time.monotonic() + seconds
         while not condition(self.spans):
             assert time.monotonic() < until, [(one.name, one.attributes) for one in self.spans]

@@ -11,8 +11,8 @@ from tests.rollout.tools import rendered
 class _Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         known = self.server.objects.get(self.path.partition("?")[0])
-        lacking = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound"}
-        body = json.dumps(known or {**lacking, "code": 404}).encode()
+        missing = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound"}
+        body = json.dumps(known or {**missing, "code": 404}).encode()
         self.send_response(200 if known else 404)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -190,9 +190,9 @@ class Cloud:
     def install(self):
         """Create all stacks in the empty account, and put URLs into the database secrets."""
         self.prepare()
-        self.first = self.run("stacks", "apply", "--parameters", self.given)
+        self.first = self.run("stacks", "apply", "--parameters", self.parameter_folder)
         self.push("0.1.0", "0.2.0", "0.3.0", "bad1", "broken1", "alarm1", "unfit1")
-        self.second = self.run("stacks", "apply", "--parameters", self.given)
+        self.second = self.run("stacks", "apply", "--parameters", self.parameter_folder)
         self.configure()
 
     def prepare(self):
@@ -201,7 +201,7 @@ class Cloud:
             "route53", "create_hosted_zone", Name="example.org", CallerReference="1"
         )
         self.zone = created["HostedZone"]["Id"].rpartition("/")[2]
-        self.given = self.parameters(app={"Serve": "yes"})
+        self.parameter_folder = self.parameters(app={"Serve": "yes"})
 
     def configure(self):
         """Put URLs into the database secrets, and create the schedules."""

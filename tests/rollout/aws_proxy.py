@@ -7,7 +7,7 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-MEETING_SECONDS = 120
+BARRIER_SECONDS = 120
 READS = re.compile(r"Describe|List|Get|Head")
 QUERY_ERROR = (
     "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
@@ -18,8 +18,8 @@ QUERY_ERROR = (
 class Proxy:
     """Forwards calls to moto; ``calls`` has their operations in order.
 
-    ``errors`` has an AWS error code, and ``answers`` a whole response, by operation. ``passing``
-    has the number of calls of an operation that work before its error. ``meetings`` has a barrier
+    ``errors`` has an AWS error code, and ``answers`` a whole response, by operation. ``successes``
+    has the number of calls of an operation that work before its error. ``barriers`` has a barrier
     by operation: no call is forwarded until all callers have made it.
     """
 
@@ -28,8 +28,8 @@ class Proxy:
         self.calls = []
         self.errors = {}
         self.answers = {}
-        self.passing = {}
-        self.meetings = {}
+        self.successes = {}
+        self.barriers = {}
         self.kill_at = None
         self.process = None
         self._lock = threading.Lock()
@@ -53,14 +53,14 @@ class Proxy:
 
     def error(self, operation):
         """Return the error code for this call, or None."""
-        passed = self.calls.count(operation) <= self.passing.get(operation, 0)
+        passed = self.calls.count(operation) <= self.successes.get(operation, 0)
         return None if passed else self.errors.get(operation)
 
     def kill(self, process, number, when):
         """Kill the process ``when`` ("before" or "after") it makes its change with this number."""
         self.process, self.kill_at = process, (number, when)
 
-    def note(self, operation):
+    def record(self, operation):
         """Record a call; return whether the process must be killed now, and how."""
         with self._lock:
             self.calls.append(operation)
@@ -76,19 +76,19 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         operation = self._operation(body)
-        when = self.proxy.note(operation)
+        when = self.proxy.record(operation)
         if when == "before":
             self.proxy.process.kill()
             self.close_connection = True
             return
-        if meeting := self.proxy.meetings.get(operation):
-            meeting.wait(MEETING_SECONDS)
+        if barrier := self.proxy.barriers.get(operation):
+            barrier.wait(BARRIER_SECONDS)
         error = self.proxy.error(operation)
         answer = self.proxy.answers.get(operation)
         if answer:
             status, headers, answer = 200, [("Content-Type", "text/xml")], answer.encode()
         else:
-            status, headers, answer = self._error(error) if error else self._ask(body)
+            status, headers, answer = self._error(error) if error else self._forward_to_moto(body)
         if when == "after":
             self.proxy.process.kill()
             self.close_connection = True
@@ -118,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         # Services with paths, such as the scheduler.
         return found[1] if found else f"{self.command.title()}{self.path.partition('?')[0]}"
 
-    def _ask(self, body):
+    def _forward_to_moto(self, body):
         connection = http.client.HTTPConnection("127.0.0.1", self.proxy.moto, timeout=300)
         with contextlib.closing(connection):
             connection.request(self.command, self.path, body, dict(self.headers))

@@ -88,7 +88,7 @@ class _Resource(CloudFormationModel):
         return text.format(name=self.name, account=self.account, region=self.region)
 
 
-def _noted(kind):
+def _recorded_type(kind):
     members = {
         "__module__": MODULE,
         "cloudformation_type": staticmethod(lambda: kind),
@@ -133,11 +133,12 @@ class Alarm(_Resource, CloudFormationModel):
 
     @classmethod
     def create_from_cloudformation_json(cls, name, template, account, region, **_more):
-        given = template["Properties"]
+        properties = template["Properties"]
         cloudwatch_backends[account][region].put_metric_alarm(
-            name, given.get("Namespace"), given.get("MetricName"), given["ComparisonOperator"],
-            given["EvaluationPeriods"], given.get("Period"), given["Threshold"],
-            given.get("Statistic"), given["AlarmDescription"], [], given["AlarmActions"],
+            name, properties.get("Namespace"), properties.get("MetricName"),
+            properties["ComparisonOperator"], properties["EvaluationPeriods"],
+            properties.get("Period"), properties["Threshold"], properties.get("Statistic"),
+            properties["AlarmDescription"], [], properties["AlarmActions"],
         )  # fmt: skip
         return cls(name, account, region)
 
@@ -157,24 +158,24 @@ class Certificate(_Resource, CloudFormationModel):
 
     @classmethod
     def create_from_cloudformation_json(cls, name, template, account, region, **_more):
-        given = template["Properties"]
-        names = given["SubjectAlternativeNames"]
+        properties = template["Properties"]
+        names = properties["SubjectAlternativeNames"]
         backend = acm_backends[account][region]
-        arn = backend.request_certificate(given["DomainName"], name, names, [])
+        arn = backend.request_certificate(properties["DomainName"], name, names, [])
         return cls(arn, account, region)
 
 
-def _also(model, attributes):
+def _add_attributes(model, attributes):
     """Make a moto model return attributes that it does not know."""
     known = getattr(model, "get_cfn_attribute", None)
-    requested = model.has_cfn_attr
+    has_attribute = model.has_cfn_attr
 
     def answer(self, attribute):
         return attributes[attribute](self) if attribute in attributes else known(self, attribute)
 
     model.get_cfn_attribute = answer
     model.has_cfn_attr = classmethod(
-        lambda _, attribute: attribute in attributes or requested(attribute)
+        lambda _, attribute: attribute in attributes or has_attribute(attribute)
     )
 
 
@@ -185,16 +186,16 @@ def _master_secret(instance):
     return instance.master_user_secret.secret.arn
 
 
-TYPES = [_noted(kind) for kind in ATTRIBUTES]
-_also(DBInstance, {"MasterUserSecret.SecretArn": _master_secret})
-_also(
+TYPES = [_recorded_type(kind) for kind in ATTRIBUTES]
+_add_attributes(DBInstance, {"MasterUserSecret.SecretArn": _master_secret})
+_add_attributes(
     FakeLoadBalancer,
     {
         "LoadBalancerFullName": lambda one: one.arn.partition("loadbalancer/")[2],
         "CanonicalHostedZoneID": lambda _: "Z215JYRZR1TBD5",
     },
 )
-_also(FakeTargetGroup, {"TargetGroupFullName": lambda one: one.arn.rpartition(":")[2]})
+_add_attributes(FakeTargetGroup, {"TargetGroupFullName": lambda one: one.arn.rpartition(":")[2]})
 _apply = ChangeSet.apply
 
 
@@ -268,7 +269,7 @@ def _started(self, task_definition):
     self.exitCode = int(main["image"].rpartition(":")[2].startswith("broken"))
 
 
-def _taken(self, *arguments, **more):
+def _with_test_tags(self, *arguments, **more):
     """Allow a test to set when a snapshot was created, and its state."""
     _snapshot(self, *arguments, **more)
     tags = {one["Key"]: one["Value"] for one in self.tags}
@@ -293,7 +294,7 @@ EC2ContainerServiceBackend._calculate_task_resource_requirements = staticmethod(
     lambda _: {"CPU": 0, "MEMORY": 0, "PORTS": [], "PORTS_UDP": []}
 )
 Container.__init__ = _started
-DBSnapshot.__init__ = _taken
+DBSnapshot.__init__ = _with_test_tags
 # moto generates a name, although the template has one.
 DBParameterGroup.cloudformation_name_type = staticmethod(lambda: "DBParameterGroupName")
 

@@ -33,7 +33,7 @@ OLD = {
 
 
 class Transcript:
-    """The page, as far as it is written."""
+    """The parts of the page that are already written."""
 
     def __init__(self, cloud):
         self.cloud = cloud
@@ -56,14 +56,14 @@ class Transcript:
 
     def _path(self, argument):
         if argument == "production":
-            return str(self.cloud.given)
+            return str(self.cloud.parameter_folder)
         if argument.startswith("release-"):
             return str(self.cloud.folder / argument)
         return argument
 
     def text(self):
         found = "".join(self.parts).replace(f"{self.cloud.folder}/", "")
-        return found.replace(self.cloud.given.name, "production")
+        return found.replace(self.cloud.parameter_folder.name, "production")
 
 
 def _shortened(text):

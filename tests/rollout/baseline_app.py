@@ -7,7 +7,7 @@ import flask_sqlalchemy  # noqa: F401 - as the server, it keeps
 import psycopg2  # noqa: F401 - as the server, it asks
 from flask import Flask
 
-app = Flask("floor", static_folder=None)
+app = Flask("baseline", static_folder=None)
 
 
 @app.get("/")

@@ -127,10 +127,12 @@ def container_resources(objects):
 def container_ephemeral_storage_request_and_limit(objects):
     """Accept pods that cannot fill a disk: a read-only root, and volumes with a size limit."""
     for found, spec, one in containers(objects):
-        on_disk = any("emptyDir" in two and "sizeLimit" not in two["emptyDir"]
-                      for two in spec.get("volumes", []))  # fmt: skip
+        unlimited_volume = any("emptyDir" in two and "sizeLimit" not in two["emptyDir"]
+                               for two in spec.get("volumes", []))  # fmt: skip
         limited = "ephemeral-storage" in one.get("resources", {}).get("limits", {})
-        if not limited and (on_disk or not context(spec, one).get("readOnlyRootFilesystem")):
+        if not limited and (
+            unlimited_volume or not context(spec, one).get("readOnlyRootFilesystem")
+        ):
             yield found
 
 
@@ -168,11 +170,13 @@ def pod_probes(objects):
 
 def pod_probes_identical(objects):
     for found, _, one in containers(objects):
-        if "readinessProbe" in one and _asks(one["readinessProbe"]) == _asks(one["livenessProbe"]):
+        if "readinessProbe" in one and _check_of(one["readinessProbe"]) == _check_of(
+            one["livenessProbe"]
+        ):
             yield found
 
 
-def _asks(probe):
+def _check_of(probe):
     return {key: value for key, value in probe.items() if key in ("httpGet", "exec", "tcpSocket")}
 
 

@@ -125,7 +125,7 @@ class Site:
         self._wait(name, lambda: self.ask(http, "/api/health")[0] > 0)
         return https, http
 
-    def lead(self, name, backends):
+    def route_to(self, name, backends):
         """Point an edge to other pods, like a load balancer: without dropping a connection."""
         https, http, change = self._edges[name]
         self._write_edge(name, https, http, backends, change)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.rollout import tools
 
 PROGRAM = '''#!{python}
-"""One program under two names; what it knows lies in CLUSTER."""
+"""One program under two names; the file CLUSTER has its state."""
 import json, os, sys
 
 place = os.environ["CLUSTER"]
@@ -20,7 +20,7 @@ cluster["calls"].append([name, *arguments])
 
 
 def save():
-    """Keep what is so now; who reads it meanwhile finds all of it."""
+    """Replace the file atomically, so that readers never see a part of it."""
     with open(place + ".next", "w") as file:
         json.dump(cluster, file)
     os.replace(place + ".next", place)
@@ -33,7 +33,7 @@ def end(text="", code=0):
 
 
 if any(word in " ".join([name, *arguments]) for word in cluster["fails"]):
-    end("error: it fails, as the test wants", 1)
+    end("error: failed as the test requires", 1)
 if name == "helm" and cluster["helm"] == 3 and "--rollback-on-failure" in arguments:
     end("Error: unknown flag: --rollback-on-failure", 1)
 if name == "helm":
@@ -52,7 +52,7 @@ if verb == "get" and arguments[3] == "service":
 if verb == "get" and arguments[3] == "configmap":
     end(json.dumps({{"data": {{"BASE_URL": cluster["base_url"]}}}}))
 if verb == "exec":
-    # What a pod answers to the request that its own program sends.
+    # The result of the health check that runs in a pod.
     program = arguments[arguments.index("--") + 1 :]
     if program[:3] != ["python", "-m", "vaultr.healthcheck"] or cluster["api"] != 200:
         end(f"answered {{cluster['api']}}, exit code 1", 1)
@@ -70,7 +70,7 @@ if verb == "get":
     pods *= cluster["pods"][colour]
     end(json.dumps({{"items": [*pods, {{"metadata": {{}}, "status": starting}}]}}))
 if verb == "patch":
-    # As the real one: a pointer's parent must be there, and all steps are made or none.
+    # Like the real one: the parent of a pointer must exist, and all steps are applied or none.
     found = {{"metadata": {{}}, "spec": {{"selector": dict(cluster["selector"])}}}}
     if cluster["annotations"]:
         found["metadata"]["annotations"] = dict(cluster["annotations"])
@@ -98,7 +98,7 @@ if verb == "patch":
         os.system(cluster["on_switch"] + " " + cluster["selector"]["vaultr.app/colour"])
         cluster = json.load(open(place))
     end("patched")
-end("fine")
+end("done")
 '''
 
 

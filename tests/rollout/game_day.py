@@ -97,7 +97,7 @@ def _quoted(word):
     return f'"{word}"' if " " in word else word
 
 
-def held(folder, *, chosen=DISASTERS, progress=lambda text: None):
+def run(folder, *, chosen=DISASTERS, progress=lambda text: None):
     """Run a game day in a folder, and return the page."""
     began = time.monotonic()
     with System(folder) as system:
@@ -115,6 +115,6 @@ def held(folder, *, chosen=DISASTERS, progress=lambda text: None):
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="vaultr-game-day-") as name:
         Path(name).chmod(0o755)
-        text = held(Path(name), progress=lambda text: sys.stderr.write(f"{text}\n"))
+        text = run(Path(name), progress=lambda text: sys.stderr.write(f"{text}\n"))
     PAGE.write_text(text, "utf-8")
     sys.stderr.write(f"Written: {PAGE}\n")

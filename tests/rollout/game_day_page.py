@@ -31,7 +31,7 @@ MOST_LINES = 11
 
 
 class Page:
-    """The page, as far as it is written.
+    """The parts of the page that are already written.
 
     :param names: the text to show for each address.
     """

@@ -22,13 +22,13 @@ AGES = {"VaultrAuditLag", "VaultrBackupOld", "VaultrDrillOld", "VaultrMailStuck"
 AGES |= {"VaultrWorkerStuck"}
 # The threshold of this alert is a number of events an hour: in a minute a 60th is the same rate.
 RATES = {"VaultrAuditGrows"}
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 _DURATION = re.compile(r"(\d+)([smhd])")
 _WINDOW = re.compile(r"\[(\d+[smhd])\]")
 _OFFSET = re.compile(r" offset (\d+[smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # A window must contain two samples, one second apart.
-_LEAST_WINDOW = 4
+_SHORTEST_WINDOW = 4
 
 
 def divided(duration, *, least=1):
@@ -37,7 +37,7 @@ def divided(duration, *, least=1):
     return f"{max(least, int(number) * _SECONDS[unit] // FACTOR)}s"
 
 
-def faster(rule):
+def accelerated(rule):
     """Return a rule with waiting time, windows, age and rate divided by the factor."""
     found = dict(rule)
     expression = rule["expr"]
@@ -46,7 +46,7 @@ def faster(rule):
         expression = f"{before} > ({threshold}) / {FACTOR}"
     expression = _OFFSET.sub(lambda offset: f" offset {divided(offset[1])}", expression)
     found["expr"] = _WINDOW.sub(
-        lambda window: f"[{divided(window[1], least=_LEAST_WINDOW)}]", expression
+        lambda window: f"[{divided(window[1], least=_SHORTEST_WINDOW)}]", expression
     )
     if "for" in rule:
         found["for"] = divided(rule["for"])
@@ -58,7 +58,7 @@ def rules():
     content = yaml.safe_load(metric_queries.RULES.read_text())
     for group in content["groups"]:
         group["interval"] = "1s"
-        group["rules"] = [faster(rule) for rule in group["rules"]]
+        group["rules"] = [accelerated(rule) for rule in group["rules"]]
     return content
 
 
@@ -135,7 +135,7 @@ class Pager(UntilEnd):
         until(lambda: not set(names) & self._prometheus.firing(), within=within)
 
     def _watch(self, done):
-        while not done.wait(LOOK_SECONDS):
+        while not done.wait(POLL_SECONDS):
             now = self._prometheus.firing()
             with self._lock:
                 for name in now - self._known:

@@ -16,12 +16,12 @@ class Load:
     """``clients`` threads that send requests to an edge; ``failed`` lists failures."""
 
     def __init__(self, port, clients, *, path=PATH):
-        self.answered = 0
+        self.responses = 0
         self.failed = []
         self._port, self._path = port, path
         self._done = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._go_on) for _ in range(clients)]
+        self._threads = [threading.Thread(target=self._send_until_done) for _ in range(clients)]
 
     def __enter__(self):
         for thread in self._threads:
@@ -33,22 +33,22 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _go_on(self):
+    def _send_until_done(self):
         connection = None
         while not self._done.is_set():
-            stored = connection is not None
+            reused = connection is not None
             connection = connection or self._connected()
             try:
-                outcome = _requested(connection, self._path)
+                outcome = _status(connection, self._path)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 connection = None
                 # an edge may close an idle connection; browsers and our SDK then retry once
-                if stored:
+                if reused:
                     continue
                 outcome = repr(error)
             with self._lock:
-                self.answered += 1
+                self.responses += 1
                 if outcome != 200:
                     self.failed.append(outcome)
             time.sleep(0.04)
@@ -59,7 +59,7 @@ class Load:
         return http.client.HTTPSConnection("127.0.0.1", self._port, timeout=30, context=_ANY)
 
 
-def _requested(connection, path):
+def _status(connection, path):
     connection.request("GET", path, headers={"Host": HOST})
     answer = connection.getresponse()
     answer.read()

@@ -78,9 +78,9 @@ def _kinds():
     for name, field in Settings.model_fields.items():
         kind = field.annotation
         several = typing.get_origin(kind) in (types.UnionType, typing.Union)
-        flat = [_bare(one) for one in (typing.get_args(kind) if several else (kind,))]
+        flat = [_unwrapped(one) for one in (typing.get_args(kind) if several else (kind,))]
         yield name, {Path if one is Path else one for one in flat}
 
 
-def _bare(kind):
+def _unwrapped(kind):
     return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind

@@ -15,7 +15,7 @@ from tests.rollout import tools
 PROGRAMS = (Path(sys.base_prefix), tools.ROOT)
 # The volumes of a task replace these.
 REPLACED = (Path("/tmp"), Path("/mnt"), Path("/var/lib"))
-# The kernel refuses this while a program writes there, as a health check that starts early may do.
+# The kernel rejects this while a program writes there, such as an early health check.
 READ_ONLY = "n=0; until mount -o remount,ro,bind /; do n=$((n + 1)); [ $n -lt 50 ]; sleep 0.1; done"
 AS_TASK = [
     "setpriv", "--reuid", "10001", "--regid", "10001", "--clear-groups", "--bounding-set", "-all",

@@ -145,7 +145,7 @@ def test_certificate_is_issued_and_renewed_under_load(site, authority):
     assert len({before, first, _shown(site)}) == 3
     assert _shown(site).split() == _issued(site).split()
     assert {*load.failed} == set()
-    assert load.answered > CLIENTS
+    assert load.responses > CLIENTS
 
 
 def _until(done):

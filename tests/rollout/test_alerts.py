@@ -1,4 +1,4 @@
-"""The alerts in Prometheus: the rules are valid, and each alert fires when it should."""
+"""The alert rules: promtool accepts them, and each alert has a unit test that fires it."""
 
 import re
 import subprocess

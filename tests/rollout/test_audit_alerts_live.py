@@ -1,4 +1,4 @@
-"""Alerts of the audit log: the condition of each is made in a running system with a Prometheus.
+"""Alerts of the audit log: cause each of them in a running system with a Prometheus.
 
 Server, worker, sequencer, PostgreSQL with its roles and Redis run as in docker-compose.yml, and a
 client writes and reads. Prometheus loads the shipped rules with waiting times divided by 60.
@@ -46,24 +46,24 @@ def start_sequencer(system):
     system.site.start("sequencer", "sequencer", **system.settings("sequencer"))
 
 
-def falls_silent(system, name):
-    """Wait until an alert does not fire, while nobody writes."""
+def wait_until_resolved(system, name):
+    """Pause the client, and wait until an alert no longer fires."""
     with system.clients[0].paused():
         system.pager.wait_for_end({name}, within=WITHIN_SECONDS)
 
 
-def fires(system, name):
+def wait_until_firing(system, name):
     """Wait until an alert fires."""
     until(lambda: name in system.prometheus.firing(), within=WITHIN_SECONDS)
 
 
 def test_unavailable_alert_fires_when_events_cannot_be_inserted(system):
     client = system.clients[0]
-    falls_silent(system, "VaultrAuditUnavailable")
+    wait_until_resolved(system, "VaultrAuditUnavailable")
     client.wait_for_more()
     sql(system, f"REVOKE {APP_INSERTS.format('FROM')}")
 
-    fires(system, "VaultrAuditUnavailable")
+    wait_until_firing(system, "VaultrAuditUnavailable")
     written = len(client.stored)
     sql(system, f"GRANT {APP_INSERTS.format('TO')}")
 
@@ -73,41 +73,41 @@ def test_unavailable_alert_fires_when_events_cannot_be_inserted(system):
 
 def test_lag_alert_fires_without_sequencer(system):
     client = system.clients[0]
-    falls_silent(system, "VaultrAuditLag")
+    wait_until_resolved(system, "VaultrAuditLag")
     system.site.stop("sequencer")
     client.wait_for_more()
 
-    with client.paused():  # what waits now waits for the sequencer alone
-        fires(system, "VaultrAuditLag")
+    with client.paused():  # all pending events wait for the sequencer only
+        wait_until_firing(system, "VaultrAuditLag")
     start_sequencer(system)
 
-    falls_silent(system, "VaultrAuditLag")
+    wait_until_resolved(system, "VaultrAuditLag")
 
 
 @pytest.mark.long  # its windows are a minute long
 def test_anchor_alert_fires_when_anchor_folder_is_missing(system):
-    falls_silent(system, "VaultrAuditAnchorFails")
+    wait_until_resolved(system, "VaultrAuditAnchorFails")
     away = system.elsewhere.with_name("unmounted")
     system.elsewhere.rename(away)
 
-    fires(system, "VaultrAuditAnchorFails")
+    wait_until_firing(system, "VaultrAuditAnchorFails")
     away.rename(system.elsewhere)
 
 
 def test_fault_alert_fires_for_event_with_forged_mac(system):
-    falls_silent(system, "VaultrAuditFaults")
+    wait_until_resolved(system, "VaultrAuditFaults")
     system.site.stop("sequencer")
     system.clients[0].wait_for_more()
     sql(system, f"UPDATE audit_event SET mac = sha256(mac) WHERE event_id = ({PENDING})")
 
     start_sequencer(system)
 
-    fires(system, "VaultrAuditFaults")
+    wait_until_firing(system, "VaultrAuditFaults")
 
 
 @pytest.mark.long  # its windows are a minute long
 def test_growth_alert_fires_above_event_threshold(system):
-    falls_silent(system, "VaultrAuditGrows")
+    wait_until_resolved(system, "VaultrAuditGrows")
     environ = system.site.environ("app", **system.settings("app")) | {"METRICS_PORT": "0"}
     app = app_fixtures.create_app(app_fixtures.Settings.from_environ(environ))
 
@@ -115,12 +115,12 @@ def test_growth_alert_fires_above_event_threshold(system):
         audit_rows.fill(4_000)  # within a second: 180,000 an hour are 3,000 a minute
         db.engine.dispose()
 
-    fires(system, "VaultrAuditGrows")
+    wait_until_firing(system, "VaultrAuditGrows")
 
 
 def test_missing_alert_fires_after_deletion_until_restart(system):
     client = system.clients[0]
-    falls_silent(system, "VaultrAuditMissing")
+    wait_until_resolved(system, "VaultrAuditMissing")
     system.site.stop("sequencer")
     client.wait_for_more()
     with client.paused():
@@ -128,18 +128,18 @@ def test_missing_alert_fires_after_deletion_until_restart(system):
         for table in ("audit_pending", "audit_event"):
             sql(system, f"DELETE FROM {table} WHERE event_id = '{event}'")
 
-    fires(system, "VaultrAuditMissing")
+    wait_until_firing(system, "VaultrAuditMissing")
     system.site.stop("app")
     system.site.start("app", "app", **system.settings("app"))
     start_sequencer(system)
 
-    falls_silent(system, "VaultrAuditMissing")
+    wait_until_resolved(system, "VaultrAuditMissing")
     client.wait_for_more()
 
 
 @pytest.mark.long  # its windows are a minute long
 def test_audit_alerts_resolve_when_causes_end(system):
     for name in AUDIT:
-        falls_silent(system, name)
+        wait_until_resolved(system, name)
 
     system.clients[0].wait_for_more()

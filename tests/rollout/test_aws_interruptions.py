@@ -39,7 +39,7 @@ def _snapshots(cloud):
     return {one["DBSnapshotIdentifier"] for one in found}
 
 
-def _killed(cloud, proxy, number, when, *command):
+def _kill_at_change(cloud, proxy, number, when, *command):
     """Kill a script at its change with this number; return whether it got that far."""
     process = cloud.start(*command, AWS_ENDPOINT_URL=proxy.url)
     proxy.kill(process, number, when)
@@ -61,7 +61,7 @@ def test_killed_release_completes_when_run_again(cloud, proxy, tmp_path, number,
     record = tmp_path / "record"
     command = ["release", "ecs", "--tag", tag, "--record", record]
 
-    assert _killed(cloud, proxy, number, when, *command)
+    assert _kill_at_change(cloud, proxy, number, when, *command)
     done = cloud.run(*command)
 
     assert done.returncode == 0, tools.output_of(done)
@@ -91,7 +91,7 @@ def test_killed_snapshot_run_again_creates_one_snapshot(cloud, proxy, tmp_path):
     before = _snapshots(cloud)
     command = ["snapshots", "create", "--instance", aws.NAME, "--record", tmp_path / "record"]
 
-    assert _killed(cloud, proxy, 0, "after", *command)
+    assert _kill_at_change(cloud, proxy, 0, "after", *command)
     done = cloud.run(*command)
 
     assert done.returncode == 0, tools.output_of(done)
@@ -152,7 +152,9 @@ def test_denied_access_to_recorded_snapshot_creates_no_second_one(cloud, proxy, 
 def test_status_without_permission_fails(cloud, proxy):
     proxy.errors["DescribeServices"] = "AccessDeniedException"
 
-    done = cloud.run("stacks", "status", "--parameters", cloud.given, AWS_ENDPOINT_URL=proxy.url)
+    done = cloud.run(
+        "stacks", "status", "--parameters", cloud.parameter_folder, AWS_ENDPOINT_URL=proxy.url
+    )
 
     assert done.returncode == 2, tools.output_of(done)
     assert "image: none" not in done.stdout
@@ -160,7 +162,7 @@ def test_status_without_permission_fails(cloud, proxy):
 
 def test_failed_revert_of_services_prints_rollback_command(cloud, proxy, tmp_path):
     proxy.errors["UpdateService"] = "AccessDeniedException"
-    proxy.passing["UpdateService"] = 1  # one service has the new version, and keeps it
+    proxy.successes["UpdateService"] = 1  # one service has the new version, and keeps it
     record, tag = tmp_path / "record", next(TAGS)
     cloud.push(tag)
 
@@ -192,7 +194,8 @@ def test_stack_in_failed_state_rejects_apply_and_release(cloud, proxy, tmp_path,
     proxy.answers["DescribeStacks"] = STACK.format(state)
 
     done = [
-        cloud.run("stacks", "apply", "--parameters", cloud.given, AWS_ENDPOINT_URL=proxy.url),
+        cloud.run("stacks", "apply", "--parameters", cloud.parameter_folder,
+                  AWS_ENDPOINT_URL=proxy.url),
         cloud.run("release", "ecs", "--tag", "0.2.0", "--record", tmp_path / "record",
                   AWS_ENDPOINT_URL=proxy.url),
     ]  # fmt: skip
@@ -232,7 +235,7 @@ def test_only_one_of_three_concurrent_releases_starts(cloud, proxy, tmp_path):
     """All have passed their checks before the first of them takes the lock."""
     tags, snapshots = [next(TAGS) for _ in range(3)], _snapshots(cloud)
     cloud.push(*tags)
-    proxy.meetings["PutParameter"] = threading.Barrier(len(tags))
+    proxy.barriers["PutParameter"] = threading.Barrier(len(tags))
     processes = [
         cloud.start("release", "ecs", "--tag", tag, "--record", tmp_path / tag,
                     AWS_ENDPOINT_URL=proxy.url)
@@ -247,7 +250,7 @@ def test_only_one_of_three_concurrent_releases_starts(cloud, proxy, tmp_path):
     assert all("another release runs" in text for text in errors if f"{winner} runs" not in text)
     assert _tags(cloud, _running(cloud).values()) == {winner}
     assert len(_snapshots(cloud) - snapshots) == proxy.calls.count("RunTask") == 1
-    # A rejected release leaves nothing behind, and can begin when the other one has ended.
+    # A rejected release leaves no files, and can start after the other one has ended.
     assert {path.name for path in tmp_path.iterdir()} == {winner, f"{winner}.json"}
     assert cloud.call("ssm", "get_parameter", Name=LOCK) == {"error": "ParameterNotFound"}
 
@@ -256,7 +259,7 @@ def test_lock_of_killed_release_rejects_other_releases(cloud, proxy, tmp_path):
     tag, other = next(TAGS), next(TAGS)
     cloud.push(tag, other)
     command = ["release", "ecs", "--tag", tag, "--record", tmp_path / "record"]
-    assert _killed(cloud, proxy, 1, "after", *command)
+    assert _kill_at_change(cloud, proxy, 1, "after", *command)
     before = _snapshots(cloud), _running(cloud)
 
     elsewhere = [

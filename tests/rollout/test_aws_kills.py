@@ -1,4 +1,4 @@
-"""deploy/aws/stacks and snapshots, killed at each change: the same command continues."""
+"""deploy/aws/stacks and snapshots, killed at each change: running them again completes."""
 
 import itertools
 import signal
@@ -14,7 +14,7 @@ SERVICES = [f"{aws.NAME}-{one}" for one in ("web", "worker", "sequencer")]
 RESTORED = f"{aws.NAME}-restore"
 
 
-def _killed(cloud, number, when, *command):
+def _kill_at_change(cloud, number, when, *command):
     """Kill a script at its change with this number; return whether it got that far."""
     with aws_proxy.Proxy(cloud.port) as proxy:
         process = cloud.start(*command, AWS_ENDPOINT_URL=proxy.url)
@@ -24,14 +24,14 @@ def _killed(cloud, number, when, *command):
     return process.returncode != 0
 
 
-def _kills(cloud, *command):
+def _kill_at_every_change(cloud, *command):
     """Kill a command at its first change, then at its second, …; return the number of kills."""
     for number, (change, when) in enumerate(
         itertools.product(range(MOST_CHANGES), ("before", "after"))
     ):
-        if not _killed(cloud, change, when, *command):
+        if not _kill_at_change(cloud, change, when, *command):
             return number
-    raise AssertionError("it never ends")
+    raise AssertionError("the command never finishes")
 
 
 def _kinds(cloud, stem):
@@ -51,11 +51,11 @@ def empty(tmp_path_factory):
 @pytest.mark.parametrize("stem", ["network", *(
     pytest.param(one, marks=pytest.mark.long) for one in aws.STACKS[1:])])  # fmt: skip
 def test_killed_apply_completes_when_run_again(empty, stem):
-    command = ["stacks", "apply", stem, "--parameters", empty.given]
+    command = ["stacks", "apply", stem, "--parameters", empty.parameter_folder]
     if stem == "app":
         empty.push("0.1.0")
 
-    killed = _kills(empty, *command)
+    killed = _kill_at_every_change(empty, *command)
 
     # before and after creating the change set, and before and after executing it
     assert killed >= 4
@@ -106,7 +106,7 @@ def test_killed_restore_completes_when_run_again(installed, number, when):
     installed.snapshot(name, "2026-11-30T11:00:00+00:00")
     command = ["snapshots", "restore", "--instance", aws.NAME, "--snapshot", name]
 
-    assert _killed(installed, number, when, *command)
+    assert _kill_at_change(installed, number, when, *command)
     done = installed.run(*command)
 
     assert done.returncode == 0, tools.output_of(done)
@@ -130,7 +130,7 @@ def test_killed_prune_run_again_keeps_newest_of_month(cloud, number):
         cloud.snapshot(name, f"2025-0{1 + number}-0{1 + day}T02:00:00+00:00")
     command = ["snapshots", "prune", "--instance", aws.NAME, "--keep-days", "30"]
 
-    assert _killed(cloud, number, "after", *command)
+    assert _kill_at_change(cloud, number, "after", *command)
     done = cloud.run(*command)
 
     assert done.returncode == 0, tools.output_of(done)

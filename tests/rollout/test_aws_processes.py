@@ -93,14 +93,14 @@ def running(site, cloud, values, name, **volumes):
             task.get("Command", IMAGE_COMMAND), settings, out, volumes=volumes
         )
         try:
-            _healthy(process, check[1:], settings, site.folder / f"{name}.log")
+            _wait_until_healthy(process, check[1:], settings, site.folder / f"{name}.log")
             yield settings
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(task["StopTimeout"]) == 0
 
 
-def _healthy(process, check, settings, log):
+def _wait_until_healthy(process, check, settings, log):
     until = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < until:
         if task_sandbox.run_beside(process, check, settings).returncode == 0:
@@ -143,7 +143,7 @@ def test_sequencer_task_writes_state_and_anchors(site, cloud, values, tmp_path):
 
     opened = []
     with running(site, cloud, values, "sequencer", **{"/var/lib/vaultr": state}):
-        wait_for(
+        wait_until(
             lambda: (
                 opened.append(_connections(site, "vaultr_sequencer"))
                 or ((state / "audit-state").exists() and anchors())
@@ -164,7 +164,7 @@ def _connections(site, role):
         return cursor.fetchone()[0]
 
 
-def wait_for(done):
+def wait_until(done):
     until = time.monotonic() + START_SECONDS
     while not done():
         assert time.monotonic() < until
@@ -194,9 +194,9 @@ def test_backup_and_drill_tasks_succeed_with_bucket(site, cloud, values):
 
 def test_task_can_write_only_to_tmp(site, cloud, values):
     settings = environ(site, cloud, values, aws.tasks()["web"])
-    places = f"/ /var/lib /etc {tools.ROOT} /tmp"
+    folders = f"/ /var/lib /etc {tools.ROOT} /tmp"
     script = (
-        f'id -u; for one in {places}; do touch "$one/x" 2> /dev/null && echo "$one"; done; true'
+        f'id -u; for one in {folders}; do touch "$one/x" 2> /dev/null && echo "$one"; done; true'
     )
 
     done = task_sandbox.run(["sh", "-c", script], settings)
@@ -222,9 +222,13 @@ def test_roles_task_sets_passwords_from_database_urls(tmp_path):
             f"postgresql://vaultr_scratch:{'p%40ss' * 6}@{known['host']}:5432/postgres"
         )
         assert {one["Name"] for one in task["Secrets"]} == {*urls, "PGPASSWORD", "DATABASE_CA"}
-        given = {"PGHOST": known["host"], "PGPORT": known["port"], "PGDATABASE": known["dbname"]}
-        given |= {"PGUSER": known["user"], "DATABASE_CA": "certificates"}
-        environ = task_sandbox.environment(**given, **urls)
+        variables = {
+            "PGHOST": known["host"],
+            "PGPORT": known["port"],
+            "PGDATABASE": known["dbname"],
+        }
+        variables |= {"PGUSER": known["user"], "DATABASE_CA": "certificates"}
+        environ = task_sandbox.environment(**variables, **urls)
         volumes = {"/tmp": tmp_path}
         tmp_path.chmod(0o1777)
         done = task_sandbox.run(task["Command"], environ, volumes=volumes)
@@ -233,7 +237,7 @@ def test_roles_task_sets_passwords_from_database_urls(tmp_path):
         script = f"{task['Command'][-1].rpartition('exec')[0]}{counted}"
         again = task_sandbox.run(
             [*task["Command"][:-1], script],
-            task_sandbox.environment(**given, **elsewhere),
+            task_sandbox.environment(**variables, **elsewhere),
             volumes=volumes,
         )
         with connected, connected.cursor() as cursor:

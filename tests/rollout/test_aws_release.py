@@ -42,7 +42,8 @@ def _migrations(cloud):
 
 
 @contextlib.contextmanager
-def _ringing(cloud):
+def _alarm(cloud):
+    """Keep an alarm in the state ALARM until the block ends."""
     cloud.alarm("error-ratio", "ALARM")
     try:
         yield
@@ -108,7 +109,7 @@ def test_failed_migration_leaves_old_version_running(cloud, tmp_path):
 
 
 def test_alarm_before_release_rejects_it(cloud, tmp_path):
-    with _ringing(cloud):
+    with _alarm(cloud):
         done = _release(cloud, "0.3.0", tmp_path / "record")
 
     assert done.returncode == 2, tools.output_of(done)
@@ -150,7 +151,7 @@ def test_rollback_works_during_alarm_and_runs_no_migration(cloud, tmp_path, by):
     how = [RECORD, tmp_path / "record"] if by == "record" else ["--tag", "0.2.0"]
     tasks = _migrations(cloud)
 
-    with _ringing(cloud):
+    with _alarm(cloud):
         dry = cloud.run("release", "rollback", *how, "--dry-run")
         still = _running(cloud)
         done = cloud.run("release", "rollback", *how)
@@ -168,7 +169,7 @@ def test_release_after_rollback_checks_alarms_again(cloud, tmp_path):
     _release(cloud, "0.3.0", tmp_path / "record")
     cloud.run("release", "rollback", RECORD, tmp_path / "record")
 
-    with _ringing(cloud):
+    with _alarm(cloud):
         stopped = _release(cloud, "0.3.0", tmp_path / "record")
     done = _release(cloud, "0.3.0", tmp_path / "record")
     elsewhere = cloud.run(
@@ -234,7 +235,7 @@ def test_release_with_invalid_tag_changes_nothing(cloud, tmp_path, tag, about):
 def test_apply_after_release_preserves_released_tag(cloud, tmp_path):
     _release(cloud, "0.3.0", tmp_path / "record")
 
-    done = cloud.run("stacks", "apply", "--parameters", cloud.given)
+    done = cloud.run("stacks", "apply", "--parameters", cloud.parameter_folder)
 
     assert done.returncode == 0, tools.output_of(done)
     assert _running(cloud) == {"0.3.0"}

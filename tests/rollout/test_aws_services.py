@@ -65,14 +65,14 @@ def test_cloudwatch_accepts_alarm_of_template(cloud, stem, name):
 
 def test_elasticache_accepts_failover_and_encryption(cloud):
     cache = one("data", "ElastiCache::ReplicationGroup")
-    given = {
+    request = {
         name: value for name, value in cache.items()
         if name in ("ReplicationGroupDescription", "Engine", "NumCacheClusters",
                     "AutomaticFailoverEnabled", "MultiAZEnabled", "AtRestEncryptionEnabled",
                     "TransitEncryptionEnabled", "CacheNodeType")
     }  # fmt: skip
 
-    made = cloud.call("elasticache", "create_replication_group", ReplicationGroupId="t", **given)
+    made = cloud.call("elasticache", "create_replication_group", ReplicationGroupId="t", **request)
 
     assert "error" not in made, made
     found = made["ReplicationGroup"]
@@ -173,8 +173,8 @@ def test_cloudfront_accepts_distribution_without_default_caching(cloud):
     secure = {name: custom[name] for name in ("OriginProtocolPolicy", "OriginReadTimeout")}
     secure |= {"HTTPPort": 80, "HTTPSPort": 443}
     secure["OriginSslProtocols"] = listed(custom["OriginSSLProtocols"])
-    kept = ("Enabled", "Comment", "HttpVersion", "PriceClass")
-    given = {name: config[name] for name in kept} | {
+    copied = ("Enabled", "Comment", "HttpVersion", "PriceClass")
+    request = {name: config[name] for name in copied} | {
         "CallerReference": "test",
         "Aliases": listed(config["Aliases"]),
         "Origins": listed([origin | {"CustomOriginConfig": secure}]),
@@ -182,7 +182,7 @@ def test_cloudfront_accepts_distribution_without_default_caching(cloud):
         "CacheBehaviors": listed([behavior(found) for found in config["CacheBehaviors"]]),
     }
 
-    made = cloud.call("cloudfront", "create_distribution", DistributionConfig=given)
+    made = cloud.call("cloudfront", "create_distribution", DistributionConfig=request)
 
     assert "error" not in made, made
     stored = made["Distribution"]["DistributionConfig"]

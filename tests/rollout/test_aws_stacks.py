@@ -1,4 +1,4 @@
-"""deploy/aws/stacks with moto: what is created, what is rejected, and what continues."""
+"""deploy/aws/stacks with moto: created resources, rejected changes, and interrupted runs."""
 
 import json
 
@@ -60,7 +60,7 @@ def test_created_image_repository_has_immutable_tags(cloud):
 
 
 def test_plan_without_changes_reports_up_to_date(cloud):
-    done = cloud.run("stacks", "plan", "--parameters", cloud.given)
+    done = cloud.run("stacks", "plan", "--parameters", cloud.parameter_folder)
 
     assert done.returncode == 0, tools.output_of(done)
     assert {line.partition(": ")[2] for line in done.stdout.splitlines()} == {"up to date"}
@@ -78,7 +78,7 @@ def test_plan_and_dry_run_change_nothing(cloud):
 
 
 def test_status_shows_every_stack_and_running_image(cloud):
-    done = cloud.run("stacks", "status", "--parameters", cloud.given)
+    done = cloud.run("stacks", "status", "--parameters", cloud.parameter_folder)
 
     assert done.stdout.count("CREATE_COMPLETE") == len(aws.STACKS)
     assert "image: " in done.stdout

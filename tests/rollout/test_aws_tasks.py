@@ -84,7 +84,7 @@ def test_task_is_read_only_unprivileged_and_without_capabilities(name):
     assert main["StopTimeout"] == 60
     assert main["LinuxParameters"] == {"Capabilities": {"Drop": ["ALL"]}}
     assert main["DependsOn"] == [{"ContainerName": "prepare", "Condition": "SUCCESS"}]
-    # `prepare` has no secrets, and only opens the empty volume.
+    # `prepare` has no secrets, and only makes the empty volume writable.
     assert prepare["Command"] == ["chmod", "1777", "/tmp"]
     assert "Secrets" not in prepare
     assert task["NetworkMode"] == "awsvpc"

@@ -53,12 +53,12 @@ def test_example_parameters_match_their_template(stem):
     before = aws.STACKS[: aws.STACKS.index(stem)]
     outputs = {name for one in before for name in template(one)["Outputs"]}
 
-    given = {one["ParameterKey"] for one in entries}
-    assert given <= {*known}
+    provided = {one["ParameterKey"] for one in entries}
+    assert provided <= {*known}
     needed = {name for name, one in known.items() if "Default" not in one}
-    assert needed <= given | outputs
+    assert needed <= provided | outputs
     # Outputs of an earlier stack need not be entered again.
-    assert not given & outputs
+    assert not provided & outputs
 
 
 # --- database (R, U) -----------------------------------------------------------------------
@@ -138,8 +138,8 @@ def test_security_groups_allow_only_documented_connections():
 
     assert inside == {
         ("LoadBalancer", "App", 3000), ("Sequencer", "State", 2049),
-        *((who, "Database", 5432) for who in ("App", "Jobs", "Sequencer")),
-        *((who, "Cache", 6379) for who in ("App", "Jobs", "Sequencer")),
+        *((group, "Database", 5432) for group in ("App", "Jobs", "Sequencer")),
+        *((group, "Cache", 6379) for group in ("App", "Jobs", "Sequencer")),
     }  # fmt: skip
     assert {one for one in aws.reach() if not one[0]} == {("", "LoadBalancer", 443)}
 
@@ -195,13 +195,13 @@ def test_load_balancer_accepts_only_https():
 def test_dns_names_are_aliases_of_load_balancer_or_cloudfront():
     records = resources("edge", "Route53::RecordSet")
 
-    led = {
+    targets = {
         name: (one["Name"], one["Type"], one["AliasTarget"]["DNSName"])
         for name, one in records.items()
     }
     balancer, host = {"Ref": "LoadBalancerDnsName"}, {"Ref": "Host"}
     cloudfront = {"Fn::GetAtt": ["Distribution", "DomainName"]}
-    assert sorted(led.values(), key=str) == sorted(
+    assert sorted(targets.values(), key=str) == sorted(
         [(host, "A", balancer), ({"Ref": "OriginHost"}, "A", balancer), (host, "A", cloudfront)],
         key=str,
     )

@@ -22,7 +22,7 @@ PAGE = (tools.ROOT / "docs" / "runbook.md").read_text()
 PASSWORD = "a-password-of-more-than-20-letters"
 
 
-def typed(heading, beginning):
+def block_of(heading, beginning):
     """Return a block under a heading, as a shell reads it."""
     section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     [block] = [one for one in re.findall(r"(?:^    .*\n)+", section, re.M) if beginning in one]
@@ -51,7 +51,7 @@ class Shell:
             folder, DATABASE_URL=self.url("vaultr_app", "vaultr")
         )
 
-    def types(self, script):
+    def run(self, script):
         script = script.replace("deploy/", f"{tools.ROOT}/deploy/")
         done = subprocess.run(
             ["bash", "-euc", script],
@@ -89,8 +89,8 @@ def shell(request, tmp_path):
             admin.cursor().execute(f"CREATE ROLE {request.param} LOGIN {attributes}")
         admin.close()
         shell = Shell(tmp_path, server, request.param)
-        shell.types("createdb vaultr")
-        shell.types("psql -v ON_ERROR_STOP=1 -d vaultr -f deploy/postgres/roles.sql")
+        shell.run("createdb vaultr")
+        shell.run("psql -v ON_ERROR_STOP=1 -d vaultr -f deploy/postgres/roles.sql")
         migrated = shell.flask("db", "upgrade", role="vaultr_owner", database="vaultr")
         assert migrated.returncode == 0, migrated.stderr
         with shell.app("vaultr"):
@@ -100,7 +100,7 @@ def shell(request, tmp_path):
 
 
 def test_runbook_commands_create_verify_and_restore_backup(shell):
-    listed = shell.types(typed("Back up", "flask backup create"))
+    listed = shell.run(block_of("Back up", "flask backup create"))
     [backup] = (shell.folder / "backups").glob("*.age")
 
     assert listed.splitlines()[-1].endswith("  verified")
@@ -113,7 +113,7 @@ def test_runbook_commands_create_verify_and_restore_backup(shell):
         "FILE": str(backup),
         "BACKUP_IDENTITY_FILE": str(shell.folder / "identity.txt"),
     }
-    shell.types(typed("Restore", "vaultr_restored"))
+    shell.run(block_of("Restore", "vaultr_restored"))
 
     status = shell.flask("db-status", "--json", role="vaultr_app", database="vaultr_restored")
     assert status.returncode == 0, status.stdout + status.stderr
@@ -129,13 +129,13 @@ def test_runbook_commands_create_verify_and_restore_backup(shell):
 
 
 def test_age_and_tar_open_a_backup_without_vaultr(shell):
-    shell.types(typed("Back up", "flask backup create"))
+    shell.run(block_of("Back up", "flask backup create"))
     page = (tools.ROOT / "docs" / "backups.md").read_text()
     [block] = re.findall(r"```sh\n(age --decrypt.*?)```", page, re.S)
     [backup] = (shell.folder / "backups").glob("*.age")
     name = re.search(r"vaultr-\S+\.age", block)[0]
 
-    shown = shell.types(block.replace(name, str(backup)))
+    shown = shell.run(block.replace(name, str(backup)))
 
     assert "TABLE DATA public accounts" in shown
     assert "accounts" in (shell.folder / "manifest.json").read_text()

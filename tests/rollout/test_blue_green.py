@@ -238,7 +238,7 @@ def test_switch_is_reverted_when_pods_fail_during_watch(cluster):
 
 
 def test_reverted_switch_allows_immediate_release_of_a_fix(cluster):
-    """The fixed release does not have to wait either."""
+    """No rollback to the failed colour is possible, and the fixed release need not wait."""
     cluster.run("release", "green", "--tag", "1.2.3")
     before = cluster.state["annotations"]
     cluster.change(on_switch=f"{_break_green(cluster)} #")

@@ -8,7 +8,7 @@ import yaml
 from tests.rollout import settings_of_chart, tools
 from tests.rollout.tools import of_kind, pod_spec, rendered
 
-NAMES = [path.name.removesuffix("-values.yaml") for path in tools.TRIALS]
+NAMES = [path.name.removesuffix("-values.yaml") for path in tools.VALUES_FILES]
 VERSIONS = ("1.29", "1.37")
 COLOUR = "vaultr.app/colour"
 # Image should use digest: a version is enough, and the schema rejects `latest`.
@@ -277,10 +277,10 @@ def test_changed_settings_restart_pods():
 
 def test_grace_period_is_longer_than_drain_and_timeouts():
     spec = pod_spec(of_kind(rendered("default"), "Deployment", "web")[0])[1]
-    slept = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    drain, patience = 5, 24  # DRAIN_SECONDS, and graceful_timeout of config/gunicorn.py
+    pre_stop = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    drain, timeout = 5, 24  # DRAIN_SECONDS, and graceful_timeout of config/gunicorn.py
 
-    assert spec["terminationGracePeriodSeconds"] > slept + drain + patience
+    assert spec["terminationGracePeriodSeconds"] > pre_stop + drain + timeout
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The chart in a cluster: drains, networks, authorities, and the live colour."""
+"""The chart in a cluster: node drains, networks, CA certificates, and the active colour."""
 
 import os
 
@@ -11,20 +11,22 @@ from tests.rollout.tools import of_kind, pod_spec, rendered
 COLOUR = "vaultr.app/colour"
 
 
-@pytest.mark.parametrize(("there", "led"), [(None, "blue"), ("blue", "blue"), ("green", "green")])
-def test_upgrade_of_service_owner_keeps_active_colour(tmp_path, there, led):
+@pytest.mark.parametrize(
+    ("existing", "expected"), [(None, "blue"), ("blue", "blue"), ("green", "green")]
+)
+def test_upgrade_of_service_owner_keeps_active_colour(tmp_path, existing, expected):
     """Only `deploy/blue-green switch` moves users."""
-    done = _planned(tmp_path, there, "vaultr-blue", "blue")
+    done = _plan_release(tmp_path, existing, "vaultr-blue", "blue")
 
     assert done.returncode == 0, tools.output_of(done)
     objects = [one for one in yaml.safe_load_all(done.stdout) if one]
     [service] = of_kind(objects, "Service", "web")
-    assert service["spec"]["selector"][COLOUR] == led
+    assert service["spec"]["selector"][COLOUR] == expected
 
 
 def test_second_colour_cannot_create_the_service(tmp_path):
     claims = "cronJobs.backup.persistentVolumeClaim=a,cronJobs.drill.persistentVolumeClaim=a"
-    done = _planned(
+    done = _plan_release(
         tmp_path, "blue", "vaultr-green", "green", "--set", f"service.create=true,{claims}"
     )
 
@@ -32,10 +34,10 @@ def test_second_colour_cannot_create_the_service(tmp_path):
     assert 'Service "vaultr"' in done.stderr
 
 
-def _planned(folder, there, release, trial, *flags):
-    """Make Helm plan a release in a cluster whose Service points to ``there``."""
-    values = tools.CHART / "ci" / f"{trial}-values.yaml"
-    with api_server.serving(folder, there) as config:
+def _plan_release(folder, existing, release, values_name, *flags):
+    """Make Helm plan a release in a cluster whose Service points to ``existing``."""
+    values = tools.CHART / "ci" / f"{values_name}-values.yaml"
+    with api_server.serving(folder, existing) as config:
         return tools.run(
             "helm", "template", release, str(tools.CHART), "--namespace", "vaultr",
             "--values", str(values), *flags, "--dry-run=server", "--disable-openapi-validation",
@@ -118,10 +120,10 @@ def test_metrics_service_selects_only_pods_with_metrics_port():
 def test_grace_period_covers_configured_drain_seconds(drain):
     objects = rendered("default", "--set", f"settings.DRAIN_SECONDS={drain}")
     spec = pod_spec(of_kind(objects, "Deployment", "web")[0])[1]
-    slept = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    patience = 24  # graceful_timeout of config/gunicorn.py
+    pre_stop = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    timeout = 24  # graceful_timeout of config/gunicorn.py
 
-    assert spec["terminationGracePeriodSeconds"] > slept + drain + patience
+    assert spec["terminationGracePeriodSeconds"] > pre_stop + drain + timeout
 
 
 def test_ingress_does_not_redirect_plain_http():

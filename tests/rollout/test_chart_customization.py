@@ -1,4 +1,4 @@
-"""What a platform team customises in every pod: each value alone, and all together."""
+"""Values that customise pods: each value alone, and all together."""
 
 import json
 
@@ -14,7 +14,7 @@ CONSTRAINT = {
 }  # fmt: skip
 CONTAINER = {"name": "proxy", "image": "registry.example.org/proxy:1.2"}
 # A value, and where it must appear: in the pod's metadata, its spec or its main container.
-HATCHES = {
+POD_VALUES = {
     "extraEnv": ([{"name": "A", "value": "b"}], "container.env"),
     "extraEnvFrom": ([{"configMapRef": {"name": "more"}}], "container.envFrom"),
     "extraVolumes": ([{"name": "v", "emptyDir": {}}], "spec.volumes"),
@@ -59,7 +59,7 @@ def pods(objects):
     }
 
 
-def holds(pod, place, value):
+def has_value(pod, place, value):
     """Check whether a pod has a value, in addition to the chart's own."""
     metadata, spec = pod
     part, field = place.split(".")
@@ -72,20 +72,20 @@ def holds(pod, place, value):
     return found == value
 
 
-@pytest.mark.parametrize("name", HATCHES)
+@pytest.mark.parametrize("name", POD_VALUES)
 def test_global_pod_value_applies_to_every_pod(name):
-    value, place = HATCHES[name]
+    value, place = POD_VALUES[name]
 
     flags = ("--set-json", f"{name}={json.dumps(value)}", *GATEWAY)
     found = pods(rendered("default", *flags))
 
     assert {*WORKLOADS.values()} <= {*found}
-    assert [one for one, pod in found.items() if not holds(pod, place, value)] == []
+    assert [one for one, pod in found.items() if not has_value(pod, place, value)] == []
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_workload_values_apply_only_to_its_pods(workload):
-    values = {name: value for name, (value, _) in HATCHES.items()}
+    values = {name: value for name, (value, _) in POD_VALUES.items()}
     more = {
         "resources": {side: {"cpu": "123m", "memory": "99Mi"} for side in ("requests", "limits")}
     }
@@ -98,13 +98,17 @@ def test_workload_values_apply_only_to_its_pods(workload):
     )  # fmt: skip
     found = pods(rendered("default", *flags))
 
-    alone = {name for name, pod in found.items() if holds(pod, *reversed(HATCHES["podLabels"]))}
+    changed = {
+        name for name, pod in found.items() if has_value(pod, *reversed(POD_VALUES["podLabels"]))
+    }
     of_all_jobs = {"vaultr-daily", "vaultr-backup", "vaultr-drill"}
     expected = {WORKLOADS[workload]} | (of_all_jobs if workload == "cronJobs" else set())
-    assert alone == expected
-    for one in alone:
+    assert changed == expected
+    for one in changed:
         assert [
-            name for name, (value, place) in HATCHES.items() if not holds(found[one], place, value)
+            name
+            for name, (value, place) in POD_VALUES.items()
+            if not has_value(found[one], place, value)
         ] == []
         assert found[one][1]["containers"][0]["resources"] == more["resources"]
 
@@ -204,7 +208,7 @@ def test_cron_jobs_can_be_suspended_and_have_time_zone(job):
 
 
 def test_all_pod_values_together_match_kubernetes_schemas(tmp_path):
-    values = {name: value for name, (value, _) in HATCHES.items()}
+    values = {name: value for name, (value, _) in POD_VALUES.items()}
     values["sidecars"] = [CONTAINER | {"name": "other"}]
     path = tmp_path / "values.json"
     path.write_text(json.dumps({"web": values, **values}))

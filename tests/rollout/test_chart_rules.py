@@ -11,7 +11,9 @@ from tests.rollout.tools import rendered
 # Releases that run together: a colour has pods, `shared` has the Service that points to them.
 TOGETHER = {"blue": ("shared",), "green": ("shared",)}
 SETS = [
-    path.name.removesuffix("-values.yaml") for path in tools.TRIALS if "shared" not in path.name
+    path.name.removesuffix("-values.yaml")
+    for path in tools.VALUES_FILES
+    if "shared" not in path.name
 ]
 ONE_POD = (
     "the worker takes turns under locks, and the sequencer must never run twice: a second pod would"

@@ -22,21 +22,23 @@ FAKE = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
 class WrongClock(Running):
     """A server and commands on a machine whose clock is this far ahead (or behind)."""
 
-    def __init__(self, home, apart, **more):
+    def __init__(self, home, offset, **more):
         super().__init__(home, **more)
-        self._faked = self.environ | FAKE | faked(apart)
+        self._faked = self.environ | FAKE | faked(offset)
 
     def start(self):
         self.environ = self._faked
         return super().start()
 
 
-TELL = "import os, json; print(json.dumps({k: os.environ[k] for k in ('LD_PRELOAD', 'FAKETIME')}))"
+PRINT_VARIABLES = (
+    "import os, json; print(json.dumps({k: os.environ[k] for k in ('LD_PRELOAD', 'FAKETIME')}))"
+)
 
 
-def faked(apart):
+def faked(offset):
     """Return the variables that `faketime` sets for its programs."""
-    command = ["faketime", "-f", apart, sys.executable, "-c", TELL]
+    command = ["faketime", "-f", offset, sys.executable, "-c", PRINT_VARIABLES]
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | FAKE, check=True
     )
@@ -52,18 +54,18 @@ def environ(postgres_url, redis_url, tmp_path):
 
 @pytest.fixture
 def app(environ, tmp_path):
-    mine = app_fixtures.environ_for(tmp_path, **environ)
-    app = app_fixtures.built(mine)
+    settings = app_fixtures.environ_for(tmp_path, **environ)
+    app = app_fixtures.built(settings)
     yield app
     with app.app_context():
         db.engine.dispose()
 
 
-def serves(server, app, email):
+def use_server(server, app, email):
     """Log in, write and read like an owner, in this server's time."""
     with app.app_context():
         account = factories.account(email)
-    anonymous = type("Stranger", (), {"headers": {}, "account_id": account.id})
+    anonymous = type("Anonymous", (), {"headers": {}, "account_id": account.id})
     opened = Http(server.url, anonymous).post("/api/v1/auth/login", json=factories.login(email))
     assert opened.status_code == 200, opened.data
     headers = {"Authorization": f"Bearer {opened.json['access_token']}"}
@@ -74,14 +76,14 @@ def serves(server, app, email):
     return session
 
 
-@pytest.mark.parametrize("apart", ["+1d", "-1d"])
-def test_doctor_reports_clock_off_by_a_day_and_server_works(environ, app, tmp_path, apart):
-    wrong = WrongClock(tmp_path, apart, **environ)
+@pytest.mark.parametrize("offset", ["+1d", "-1d"])
+def test_doctor_reports_clock_off_by_a_day_and_server_works(environ, app, tmp_path, offset):
+    wrong = WrongClock(tmp_path, offset, **environ)
     assert wrong.command("db", "stamp", "head").returncode == 0
     wrong.start()
     try:
         assert wrong.get("/api/ready")[0] == 200
-        session = serves(wrong, app, "ann@example.org")
+        session = use_server(wrong, app, "ann@example.org")
         doctor = json.loads(wrong.command("doctor", "--json", "--url", wrong.url).stdout)
         clocks = [one for one in doctor["findings"] if one["topic"] == "clock"]
         assert {one["level"] for one in clocks} == {"problem"}
@@ -92,10 +94,9 @@ def test_doctor_reports_clock_off_by_a_day_and_server_works(environ, app, tmp_pa
     right = Running(tmp_path, **environ, BASE_URL=wrong.url)
     right.start()
     try:
-        # A token from another day is invalid; after a new login everything continues on the same
-        # log.
+        # A token from another day is invalid; after a new login all writes continue the same log.
         assert Http(right.url, session).get("/api/v1/auth/me").status_code == 401
-        serves(right, app, "bob@example.org")
+        use_server(right, app, "bob@example.org")
         assert not [one for one in right.logged("request") if one["status"] >= 500]
     finally:
         right.stop()

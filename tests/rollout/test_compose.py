@@ -1,4 +1,4 @@
-"""docker-compose.yml: valid, closed to the outside, and working unchanged."""
+"""docker-compose.yml: it is valid and hardened, and its services work together."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The cluster commands in docs/deployment.md do what the page says."""
+"""The commands and values of docs/deployment.md work as documented."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ from tests.rollout.tools import of_kind
 PAGE = (tools.ROOT / "docs" / "deployment.md").read_text()
 
 
-def _typed(beginning):
+def _block_starting_with(beginning):
     """Return the block of the page with this beginning, as a shell reads it."""
     blocks = re.findall(r"(?:^    .*\n)+", PAGE, re.M)
     [block] = [one for one in blocks if one.strip().startswith(beginning)]
@@ -33,12 +33,12 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("typed")
     with servers.postgres(own=True) as server:
         url = servers.fresh_database(server.url)
-        script = _typed("flask keys generate --dir secrets\n    umask 077")
+        script = _block_starting_with("flask keys generate --dir secrets\n    umask 077")
         there = "-h db.example.org -U master -d vaultr"
         assert there in script
         script = script.replace(there, f"--dbname '{url}'")
         script = script.replace("deploy/", f"{tools.ROOT}/deploy/")
-        _type(script, folder)
+        _run_script(script, folder)
         for name, role in (
             ("database_url", "vaultr_app"),
             ("migration_database_url", "vaultr_owner"),
@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def _type(script, folder):
+def _run_script(script, folder):
     path = f"{Path(sys.executable).parent}:{tools.FOLDER / 'bin'}:{os.environ['PATH']}"
     environ = {"PATH": path, "FLASK_APP": str(tools.ROOT / "wsgi.py"), "HOME": str(folder)}
     done = subprocess.run(
@@ -76,7 +76,7 @@ def _command(script, beginning):
 def test_documented_compose_env_sets_intended_values(tmp_path):
     """A comment after an empty value would become the value, and no email would be sent."""
     (tmp_path / "docker-compose.yml").write_text((tools.ROOT / "docker-compose.yml").read_text())
-    (tmp_path / ".env").write_text(_typed("# The name that users type"))
+    (tmp_path / ".env").write_text(_block_starting_with("# The name that users type"))
     done = subprocess.run(
         ["docker-compose", "config", "--format", "json"],
         cwd=tmp_path, capture_output=True, text=True,
@@ -96,10 +96,10 @@ def test_documented_compose_env_sets_intended_values(tmp_path):
 
 def test_documented_secret_has_all_keys_that_pods_mount(folder):
     command = _command(
-        _typed("kubectl create namespace"), "kubectl -n vaultr create secret generic"
+        _block_starting_with("kubectl create namespace"), "kubectl -n vaultr create secret generic"
     )
 
-    made = json.loads(_type(f"{command} --dry-run=client --output json", folder))
+    made = json.loads(_run_script(f"{command} --dry-run=client --output json", folder))
 
     assert {*made["data"]} == {
         *settings_of_chart.secret_names(), "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL",
@@ -118,31 +118,37 @@ def test_secret_files_are_readable_only_by_owner(folder):
 
 
 def test_documented_release_mounts_ca_where_database_url_expects_it(folder):
-    command = _command(_typed("kubectl create namespace"), "helm upgrade --install vaultr-blue")
+    command = _command(
+        _block_starting_with("kubectl create namespace"), "helm upgrade --install vaultr-blue"
+    )
     command = command.replace("helm upgrade --install", "helm template")
     command = command.replace("--rollback-on-failure", "").replace("helm/vaultr", str(tools.CHART))
 
-    objects = [one for one in yaml.safe_load_all(_type(command, folder)) if one]
+    objects = [one for one in yaml.safe_load_all(_run_script(command, folder)) if one]
 
     [web] = of_kind(objects, "Deployment", "web")
     spec = web["spec"]["template"]["spec"]
     mount = next(one for one in spec["containers"][0]["volumeMounts"] if "auth" in one["name"])
     url = (folder / "secrets" / "database_url").read_text()
     assert f"sslrootcert={mount['mountPath']}/ca.crt" in url
-    configured = _command(_typed("kubectl create namespace"), "kubectl -n vaultr create configmap")
-    made = json.loads(_type(f"{configured} --dry-run=client --output json", folder))
+    configured = _command(
+        _block_starting_with("kubectl create namespace"), "kubectl -n vaultr create configmap"
+    )
+    made = json.loads(_run_script(f"{configured} --dry-run=client --output json", folder))
     volume = next(one for one in spec["volumes"] if one["name"] == "authorities")
     assert volume["configMap"]["name"] == made["metadata"]["name"]
     assert volume["configMap"]["items"][0]["key"] in made["data"]
     assert of_kind(objects, "Ingress") == of_kind(objects, "Service") == []
-    command = _command(_typed("kubectl create namespace"), "helm upgrade --install vaultr helm")
+    command = _command(
+        _block_starting_with("kubectl create namespace"), "helm upgrade --install vaultr helm"
+    )
     command = command.replace("helm upgrade --install", "helm template")
     command = command.replace("helm/vaultr", str(tools.CHART))
     [ingress] = of_kind(
-        [one for one in yaml.safe_load_all(_type(command, folder)) if one], "Ingress"
+        [one for one in yaml.safe_load_all(_run_script(command, folder)) if one], "Ingress"
     )
     assert ingress["spec"]["tls"][0]["secretName"] == "vaultr-tls"
-    assert "create secret tls vaultr-tls" in _typed("kubectl create namespace")
+    assert "create secret tls vaultr-tls" in _block_starting_with("kubectl create namespace")
 
 
 def _values():
@@ -169,11 +175,13 @@ def test_chart_accepts_documented_values(tmp_path):
 def host(tmp_path_factory):
     """Run the page's commands for one machine without containers that need no root."""
     folder = tmp_path_factory.mktemp("host")
-    script = _typed("install -d -m 0700 /etc/vaultr/secrets").partition("su postgres")[0]
+    script = _block_starting_with("install -d -m 0700 /etc/vaultr/secrets").partition(
+        "su postgres"
+    )[0]
     script = re.sub(r"^chown .*\n", "", script, flags=re.M)
     script = script.replace("/etc/redis/", f"{folder}/").replace("/etc/vaultr", f"{folder}/vaultr")
     script = script.replace("/opt/vaultr/venv/bin", str(Path(sys.executable).parent))
-    _type(script.replace("/opt/vaultr/app", str(tools.ROOT)), folder)
+    _run_script(script.replace("/opt/vaultr/app", str(tools.ROOT)), folder)
     return folder
 
 
@@ -194,14 +202,14 @@ def test_host_setup_creates_every_secret_that_units_load(host):
 
 def test_nginx_accepts_edge_configuration_of_host_setup(host, tmp_path):
     make_secrets(tmp_path / "tls")
-    script = _typed("cp /opt/vaultr/app/deploy/systemd/vaultr.env.example")
+    script = _block_starting_with("cp /opt/vaultr/app/deploy/systemd/vaultr.env.example")
     lines = script.replace("\\\n", " ").splitlines()
     wanted = [one for one in lines if one.startswith(("echo 'vault", "sed -e"))]
     typed = "\n".join(wanted).replace("/opt/vaultr/app", str(tools.ROOT))
     typed = typed.replace("/etc/nginx/vaultr/", f"{tmp_path}/").replace(
         "/etc/nginx/conf.d", str(tmp_path)
     )
-    _type(typed, tmp_path)
+    _run_script(typed, tmp_path)
     text = (tmp_path / "vaultr.conf").read_text()
     assert "server 127.0.0.1:3000" in text
     text = text.replace("/etc/vaultr/tls", f"{tmp_path}/tls/tls").replace(

@@ -25,7 +25,7 @@ def site(tmp_path_factory):
         yield site
 
 
-def _shake_hands(site, version, *, old=False):
+def _handshake(site, version, *, old=False):
     context = ssl.create_default_context(cafile=str(site.secrets / "tls.crt"))
     if old:
         context.set_ciphers("DEFAULT:@SECLEVEL=0")
@@ -37,27 +37,27 @@ def _shake_hands(site, version, *, old=False):
 
 @pytest.mark.filterwarnings("ignore:.*TLSv1_1 is deprecated")
 def test_tls_1_1_is_rejected_and_newer_versions_accepted(site):
-    assert _shake_hands(site, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
-    assert _shake_hands(site, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
+    assert _handshake(site, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
+    assert _handshake(site, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
     with pytest.raises((ssl.SSLError, ConnectionResetError)):
-        _shake_hands(site, ssl.TLSVersion.TLSv1_1, old=True)
+        _handshake(site, ssl.TLSVersion.TLSv1_1, old=True)
 
 
 @pytest.mark.filterwarnings("ignore:.*TLSv1_1 is deprecated")
 def test_tls_1_1_handshake_succeeds_where_allowed(site):
-    """So the error above comes from the edge, not from this client."""
+    """Show that the edge rejects the old version, not this client."""
 
-    def lax(text):
+    def allow_old_tls(text):
         text = text.replace("TLSv1.2 TLSv1.3;", "TLSv1.1 TLSv1.2 TLSv1.3;")
         return re.sub(r"ssl_ciphers .*;", "ssl_ciphers ALL:@SECLEVEL=0;", text)
 
-    https, _ = site.edge("lax", change=lax)
+    https, _ = site.edge("old-tls", change=allow_old_tls)
     before, site.https = site.https, https
     try:
-        assert _shake_hands(site, ssl.TLSVersion.TLSv1_1, old=True) == "TLSv1.1"
+        assert _handshake(site, ssl.TLSVersion.TLSv1_1, old=True) == "TLSv1.1"
     finally:
         site.https = before
-        site.stop("lax")
+        site.stop("old-tls")
 
 
 def test_plain_http_to_api_is_rejected_without_redirect(site):
@@ -126,14 +126,14 @@ def test_proxy_errors_are_problems_with_security_headers(site, path, more, statu
 
 def test_proxy_without_server_returns_503_with_retry_after(site):
     site.ports["app-away"] = 1
-    https, _ = site.edge("lonely", backends=["app-away"])
+    https, _ = site.edge("without-server", backends=["app-away"])
 
     status, body, headers = site.ask(https, "/api/v1/vaults", scheme="https")
 
     assert status == 503
     assert json.loads(body)["type"] == "urn:vaultr:problem:unavailable"
     assert headers["Retry-After"] == "2"
-    site.stop("lonely")
+    site.stop("without-server")
     del site.ports["app-away"]
 
 
@@ -187,13 +187,13 @@ def test_request_id_is_the_same_in_proxy_and_server(site):
     status, body, headers = site.ask(
         site.https, "/api/v1/vaults", scheme="https", headers={"X-Request-Id": "from-my-client.1"}
     )
-    _, _, spoilt = site.ask(
+    _, _, invalid_id = site.ask(
         site.https, "/api/v1/vaults", scheme="https", headers={"X-Request-Id": "a b\tc"}
     )
 
     assert status == 401
     assert headers["X-Request-Id"] == json.loads(body)["request_id"] == "from-my-client.1"
-    assert re.fullmatch(r"[0-9a-f]{32}", spoilt["X-Request-Id"])
+    assert re.fullmatch(r"[0-9a-f]{32}", invalid_id["X-Request-Id"])
     line = next(
         line
         for line in (site.folder / "edge.access").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""An anonymous client and an account abuse the server behind nginx; others notice nothing.
+"""An anonymous client and an account abuse the server behind nginx; no request of others fails.
 
 The edge is deploy/nginx/vaultr.conf without TLS, because TLS would take as much CPU time in the
 clients of this test as in the edge.

@@ -1,4 +1,4 @@
-"""The TLS edge alone: what it forwards, and what it keeps away from the server."""
+"""The TLS edge with a fake server: which requests it forwards, changes or rejects."""
 
 import json
 import socket
@@ -18,7 +18,7 @@ FORGED = {
 }  # fmt: skip
 
 
-class Behind:
+class RecordingServer:
     """A server that stores its requests, and how long sending each response took."""
 
     def __init__(self):
@@ -56,26 +56,26 @@ def edge(tmp_path_factory):
     folder.chmod(0o755)
     site = Site(folder)
     make_secrets(site.secrets)
-    site.behind = Behind()
-    site.ports["app1"] = site.behind.port
+    site.server = RecordingServer()
+    site.ports["app1"] = site.server.port
     site.https, site.http = site.edge()
     yield site
     site.stop("edge")
-    site.behind.close()
+    site.server.close()
 
 
 def test_slow_reader_occupies_no_server_thread(edge):
-    """A page of a sync is large; a phone on a train needs a minute for it."""
-    before = len(edge.behind.seconds)
+    """A page of a sync is large; on a slow connection it takes a minute."""
+    before = len(edge.server.seconds)
     slow = [_connected(edge) for _ in range(20)]
     try:
         for connection in slow:
             connection.sendall(_head("GET", "/large"))
         until = time.monotonic() + 10
-        while len(edge.behind.seconds) < before + 20 and time.monotonic() < until:
+        while len(edge.server.seconds) < before + 20 and time.monotonic() < until:
             time.sleep(0.05)
 
-        assert len(edge.behind.seconds) == before + 20
+        assert len(edge.server.seconds) == before + 20
         answer = b""
         while part := slow[0].recv(1 << 20):
             answer += part
@@ -91,7 +91,7 @@ def test_edge_replaces_forged_forwarding_headers(edge, scheme, path):
 
     edge.ask(port, path, scheme=scheme, headers=FORGED)
 
-    reported = dict(line.split(": ", 1) for line in edge.behind.heads[-1].splitlines()[1:])
+    reported = dict(line.split(": ", 1) for line in edge.server.heads[-1].splitlines()[1:])
     reported = {name.lower(): value for name, value in reported.items()}
     assert reported["x-forwarded-for"] == "127.0.0.1"
     assert reported["x-forwarded-proto"] == scheme
@@ -115,7 +115,7 @@ def test_edge_replaces_forged_forwarding_headers(edge, scheme, path):
     ],
 )
 def test_ambiguous_requests_are_rejected_by_proxy(edge, start, more, statuses):
-    before = len(edge.behind.heads)
+    before = len(edge.server.heads)
     with _connected(edge) as connection:
         lines = [start, f"Host: {HOST}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in more.items()]
@@ -128,7 +128,7 @@ def test_ambiguous_requests_are_rejected_by_proxy(edge, start, more, statuses):
     assert int(head.split()[1]) in statuses
     assert json.loads(body)["type"].startswith("urn:vaultr:problem:")
     assert head.count(b"X-Content-Type-Options: nosniff") == 1
-    assert len(edge.behind.heads) == before
+    assert len(edge.server.heads) == before
 
 
 @pytest.mark.parametrize("path", ["/-/bad-request", "/.well-known/acme-challenge/none"])

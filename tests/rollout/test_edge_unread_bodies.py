@@ -1,4 +1,4 @@
-"""Behind the edge, rejected large bodies of others cost users no request."""
+"""Behind the edge, rejected large bodies do not fail the requests of other users."""
 
 import threading
 
@@ -7,7 +7,7 @@ import pytest
 from tests.harness.threads import at_once
 from tests.rollout.compose_processes import Site
 
-STRANGERS, USERS = 3, 5
+ATTACKERS, USERS = 3, 5
 PLENTY = "1000000/60"
 PRELOGIN = "/api/v1/auth/prelogin"
 LARGE = {"x": "x" * 300_000}
@@ -43,7 +43,7 @@ def test_rejected_large_bodies_do_not_fail_other_requests(site, count):
         return [post(PRELOGIN, email) for email in emails]
 
     def do(number):
-        if number < STRANGERS:
+        if number < ATTACKERS:
             return attack()
         try:
             return use(number)
@@ -53,7 +53,7 @@ def test_rejected_large_bodies_do_not_fail_other_requests(site, count):
                 done.set()
 
     finished = []
-    found = at_once(do, STRANGERS + USERS)
+    found = at_once(do, ATTACKERS + USERS)
 
-    assert [status for part in found[STRANGERS:] for status in part] == [200] * each * USERS
-    assert set().union(*found[:STRANGERS]) <= {401, 404, 413}
+    assert [status for part in found[ATTACKERS:] for status in part] == [200] * each * USERS
+    assert set().union(*found[:ATTACKERS]) <= {401, 404, 413}

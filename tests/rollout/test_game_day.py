@@ -1,4 +1,4 @@
-"""The game day: its script recovers from all disasters, and writes a page about them."""
+"""The game day: its script recovers from all disasters and writes docs/game-day.md."""
 
 import re
 
@@ -27,7 +27,7 @@ def test_game_day_covers_each_disaster_of_the_runbook():
         assert f"\n## {heading}\n" in RUNBOOK.read_text("utf-8")
 
 
-def passes(text):
+def check_page(text):
     """Check that a page has each disaster with its alert, the runbook and the last check."""
     found = sections(text)
     assert list(found) == ["The day begins", *DISASTERS, "What is left"]
@@ -39,7 +39,7 @@ def passes(text):
 
 
 def test_game_day_page_has_alert_and_runbook_per_disaster():
-    passes(PAGE.read_text("utf-8"))
+    check_page(PAGE.read_text("utf-8"))
 
 
 @pytest.mark.long
@@ -48,4 +48,4 @@ def test_system_recovers_from_all_disasters_without_data_loss(tmp_path_factory):
     for one in (folder, *list(folder.parents)[:2]):
         one.chmod(0o755)  # PostgreSQL runs as another user
 
-    passes(game_day.held(folder))
+    check_page(game_day.run(folder))

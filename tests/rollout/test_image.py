@@ -24,8 +24,8 @@ def image(tmp_path_factory):
 
 
 @pytest.fixture
-def trying():
-    """An environment that needs nothing else, on free ports."""
+def development():
+    """Return the environment of a development server on free ports."""
     ports = {"PORT": str(servers.free_port()), "METRICS_PORT": str(servers.free_port())}
     return {"VAULTR_ENV": "development", **ports}
 
@@ -56,10 +56,10 @@ def test_start_without_settings_fails_and_names_them(image):
         assert name in done.stderr + done.stdout
 
 
-def test_server_runs_within_pod_limits_and_exits_cleanly(image, trying):
-    with containers.Container(image, environ=trying) as container:
+def test_server_runs_within_pod_limits_and_exits_cleanly(image, development):
+    with containers.Container(image, environ=development) as container:
         container.healthy()
-        url = f"http://127.0.0.1:{trying['PORT']}/api/health"
+        url = f"http://127.0.0.1:{development['PORT']}/api/health"
         with urllib.request.urlopen(url, timeout=5) as answer:
             assert json.load(answer) == {"status": "healthy"}
         first = container.run("cat", "/proc/1/cmdline").stdout
@@ -71,34 +71,34 @@ def test_server_runs_within_pod_limits_and_exits_cleanly(image, trying):
     assert "sh\0" not in first
 
 
-def test_image_runs_migration_and_check_commands(image, trying):
-    migrated = containers.once(image, "flask", "db", "upgrade", environ=trying)
-    requested = containers.once(image, "flask", "check", environ=trying)
+def test_image_runs_migration_and_check_commands(image, development):
+    migrated = containers.once(image, "flask", "db", "upgrade", environ=development)
+    requested = containers.once(image, "flask", "check", environ=development)
 
     assert migrated.returncode == 0, tools.output_of(migrated)
     assert requested.returncode == 0, tools.output_of(requested)
 
 
-def test_container_is_ready_after_migrating_new_database(image, trying):
+def test_container_is_ready_after_migrating_new_database(image, development):
     """The code finds its migrations, although the package is installed elsewhere."""
-    with containers.Container(image, environ=trying) as container:
+    with containers.Container(image, environ=development) as container:
         container.healthy()
         done = container.run("flask", "db", "upgrade")
         assert done.returncode == 0, tools.output_of(done)
-        url = f"http://127.0.0.1:{trying['PORT']}/api/ready"
+        url = f"http://127.0.0.1:{development['PORT']}/api/ready"
         time.sleep(1.5)  # results are cached for a second
         with urllib.request.urlopen(url, timeout=5) as answer:
             assert json.load(answer)["ready"] is True
 
 
-def test_server_cannot_write_to_image_files(image, trying):
-    with containers.Container(image, environ=trying) as container:
+def test_server_cannot_write_to_image_files(image, development):
+    with containers.Container(image, environ=development) as container:
         places = ("/app", "/opt/vaultr", "/")
         script = f"import os, sys; sys.exit(any(os.access(p, os.W_OK) for p in {places}))"
         assert container.run("python", "-c", script).returncode == 0
 
 
-class BackingUp:
+class BackupImage:
     """`flask` in the image, with a database whose roles are those of roles.sql.
 
     :ivar folder: what is mounted as the volume of backups.
@@ -142,38 +142,38 @@ class BackingUp:
 
 
 @pytest.fixture
-def backing_up(request, image, tmp_path):
+def backup_image(request, image, tmp_path):
     with postgres_versions.running(request.param) as (server, folder):
         url = servers.fresh_database(server.url, name="vaultr")
         postgres_versions.create_roles(url, folder, "a-password-of-more-than-20-letters")
-        yield BackingUp(image, server, tmp_path)
+        yield BackupImage(image, server, tmp_path)
 
 
 # The oldest version that Vaultr supports, and the newest that the image's programs can dump.
-@pytest.mark.parametrize("backing_up", ["15", "17"], indirect=True)
-def test_backup_commands_work_with_read_only_root(backing_up, tmp_path):
-    backing_up.done("db", "upgrade", DATABASE_URL=backing_up.url("vaultr_owner"))
-    backing_up.fill(tmp_path)
-    target = servers.fresh_database(backing_up.server.url)
+@pytest.mark.parametrize("backup_image", ["15", "17"], indirect=True)
+def test_backup_commands_work_with_read_only_root(backup_image, tmp_path):
+    backup_image.done("db", "upgrade", DATABASE_URL=backup_image.url("vaultr_owner"))
+    backup_image.fill(tmp_path)
+    target = servers.fresh_database(backup_image.server.url)
 
-    name = backing_up.done("backup", "create").strip()
-    drilled = json.loads(backing_up.done("backup", "drill", "--json", opens=True))
-    restored = backing_up.done("backup", "restore", name, "--into", target, opens=True)
-    backing_up.done("backup", "prune", "--keep-days", "1", "--keep-monthly", "0")
+    name = backup_image.done("backup", "create").strip()
+    drilled = json.loads(backup_image.done("backup", "drill", "--json", opens=True))
+    restored = backup_image.done("backup", "restore", name, "--into", target, opens=True)
+    backup_image.done("backup", "prune", "--keep-days", "1", "--keep-monthly", "0")
 
     assert drilled["ok"] is True
     assert f"restored {drilled['rows']} rows" in restored
     assert servers.run_sql(target, "SELECT count(*) FROM accounts") == [(1,)]
-    assert {path.name for path in backing_up.folder.iterdir()} == {name, f"{name}.verified"}
-    assert (backing_up.folder / name).stat().st_mode & 0o777 == 0o600
+    assert {path.name for path in backup_image.folder.iterdir()} == {name, f"{name}.verified"}
+    assert (backup_image.folder / name).stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("backing_up", ["18"], indirect=True)
-def test_backup_of_postgresql_newer_than_pg_dump_is_rejected(backing_up):
-    backing_up.done("db", "upgrade", DATABASE_URL=backing_up.url("vaultr_owner"))
+@pytest.mark.parametrize("backup_image", ["18"], indirect=True)
+def test_backup_of_postgresql_newer_than_pg_dump_is_rejected(backup_image):
+    backup_image.done("db", "upgrade", DATABASE_URL=backup_image.url("vaultr_owner"))
 
-    done = backing_up.run("backup", "create")
+    done = backup_image.run("backup", "create")
 
     assert done.returncode == 1
     assert "The server is PostgreSQL 18" in done.stdout + done.stderr
-    assert list(backing_up.folder.iterdir()) == []
+    assert list(backup_image.folder.iterdir()) == []

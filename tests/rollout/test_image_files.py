@@ -1,4 +1,4 @@
-"""Dockerfile and build context: nothing enters the image that does not belong there."""
+"""Dockerfile and build context: a pinned base, no root, and only the files of the server."""
 
 import re
 

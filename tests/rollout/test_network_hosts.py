@@ -11,7 +11,7 @@ import pytest
 from tests.harness import server_programs, servers
 from tests.rollout import aws, tools
 
-HOSTS = ("Database", "App", "Jobs", "Sequencer", "LoadBalancer", "Stranger")
+HOSTS = ("Database", "App", "Jobs", "Sequencer", "LoadBalancer", "Outsider")
 PORT = 5432
 START_SECONDS = 60
 
@@ -28,31 +28,31 @@ class Network:
         self.addresses = {name: f"10.78.0.{number + 2}" for number, name in enumerate(HOSTS)}
 
     def __enter__(self):
-        switch = self.space("switch")
+        switch = self.namespace("switch")
         _run("ip", "netns", "add", switch)
         _run("ip", "-n", switch, "link", "add", "br0", "type", "bridge")
         _run("ip", "-n", switch, "link", "set", "br0", "up")
         for number, (name, address) in enumerate(self.addresses.items()):
-            space, port = self.space(name), f"port{number}"
-            _run("ip", "netns", "add", space)
-            _run("ip", "-n", space, "link", "add", "eth0", "type", "veth",
+            namespace, port = self.namespace(name), f"port{number}"
+            _run("ip", "netns", "add", namespace)
+            _run("ip", "-n", namespace, "link", "add", "eth0", "type", "veth",
                  "peer", "name", port, "netns", switch)  # fmt: skip
             _run("ip", "-n", switch, "link", "set", port, "master", "br0", "up")
-            _run("ip", "-n", space, "address", "add", f"{address}/24", "dev", "eth0")
+            _run("ip", "-n", namespace, "address", "add", f"{address}/24", "dev", "eth0")
             for device in ("lo", "eth0"):
-                _run("ip", "-n", space, "link", "set", device, "up")
+                _run("ip", "-n", namespace, "link", "set", device, "up")
         return self
 
     def __exit__(self, *_):
         for name in (*HOSTS, "switch"):
-            subprocess.run(["ip", "netns", "delete", self.space(name)], capture_output=True)
+            subprocess.run(["ip", "netns", "delete", self.namespace(name)], capture_output=True)
 
-    def space(self, name):
+    def namespace(self, name):
         return f"{self._prefix}-{name}"
 
     def on(self, name, *command):
         """Return the prefix that runs a command on a host."""
-        return ["ip", "netns", "exec", self.space(name), *map(str, command)]
+        return ["ip", "netns", "exec", self.namespace(name), *map(str, command)]
 
     def close(self, target):
         """Reject what the template's security groups reject."""
@@ -76,9 +76,9 @@ def network():
         network.address = network.addresses["Database"]
         with (folder / "data" / "pg_hba.conf").open("a") as rules:
             rules.write("host all all 10.78.0.0/24 trust\n")
-        unreachable = pwd.getpwnam("nobody")
+        user = pwd.getpwnam("nobody")
         command = network.on(
-            "Database", "setpriv", "--reuid", unreachable.pw_uid, "--regid", unreachable.pw_gid,
+            "Database", "setpriv", "--reuid", user.pw_uid, "--regid", user.pw_gid,
             "--clear-groups", programs / "postgres", "-D", folder / "data", "-p", PORT,
             "-c", f"listen_addresses={network.address}", "-c", "unix_socket_directories=",
         )  # fmt: skip
@@ -86,7 +86,7 @@ def network():
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         try:
             until = time.monotonic() + START_SECONDS
-            while _requested(network, "Stranger").returncode != 0:
+            while _query(network, "Outsider").returncode != 0:
                 assert time.monotonic() < until, (folder / "log").read_text()
             yield network
         finally:
@@ -94,8 +94,8 @@ def network():
             process.wait(20)
 
 
-def _requested(network, host):
-    """Send a request to PostgreSQL from a host."""
+def _query(network, host):
+    """Run a query on PostgreSQL from a host."""
     psql = server_programs.postgres_clients() / "psql"
     where = f"host={network.address} port={PORT} user=vaultr dbname=postgres connect_timeout=2"
     command = network.on(host, psql, where, "--tuples-only", "--command", "SELECT 1")
@@ -105,16 +105,16 @@ def _requested(network, host):
 def test_only_allowed_hosts_reach_postgresql(network):
     network.close("Database")
     try:
-        answers = {host: _requested(network, host) for host in HOSTS[1:]}
+        answers = {host: _query(network, host) for host in HOSTS[1:]}
     finally:
         network.open("Database")
 
     reached = {host for host, done in answers.items() if done.returncode == 0}
     assert reached == {"App", "Jobs", "Sequencer"}, tools.output_of(answers["App"])
-    for host in ("LoadBalancer", "Stranger"):
+    for host in ("LoadBalancer", "Outsider"):
         assert "timeout expired" in answers[host].stderr, tools.output_of(answers[host])
 
 
 def test_every_host_reaches_postgresql_without_firewall(network):
-    """So it is the firewall that blocks the others."""
-    assert [_requested(network, host).returncode for host in HOSTS[1:]] == [0] * 5
+    """Show that only the firewall blocks the other hosts."""
+    assert [_query(network, host).returncode for host in HOSTS[1:]] == [0] * 5

@@ -33,7 +33,7 @@ def site(tmp_path_factory):
         yield site
 
 
-def _prepared(site, count):
+def _fill(site, count):
     """Create accounts and a vault with many items; return its owner's headers and its path."""
     app = create_app(
         Settings.from_environ(site.environ("app", PORT="3999", VAULTR_ENV="development", **POD))
@@ -54,7 +54,7 @@ def _prepared(site, count):
 
 
 def test_pod_memory_stays_under_request_during_logins_and_syncs(site, count):
-    emails, path, headers, items = _prepared(site, count)
+    emails, path, headers, items = _fill(site, count)
     over_https = {"X-Forwarded-Proto": "https"}
     with pod_memory.limited(REQUESTED_MIB) as within:
         port = site.start("app1", within=within, **POD)
@@ -100,16 +100,16 @@ def test_pod_is_ready_within_three_times_the_baseline_start(site):
     """Both are gunicorn with two workers; the baseline has one bare view."""
     ratios = []
     for round_ in range(3):
-        floor = _floor_starts()
+        baseline = _baseline_start_seconds()
         began = time.monotonic()
         site.start(f"app-{round_}", **POD)
-        ratios.append((time.monotonic() - began) / floor)
+        ratios.append((time.monotonic() - began) / baseline)
         site.stop(f"app-{round_}")
 
     assert min(ratios) <= 3
 
 
-def _floor_starts():
+def _baseline_start_seconds():
     """Return the seconds until the baseline responds."""
     port = servers.free_port()
     command = [

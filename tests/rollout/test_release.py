@@ -163,17 +163,17 @@ def test_provenance_names_artifacts_and_their_sources(built):
 
 
 @pytest.mark.parametrize(
-    ("version", "environ", "says"),
+    ("version", "environ", "message"),
     [
         ("latest", {}, "not a version"),
         (VERSION, {"COSIGN_KEY": ""}, "set COSIGN_KEY"),
     ],
 )
-def test_invalid_release_arguments_build_nothing(key, tmp_path, version, environ, says):
+def test_invalid_release_arguments_build_nothing(key, tmp_path, version, environ, message):
     done = _release(key, version, "--to", tmp_path / "out", **environ)
 
     assert done.returncode == 1
-    assert says in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "out").exists()
 
 

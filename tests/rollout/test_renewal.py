@@ -1,4 +1,4 @@
-"""A renewed certificate reaches the edge without any client noticing."""
+"""The edge loads a renewed certificate without failing a request."""
 
 import os
 import shutil

@@ -48,9 +48,9 @@ def _account(app, email):
     return {"email": email, "device": {"id": str(uuid.uuid4()), "name": "laptop"}}
 
 
-def _login(site, who, *, port=None, right=True):
-    key = factories.auth_key(who["email"]) if right else b"\x01" * 32
-    body = {**who, "auth_key": b64(key)}
+def _login(site, credentials, *, port=None, right=True):
+    key = factories.auth_key(credentials["email"]) if right else b"\x01" * 32
+    body = {**credentials, "auth_key": b64(key)}
     if port is None:
         return site.ask(site.https, "/api/v1/auth/login", method="POST", body=body, scheme="https")
     return site.ask(port, "/api/v1/auth/login", method="POST", body=body, headers=OVER_HTTPS)
@@ -61,20 +61,22 @@ def _bearer(answer):
 
 
 def test_login_limit_is_shared_by_all_pods(site, app):
-    who = _account(app, "limited@example.org")
+    credentials = _account(app, "limited@example.org")
 
-    wrong = [_login(site, who, port=site.pods[n % 2], right=False)[0] for n in range(5)]
-    then = [_login(site, who, port=port, right=False)[0] for port in site.pods]
+    wrong = [_login(site, credentials, port=site.pods[n % 2], right=False)[0] for n in range(5)]
+    then = [_login(site, credentials, port=port, right=False)[0] for port in site.pods]
 
     assert wrong == [401] * 5
     assert then == [429] * 2
 
 
 def test_forty_concurrent_guesses_are_limited_to_five_attempts(site, app):
-    who = _account(app, "guessed@example.org")
+    credentials = _account(app, "guessed@example.org")
     with ThreadPoolExecutor(40) as threads:
         ports = site.pods * 20
-        codes = list(threads.map(lambda port: _login(site, who, port=port, right=False)[0], ports))
+        codes = list(
+            threads.map(lambda port: _login(site, credentials, port=port, right=False)[0], ports)
+        )
 
     assert codes.count(401) == 5
     assert {*codes} <= {401, 429, 503}
@@ -123,16 +125,18 @@ def test_reads_succeed_while_a_pod_is_killed(site, victim):
         time.sleep(0.5)
 
     assert load.failed == []
-    assert load.answered > 50
+    assert load.responses > 50
 
 
 def test_pods_without_redis_serve_and_report_degraded(site, app):
-    who = _account(app, "away@example.org")
+    credentials = _account(app, "away@example.org")
     site.redis.freeze()
     try:
-        assert _login(site, who)[0] == 200
+        assert _login(site, credentials)[0] == 200
         wrong = [
-            _login(site, {**who, "device": {"id": str(uuid.uuid4()), "name": "x"}}, right=False)[0]
+            _login(
+                site, {**credentials, "device": {"id": str(uuid.uuid4()), "name": "x"}}, right=False
+            )[0]
             for _ in range(7)
         ]
         states = [site.ask(port, "/api/ready") for port in site.pods]

@@ -41,13 +41,13 @@ def test_rolling_restart_loses_no_request(site):
             stopping.start()
             # A load balancer notices through /api/ready, which returns 503 from the signal on.
             _wait_until(lambda port=site.ports[old]: site.ask(port, "/api/ready")[0] == 503)
-            site.lead("rolling", others)
+            site.route_to("rolling", others)
             stopping.join()
             assert codes == [0]
         time.sleep(0.5)
 
     assert load.failed == []
-    assert load.answered > 200
+    assert load.responses > 200
     for name in ("rolling", "app3", "app4"):
         site.stop(name)
 
@@ -56,22 +56,22 @@ def test_blue_green_switches_lose_no_request(site, tmp_path):
     site.start("app-blue", **POD)
     site.start("app-green", **POD)
     https, _ = site.edge("colours", backends=["app-blue"])
-    leads = tmp_path / "leads"
-    leads.touch()
-    follow = f"sh -c 'echo $0 >> {leads}'"
-    cluster = Cluster(tmp_path, pods={"blue": 1, "green": 1}, on_switch=follow)
+    switches = tmp_path / "switches"
+    switches.touch()
+    record_switch = f"sh -c 'echo $0 >> {switches}'"
+    cluster = Cluster(tmp_path, pods={"blue": 1, "green": 1}, on_switch=record_switch)
     url = f"http://127.0.0.1:{site.ports['app-green']}/api/ready"
 
-    with Load(https, CLIENTS) as load, _Following(site, leads):
+    with Load(https, CLIENTS) as load, _TrafficSwitch(site, switches):
         for arguments in (["switch", "green"], ["rollback"], ["switch", "green"]):
             done = cluster.run(*arguments, WATCH_SECONDS="2", SMOKE_URL=url)
             assert done.returncode == 0, done.stderr
         time.sleep(0.5)
-        assert leads.read_text().split() == ["green", "blue", "green"]
+        assert switches.read_text().split() == ["green", "blue", "green"]
         assert site.stop("app-blue") == 0
 
     assert load.failed == []
-    assert load.answered > 200
+    assert load.responses > 200
     assert json.loads(cluster.run("status", "--json").stdout)["live"] == "green"
     for name in ("colours", "app-green"):
         site.stop(name)
@@ -81,24 +81,24 @@ def _stop(site, name, codes):
     codes.append(site.stop(name))
 
 
-class _Following(UntilEnd):
+class _TrafficSwitch(UntilEnd):
     """Simulates the traffic change after the selector of the Service has changed."""
 
-    def __init__(self, site, leads):
-        self._site, self._leads = site, leads
+    def __init__(self, site, switches):
+        self._site, self._switches = site, switches
         super().__init__([self._follow])
 
     def _follow(self, done):
         seen = 0
         while not done.wait(0.05):
-            colours = self._leads.read_text().split()
+            colours = self._switches.read_text().split()
             if len(colours) > seen:
                 seen = len(colours)
-                self._site.lead("colours", [f"app-{colours[-1]}"])
+                self._site.route_to("colours", [f"app-{colours[-1]}"])
 
 
-def _wait_until(fine, seconds=10):
+def _wait_until(condition, seconds=10):
     until = time.monotonic() + seconds
-    while not fine():
+    while not condition():
         assert time.monotonic() < until
         time.sleep(0.02)

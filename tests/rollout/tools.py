@@ -14,7 +14,7 @@ CHART = ROOT / "helm" / "vaultr"
 OPERATORS = {
     "cert-manager.io", "external-secrets.io", "gateway.networking.k8s.io", "monitoring.coreos.com",
 }  # fmt: skip
-TRIALS = sorted((CHART / "ci").glob("*-values.yaml"))
+VALUES_FILES = sorted((CHART / "ci").glob("*-values.yaml"))
 
 
 def run(*command, **more):
