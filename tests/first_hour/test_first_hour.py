@@ -171,7 +171,7 @@ def _add_second_device(phone, key, laptop, transcript):
     phone.shows("login", "--email", EMAIL, code=1)
     phone.shows("login", "--email", EMAIL, secret_key=key)
     phone.shows("unlock")
-    transcript.says(
+    transcript.add_paragraph(
         "HEAD is a hash of all changes of the vault. If two devices show the same revision and\n"
         "head, they have seen the same changes:"
     )
