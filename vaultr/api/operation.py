@@ -36,9 +36,9 @@ class Hooks:
 
     :ivar record_error: records an error that carries an audit event, after its rollback.
     :ivar require_session: raises `Unauthenticated` if the session of the request has ended.
+    :ivar session_ended: counts the request of an ended session as anonymous; may raise `TooMany`.
     :ivar renew_machine: reads the machine that sent the request again; returns whether it has
         changed since it was looked up, so that the view can be called again.
-    :ivar session_ended: counts the request of an ended session as anonymous; may raise `TooMany`.
     """
 
     record_error: Callable[[ServiceError], None]
@@ -92,6 +92,7 @@ def operation(
         so the view ignores the key.
     :param machines: machines may call the view; otherwise they get 403.
     :param if_match: the view reads an If-Match, and works without one too.
+    :param prove: see `Contract`.
     """
 
     def wrap(view: Callable[..., Any]) -> Callable[..., Response]:

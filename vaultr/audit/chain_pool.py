@@ -1,4 +1,9 @@
-"""The writers of this process; each has a chain's head and serves one transaction at a time."""
+"""The writers of this process; each has a chain's head and serves one transaction at a time.
+
+A transaction takes a writer, and gives it back if its head still matches the database. A writer
+whose head is unknown, or whose epoch has passed, is not used again: its chain has ended. The first
+event of a later writer names the ended chain (`Writer.after`).
+"""
 
 import os
 import secrets
@@ -30,6 +35,9 @@ class Predecessor:
 class Writer:
     """The head of one chain: its number of events, and the hash and time of the last one.
 
+    :ivar generation: the pool's generation when this writer was created; `Pool.drop_all` begins a
+        new one, and writers of earlier ones are not used again.
+    :ivar after: an ended chain, which the first event of this chain names.
     :ivar recent: ids and hashes of the last committed events, for the self-audit.
     """
 
@@ -68,7 +76,7 @@ class Pool:
         self._lock = threading.Lock()
         self._idle: list[Writer] = []
         self._all: weakref.WeakSet[Writer] = weakref.WeakSet()
-        self._ended: deque[Predecessor] = deque()
+        self._ended: deque[Predecessor] = deque()  # chains that no later writer names yet
         self._generation = 0
         self.origin: str | None = None
         _pools.add(self)

@@ -208,7 +208,7 @@ def _batch(signer: Signer) -> bool | None:
         size = tree.size(session, epoch) if epoch else 0
         state = signer.check(session, epoch, size)
         if not state.stored:
-            signer.adopt(state)
+            signer.store_first(state)
         if last is None or _tree_is_due(session, signer, last, size, now):
             if last is not None and last.size < size:
                 _sign(session, signer, epoch, tree.frontier(session, epoch, size), now)

@@ -38,7 +38,8 @@ class State:
     """The last checkpoint that this signer knows to be signed.
 
     :ivar note: the signed note; None before the first one.
-    :ivar stored: whether it is stored outside of the database; `adopt` stores the very first one.
+    :ivar stored: whether it is stored outside of the database; False only for the very first one
+        before `store_first` has stored it.
     """
 
     note: str | None
@@ -47,7 +48,11 @@ class State:
 
 
 class Signer:
-    """The signer of this process."""
+    """The signer of this process.
+
+    It keeps the last checkpoint known to be signed (`_last`), and the checkpoint signed in the
+    current transaction (`_signed`), which becomes the last one when `remember` is called.
+    """
 
     def __init__(self, keys: SigningKeys) -> None:
         self.keys = keys
@@ -75,8 +80,8 @@ class Signer:
         :raises OSError: the file cannot be written.
         """
         file = state_file.read()
-        every = (file, self._last, self._signed, stored)
-        known = [note for note in every if note is not None]
+        notes = (file, self._last, self._signed, stored)
+        known = [note for note in notes if note is not None]
         if not known:
             return
         self._last = max(known, key=_note_position)
@@ -95,11 +100,11 @@ class Signer:
             found.append(self._opened(session, self._last, "state"))
         if not self._anchors_read:
             found += self._read_anchors(session)
-        known = [one for one in found if one.checkpoint is not None]
-        best = max(known, key=_state_position, default=State(None, None))
-        self._last = best.note
+        known = [state for state in found if state.checkpoint is not None]
+        newest = max(known, key=_state_position, default=State(None, None))
+        self._last = newest.note
         self._anchors_read = True
-        return best
+        return newest
 
     def _read_file(self, session: Session) -> State:
         try:
@@ -157,10 +162,10 @@ class Signer:
             end = size if epoch == last.epoch else tree.size(session, last.epoch)
             _check_extends(session, last, end)
         if epoch > last.epoch:
-            _check_links(session, last.epoch, epoch)
+            _check_final_checkpoints(session, last.epoch, epoch)
         return state
 
-    def adopt(self, first: State) -> None:
+    def store_first(self, first: State) -> None:
         """Store the very first checkpoint as the state, before another one is signed.
 
         :raises CannotSign: it cannot be stored now.
@@ -207,15 +212,15 @@ def _check_extends(session: Session, last: Checkpoint, size: int) -> None:
         raise CannotSign("database-forked", says) from error
 
 
-def _check_links(session: Session, first: int, epoch: int) -> None:
-    """Check that each tree between two others has a final checkpoint of the tree's size."""
+def _check_final_checkpoints(session: Session, first: int, epoch: int) -> None:
+    """Check that each tree from ``first`` to before ``epoch`` has a checkpoint of its full size."""
     query = (
         sa.select(AuditCheckpoint.epoch, sa.func.max(AuditCheckpoint.size))
         .where(AuditCheckpoint.epoch >= first, AuditCheckpoint.epoch < epoch)
         .group_by(AuditCheckpoint.epoch)
     )
-    finals = {int(one): int(size) for one, size in session.execute(query)}
-    for one in range(first, epoch):
-        if finals.get(one) is None or finals[one] != tree.size(session, one):
-            says = f"tree {one} has no final checkpoint; {REOPEN}"
+    finals = {int(number): int(size) for number, size in session.execute(query)}
+    for number in range(first, epoch):
+        if finals.get(number) is None or finals[number] != tree.size(session, number):
+            says = f"tree {number} has no final checkpoint; {REOPEN}"
             raise CannotSign("database-forked", says)

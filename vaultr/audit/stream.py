@@ -29,7 +29,7 @@ from vaultr.observability import logs, metrics
 from vaultr.settings.model import current_settings
 
 _CURSOR: Final = "audit/stream"
-_BEGUN: Final = "audit/stream-batch"
+_UNFINISHED: Final = "audit/stream-batch"
 _START: Final = (0, -1)
 _BATCH: Final = 500
 _SYSLOG_PORT: Final = 514
@@ -40,12 +40,12 @@ class _Batch:
     """A batch that has begun.
 
     :ivar end: the last line of the batch.
-    :ivar doubt: lines up to this one may already have been written.
+    :ivar unsure: an earlier process may already have written the lines up to this one.
     """
 
     name: str
     end: Place
-    doubt: Place
+    unsure: Place
 
 
 def run() -> None:
@@ -59,8 +59,8 @@ def run() -> None:
                 pass
     except (AnchorFailed, OSError) as error:
         metrics.AUDIT_ANCHOR_FAILURES.labels("stream").inc()
-        taken = isinstance(error, BlockingIOError)
-        reason = "another process writes the stream" if taken else str(error)
+        locked = isinstance(error, BlockingIOError)
+        reason = "another process writes the stream" if locked else str(error)
         logs.warning("audit.stream.failed", reason=reason)
 
 
@@ -70,17 +70,17 @@ def _write_batch(target: str, position: PositionFile) -> int:
         rows, batch = _begin(session, position)
     if batch is None:
         return 0
-    if target == "stdout" and _row_place(rows[0]) <= batch.doubt:
+    if target == "stdout" and _row_place(rows[0]) <= batch.unsure:
         _write(target, "")  # ends a truncated line
     for row in rows:
-        again = {"again": True} if _row_place(row) <= batch.doubt else {}
-        shown = {"epoch": row.epoch, "index": row.idx, "event": _event(row.body), **again}
-        _write(target, json.dumps(shown))
+        again = {"again": True} if _row_place(row) <= batch.unsure else {}
+        line = {"epoch": row.epoch, "index": row.idx, "event": _event(row.body), **again}
+        _write(target, json.dumps(line))
         position.write(Position((batch.name,), _row_place(row)))
     with transaction() as session:
-        if _begun(session) == batch:
+        if _unfinished_batch(session) == batch:
             _store(session, _CURSOR, batch.end)
-            _store(session, _BEGUN, None)
+            _store(session, _UNFINISHED, None)
     return len(rows)
 
 
@@ -90,7 +90,7 @@ def _begin(session: Session, position: PositionFile) -> tuple[Sequence[Any], _Ba
     The file names the new batch before the database does, and keeps the name of the unfinished one,
     because the process may be killed in between.
     """
-    cursor, unfinished, last = _cursor(session), _begun(session), position.read()
+    cursor, unfinished, last = _cursor(session), _unfinished_batch(session), position.read()
     known = last is not None and unfinished is not None and unfinished.name in last.batches
     after = max(cursor, last.place) if last is not None and known else cursor
     rows = _rows(session, after)
@@ -98,18 +98,20 @@ def _begin(session: Session, position: PositionFile) -> tuple[Sequence[Any], _Ba
         return [], None
     _store(session, _CURSOR, after)
     if not rows:
-        _store(session, _BEGUN, None)
+        _store(session, _UNFINISHED, None)
         return [], None
-    doubt = _START
+    unsure = _START
     if unfinished is not None:
+        # The position is stored after its line, so only the next line is unsure. A file that does
+        # not know the batch says nothing about its lines, so all of them are unsure.
         next_line = min(_row_place(rows[0]), unfinished.end)
-        doubt = max(unfinished.doubt, next_line if known else unfinished.end)
-    if last is not None and not known:  # it is after the cursor if the database was restored
-        doubt = max(doubt, last.place)
-    batch = _Batch(secrets.token_hex(8), _row_place(rows[-1]), doubt)
+        unsure = max(unfinished.unsure, next_line if known else unfinished.end)
+    if last is not None and not known:  # after a restore, this line may be after the cursor
+        unsure = max(unsure, last.place)
+    batch = _Batch(secrets.token_hex(8), _row_place(rows[-1]), unsure)
     names = (unfinished.name, batch.name) if unfinished is not None and known else (batch.name,)
     position.write(Position(names, after))
-    _store(session, _BEGUN, [batch.name, batch.end, batch.doubt])
+    _store(session, _UNFINISHED, [batch.name, batch.end, batch.unsure])
     return rows, batch
 
 
@@ -149,14 +151,14 @@ def _cursor(session: Session) -> Place:
     return int(epoch), int(index)
 
 
-def _begun(session: Session) -> _Batch | None:
+def _unfinished_batch(session: Session) -> _Batch | None:
     """Return the batch that began and has not finished."""
-    fact = session.get(Fact, _BEGUN, populate_existing=True)
+    fact = session.get(Fact, _UNFINISHED, populate_existing=True)
     members = None if fact is None else json.loads(fact.value)
     if members is None:
         return None
-    name, end, doubt = members
-    return _Batch(name, (end[0], end[1]), (doubt[0], doubt[1]))
+    name, end, unsure = members
+    return _Batch(name, (end[0], end[1]), (unsure[0], unsure[1]))
 
 
 def _store(session: Session, name: str, value: Any) -> None:

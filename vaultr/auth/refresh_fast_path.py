@@ -30,8 +30,9 @@ _FIND: Final = (
 _FIND_RAW: Final = _FIND.format("%(hash)s")
 _FIND_STATEMENT: Final = planned(_FIND.format(":hash"))
 
-# If a parallel refresh of the session changed its count, this statement does nothing. If it cannot
-# insert the event, its division by zero fails and undoes it.
+# If a parallel refresh of the session changed its count, this statement does nothing: `kept` has no
+# row, so `gate` (the rotated token) and `pend` (the inserted event) have none either. If the token
+# was rotated but the event was not inserted, the last SELECT divides by zero: the error undoes all.
 _ROTATE: Final = (
     "WITH kept AS (UPDATE sessions s SET last_used_at = %(now)s, idle_until = %(idle_until)s,"
     " refresh_slot = %(slot)s, refreshes = %(hits)s, refreshes_before = %(hits_before)s"

@@ -126,7 +126,7 @@ class _Stream:
         self._inner: list[_Unpacking] = []
 
     def feed(self, data: bytes) -> None:
-        self._inner = [one for one in self._inner if one.feed(data)]
+        self._inner = [inner for inner in self._inner if inner.feed(data)]
         window = self._tail + data
         self._found.update(self._index.names_in(window))
         end = max(0, len(window) - self._keep)
@@ -135,8 +135,8 @@ class _Stream:
 
     def end(self) -> None:
         self._unpack(self._tail, len(self._tail))
-        for one in self._inner:
-            one.end()
+        for inner in self._inner:
+            inner.end()
         self._inner, self._tail = [], b""
 
     def _unpack(self, window: bytes, end: int) -> None:
@@ -148,9 +148,9 @@ class _Stream:
                 return
             begin, unpack = _unpacker(window, sign)
             if unpack is not None:
-                one = _Unpacking(unpack, _Stream(self._index, self._found, self._depth - 1))
-                if one.feed(window[begin:]):
-                    self._inner.append(one)
+                inner = _Unpacking(unpack, _Stream(self._index, self._found, self._depth - 1))
+                if inner.feed(window[begin:]):
+                    self._inner.append(inner)
 
 
 def _unpacker(window: bytes, sign: re.Match[bytes]) -> tuple[int, Any]:

@@ -1,5 +1,7 @@
 """The ways to run SQL text: `Statement` for frequent requests, `planned` for typed rows.
 
+`JoinedStatement` and `LockedRead` combine planned statements for one round trip to PostgreSQL.
+
 SQLite has no type for ids and times, so parameters and columns get their types by name here.
 """
 
@@ -101,9 +103,7 @@ def planned(text: str) -> Any:
 
 
 class JoinedStatement:
-    """Statements that write different rows: joined into one on PostgreSQL, run in order on
-    SQLite.
-    """
+    """Statements that write different rows: joined on PostgreSQL, run in order on SQLite."""
 
     def __init__(self, *statements: str) -> None:
         *first, last = statements

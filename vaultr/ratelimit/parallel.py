@@ -83,16 +83,16 @@ def take_of_address(address: str) -> None:
     _take(_ADDRESSES.get(), address)
 
 
-def _take(places: RunningRequests, key: str) -> None:
+def _take(running: RunningRequests, key: str) -> None:
     taken = request.environ.get(_TAKEN)
     if taken is None:  # no gunicorn, so there are no threads to share
         return
-    if not places.take(key):
+    if not running.take(key):
         raise TooMany(
             "Too many of your requests are running. Wait a second, then try again.",
             headers={"Retry-After": str(RETRY_SECONDS)},
         )
-    taken.append((places, key))
+    taken.append((running, key))
 
 
 class Releasing:
@@ -154,5 +154,5 @@ def _length(headers: list[tuple[str, str]]) -> float:
 
 def _release(taken: Taken) -> None:
     while taken:
-        places, key = taken.pop()
-        places.release(key)
+        running, key = taken.pop()
+        running.release(key)

@@ -14,7 +14,7 @@ from vaultr.settings.types import Rate
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One thing to count: at most ``rate.count`` under ``key`` in any ``rate.seconds``.
+    """A use to count: at most ``rate.count`` under ``key`` in any ``rate.seconds``.
 
     :ivar slot: the slot in which it was counted. A refund applies only to that slot, so that it
         never cancels later counts.
@@ -77,7 +77,7 @@ class Slots:
 
 def refund_of(counts: Sequence[Count]) -> list[Count]:
     """Return the counts that undo ``counts``."""
-    return [replace(one, cost=-one.cost) for one in counts]
+    return [replace(count, cost=-count.cost) for count in counts]
 
 
 def count_one(stored: Slots, rate: Rate, now: int) -> tuple[Slots, Window]:
@@ -105,7 +105,7 @@ def window_of(rate: Rate, cost: int, slots: Slots, left: int, *, took: bool) -> 
             wait = left + window
         elif slots.hits > room:  # full even after the previous slot has expired
             wait = left + window * (1 - room / slots.hits)
-        else:
+        else:  # until the weight of the previous slot has fallen enough
             wait = left - window * (room - slots.hits) / max(slots.before, 1)
     fits = took or used + cost <= limit
     remaining = max(0, math.floor(limit - used))

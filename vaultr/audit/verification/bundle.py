@@ -52,8 +52,8 @@ class BundleCheck:
         self._finals: dict[int, Checkpoint] = {}
         self._sizes: dict[int, int] = {}
         self._anchored: Mapping[int, Mapping[int, set[bytes]]] = {}
-        self._weak: set[int] = set()
-        self._strong: set[int] = set()
+        self._other_trees: set[int] = set()
+        self._trusted_trees: set[int] = set()
         self._writers = _Writers()
         self._subjects: dict[bytes, tuple[int, bytes]] = {}
         self._pruned: set[int] = set()
@@ -90,7 +90,7 @@ class BundleCheck:
     def _opened(self, note: str) -> Checkpoint:
         assert self._trust is not None  # nosec B101 - the head comes first
         checkpoint, trusted = self._trust.opened(note)
-        (self._strong if trusted else self._weak).add(checkpoint.epoch)
+        (self._trusted_trees if trusted else self._other_trees).add(checkpoint.epoch)
         return checkpoint
 
     def _take_leaf(self, line: Mapping[str, Any]) -> None:
@@ -162,7 +162,7 @@ class BundleCheck:
 
     def finish(self) -> None:
         """Run the checks that need the whole file."""
-        known.check_weak(self._weak, self._strong, self.findings)
+        known.check_untrusted(self._other_trees, self._trusted_trees, self.findings)
         if self._trust is None or not self._finals:
             self.findings.tampered("bundle", "the file has no checkpoint")
         for epoch, sizes in self._anchored.items():

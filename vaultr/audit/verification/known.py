@@ -54,8 +54,8 @@ def read(session: Session, trust: Trust, anchors: Iterable[str], findings: Findi
 
 
 def _read_checkpoints(session: Session, trust: Trust, known: Known, findings: Findings) -> None:
-    strong: set[int] = set()
-    weak: set[int] = set()
+    trusted_trees: set[int] = set()
+    other_trees: set[int] = set()
     query = sa.select(AuditCheckpoint.epoch, AuditCheckpoint.size, AuditCheckpoint.note)
     query = query.order_by(AuditCheckpoint.epoch, AuditCheckpoint.size)
     for epoch, size, note in session.execute(query):
@@ -65,25 +65,25 @@ def _read_checkpoints(session: Session, trust: Trust, known: Known, findings: Fi
         checkpoint, trusted = found
         if (checkpoint.epoch, checkpoint.size) != (epoch, size):
             findings.tampered("checkpoint", f"the checkpoint {epoch}/{size} does not match its row")
-        (strong if trusted else weak).add(checkpoint.epoch)
+        (trusted_trees if trusted else other_trees).add(checkpoint.epoch)
         known.signed[checkpoint.epoch][checkpoint.size].add(checkpoint.root)
         known.finals[checkpoint.epoch] = checkpoint
-    check_weak(weak, strong, findings)
+    check_untrusted(other_trees, trusted_trees, findings)
     if known.finals and not trust.published:
         says = "the log publishes no key: users cannot verify it"
         findings.tampered("key", says)
 
 
-def check_weak(weak: set[int], strong: set[int], findings: Findings) -> None:
+def check_untrusted(other_trees: set[int], trusted_trees: set[int], findings: Findings) -> None:
     """Check trees that no trusted key signed: a tree that a trusted key signed must follow.
 
     Each tree begins with the previous tree's final checkpoint, so the later tree commits to it.
 
-    :param weak: trees with a checkpoint that a published, but not trusted key signed.
-    :param strong: trees with a checkpoint that a trusted key signed.
+    :param other_trees: trees with a checkpoint that a published, but not trusted key signed.
+    :param trusted_trees: trees with a checkpoint that a trusted key signed.
     """
-    for epoch in sorted(weak):
-        if epoch in strong or epoch > max(strong, default=0):
+    for epoch in sorted(other_trees):
+        if epoch in trusted_trees or epoch > max(trusted_trees, default=0):
             findings.tampered(
                 "checkpoint", f"a checkpoint of tree {epoch} is not signed by CHECKPOINT_KEY"
             )
@@ -147,10 +147,10 @@ def read_anchors(trust: Trust, texts: Iterable[str], known: Known, findings: Fin
             continue
         found = _opened(text, trust, findings, "anchor")
         if found is not None:
-            _take_anchor(found[0], known, findings)
+            _add_anchor(found[0], known, findings)
 
 
-def _take_anchor(checkpoint: Checkpoint, known: Known, findings: Findings) -> None:
+def _add_anchor(checkpoint: Checkpoint, known: Known, findings: Findings) -> None:
     epoch, size = checkpoint.epoch, checkpoint.size
     final = known.pruned.get(epoch)
     if final is None:
