@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from tests.harness import app_fixtures, browser
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 from tests.harness.recording_proxy import recording
 from vaultr.api import security_headers
 from vaultr.api.openapi import document
@@ -68,7 +68,7 @@ def test_operation_descriptions_are_shown_as_text():
 def test_docs_page_renders_and_loads_nothing_from_other_hosts(sqlite_app):
     app_fixtures.empty(sqlite_app)
     with (
-        closing(Listening(sqlite_app)) as server,
+        closing(WsgiServer(sqlite_app)) as server,
         recording() as (proxy, requested),
         browser.started(proxy=proxy) as chrome,
     ):

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from tests.harness.client.devices import Device
-from tests.harness.client.interleaved_commands import crossed_at_steps, quick
+from tests.harness.client.interleaved_commands import interleaved_at_steps, quick
 from tests.harness.client.local_server import Site
 from tests.harness.client.owners import owner
 from tests.harness.client.rotation_cases import fill
@@ -56,8 +56,8 @@ def worlds(quick_world, tmp_path):
 
 @pytest.fixture
 def crossed(worlds, count):
-    """`crossed_at_steps` in such worlds; with ``--long`` at every step."""
-    return partial(crossed_at_steps, worlds, apart=count(3, many=1))
+    """`interleaved_at_steps` in such worlds; with ``--long`` at every step."""
+    return partial(interleaved_at_steps, worlds, apart=count(3, many=1))
 
 
 @pytest.fixture

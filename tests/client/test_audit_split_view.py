@@ -14,7 +14,7 @@ import pytest
 from tests import factories
 from tests.harness.client.devices import NOBODY
 from tests.harness.client.local_server import Site
-from tests.harness.client.logout_proxy import Between
+from tests.harness.client.logout_proxy import LogoutProxy
 from tests.harness.client.owners import owner, second
 
 PATIENCE_SECONDS = 60
@@ -22,7 +22,7 @@ AUDIT = "/api/v1/audit/"
 DENIED_LOGINS = 12
 
 
-class Fork(Between):
+class Fork(LogoutProxy):
     """Sends requests about the audit log to another server, and hides this server's log."""
 
     forked = None

@@ -7,7 +7,7 @@ import pytest
 
 from tests.harness.client.devices import Device
 from tests.harness.client.fake_server import FakeServer
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 from tests.harness.entered_modules import entered_modules
 from vaultr.client.cli.main import main
 
@@ -34,7 +34,7 @@ NOT_COUNTED = LEAVES.union(*BEHIND.values())
 
 @pytest.fixture
 def unlocked_device(tmp_path):
-    server = Listening(FakeServer().wsgi)
+    server = WsgiServer(FakeServer().wsgi)
     device = Device(tmp_path / "home", server.url).with_agent()
     try:
         device.done("signup", "--email", device.email)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.harness.client.devices import Device
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 
 
 def doctored(tmp_path, body):
@@ -15,7 +15,7 @@ def doctored(tmp_path, body):
         start_response("200 -", [("Content-Type", "application/json")])
         return [body]
 
-    listening = Listening(app)
+    listening = WsgiServer(app)
     try:
         device = Device(tmp_path / "home", listening.url)
         result = device.types("doctor", "--json", password=None)

@@ -14,7 +14,7 @@ import pytest
 from tests.harness.client.devices import Device
 from tests.harness.client.fake_server import FakeServer
 from tests.harness.client.tls_server import certificate, serving
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 from vaultr.client.cli.main import vaultr
 
 # The limits of a whole response, low enough for a test: the size and, for an endless response, the
@@ -65,7 +65,7 @@ def hurried(kind):
 @pytest.fixture(scope="module")
 def owner(tmp_path_factory):
     """A logged-in device whose server is gone; another one has its address."""
-    server = Listening(FakeServer().wsgi)
+    server = WsgiServer(FakeServer().wsgi)
     device = Device(tmp_path_factory.mktemp("hostile") / "home", server.url)
     device.done("signup", "--email", device.email)
     device.done("verify", "token0", password=None)

@@ -8,7 +8,7 @@ import pytest
 from tests.harness.client.devices import PASSWORD, Device
 from tests.harness.client.fake_server import FakeServer
 from tests.harness.client.world import mail
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 from vaultr import Vaultr
 from vaultr.client.crypto.keys import secret_key_bytes
 from vaultr.protocol.encoding import b64
@@ -18,7 +18,7 @@ from vaultr.protocol.encoding import b64
 def unlocked(tmp_path_factory):
     """A device with an agent, and the server that it trusts."""
     fake, home = FakeServer(), tmp_path_factory.mktemp("integrity")
-    listening = Listening(fake.wsgi)
+    listening = WsgiServer(fake.wsgi)
     device = Device(home, listening.url).with_agent()
     device.server = fake
     try:

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.harness.client.devices import Device, started
-from tests.harness.client.logout_proxy import Between
+from tests.harness.client.logout_proxy import LogoutProxy
 from tests.harness.client.mailbox import link, mailed
 from tests.harness.client.owners import owner, second
 from tests.harness.timing import quickest
@@ -70,7 +70,7 @@ def test_running_command_and_agent_continue_after_login(site, tmp_path):
 
 @pytest.fixture(scope="module")
 def between(site):
-    with Between(site.url) as between:
+    with LogoutProxy(site.url) as between:
         yield between
 
 

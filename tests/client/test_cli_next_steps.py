@@ -8,7 +8,7 @@ from tests.harness.client.devices import Device
 from tests.harness.client.fake_server import FakeServer
 from tests.harness.client.mailbox import BARE, mailed
 from tests.harness.client.owners import owner, second
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 
 NEW = "another master password"
 
@@ -16,7 +16,7 @@ NEW = "another master password"
 def signed_in(folder):
     """Return a device that is logged in to a server which can be stopped: its ``server``."""
     device = Device(folder / "home", "")
-    device.server = Listening(FakeServer().wsgi)
+    device.server = WsgiServer(FakeServer().wsgi)
     device.environ["VAULTR_URL"] = device.server.url
     device.done("signup", "--email", device.email)
     device.done("verify", "token0", password=None)

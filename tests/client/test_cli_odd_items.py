@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.harness.client.prefilled_vault import Odd, device_with
+from tests.harness.client.prefilled_vault import UnusualItem, device_with
 from tests.harness.client.terminal import Terminal
 
 ODD = {
@@ -24,18 +24,22 @@ def nested(depth):
 
 
 # A JSON parser accepts it, but code that shows, merges or writes it could fail.
-DEEP = Odd("login", {"title": "Deep", "more": nested(930)}, {"password": "p", "more": nested(930)})
-AS_DEEP_AS_CAN_BE = Odd("login", {"title": "Less deep", "more": nested(63)}, {"more": nested(63)})
-NEWER = Odd("passport", {"title": "Newer"}, {"number": "1"})
+DEEP = UnusualItem(
+    "login", {"title": "Deep", "more": nested(930)}, {"password": "p", "more": nested(930)}
+)
+AS_DEEP_AS_CAN_BE = UnusualItem(
+    "login", {"title": "Less deep", "more": nested(63)}, {"more": nested(63)}
+)
+NEWER = UnusualItem("passport", {"title": "Newer"}, {"number": "1"})
 SETS = {"numbers": {"A": 3}, "half a pair": {"A": "\ud800"}, "a name": {"A=B": "x"}, "none": 7}
 
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
     """A device with an agent, whose vault was filled by another client."""
-    items = {name: Odd("login", *parts) for name, parts in ODD.items()}
+    items = {name: UnusualItem("login", *parts) for name, parts in ODD.items()}
     sets = [
-        Odd("env_set", {"title": name}, {"variables": variables})
+        UnusualItem("env_set", {"title": name}, {"variables": variables})
         for name, variables in SETS.items()
     ]
     more = (DEEP, AS_DEEP_AS_CAN_BE, NEWER)

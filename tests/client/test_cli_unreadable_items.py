@@ -5,12 +5,12 @@ import json
 import pytest
 
 from tests.harness.client.devices import PASSWORD
-from tests.harness.client.prefilled_vault import Odd, device_with
+from tests.harness.client.prefilled_vault import UnusualItem, device_with
 
-BROKEN = Odd("login", {}, {}, opens=False)
-PLAIN = Odd("login", {"title": "Plain"}, {"password": "hunter2"})
-PROD = Odd("env_set", {"title": "prod"}, {"variables": {"A": "1"}})
-BROKEN_SET = Odd("env_set", {}, {}, opens=False)
+BROKEN = UnusualItem("login", {}, {}, opens=False)
+PLAIN = UnusualItem("login", {"title": "Plain"}, {"password": "hunter2"})
+PROD = UnusualItem("env_set", {"title": "prod"}, {"variables": {"A": "1"}})
+BROKEN_SET = UnusualItem("env_set", {}, {}, opens=False)
 
 
 @pytest.fixture

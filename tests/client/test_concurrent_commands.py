@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.harness.client.interleaved_commands import NEW, THIRD, check_sound, unlocked
+from tests.harness.client.interleaved_commands import NEW, THIRD, check_account_intact, unlocked
 from tests.harness.client.server_attacks import titles
 from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.credentials import WrongPassword
@@ -41,7 +41,7 @@ def test_unlock_during_passwd_accepts_or_rejects_old_password(crossed, new_key):
     def check(world, one, other):
         assert not isinstance(one, VaultrError)
         assert other == [] or isinstance(other, WrongPassword), other
-        check_sound(world, NEW, wrong=[PASSWORD])
+        check_account_intact(world, NEW, wrong=[PASSWORD])
 
     crossed(lambda world: changing(world, new_key=new_key), second, check)
 
@@ -57,7 +57,7 @@ def test_unlock_during_passwd_accepts_or_rejects_new_password(crossed, new_key):
         assert not isinstance(one, VaultrError)
         # Until the change has begun, the new password is just a wrong one.
         assert other == ["Mail"] or str(other) == "The master password is wrong.", other
-        check_sound(world, NEW, wrong=[PASSWORD])
+        check_account_intact(world, NEW, wrong=[PASSWORD])
 
     crossed(lambda world: changing(world, new_key=new_key), second, check)
 
@@ -74,7 +74,7 @@ def test_one_of_two_password_changes_succeeds(crossed, new_key):
         lost = other if made[0] else one
         assert isinstance(lost, WrongPassword | Locked | CredentialsInvalid)
         password, wrong = (NEW, THIRD) if made[0] else (THIRD, NEW)
-        check_sound(world, password, wrong=[PASSWORD, wrong])
+        check_account_intact(world, password, wrong=[PASSWORD, wrong])
 
     crossed(lambda world: changing(world, new_key=new_key), second, check)
 
@@ -88,7 +88,7 @@ def test_open_client_changes_password_after_another_one(worlds):
         device.change_password(PASSWORD, THIRD, new_key=False)
     device.change_password(NEW, THIRD, new_key=False)
 
-    check_sound(world, THIRD, wrong=[PASSWORD, NEW])
+    check_account_intact(world, THIRD, wrong=[PASSWORD, NEW])
 
 
 WRITES = {
@@ -128,7 +128,7 @@ def test_new_account_key_during_write_leaves_consistent_account(crossed, what):
         if what in ("add", "edit") and one is None:
             assert found != {"Mail"}, "an acknowledged write exists"
         assert len(held.vaults()) == 1 + (what == "vault" and one is None)
-        check_sound(world, NEW, wrong=[PASSWORD], items=found)
+        check_account_intact(world, NEW, wrong=[PASSWORD], items=found)
 
     crossed(first, second, check)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.harness.client.fake_server import FakeServer
-from tests.harness.client.interleaved_commands import NEW, Crossing
+from tests.harness.client.interleaved_commands import NEW, InterleavedCommand
 from tests.harness.client.server_attacks import titles
 from tests.harness.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
@@ -43,7 +43,7 @@ def test_password_change_during_login_leaves_consistent_account(worlds, at, new_
         change = other.change_password(PASSWORD, NEW, new_key=new_key, new_secret_key=new_key)
         shown.append(change.secret_key)
 
-    crossing = Crossing(world.server, at, passwd)
+    crossing = InterleavedCommand(world.server, at, passwd)
     device = world.device("laptop")
     crossing.count()
 
@@ -60,7 +60,7 @@ def test_login_during_password_change_leaves_consistent_account(worlds, at, new_
     world.laptop.add("login", *mail())
     world.laptop.close()
     again = world.device("laptop")
-    crossing = Crossing(world.server, at, lambda: again.login(EMAIL, PASSWORD))
+    crossing = InterleavedCommand(world.server, at, lambda: again.login(EMAIL, PASSWORD))
     changing = world.device("laptop")
     changing.unlock(PASSWORD)
     crossing.count()

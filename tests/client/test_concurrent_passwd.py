@@ -5,7 +5,7 @@ import secrets
 import httpx2
 import pytest
 
-from tests.harness.client.interleaved_commands import Crossing
+from tests.harness.client.interleaved_commands import InterleavedCommand
 from tests.harness.client.mailbox import link, mailed
 from tests.harness.client.server_attacks import titles
 from tests.harness.client.world import PASSWORD, mail
@@ -99,7 +99,9 @@ def test_one_of_two_password_changes_succeeds(owner, count):
                 device = opened(through, folders[name], old)
                 return device.change_password(old, news[name], new_key=new_key)
 
-            crossing = Crossing(through, at, lambda change=change: change("phone"), seconds=WHOLE)
+            crossing = InterleavedCommand(
+                through, at, lambda change=change: change("phone"), seconds=WHOLE
+            )
             crossing.count()
             try:
                 failed = change("laptop") and None
@@ -131,7 +133,7 @@ def test_writes_of_another_device_survive_a_new_account_key(owner, count):
             with opened(through, folders["phone"], password) as phone:
                 write(phone, number)
 
-        crossing = Crossing(through, at, written, seconds=WHOLE)
+        crossing = InterleavedCommand(through, at, written, seconds=WHOLE)
         laptop = opened(through, folders["laptop"], password)
         crossing.count()
         laptop.change_password(password, new, new_key=True)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness.client.fake_server import FakeServer
 from tests.harness.client.world import EMAIL, PASSWORD, StoredKey
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 from vaultr import Vaultr
 from vaultr.client.storage.private_folder import DiskFull, Folder
 from vaultr.protocol.encoding import b64
@@ -44,7 +44,7 @@ except VaultrError as error:
 def owner(tmp_path):
     """An owner with a server in memory, before the device has a folder."""
     fake = FakeServer()
-    listening = Listening(fake.wsgi)
+    listening = WsgiServer(fake.wsgi)
     fake.url = listening.url
     yield fake
     listening.close()

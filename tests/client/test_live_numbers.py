@@ -11,7 +11,7 @@ import pytest
 from tests.harness.client.devices import PASSWORD
 from tests.harness.client.huge_numbers import HUGE, MEMORY_BYTES
 from tests.harness.client.tampering_proxy import typed
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 
 EMAIL = "numbers@example.org"
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
@@ -105,7 +105,7 @@ class Owner:
 
     def __init__(self, site, folder):
         self.between = Tampering(site.url)
-        self.listening = Listening(self.between)
+        self.listening = WsgiServer(self.between)
         self.folder = folder
         self.turn = 0
         self.done("signup", "--email", EMAIL)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.client.interleaved_commands import NEW, check_sound, unlocked
+from tests.harness.client.interleaved_commands import NEW, check_account_intact, unlocked
 from tests.harness.client.kill_points import Killed
 from tests.harness.client.restored_fake import backup, restore
 from tests.harness.client.world import PASSWORD, mail
@@ -56,7 +56,7 @@ def test_new_key_waits_for_lost_writes_to_be_replayed(interrupted):
     laptop.accept_on()
     laptop.change_password(PASSWORD, NEW, new_key=True)
     laptop.close()
-    check_sound(world, NEW, wrong=[PASSWORD], items=["Mail", "Bank"])
+    check_account_intact(world, NEW, wrong=[PASSWORD], items=["Mail", "Bank"])
 
 
 def test_password_alone_can_change_before_replay_of_lost_writes(interrupted):
@@ -66,4 +66,4 @@ def test_password_alone_can_change_before_replay_of_lost_writes(interrupted):
     laptop.accept_on()
     laptop.close()
 
-    check_sound(interrupted, NEW, wrong=[PASSWORD], items=["Mail", "Bank"])
+    check_account_intact(interrupted, NEW, wrong=[PASSWORD], items=["Mail", "Bank"])

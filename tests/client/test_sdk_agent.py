@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness.client.fake_server import FakeServer
 from tests.harness.client.world import EMAIL, PASSWORD, mail
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 from tests.harness.timing import until
 from vaultr import Vaultr
 from vaultr.client.background.agent_client import AgentClient
@@ -17,7 +17,7 @@ from vaultr.client.errors import Locked
 @pytest.fixture
 def server():
     fake = FakeServer()
-    listening = Listening(fake.wsgi)
+    listening = WsgiServer(fake.wsgi)
     fake.url = listening.url
     yield fake
     listening.close()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness.client.fake_server import FakeServer
 from tests.harness.client.world import EMAIL, PASSWORD
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 from vaultr import Vaultr
 
 WRITING = f"""
@@ -27,7 +27,7 @@ with Vaultr(home=Path(sys.argv[1]), agent=False) as device:
 @pytest.fixture
 def server():
     fake = FakeServer()
-    listening = Listening(fake.wsgi)
+    listening = WsgiServer(fake.wsgi)
     fake.url = listening.url
     yield fake
     listening.close()

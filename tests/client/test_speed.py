@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness.client.devices import PASSWORD, Device
 from tests.harness.client.fake_server import FakeServer
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 from vaultr import Vaultr
 from vaultr.client.items.schemas import Draft
 
@@ -68,7 +68,7 @@ def test_help_takes_at_most_six_empty_starts_of_python(account, count):
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
     """An unlocked device with 10,000 items in one vault, and its server."""
-    server = Listening(FakeServer().wsgi)
+    server = WsgiServer(FakeServer().wsgi)
     device = Device(tmp_path_factory.mktemp("full") / "home", server.url)
     device.done("signup", "--email", device.email)
     device.done("verify", "token0", password=None)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.harness.client.tampered_responses import Story, answers_of, places, tampered_at
+from tests.harness.client.tampered_responses import OwnerActions, answers_of, places, tampered_at
 from tests.harness.client.world import mail
 from vaultr.protocol.problems import STATUS_OF
 
@@ -41,7 +41,7 @@ def story(first_world, tmp_path):
     folders = iter(range(100_000))
 
     def replay(acts, *, is_new):
-        return Story(first_world, tmp_path / str(next(folders)), acts, is_new=is_new)
+        return OwnerActions(first_world, tmp_path / str(next(folders)), acts, is_new=is_new)
 
     return replay
 

@@ -29,10 +29,10 @@ def test_first_week_matches_the_page(site, tmp_path, pytestconfig):
     laptop = Device(tmp_path / "home", site.url, email=EMAIL).with_agent()
     phone = Device(tmp_path / "phone", site.url, email=EMAIL).with_agent()
     recording = Recording(laptop)
-    recording.hides(site.url, "https://vault.example")
-    recording.hides(str(phone.home), "~")
-    recording.hides(str(laptop.home), "~")
-    recording.hides(f"{tmp_path}/", "")
+    recording.mask(site.url, "https://vault.example")
+    recording.mask(str(phone.home), "~")
+    recording.mask(str(laptop.home), "~")
+    recording.mask(f"{tmp_path}/", "")
 
     key = _signs_up(recording, site)
     _stores_a_login(recording, tmp_path)
@@ -50,7 +50,7 @@ def test_first_week_matches_the_page(site, tmp_path, pytestconfig):
 
 
 def _signs_up(recording, site):
-    recording.begins(
+    recording.add_section(
         "Day 1: an account and a first login",
         "You type the master password twice; it is not shown. Write down the secret key.",
     )
@@ -59,19 +59,19 @@ def _signs_up(recording, site):
         answers=[("New master password: ", PASSWORD), ("(again): ", PASSWORD)],
     )
     key = re.search(r"Secret key: (\S{43})", shown)[1]
-    recording.hides(key, "<secret key>")
-    recording.hides(re.search(r"shows this code: ([0-9a-f]{8})", shown)[1], "<code>")
+    recording.mask(key, "<secret key>")
+    recording.mask(re.search(r"shows this code: ([0-9a-f]{8})", shown)[1], "<code>")
     token = site.token(of=EMAIL)
-    recording.hides(token, "TOKEN")
+    recording.mask(token, "TOKEN")
     recording.types("verify", token)
     recording.types("login", "--email", EMAIL, "--device-name", "laptop", answers=[REQUESTED])
     return key
 
 
 def _stores_a_login(recording, tmp_path):
-    recording.says("Print the emergency kit, and delete its file. It has the secret key.")
+    recording.add_paragraph("Print the emergency kit, and delete its file. It has the secret key.")
     recording.types("kit", f"{tmp_path}/kit.html")
-    recording.says("Add a login. Secrets are shown only if you ask for them.")
+    recording.add_paragraph("Add a login. Secrets are shown only if you ask for them.")
     recording.types(
         *("add", "login", "--title", "Harbour mail", "--username", "dora"),
         answers=[("Password (empty for none): ", SECRET), ("TOTP secret", TOTP)],
@@ -81,11 +81,11 @@ def _stores_a_login(recording, tmp_path):
     assert STYLES.search(shown), "styles are missing"
     recording.types("show", "Harbour mail", "--field", "password")
     shown = recording.types("code", "Harbour mail")
-    recording.hides(re.search(r"^\d{6}", shown)[0], "123456")
+    recording.mask(re.search(r"^\d{6}", shown)[0], "123456")
 
 
 def _moves_in(recording, tmp_path):
-    recording.begins(
+    recording.add_section(
         "Day 2: import from another password manager",
         "First see what would be imported:",
     )
@@ -93,13 +93,13 @@ def _moves_in(recording, tmp_path):
     file.write_text(json.dumps(EXPORT))
     recording.types("import", str(file), "--dry-run")
     recording.types("import", str(file))
-    recording.says("Find items by a word, or by folder, tag and type:")
+    recording.add_paragraph("Find items by a word, or by folder, tag and type:")
     recording.types("list", "wiki")
     recording.types("list", "--folder", "Work", "--favourite")
 
 
 def _runs_programs(recording, tmp_path):
-    recording.begins(
+    recording.add_section(
         "Day 3: secrets for programs",
         "Import a dotenv file, and run a program with its variables:",
     )
@@ -108,19 +108,19 @@ def _runs_programs(recording, tmp_path):
     recording.types("import", str(shop), "--title", "shop")
     program = 'echo "$SHOP_USER pays with $SHOP_KEY"'
     recording.types("run", "--env-set", "shop", "--mask", "--", "sh", "-c", program)
-    recording.says(
+    recording.add_paragraph(
         "A file of references is not secret, so you can commit it to git. `vaultr run`\n"
         "replaces each reference with its value:"
     )
     file = tmp_path / "app.env"
     file.write_text("SMTP_PASSWORD=vaultr://Personal/Harbour mail/password\nSMTP_USER=dora\n")
-    recording.shows_file(file)
+    recording.add_file(file)
     recording.types("run", "--env-file", str(file), "--", "sh", "-c", 'echo "$SMTP_PASSWORD"')
     recording.types("read", "vaultr://Personal/Harbour mail/username")
 
 
 def _adds_a_device(recording, phone, key):
-    recording.begins(
+    recording.add_section(
         "Day 4: a second device",
         "On the second device, log in with the master password and the secret key:",
     )
@@ -129,15 +129,15 @@ def _adds_a_device(recording, phone, key):
         answers=[REQUESTED, ("Secret key", key)],
         device=phone,
     )
-    recording.says("Change an item on this device:")
+    recording.add_paragraph("Change an item on this device:")
     recording.types("edit", "Harbour mail", "--set", "username=dora.h", device=phone)
-    recording.says("The first device gets the change. `history` lists both versions:")
+    recording.add_paragraph("The first device gets the change. `history` lists both versions:")
     recording.types("history", "Harbour mail")
     recording.types("sessions", "list")
 
 
 def _gives_access_to_a_job(recording, tmp_path):
-    recording.begins(
+    recording.add_section(
         "Day 5: a CI job",
         "A machine has its own token, which opens only the vaults that you name:",
     )
@@ -145,7 +145,7 @@ def _gives_access_to_a_job(recording, tmp_path):
     recording.types(
         "machines", "add", "ci", "--vault", "Personal", "--out", str(token), answers=[REQUESTED]
     )
-    recording.says("The job needs no login and no password:")
+    recording.add_paragraph("The job needs no login and no password:")
     job = Device(tmp_path / "job", recording.device.environ["VAULTR_URL"])
     del job.environ["VAULTR_DIR"], job.environ["VAULTR_AGENT"]
     job.environ["VAULTR_TOKEN_FILE"] = str(token)
@@ -158,21 +158,23 @@ def _gives_access_to_a_job(recording, tmp_path):
 
 
 def _looks_after_it(recording, site):
-    recording.begins(
+    recording.add_section(
         "Day 6: without the server",
         "Every device keeps a copy, which you can read with --offline:",
     )
     recording.types("show", "Wiki", "--offline")
-    recording.begins(
+    recording.add_section(
         "Day 7: check passwords and devices",
         "Find passwords that you should change:",
     )
     recording.types("health")
-    recording.says("Show the state of this device and of the account, and check both:")
+    recording.add_paragraph("Show the state of this device and of the account, and check both:")
     site.wait_until_ready()
     recording.types("status")
     recording.types("doctor")
-    recording.says("Lock the device when you leave it. The next command asks for the password:")
+    recording.add_paragraph(
+        "Lock the device when you leave it. The next command asks for the password:"
+    )
     recording.types("lock")
     recording.types(
         "list", "wiki", answers=[("Master password: ", "not this one, surely"), REQUESTED]

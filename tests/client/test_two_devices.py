@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.harness.client.interleaved_commands import NEW, THIRD, check_sound, unlocked
+from tests.harness.client.interleaved_commands import NEW, THIRD, check_account_intact, unlocked
 from tests.harness.client.server_attacks import answering, titles
 from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.credentials import SecretKeyNeeded
@@ -83,7 +83,7 @@ def test_one_of_two_password_changes_succeeds(crossed, keys):
         assert follow(world, names[1], password, won.secret_key).change_is_pending is False
         for name in names:
             items = ["Mail"] if name == names[0] else ["Mail", "Last"]
-            check_sound(
+            check_account_intact(
                 world,
                 password,
                 wrong=[PASSWORD, wrong],
@@ -137,7 +137,7 @@ def check_written(world, what, changed, written):
     if what == "vault" and "Work" not in names:
         phone.create_vault("Work")
     phone.close()
-    check_sound(world, NEW, wrong=[PASSWORD], items=[*found, "Phone"])
+    check_account_intact(world, NEW, wrong=[PASSWORD], items=[*found, "Phone"])
 
 
 @pytest.mark.parametrize("what", WRITES)
@@ -187,7 +187,7 @@ def test_vault_with_previous_account_key_is_not_created(worlds, taken):
 
     names = ["Personal", "Work"] if taken else ["Personal"]
     assert sorted(vault.name for vault in phone.vaults()) == names
-    check_sound(world, NEW, wrong=[PASSWORD], items=[])
+    check_account_intact(world, NEW, wrong=[PASSWORD], items=[])
 
 
 class Away(BaseException):
@@ -221,7 +221,7 @@ def check_recovered(world, name, changed, recovered):
     if made[1]:
         world.device(name).login(EMAIL, THIRD)
         follow(world, "laptop", THIRD, recovered).close() if name != "laptop" else None
-        check_sound(world, THIRD, wrong=[PASSWORD, NEW], secret_key=recovered)
+        check_account_intact(world, THIRD, wrong=[PASSWORD, NEW], secret_key=recovered)
         return
     assert isinstance(recovered, PreconditionFailed | TokenInvalid), repr(recovered)
     if name == "new":  # a device without an account: without the secret key it sends nothing
@@ -231,7 +231,7 @@ def check_recovered(world, name, changed, recovered):
         assert len(world.sent("POST", "/auth/login")) == requested
         world.device(name).login(EMAIL, NEW, secret_key=world.signup.secret_key)
         assert not world.device(name).change_is_pending
-    check_sound(world, NEW, wrong=[PASSWORD, THIRD])
+    check_account_intact(world, NEW, wrong=[PASSWORD, THIRD])
 
 
 @pytest.mark.parametrize("new_key", [False, True])

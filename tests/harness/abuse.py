@@ -14,7 +14,7 @@ import redis
 from tests import factories
 from tests.harness import app_fixtures, growth, hostile_requests, mail_servers, pod_memory, servers
 from tests.harness.abusers import Abuser, Plan
-from tests.harness.busy_users import Forgetful, TimedInbox, User, Users
+from tests.harness.busy_users import RecoveringUsers, TimedInbox, User, Users
 from tests.harness.gunicorn_server import ROOT, running
 from tests.harness.timing import until
 from vaultr.auth.password_hashing import WAIT_SECONDS
@@ -144,7 +144,7 @@ def abuse(pod, mallory, users, seconds):
 def check_abuse(pod, mallory, quiet, seconds, tmp_path, *, alone):
     """Abuse a pod, and check that its users notice nothing."""
     users = [User(pod.app, pod.url, number) for number in range(USERS)]
-    forgetful = Forgetful(pod.app, pod.url, pod.inbox, 10 + seconds // 2)
+    forgetful = RecoveringUsers(pod.app, pod.url, pod.inbox, 10 + seconds // 2)
     with Users(users, forgetful, pod.url) as unloaded:
         time.sleep(quiet)
     rows, keys, began = growth.rows(pod.app), pod.redis.dbsize(), time.monotonic()

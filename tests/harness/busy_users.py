@@ -85,7 +85,7 @@ class TimedInbox(Inbox):
         raise AssertionError("an email did not arrive")
 
 
-class Measured(Http):
+class MeasuredClient(Http):
     """A client that records each of its requests."""
 
     def __init__(self, url, session, source, record):
@@ -136,7 +136,7 @@ class User:
         self.log_in()
 
     def _client(self, credentials, record):
-        return Measured(self._url, credentials, self._source, record)
+        return MeasuredClient(self._url, credentials, self._source, record)
 
     def use(self, record):
         """From now on, record results in another `Record`."""
@@ -151,7 +151,7 @@ class User:
             token = {"Authorization": f"Bearer {answer.json['access_token']}"}
             self._client(Credentials(token), self.client.record).post("/api/v1/auth/logout")
 
-    def go_on(self, number):
+    def next_action(self, number):
         """Do the next action of a user."""
         item_id = self._items[number % ITEMS]
         path = f"{self._writer.path}/items"
@@ -168,7 +168,7 @@ class User:
             self.client.get(f"{self._writer.path}/sync?since={self._writer.state.n - 1}")
 
 
-class Forgetful:
+class RecoveringUsers:
     """Accounts that recover, each once, and new users who sign up."""
 
     def __init__(self, app, url, inbox, count):
@@ -181,15 +181,15 @@ class Forgetful:
                 session = factories.session(factories.owner(email))
             self._people.append((email, session.account_id, session))
 
-    def go_on(self, record):
+    def next_action(self, record):
         """Recover the next account, and sign up another."""
         if not self._people:
             return
         email, account_id, session = self._people.pop()
         number = len(self._people)
         source = f"127.0.2.{number % 200 + 1}"
-        client = Measured(self._url, session, source, record)
-        anonymous = Measured(self._url, Credentials(), source, record)
+        client = MeasuredClient(self._url, session, source, record)
+        anonymous = MeasuredClient(self._url, Credentials(), source, record)
         token = self._emailed(anonymous, account_recovery.RECOVER, {"email": email}, TOKEN)
         anonymous.post(account_recovery.START, json=account_recovery.proof(token, account_id))
         client.request("DELETE", account_recovery.RECOVER)
@@ -216,16 +216,16 @@ class Users(UntilEnd):
         self.record = Record()
         for one in users:
             one.use(self.record)
-        probe = Measured(url, Credentials(), "127.0.3.1", self.record)
-        works = [one.go_on for one in users]
+        probe = MeasuredClient(url, Credentials(), "127.0.3.1", self.record)
+        works = [one.next_action for one in users]
         works += [
-            lambda _: forgetful.go_on(self.record),
+            lambda _: forgetful.next_action(self.record),
             lambda _: probe.get("/api/ready"),
         ]
-        super().__init__([partial(self._go_on, work) for work in works])
+        super().__init__([partial(self._act_until_done, work) for work in works])
 
     @staticmethod
-    def _go_on(work, done):
+    def _act_until_done(work, done):
         for number in itertools.count():
             if done.is_set():
                 return

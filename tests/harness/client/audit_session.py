@@ -1,4 +1,4 @@
-"""What a check of the audit log needs: a session with the app, and events about a vault."""
+"""A session with the app, and events about a vault, for checks of the audit log."""
 
 from types import SimpleNamespace
 from uuid import UUID

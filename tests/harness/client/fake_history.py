@@ -6,8 +6,8 @@ from tests.harness.client.fake_vaults import FakeVaults, ServiceError
 from vaultr.protocol.entries import NOTHING, Op
 
 
-class FakeKeeping(FakeVaults):
-    """An honest server; ``step_up`` says whether the owner has just proved the password."""
+class FakeHistory(FakeVaults):
+    """An honest server; ``step_up`` is whether the owner has just proved the password."""
 
     step_up = True
 

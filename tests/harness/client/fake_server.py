@@ -12,14 +12,14 @@ import httpx2
 
 from tests.harness.client import fake_accounts, fake_machines
 from tests.harness.client.fake_accounts import FakeAccounts
-from tests.harness.client.fake_history import FakeKeeping
+from tests.harness.client.fake_history import FakeHistory
 from tests.harness.client.fake_machines import FakeMachines
 from tests.harness.client.fake_vaults import ServiceError
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.problems import STATUS_OF
 
 
-class FakeServer(FakeAccounts, FakeMachines, FakeKeeping):
+class FakeServer(FakeAccounts, FakeMachines, FakeHistory):
     """Pass ``transport()`` to a client.
 
     ``twist(method, path, status, body)`` may return another (status, body); ``lose`` contains

@@ -30,7 +30,7 @@ def quick(password, salt, kdf, length=32):
     )
 
 
-class Crossing:
+class InterleavedCommand:
     """At the ``at``-th step of the requests, start another command, and give it ``seconds``.
 
     When the first command continues, the other one has ended or waits for the folder's lock. Each
@@ -87,7 +87,7 @@ class Crossing:
         return self.failure
 
 
-def crossed_at_steps(worlds, first, second, check, *, apart, seconds=0.1):
+def interleaved_at_steps(worlds, first, second, check, *, apart, seconds=0.1):
     """Start ``second`` at every ``apart``-th step of ``first``, each time in a new world.
 
     ``first(world)`` returns the first command, ready to be called; ``second(world)`` runs the
@@ -95,7 +95,9 @@ def crossed_at_steps(worlds, first, second, check, *, apart, seconds=0.1):
     """
     for at in range(1, STEPS_MOST, apart):
         world = worlds()
-        crossing = Crossing(world.server, at, lambda world=world: second(world), seconds=seconds)
+        crossing = InterleavedCommand(
+            world.server, at, lambda world=world: second(world), seconds=seconds
+        )
         command = first(world)
         crossing.count()
         try:
@@ -128,7 +130,9 @@ def opens(world, name, password):
     return True
 
 
-def check_sound(world, password, *, wrong, secret_key=None, items=("Mail",), name="laptop"):
+def check_account_intact(
+    world, password, *, wrong, secret_key=None, items=("Mail",), name="laptop"
+):
     """Check that only ``password`` opens device and account, and that all items exist.
 
     A new device also finds them, and the first device's next write.

@@ -19,7 +19,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.between.ends.append(self.path.removeprefix(ENDS))
             if self.server.between.act is not None:
                 self.close_connection = True
-                with contextlib.suppress(OSError):  # so that the client does not wait forever
+                with contextlib.suppress(OSError):  # otherwise the client waits indefinitely
                     self.server.between.act(self.connection)
                 return
         self._pass_on()
@@ -60,7 +60,7 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 16
 
 
-class Between:
+class LogoutProxy:
     """A proxy in front of the server at ``url``.
 
     ``ends`` lists the sessions that clients asked to end; ``act(connection)``, if set, responds to

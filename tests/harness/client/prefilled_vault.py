@@ -6,13 +6,13 @@ from uuid import uuid4
 
 from tests.harness.client.devices import PASSWORD, Device
 from tests.harness.client.fake_server import FakeServer
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 from vaultr import Vaultr
 from vaultr.client.log.append import Change
 
 
-class Odd:
-    """Items as another client of the owner may write them: any JSON, any type, or unreadable."""
+class UnusualItem:
+    """An item as another client may write it: with any JSON, any type, or unreadable."""
 
     def __init__(self, kind, overview, detail, *, opens=True):
         self.id, self.kind, self.opens = uuid4(), kind, opens
@@ -21,15 +21,15 @@ class Odd:
     def changes(self, ground, n):
         if self.opens:
             return [ground.put(self.id, self.kind, n, self.parts)]
-        rubbish = bytes([1]) + bytes(144)
-        return [Change.put(self.id, self.kind, rubbish, rubbish)]
+        unreadable = bytes([1]) + bytes(144)
+        return [Change.put(self.id, self.kind, unreadable, unreadable)]
 
 
 @contextmanager
 def device_with(home, *odd):
-    """Yield a device with an agent, and its server, which holds the odd items."""
+    """Yield a device with an agent, and its server, which has the unusual items."""
     server = FakeServer()
-    listening = Listening(server.wsgi)
+    listening = WsgiServer(server.wsgi)
     device = Device(home, listening.url).with_agent()
     try:
         with _signed_in(device) as owner:

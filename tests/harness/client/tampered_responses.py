@@ -69,7 +69,7 @@ def tampered(body, path, attack):
     return body
 
 
-class Story:
+class OwnerActions:
     """Actions of an owner on an outdated device, with one tampered response."""
 
     def __init__(self, first_world, folder, acts, *, is_new):

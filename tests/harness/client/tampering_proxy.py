@@ -13,14 +13,14 @@ from unittest.mock import patch
 from tests.harness.client.devices import PASSWORD, pipe
 from tests.harness.client.fake_server import FakeServer
 from tests.harness.client.world import EMAIL, mail
-from tests.harness.client.wsgi_server import Listening
+from tests.harness.client.wsgi_server import WsgiServer
 from vaultr import Vaultr
 from vaultr.client.cli import main
 from vaultr.protocol.encoding import b64
 
 
 @dataclass
-class Ended:
+class CommandResult:
     """How a command ended, and its output."""
 
     code: int
@@ -40,7 +40,7 @@ class Proxy:
     def __init__(self, folder):
         self.folder = folder / "devices"
         self.server = FakeServer()
-        self._listening = Listening(lambda environ, start: self.server.wsgi(environ, start))
+        self._listening = WsgiServer(lambda environ, start: self.server.wsgi(environ, start))
         self.url = self._listening.url
         with self.sdk() as owner:
             self.secret_key = owner.signup(EMAIL, PASSWORD).secret_key
@@ -142,7 +142,7 @@ def typed(words, environ, secrets, stdin=""):
         contextlib.redirect_stderr(err),
     ):
         code = _ended(words)
-    return Ended(code, *(each.buffer.getvalue().decode() for each in (out, err)))
+    return CommandResult(code, *(each.buffer.getvalue().decode() for each in (out, err)))
 
 
 def _ended(words):

@@ -21,28 +21,28 @@ never shown.
 
 
 class Recording:
-    """One device, and everything that was shown on its terminal."""
+    """A device, and the commands and output of its terminal."""
 
     def __init__(self, device):
         self.device = device
         self.parts = [OPENING]
         self._placeholders = {}
 
-    def begins(self, heading, text):
-        """Start a section."""
-        self.says(f"## {heading}")
-        self.says(text)
+    def add_section(self, heading, text):
+        """Add a heading and a paragraph."""
+        self.add_paragraph(f"## {heading}")
+        self.add_paragraph(text)
 
-    def says(self, text):
-        """Start a paragraph."""
+    def add_paragraph(self, text):
+        """Add a paragraph."""
         self.parts.append(text + "\n")
 
-    def hides(self, value, placeholder):
+    def mask(self, value, placeholder):
         """Show a placeholder for a value that differs in each run."""
         self._placeholders[value] = placeholder
 
-    def shows_file(self, file):
-        """Show a file, like `cat`."""
+    def add_file(self, file):
+        """Add the contents of a file, like `cat`."""
         self.parts.append(f"```console\n$ cat {file}\n{file.read_text().rstrip()}\n```\n")
 
     def types(self, *words, answers=(), code=0, line=None, device=None):

@@ -15,7 +15,7 @@ TOTP = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
 
 @dataclass(frozen=True)
-class Typed:
+class TypedCommand:
     """One command: its words, other input, and its device."""
 
     words: tuple[str, ...]
@@ -40,11 +40,11 @@ class Typed:
 
 
 def owner(*words, **more):
-    return Typed(words, **more)
+    return TypedCommand(words, **more)
 
 
 def machine(*words, **more):
-    return Typed(words, as_machine=True, **{"on": "job", **more})
+    return TypedCommand(words, as_machine=True, **{"on": "job", **more})
 
 
 COMMANDS = {
@@ -110,7 +110,7 @@ COMMANDS = {
 
 
 def fill(proxy):
-    """Store what the commands need: vaults, versions, a machine, a waiting recovery."""
+    """Store the data that the commands need: vaults, versions, a machine, a pending recovery."""
     with proxy.opened() as laptop:
         laptop.step_up(PASSWORD)
         laptop.edit("Mail", detail={"password": "second"})

@@ -14,7 +14,7 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
-class Listening:
+class WsgiServer:
     """Serves ``app`` until it is closed, one request at a time.
 
     Afterwards its port stays reserved, so that a test can start another server there.
