@@ -177,7 +177,9 @@ def test_certificate_check_reports_expiry_and_trust(settings, tmp_path):
 def test_expiring_or_untrusted_certificate_is_reported(settings, monkeypatch):
     def seen(days, distrusted=None):
         ends = clock.now() + timedelta(days=days, minutes=1)
-        monkeypatch.setattr(certificate, "of_url", lambda *_: certificate.Seen(ends, distrusted))
+        monkeypatch.setattr(
+            certificate, "of_url", lambda *_: certificate.ServerCertificate(ends, distrusted)
+        )
         return bad(external.check_certificate(settings))
 
     assert seen(30) == []

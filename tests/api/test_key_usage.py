@@ -17,7 +17,7 @@ from vaultr.mail.message import Email
 from vaultr.mail.models import Mail
 from vaultr.ops.doctor import server_keys as doctor
 from vaultr.ops.keys import commands
-from vaultr.ops.keys.files import Place
+from vaultr.ops.keys.files import KeyringLocation
 from vaultr.security import keyring as rings
 from vaultr.settings.types import KEY_SETS, Keys
 
@@ -47,7 +47,7 @@ def rotate(app, folder, name):
     for step in ([], ["--reloaded"]):
         done = run(app, "rotate", name, "--dir", str(folder), *step)
         assert done.exit_code == 0, done.output
-    by_id = Place.of(name, folder, {}).read().by_id
+    by_id = KeyringLocation.of(name, folder, {}).read().by_id
     changed = app.config["SETTINGS"].model_copy(update={name.lower(): Keys(by_id)})
     rings.init_app(app, changed)
     return next(iter(by_id))
@@ -81,7 +81,7 @@ def test_pepper_cannot_retire_while_a_verifier_uses_it(app, client, folder):
     assert client.post("/api/v1/auth/login", json=login).status_code == 200
 
     assert retire(app, folder, "PEPPER").exit_code == 0
-    assert [*Place.of("PEPPER", folder, {}).read().by_id] == [new]
+    assert [*KeyringLocation.of("PEPPER", folder, {}).read().by_id] == [new]
 
 
 def test_pepper_cannot_retire_while_a_pending_signup_uses_it(app, client, folder):
@@ -274,7 +274,7 @@ def test_current_key_cannot_retire(app, folder):
 
 
 def _with_file(app, folder, name):
-    by_id = Place.of(name, folder, {}).read().by_id
+    by_id = KeyringLocation.of(name, folder, {}).read().by_id
     return app.config["SETTINGS"].model_copy(update={name.lower(): Keys(by_id)})
 
 

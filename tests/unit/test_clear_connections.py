@@ -3,7 +3,7 @@
 import pytest
 
 from vaultr.ops.check_result import Level
-from vaultr.ops.doctor.tls_severity import gravity
+from vaultr.ops.doctor.tls_severity import severity
 
 
 @pytest.mark.parametrize(
@@ -21,5 +21,5 @@ from vaultr.ops.doctor.tls_severity import gravity
 )
 def test_unencrypted_connection_is_a_problem_unless_local(host, production, level):
     assert (
-        gravity(host, production=production)("database", "not encrypted", "fix it").level is level
+        severity(host, production=production)("database", "not encrypted", "fix it").level is level
     )

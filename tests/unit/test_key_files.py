@@ -11,7 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from vaultr.ops.keys.commands import keys
-from vaultr.ops.keys.files import NotNow, NotThere, Place, WrittenKeyring, new_id
+from vaultr.ops.keys.files import (
+    KeyNotFound,
+    KeyringLocation,
+    WrittenKeyring,
+    WrongRotationStep,
+    new_id,
+)
 from vaultr.settings.loader import generate_keys
 from vaultr.settings.types import KEY_SETS, Keys
 
@@ -155,9 +161,9 @@ def test_missing_target_prints_the_needed_option(monkeypatch):
 def test_used_or_missing_key_cannot_be_retired():
     known = WrittenKeyring(NAME, {"a": b"1", "b": b"2"})
 
-    with pytest.raises(NotNow):
+    with pytest.raises(WrongRotationStep):
         known.without("a")
-    with pytest.raises(NotThere):
+    with pytest.raises(KeyNotFound):
         known.without("c")
     assert [*known.without("b").by_id] == ["a"]
 
@@ -181,14 +187,14 @@ def test_newest_key_survives_a_clock_set_back():
 
 
 def test_only_one_of_parallel_key_rotations_succeeds(folder):
-    place, reported = Place(NAME, folder / "jwt_secret"), []
+    location, reported = KeyringLocation(NAME, folder / "jwt_secret"), []
 
     def announce():
-        with place.alone():
+        with location.locked():
             try:
-                place.write(place.read().with_new(LATER))
+                location.write(location.read().with_new(LATER))
                 reported.append("announced")
-            except NotNow:
+            except WrongRotationStep:
                 reported.append("refused")
 
     threads = [threading.Thread(target=announce) for _ in range(6)]

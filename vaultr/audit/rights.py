@@ -43,7 +43,7 @@ RIGHTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     },
 }
 # The tables that the sequencer's job needs besides the log, for the log's name and its cursors.
-BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
+SEQUENCER_RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "facts": ("SELECT", "INSERT", "UPDATE"),
     "switches": _READ,
     "alembic_version": _READ,
@@ -99,7 +99,7 @@ def server_rights(table: str) -> tuple[str, ...] | None:
 
 def rows() -> list[tuple[str, str, str]]:
     """Return the rights as (role, table, rights), as in roles.sql."""
-    listed = [*RIGHTS.items(), (SEQUENCER, BESIDE)]
+    listed = [*RIGHTS.items(), (SEQUENCER, SEQUENCER_RIGHTS)]
     return [
         (role, table, ", ".join(names))
         for role, tables in listed

@@ -26,7 +26,7 @@ POOL_SECONDS = 2
 # Sizes of each pool: connections that stay open, and further connections for a burst. A new
 # connection costs PostgreSQL as much as fifty statements (process, caches, plans). With smaller
 # pools, four concurrent requests in a worker kept opening new ones.
-POOL_KEPT, POOL_MORE = 8, 8
+POOL_SIZE, POOL_OVERFLOW = 8, 8
 SQLITE_BUSY_SECONDS = 10.0
 SQLITE_LOOK_SECONDS = 0.01
 
@@ -54,7 +54,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     # Changing the isolation level of a pooled connection costs two round trips, so single
     # statements have their own pool, always in autocommit mode.
     options |= {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
-    single = sa.create_engine(url, **options | {"pool_size": POOL_KEPT, "max_overflow": POOL_MORE})
+    single = sa.create_engine(
+        url, **options | {"pool_size": POOL_SIZE, "max_overflow": POOL_OVERFLOW}
+    )
     _listen(single)
     if single.dialect.name == "postgresql":
         sa.event.listen(single, "connect", _prefer_indexes)
@@ -108,8 +110,8 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
     query.pop("prepare", None)
     options: dict[str, Any] = {
         "hide_parameters": True,  # otherwise exceptions would contain stored values
-        "pool_size": int(query.pop("pool_size", POOL_KEPT)),
-        "max_overflow": int(query.pop("max_overflow", POOL_MORE)),
+        "pool_size": int(query.pop("pool_size", POOL_SIZE)),
+        "max_overflow": int(query.pop("max_overflow", POOL_OVERFLOW)),
         "pool_timeout": POOL_SECONDS,
     }
     if url.startswith("sqlite"):

@@ -14,12 +14,12 @@ from vaultr import clock
 SECONDS: Final = 5.0
 
 
-class NotSeen(Exception):
+class CertificateUnreadable(Exception):
     """No certificate could be read; the message states the reason for an operator."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ServerCertificate:
     """A certificate: when it expires, and the reason why clients distrust it, or None."""
 
     ends_at: datetime
@@ -31,7 +31,7 @@ class Seen:
         return (self.ends_at - clock.now()).total_seconds() / 86_400
 
 
-def of_url(url: str, trusting: ssl.SSLContext) -> Seen | None:
+def of_url(url: str, trusting: ssl.SSLContext) -> ServerCertificate | None:
     """Return the certificate of a URL, or None for plain HTTP.
 
     :param trusting: contains the trusted authorities.
@@ -42,25 +42,29 @@ def of_url(url: str, trusting: ssl.SSLContext) -> Seen | None:
     return of_server(parts.hostname, parts.port or 443, trusting)
 
 
-def of_server(host: str, port: int, trusting: ssl.SSLContext) -> Seen:
+def of_server(host: str, port: int, trusting: ssl.SSLContext) -> ServerCertificate:
     """Return the certificate of a server that uses TLS from the first byte.
 
-    :raises NotSeen: the server does not respond, or not with TLS.
+    :raises CertificateUnreadable: the server does not respond, or not with TLS.
     """
     try:
-        return Seen(_ends_at(_read_certificate(host, port, trusting)), None)
+        return ServerCertificate(_ends_at(_read_certificate(host, port, trusting)), None)
     except ssl.SSLCertVerificationError as error:
         distrusted = error.verify_message
     except OSError as error:
-        raise NotSeen(f"{host}:{port}: {error.strerror or type(error).__name__}") from None
+        raise CertificateUnreadable(
+            f"{host}:{port}: {error.strerror or type(error).__name__}"
+        ) from None
     # Only the certificate is read: nothing is sent to a server that did not prove its name.
     any_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     any_context.check_hostname = False
     any_context.verify_mode = ssl.CERT_NONE
     try:
-        return Seen(_ends_at(_read_certificate(host, port, any_context)), distrusted)
+        return ServerCertificate(_ends_at(_read_certificate(host, port, any_context)), distrusted)
     except OSError as error:
-        raise NotSeen(f"{host}:{port}: {error.strerror or type(error).__name__}") from None
+        raise CertificateUnreadable(
+            f"{host}:{port}: {error.strerror or type(error).__name__}"
+        ) from None
 
 
 def _read_certificate(host: str, port: int, context: ssl.SSLContext) -> bytes:
@@ -75,4 +79,4 @@ def _ends_at(encoded: bytes) -> datetime:
     try:
         return x509.load_der_x509_certificate(encoded).not_valid_after_utc.astimezone(UTC)
     except ValueError:
-        raise NotSeen("the server sent something that is not a certificate") from None
+        raise CertificateUnreadable("the server sent something that is not a certificate") from None

@@ -50,7 +50,7 @@ def measure_certificate() -> bool:
     settings = current_settings()
     try:
         seen = certificate.of_url(settings.base_url, settings.tls_context())
-    except certificate.NotSeen:
+    except certificate.CertificateUnreadable:
         metrics.CERTIFICATE_DAYS.set(0)
         raise
     if seen is not None:

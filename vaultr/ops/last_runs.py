@@ -24,7 +24,7 @@ class RunKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class LastRun:
     """The time of the last run of one kind, and facts about the run."""
 
     at: datetime
@@ -52,8 +52,8 @@ def note(kind: RunKind, facts: Mapping[str, Any], *, at: datetime | None = None)
         work.execute(statement, values)
 
 
-def last(kind: RunKind) -> Reached | None:
+def last(kind: RunKind) -> LastRun | None:
     """Return the last run of a kind, or None if there was none yet."""
     with reading() as work:
         row = work.get(Milestone, kind.value)
-        return Reached(row.reached_at, json.loads(row.facts)) if row is not None else None
+        return LastRun(row.reached_at, json.loads(row.facts)) if row is not None else None

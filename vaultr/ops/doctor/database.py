@@ -13,7 +13,7 @@ from vaultr.database import schema_version, write_check
 from vaultr.database.session import AUTOCOMMIT, db, postgresql
 from vaultr.ops.check_result import CheckResult, ok, problem, warning
 from vaultr.ops.doctor import connections
-from vaultr.ops.doctor.tls_severity import gravity
+from vaultr.ops.doctor.tls_severity import severity
 from vaultr.settings.model import Settings
 from vaultr.settings.types import loopback
 
@@ -130,7 +130,7 @@ def _encryption(found: Any, settings: Settings) -> Iterator[CheckResult]:
         if is_local:
             yield ok(TOPIC, "no TLS, on this machine")
             return
-        level = gravity(url.host, production=settings.production)
+        level = severity(url.host, production=settings.production)
         yield level(
             TOPIC, "the connection is not encrypted", "Add ?sslmode=verify-full to DATABASE_URL."
         )

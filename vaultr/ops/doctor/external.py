@@ -30,7 +30,7 @@ def check_certificate(settings: Settings) -> Iterator[CheckResult]:
     todo = "Renew it (docs/runbook.md, VaultrCertificateEnds)."
     try:
         seen = certificate.of_url(settings.base_url, settings.tls_context())
-    except certificate.NotSeen as error:
+    except certificate.CertificateUnreadable as error:
         yield problem(
             "certificate",
             f"cannot read the certificate: {error}",

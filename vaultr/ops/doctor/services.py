@@ -15,7 +15,7 @@ from vaultr.database.session import db, postgresql
 from vaultr.machines import service as machines
 from vaultr.ops import last_runs
 from vaultr.ops.check_result import CheckResult, ok, problem, warning
-from vaultr.ops.doctor.tls_severity import gravity
+from vaultr.ops.doctor.tls_severity import severity
 from vaultr.ops.last_runs import RunKind
 from vaultr.ratelimit import limiter
 from vaultr.settings.model import Settings
@@ -64,7 +64,7 @@ def check_redis(settings: Settings) -> Iterator[CheckResult]:
         yield ok("redis", says)
     host = str(client.connection_pool.connection_kwargs.get("host") or "localhost")
     if settings.redis_url.get_secret_value().startswith("redis://") and not loopback(host):
-        level = gravity(host, production=settings.production)
+        level = severity(host, production=settings.production)
         yield level("redis", "the connection is not encrypted", "Use rediss:// in REDIS_URL.")
     yield from _eviction(client, settings)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from vaultr.ops.check_result import CheckResult, problem, warning
 
 
-def gravity(host: str | None, *, production: bool) -> Callable[[str, str, str], CheckResult]:
+def severity(host: str | None, *, production: bool) -> Callable[[str, str, str], CheckResult]:
     """Return the kind of result for an unencrypted connection to ``host``.
 
     A name without a dot, such as ``postgres`` in docker-compose.yml, is in a container network on

@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 from vaultr import clock
 from vaultr.errors import Conflict
 from vaultr.operator_cli import command, json_option, show
-from vaultr.ops.keys.files import Place, WrittenKeyring, new_id
+from vaultr.ops.keys.files import KeyringLocation, WrittenKeyring, new_id
 from vaultr.settings.loader import generate_keys
 from vaultr.settings.types import KEY_SETS
 
@@ -86,11 +86,11 @@ def rotate(name: str, folder: Path | None, *, reloaded: bool, as_json: bool) -> 
 
     Example: flask keys rotate JWT_SECRET --dir secrets
     """
-    place = Place.of(name, folder, os.environ)
-    with place.alone():
-        before = place.read()
+    location = KeyringLocation.of(name, folder, os.environ)
+    with location.locked():
+        before = location.read()
         after = before.switched() if reloaded else before.with_new(clock.now())
-        place.write(after)
+        location.write(after)
     step = "in use" if reloaded else "announced"
     new = after.in_use if reloaded else after.announced
     message = f"{new} is {step}. Reload every server and worker"
@@ -99,7 +99,7 @@ def rotate(name: str, folder: Path | None, *, reloaded: bool, as_json: bool) -> 
         if reloaded
         else f", then run: flask keys rotate {name} --reloaded"
     )
-    _report(place, after, {"name": name, "key": new, "step": step}, message, as_json=as_json)
+    _report(location, after, {"name": name, "key": new, "step": step}, message, as_json=as_json)
 
 
 @keys.command("retire")
@@ -115,16 +115,16 @@ def retire(name: str, key_id: str, folder: Path | None, *, as_json: bool) -> Non
     """
     from vaultr.ops.keys import usage  # noqa: PLC0415 - `generate` needs no feature
 
-    place = Place.of(name, folder, os.environ)
-    with place.alone():
-        after = place.read().without(key_id)
+    location = KeyringLocation.of(name, folder, os.environ)
+    with location.locked():
+        after = location.read().without(key_id)
         use = usage.use_of(name, key_id)
         if use.count:
             raise StillNeeded(f"{name}: {use} still need {key_id}. {usage.way_out(name)}")
-        place.write(after)
+        location.write(after)
     message = f"{key_id} was removed. Reload every server and worker."
     _report(
-        place, after, {"name": name, "key": key_id, "step": "retired"}, message, as_json=as_json
+        location, after, {"name": name, "key": key_id, "step": "retired"}, message, as_json=as_json
     )
 
 
@@ -146,7 +146,7 @@ def status(folder: Path | None, *, as_json: bool) -> None:
     rows, lines = [], []
     for name in KEY_SETS:
         ring = getattr(loaded.current(), loaded.RINGS[name])
-        written = Place.of(name, folder, os.environ).read() if folder else None
+        written = KeyringLocation.of(name, folder, os.environ).read() if folder else None
         known = written or WrittenKeyring(name, ring.keys.by_id)
         missing = usage.missing(name, known.by_id)
         uses = {one: usage.use_of(name, one) for one in known.by_id} | missing
@@ -208,16 +208,21 @@ def _role(known: WrittenKeyring, key_id: str) -> str:
 
 
 def _report(
-    place: Place, after: WrittenKeyring, answer: dict[str, Any], message: str, *, as_json: bool
+    location: KeyringLocation,
+    after: WrittenKeyring,
+    answer: dict[str, Any],
+    message: str,
+    *,
+    as_json: bool,
 ) -> None:
     """Print the result; print a variable's new value too, since only its owner can set it."""
-    if place.path is not None:
+    if location.path is not None:
         show(answer, as_json=as_json, lines=lambda: [message])
         return
     value = after.text().replace("\n", ",")
     _warn_if_others_can_read()
-    show({**answer, "value": value}, as_json=as_json, lines=lambda: [f"{place.name}='{value}'"])
-    click.echo(f"Set {place.name} to this value. {message}", err=True)
+    show({**answer, "value": value}, as_json=as_json, lines=lambda: [f"{location.name}='{value}'"])
+    click.echo(f"Set {location.name} to this value. {message}", err=True)
 
 
 def _warn_if_others_can_read() -> None:

@@ -26,11 +26,11 @@ _MOMENT = "%Y%m%d%H%M%S"
 _DRAWN = re.compile(r"(\d{14})-[0-9a-f]{4}")
 
 
-class NotThere(NotFound):
+class KeyNotFound(NotFound):
     """This key or keyring does not exist. Check its name and --dir."""
 
 
-class NotNow(Conflict):
+class WrongRotationStep(Conflict):
     """This step is not the next one of the rotation. Run `flask keys status`."""
 
 
@@ -68,10 +68,10 @@ class WrittenKeyring:
     def with_new(self, now: datetime) -> "WrittenKeyring":
         """Return the keyring with a new, announced key.
 
-        :raises NotNow: a key is already announced.
+        :raises WrongRotationStep: a key is already announced.
         """
         if self.announced is not None:
-            raise NotNow(
+            raise WrongRotationStep(
                 f"{self.name}: {self.announced} is already announced. Reload every server and "
                 f"worker, then run `flask keys rotate {self.name} --reloaded`."
             )
@@ -87,11 +87,11 @@ class WrittenKeyring:
     def switched(self) -> "WrittenKeyring":
         """Return the keyring with the announced key first.
 
-        :raises NotNow: no key is announced.
+        :raises WrongRotationStep: no key is announced.
         """
         first = self.announced
         if first is None:
-            raise NotNow(
+            raise WrongRotationStep(
                 f"{self.name}: no new key is announced. Run `flask keys rotate {self.name}` first."
             )
         return WrittenKeyring(self.name, {first: self.by_id[first], **self.by_id})
@@ -99,15 +99,15 @@ class WrittenKeyring:
     def without(self, key_id: str) -> "WrittenKeyring":
         """Return the keyring without a key.
 
-        :raises NotThere: no key has this id.
-        :raises NotNow: it is the key in use.
+        :raises KeyNotFound: no key has this id.
+        :raises WrongRotationStep: it is the key in use.
         """
         if key_id not in self.by_id:
-            raise NotThere(
+            raise KeyNotFound(
                 f"{self.name}: there is no key {key_id}. `flask keys status` lists all keys."
             )
         if key_id == self.in_use:
-            raise NotNow(
+            raise WrongRotationStep(
                 f"{self.name}: {key_id} is in use. Run `flask keys rotate {self.name}` first."
             )
         return WrittenKeyring(
@@ -125,18 +125,18 @@ def _drawn(key_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The place of a keyring: a file, or a variable if there is no path."""
+class KeyringLocation:
+    """The location of a keyring: a file, or a variable if there is no path."""
 
     name: str
     path: Path | None
     variable: str = ""
 
     @classmethod
-    def of(cls, name: str, folder: Path | None, variables: Mapping[str, str]) -> "Place":
+    def of(cls, name: str, folder: Path | None, variables: Mapping[str, str]) -> "KeyringLocation":
         """Find the keyring: in ``folder``, in the file of ``<NAME>_FILE``, or in the variable.
 
-        :raises NotThere: no keyring was found.
+        :raises KeyNotFound: no keyring was found.
         """
         if folder is not None:
             return cls(name, folder / name.lower())
@@ -144,19 +144,19 @@ class Place:
             return cls(name, Path(path))
         if text := variables.get(name):
             return cls(name, None, text)
-        raise NotThere(f"{name}: not found. Use --dir FOLDER, or set {name}_FILE or {name}.")
+        raise KeyNotFound(f"{name}: not found. Use --dir FOLDER, or set {name}_FILE or {name}.")
 
     def read(self) -> WrittenKeyring:
         """Read the keyring.
 
-        :raises NotThere: the file cannot be read.
+        :raises KeyNotFound: the file cannot be read.
         :raises NoKeys: it contains something else.
         """
         try:
             text = self.path.read_text("utf-8") if self.path else self.variable
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise NotThere(
+            raise KeyNotFound(
                 f"{self.name}: cannot read {self.path}: {reason}. Check its path and mode."
             ) from None
         try:
@@ -165,7 +165,7 @@ class Place:
             raise NoKeys(f"{self.name}: {error}.") from None
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Lock the file, so that only one command at a time changes it."""
         if self.path is None:
             yield
@@ -173,7 +173,7 @@ class Place:
         try:
             descriptor = os.open(self.path.parent, os.O_RDONLY)
         except OSError as error:
-            raise NotThere(f"{self.name}: {self.path.parent}: {error.strerror}.") from None
+            raise KeyNotFound(f"{self.name}: {self.path.parent}: {error.strerror}.") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -183,7 +183,7 @@ class Place:
     def write(self, keys: WrittenKeyring) -> None:
         """Replace the file atomically, keeping its mode and owner.
 
-        :raises NotThere: it cannot be written.
+        :raises KeyNotFound: it cannot be written.
         """
         if self.path is None:
             return
@@ -201,6 +201,6 @@ class Place:
             draft.replace(path)
         except OSError as error:
             draft.unlink(missing_ok=True)
-            raise NotThere(
+            raise KeyNotFound(
                 f"{self.name}: cannot write {path}: {error.strerror}. The key was not changed."
             ) from None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from vaultr.ops.keys.files import NotThere, Place
+from vaultr.ops.keys.files import KeyNotFound, KeyringLocation
 from vaultr.security import keyring
 from vaultr.settings.model import current_settings
 from vaultr.settings.types import CHECKPOINT_KEY, KEY_SETS
@@ -40,8 +40,8 @@ def listed(folder: Path | None) -> list[dict[str, str]]:
 def _keys(name: str, folder: Path | None) -> Mapping[str, bytes]:
     if folder is not None:
         try:
-            return Place.of(name, folder, os.environ).read().by_id
-        except NotThere:
+            return KeyringLocation.of(name, folder, os.environ).read().by_id
+        except KeyNotFound:
             if name == CHECKPOINT_KEY:
                 return {}
             raise
