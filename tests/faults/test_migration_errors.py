@@ -47,7 +47,7 @@ def test_unreachable_database_is_reported(tmp_path):
     code, output = upgrade("postgresql://x@127.0.0.1:1/x", tmp_path)
 
     assert code == 1
-    assert "the database does not answer, or not to this role: see `flask doctor`" in output
+    assert "the database does not respond, or rejects this role: see `flask doctor`" in output
     assert "Traceback" not in output
 
 

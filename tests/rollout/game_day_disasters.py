@@ -58,8 +58,8 @@ def region_lost(day):
     day.begin(
         "Region lost",
         "Server, worker, sequencer, PostgreSQL and Redis are killed. Their files are deleted, and"
-        " so are all secrets and the state of the sequencer. Left are the bucket, the keys in"
-        " escrow and the name of the service.",
+        " so are all secrets and the state of the sequencer. Only the bucket, the keys in escrow"
+        " and the name of the service remain.",
     )
     for client in system.clients:
         client.wait_for_more()  # so that each has writes that the newest backup lacks
@@ -113,7 +113,7 @@ def wrong_restore(day):
     for client in system.clients:
         with client.paused() as device:
             device.done("sync")
-    day.say("The clients need no `--accept`: the server continues what they know.")
+    day.say("The clients need no `--accept`: the server has all writes that they saw.")
     day.recovered("VaultrAuditHalted")
 
 
@@ -184,7 +184,7 @@ def mail_gone(day):
     day.page.runbook("Mail down")
     day.flask("worker", "mail", "list")
     day.flask("worker", "doctor", fails=None, about="mail")
-    day.say("The mail server is back. The worker would send the email at its next attempt. Now:")
+    day.say("The mail server is back. The worker would send the email later; this sends it now:")
     system.start_mail()
     waiting = json.loads(system.flask("worker", "mail", "list", "--json").stdout)
     day.flask("worker", "mail", "retry", waiting[0]["id"])
@@ -247,7 +247,7 @@ def _examine(day):
 
 def _announce(day):
     """Wait until the sequencer halts, as it must, and announce the restore."""
-    day.say("The signer knows a later state of the log, so it signs nothing:")
+    day.say("The sequencer remembers a later state of the log, so it signs nothing:")
     day.alerts("VaultrAuditHalted")
     day.page.runbook("VaultrAuditHalted")
     day.system.site.stop("sequencer")

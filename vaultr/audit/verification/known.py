@@ -88,7 +88,7 @@ def check_untrusted(other_trees: set[int], trusted_trees: set[int], findings: Fi
                 "checkpoint", f"a checkpoint of tree {epoch} is not signed by CHECKPOINT_KEY"
             )
         else:
-            says = f"no note introduces the key of tree {epoch}; the tree after it vouches for it"
+            says = f"no note introduces the key of tree {epoch}; the next tree confirms it"
             findings.warning("key", says)
 
 

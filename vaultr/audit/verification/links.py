@@ -131,7 +131,8 @@ class Links:
         first = min(self._read, default=max(self._trees, default=0) + 1)
         missing = set(range(1, first)) - self._trees
         if missing:
-            says = f"trees are gone without a record: {', '.join(map(str, sorted(missing)[:10]))}"
+            listed = ", ".join(map(str, sorted(missing)[:10]))
+            says = f"trees are missing, and no record says that they were pruned: {listed}"
             self._findings.unverifiable("prune", says)
 
     def _report(self, epoch: int, says: str, index: int = 0, *, check: str = "link") -> None:

@@ -112,7 +112,9 @@ def _check_trees(
     links.check_sizes(sizes)
     records.check_holds(session)
     for event_id in sorted(missing - records.redacted - _redacted(session)):
-        findings.tampered("detail", f"the detail of event {event_id} is gone without log.redact")
+        findings.tampered(
+            "detail", f"the detail of event {event_id} is missing, and no log.redact names it"
+        )
     if last is None:
         return dict(options.since or {})
     _note_uncovered(last, findings)
@@ -165,7 +167,7 @@ class _Since:
     def check_trees(self, trees: set[int], findings: Findings) -> None:
         """Check that every tree of the last verification still exists, or was pruned."""
         for epoch in sorted(self.trees - trees):
-            says = f"tree {epoch}, which the last verification has read, is gone"
+            says = f"tree {epoch}, which the last verification has read, is missing"
             findings.tampered("since", says)
 
     def next(self, last: TreeCheck, trees: set[int], records: Records) -> dict[str, Any]:
@@ -201,4 +203,6 @@ def _check_clock(session: Session, findings: Findings) -> None:
     possible = AuditEvent.t.between(*pending.TIMES)
     newest = session.scalar(sa.select(sa.func.max(AuditEvent.t)).where(possible))
     if newest is not None and (newest - clock.now()).total_seconds() > _COMMITTED_SECONDS:
-        findings.warning("clock", "an event is from the future: was a clock ahead?")
+        findings.warning(
+            "clock", "an event has a time in the future; check the clocks of the servers"
+        )

@@ -102,7 +102,7 @@ class TreeCheck:
             self._findings.events += 1
             self._check_root()
         if next(nodes, None) is not None and not self._broken:
-            self._report("node", "a node is left over", self.edge.size)
+            self._report("node", "a node does not belong to the tree", self.edge.size)
 
     def _check_root(self) -> None:
         for root in self._signed.get(self.edge.size, ()):
@@ -119,7 +119,7 @@ class TreeCheck:
         event_hash = merkle.event_hash(row.prev_hash, row.body, row.mac)
         self._check_time(row)
         if body is None:
-            self._report("body", f"the body of event {row.event_id} is no JSON object", row.idx)
+            self._report("body", f"the body of event {row.event_id} is not a JSON object", row.idx)
         else:
             self._check_event(row, body)
         if event_hash != row.event_hash:
@@ -159,7 +159,7 @@ class TreeCheck:
             self.uncovered_at = row.t
         if self._latest is not None and self._latest - row.t > SET_BACK and not self._set_back:
             self._set_back = True
-            says = f"time goes back in tree {self.epoch} at {row.idx}: was a clock set back?"
+            says = f"time goes back in tree {self.epoch} at {row.idx}; check the servers' clocks"
             self._findings.warning("clock", says)
         self._latest = row.t if self._latest is None else max(self._latest, row.t)
 
@@ -169,7 +169,9 @@ class TreeCheck:
             if commitment is not None:
                 self.committed.add(str(row.event_id))
         elif row.detail is None or row.detail_salt is None:
-            self._report("detail", f"half of the detail of event {row.event_id} is gone", row.idx)
+            self._report(
+                "detail", f"half of the detail of event {row.event_id} is missing", row.idx
+            )
         elif detail_commitment(row.detail_salt, row.detail) != commitment:
             self._report("detail", f"the detail of event {row.event_id} was changed", row.idx)
 
