@@ -290,7 +290,7 @@ def reopen(reason: str, *, by: str) -> Checkpoint:
     signer = current().signer = Signer(keys)
     with transaction() as session:
         if not locked(session):
-            raise CannotReopen("Another sequencer is running. Stop it, then run this again.")
+            raise CannotReopen("A sequencer is running. Stop it, then run this command again.")
         last = checkpoints.last_signed(session)
         epoch = last.epoch if last is not None else 0
         size = tree.size(session, epoch) if epoch else 0
