@@ -41,7 +41,7 @@ def delete_account(actor: Actor) -> None:
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
     with transaction() as work:
-        lock_own_account(work, actor, alone=True)
+        lock_own_account(work, actor, block_writers=True)
         delete(work, actor.account_id)
 
 

@@ -12,19 +12,21 @@ from vaultr.errors import Unauthenticated
 from vaultr.request_context import Actor
 
 
-def lock_account(work: Work, account_id: UUID, *, alone: bool = False) -> None:
-    """Lock an account, so that its changes run one by one; ``alone`` also blocks vault writers.
+def lock_account(work: Work, account_id: UUID, *, block_writers: bool = False) -> None:
+    """Lock an account, so that its changes run one by one.
+
+    With ``block_writers``, this also waits for writers to its vaults, and blocks new ones.
 
     Take other locks after this one, in this order: the key set, sessions, vaults by id, the email
     counter of a mailbox. Read the values to change in a later statement, because a statement takes
     its snapshot before it waits for a lock.
     """
     account = sa.select(Account.id).where(Account.id == account_id)
-    lock_rows(work, account.with_for_update(key_share=not alone))
+    lock_rows(work, account.with_for_update(key_share=not block_writers))
 
 
 def lock_own_account(
-    work: Work, actor: Actor, *, alone: bool = False, any_epoch: bool = False
+    work: Work, actor: Actor, *, block_writers: bool = False, any_epoch: bool = False
 ) -> None:
     """Lock the actor's account, then check whether the session is still alive.
 
@@ -35,7 +37,7 @@ def lock_own_account(
     :param any_epoch: accept any epoch; the caller compares it and raises a more precise error.
     :raises Unauthenticated: the session ended, the account has another epoch, or it was deleted.
     """
-    lock_account(work, actor.account_id, alone=alone)
+    lock_account(work, actor.account_id, block_writers=block_writers)
     alive = sa.exists().where(
         Session.id == actor.session_id,
         Session.account_id == actor.account_id,

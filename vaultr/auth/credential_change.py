@@ -77,13 +77,13 @@ def change_credentials(actor: Actor, body: CredentialsIn) -> None:
     counter = login_throttle.session_counter(actor.session_id)
     verifier = password_hashing.new_verifier(body.auth_key, counter=counter)
     with transaction() as work:
-        alone = body.rewrap is not None
-        lock_own_account(work, actor, alone=alone, any_epoch=True)
-        stored = lock_credentials(work, actor.account_id, alone=alone)
+        block_writers = body.rewrap is not None
+        lock_own_account(work, actor, block_writers=block_writers, any_epoch=True)
+        stored = lock_credentials(work, actor.account_id, block_writers=block_writers)
         if stored is None:
             raise Unauthenticated
         check_next_revision(stored, body)
-        end_sessions(work, stored.id, but=actor.session_id, reason="credentials")
+        end_sessions(work, stored.id, keep=actor.session_id, reason="credentials")
         recovery_key.end_recoveries(work, stored.id, reason="credentials")
         replace_credentials(work, stored, body, verifier, Event.CRED_CHANGE, new_wraps=body.rewrap)
         mail.send(emails.credentials_changed(new_key=body.rewrap is not None), stored.email)
@@ -103,12 +103,14 @@ def check_body(body: NewKeys) -> None:
     check_sealed(body)
 
 
-def lock_credentials(work: Work, account_id: UUID, *, alone: bool) -> StoredCredentials | None:
+def lock_credentials(
+    work: Work, account_id: UUID, *, block_writers: bool
+) -> StoredCredentials | None:
     """Lock an account, and return the values that new credentials are compared with.
 
-    :param alone: also wait for writers to its vaults, and block new ones.
+    :param block_writers: also wait for writers to its vaults, and block new ones.
     """
-    lock_account(work, account_id, alone=alone)
+    lock_account(work, account_id, block_writers=block_writers)
     # Lock first, read in a later statement: a statement's snapshot is older than its lock.
     key_set = sa.select(_KEY_SET.c.account_id).where(_KEY_SET.c.account_id == account_id)
     lock_rows(work, key_set.with_for_update())
@@ -173,12 +175,12 @@ def replace_credentials(
 
 
 def end_sessions(
-    work: Work, account_id: UUID, *, reason: str, but: UUID | None = None
+    work: Work, account_id: UUID, *, reason: str, keep: UUID | None = None
 ) -> list[UUID]:
-    """End all sessions of a locked account, optionally except one; return their ids."""
+    """End all sessions of a locked account, except the session ``keep``; return their ids."""
     others = sa.delete(Session).where(Session.account_id == account_id)
-    if but is not None:
-        others = others.where(Session.id != but)
+    if keep is not None:
+        others = others.where(Session.id != keep)
     ended = sorted(work.execute(others.returning(Session.id)).scalars())
     for first in range(0, len(ended), _IDS_AN_EVENT):
         part = ended[first : first + _IDS_AN_EVENT]

@@ -68,17 +68,17 @@ def deliverable(text: str) -> str:
     return address
 
 
-def is_taken(work: Work, email: str, *, but: UUID | None = None) -> bool:
+def is_taken(work: Work, email: str, *, requester: UUID | None = None) -> bool:
     """Check whether a normalised address belongs to another account, or may return by an undo.
 
     One statement checks both, so that an account whose address is being changed has either its old
     or its new address. If two accounts pass this check in parallel, the unique column lets only one
     of them take the address.
 
-    :param but: the account that requests the address.
+    :param requester: the account that requests the address.
     """
     has = sa.exists().where(Account.email == email)
     had = sa.exists().where(EmailUndo.email == email, EmailUndo.expires_at > clock.now())
-    if but is not None:
-        has, had = has.where(Account.id != but), had.where(EmailUndo.account_id != but)
+    if requester is not None:
+        has, had = has.where(Account.id != requester), had.where(EmailUndo.account_id != requester)
     return work.execute(sa.select(sa.or_(has, had))).scalar_one()

@@ -64,7 +64,7 @@ def request_email_change(actor: Actor, email: str) -> None:
             "expires_at": now + CONFIRM_WITHIN,
         }
         work.execute(sa.insert(EmailChange), row)
-        taken = is_taken(work, email, but=actor.account_id)
+        taken = is_taken(work, email, requester=actor.account_id)
         request = (
             address_change.address_in_use() if taken else address_change.confirm_new(new_token)
         )
@@ -171,7 +171,7 @@ def _complete(work: Work, account_id: UUID, email: str) -> None:
 
 
 def _set_email(work: Work, account_id: UUID, old: str | None, email: str) -> None:
-    if is_taken(work, email, but=account_id):
+    if is_taken(work, email, requester=account_id):
         raise TokenInvalid
     account = sa.update(Account).where(Account.id == account_id)
     try:

@@ -16,18 +16,19 @@ Conditions = tuple[sa.ColumnElement[bool], ...]
 class PurgeRule:
     """A rule for rows that expire.
 
-    :ivar over: takes a time; returns one SQL condition for each table, which selects the rows that
-        have expired by then.
+    :ivar expired: takes a time; returns one SQL condition for each table, which selects the rows
+        that have expired by then.
     :ivar remove: deletes a batch of rows in its own transaction, which keeps locks short; returns
         whether more rows may be left.
     """
 
     name: str
-    over: Callable[[datetime], Conditions]
+    expired: Callable[[datetime], Conditions]
     remove: Callable[[], bool]
 
     def count(self) -> int:
         """Count the rows that have expired."""
-        counts = [sa.select(sa.func.count()).where(one) for one in self.over(clock.now())]
+        conditions = self.expired(clock.now())
+        counts = [sa.select(sa.func.count()).where(condition) for condition in conditions]
         with reading() as work:
-            return sum(work.execute(one).scalar_one() for one in counts)
+            return sum(work.execute(count).scalar_one() for count in counts)

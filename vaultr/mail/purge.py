@@ -10,7 +10,7 @@ from vaultr.mail import delivery_job, recipient_limits
 from vaultr.mail.models import Mail
 
 
-def _over(now: datetime) -> Conditions:
+def _expired(now: datetime) -> Conditions:
     retention = max(
         delivery_job.KEEP_SENT, timedelta(seconds=recipient_limits.longest_window_seconds())
     )
@@ -18,4 +18,4 @@ def _over(now: datetime) -> Conditions:
     return (sent | sa.and_(Mail.state == "dead", Mail.created_at < now - delivery_job.KEEP_DEAD),)
 
 
-PURGES: Final = (PurgeRule("mails", _over, delivery_job.purge),)
+PURGES: Final = (PurgeRule("mails", _expired, delivery_job.purge),)

@@ -40,27 +40,27 @@ class Job:
     """A recurring job.
 
     :param run: does a limited part of the job; returns whether more work is left.
-    :param alone: whether only one process at a time runs it; False for jobs that every process
+    :param exclusive: whether only one process at a time runs it; False for jobs that every process
         runs.
     """
 
     name: str
     run: Callable[[], bool]
     every_seconds: float
-    alone: bool = True
+    exclusive: bool = True
 
 
 JOBS: tuple[Job, ...] = (
     Job("outbox", mail.deliver, every_seconds=2),
     Job("audit", audit.sequence_if_due, every_seconds=1),
-    Job("self-audit", audit.check_own_events, every_seconds=5, alone=False),
-    Job("denials", audit.flush_denials, every_seconds=15, alone=False),
+    Job("self-audit", audit.check_own_events, every_seconds=5, exclusive=False),
+    Job("denials", audit.flush_denials, every_seconds=15, exclusive=False),
     *(Job(f"{rule.name}-purge", rule.remove, every_seconds=3600) for rule in PURGE_RULES),
     Job("machines", machines.send_notices, every_seconds=3600),
     Job("keys-reseal", usage.reseal_all, every_seconds=3600),
     Job("life", gauges.show_life, every_seconds=60),
-    Job("measure", gauges.measure, every_seconds=15, alone=False),
-    Job("certificate", gauges.measure_certificate, every_seconds=3600, alone=False),
+    Job("measure", gauges.measure, every_seconds=15, exclusive=False),
+    Job("certificate", gauges.measure_certificate, every_seconds=3600, exclusive=False),
 )
 
 
@@ -117,7 +117,7 @@ class Runner:
         try:
             with (
                 self._app.app_context(),
-                job_locks.job_lock(job.name) if job.alone else no_lock as acquired,
+                job_locks.job_lock(job.name) if job.exclusive else no_lock as acquired,
             ):
                 if not acquired:
                     return min(LOCKED_SECONDS, job.every_seconds)

@@ -90,7 +90,7 @@ class _Record:
         obj |= {"operator": self._operator.name, **more}
         audit.record(Event.ADMIN_ACCOUNT, account_id=account_id, obj=obj)
 
-    def find_account(self, account_ref: str, *, alone: bool = False) -> Any:
+    def find_account(self, account_ref: str, *, block_writers: bool = False) -> Any:
         """Find and lock an account; return its row.
 
         :raises AccountNotFound: the account does not exist.
@@ -100,7 +100,7 @@ class _Record:
         ).scalar()
         if found is None:
             raise AccountNotFound
-        lock_account(self.work, found, alone=alone)
+        lock_account(self.work, found, block_writers=block_writers)
         columns = (Account.id, Account.email)
         row = self.work.execute(sa.select(*columns).where(Account.id == found)).one_or_none()
         if row is None:
@@ -177,7 +177,7 @@ def delete(account_ref: str, operator: Operator) -> ActionResult:
     :raises AccountNotFound: the account does not exist.
     """
     with _action(operator, "delete") as action:
-        account = action.find_account(account_ref, alone=True)
+        account = action.find_account(account_ref, block_writers=True)
         action.of(account.id)
         account_deletion.delete(action.work, account.id)
     return ActionResult(account.id, 1)

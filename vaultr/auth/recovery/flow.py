@@ -118,9 +118,9 @@ def complete_recovery(body: RecoveredIn) -> None:
         credential_change.check_body(body)
         verifier = password_hashing.new_verifier(body.auth_key, counter=attempt.counter.key)
         with transaction() as work:
-            proven = _proven(work, body, alone=True)
+            proven = _proven(work, body, block_writers=True)
             _check_ready(proven)
-            stored = credential_change.lock_credentials(work, proven.account_id, alone=True)
+            stored = credential_change.lock_credentials(work, proven.account_id, block_writers=True)
             if stored is None:
                 raise TokenInvalid
             credential_change.check_next_revision(stored, body)
@@ -156,7 +156,9 @@ def _count_attempt(body: RecoveryProofIn | RecoveredIn) -> Iterator[Attempt]:
             raise TokenInvalid(_WRONG, audit_event=denial) from None
 
 
-def _proven(work: Work, body: RecoveryProofIn | RecoveredIn, *, alone: bool = False) -> _Proven:
+def _proven(
+    work: Work, body: RecoveryProofIn | RecoveredIn, *, block_writers: bool = False
+) -> _Proven:
     """Lock the account of a token, and compare the recovery key under the lock.
 
     :raises TokenInvalid: see `start_recovery`.
@@ -164,7 +166,7 @@ def _proven(work: Work, body: RecoveryProofIn | RecoveredIn, *, alone: bool = Fa
     account_id = account_by_token(body.token)
     if account_id is None:
         raise TokenInvalid
-    lock_account(work, account_id, alone=alone)
+    lock_account(work, account_id, block_writers=block_writers)
     query = (
         sa.select(
             Account.id, Account.email, Recovery.id.label("recovery_id"), Recovery.started_at,
