@@ -158,7 +158,7 @@ def check_daily(
     settings = current_settings()
     for one in (*metrics, *([url] if url else ())):
         if not one.startswith(("http://", "https://")):
-            raise click.BadParameter("must begin with http:// or https://")
+            raise click.BadParameter("--url and --metrics must begin with http:// or https://")
     sources = daily_checks.Sources(url or settings.base_url, metrics, logs, mail_to)
     found = list(check_result.run_checks(daily_checks.checks(sources)))
     show(check_result.as_json(found), as_json=as_json, lines=lambda: check_result.lines(found))

@@ -52,7 +52,9 @@ def generate(folder: Path | None, env_file: Path | None, *, as_json: bool) -> No
     lines = [f"{name}='{text}'" for name, text in generated.items()]
     if env_file is not None:
         if not _write(env_file, "\n".join(lines)):
-            raise click.ClickException(f"{env_file} already exists; nothing was written.")
+            raise click.ClickException(
+                f"{env_file} already exists, so nothing was written. Choose another file."
+            )
         answer = {"written": [str(env_file)], "kept": []}
         show(answer, as_json=as_json, lines=lambda: [f"written: {env_file}"])
         return
