@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Flask, Response, g
+from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from vaultr import errors, request_context
@@ -62,7 +62,7 @@ def respond_with(error: ServiceError) -> Response:
     response.headers.update(error.headers)
     if status == 401:
         response.headers.setdefault("WWW-Authenticate", "Bearer")
-    g.problem = error.slug
+    logs.note_problem(error.slug)
     return response
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.orm import Session
 
 from vaultr.app_state import AppSlot
@@ -42,7 +42,8 @@ class ExportTooLong(Exception):
 class _Running:
     """The accounts whose exports this process runs; each occupies a thread and a connection."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, app: Flask, most: int) -> None:
+        self.app = app
         self._most = most
         self._lock = threading.Lock()
         self._accounts: set[UUID] = set()
@@ -65,7 +66,7 @@ _RUNNING: Final = AppSlot[_Running]("export.running")
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Limit the concurrent exports of a process, so that they do not occupy all its threads."""
-    _RUNNING.set(app, _Running(max(1, settings.web_threads // 8)))
+    _RUNNING.set(app, _Running(app, max(1, settings.web_threads // 8)))
 
 
 class Archive:
@@ -74,10 +75,9 @@ class Archive:
     It is iterated once, outside of the request, so each part is created in an app context.
     """
 
-    def __init__(self, app: Flask, account_id: UUID) -> None:
-        self._app = app
+    def __init__(self, account_id: UUID) -> None:
         self._account_id = account_id
-        self._running = _RUNNING.get(app)
+        self._running = _RUNNING.get()
         self._end = time.monotonic() + MOST_SECONDS
         self._closed = False
         self._connection: sa.Connection | None = None
@@ -112,7 +112,7 @@ class Archive:
         :raises ExportTooLong: the export took ten minutes.
         """
         try:
-            with self._app.app_context():
+            with self._running.app.app_context():
                 return next(self._parts)
         except StopIteration:
             self.close()
@@ -174,8 +174,7 @@ def open_archive(actor: Actor) -> Archive:
     :raises Busy: this process runs the maximum number of exports.
     :raises AuditUnavailable: the event cannot be recorded, so nothing is returned.
     """
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # Flask's proxy
-    archive = Archive(app, actor.account_id)
+    archive = Archive(actor.account_id)
     try:
         with transaction():
             obj = {"kind": "export", "format": FORMAT}

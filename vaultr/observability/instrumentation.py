@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 
 from vaultr.app_state import AppSlot
 from vaultr.observability import logs, metrics, statsd
@@ -90,7 +90,7 @@ def _remember_route() -> None:
 
 
 def _count_problem(response: Response) -> Response:
-    slug = g.get("problem")
+    slug = logs.problem_slug()
     if slug is not None:
         metrics.PROBLEMS.labels(slug).inc()
     return response

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 import traceback
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Response, g, request
 
@@ -85,10 +85,20 @@ def _request_line(response: Response) -> Response:
             method=request.method,
             route=route,
             status=response.status_code,
-            problem=g.get("problem"),
+            problem=problem_slug(),
             milliseconds=round((time.perf_counter() - g.began) * 1000, 1) if "began" in g else None,
         )
     return response
+
+
+def note_problem(slug: str) -> None:
+    """Store the slug of the error that this request ends with, for its log line and the metric."""
+    g.problem = slug
+
+
+def problem_slug() -> str | None:
+    """Return the slug of the error that this request ends with, or None."""
+    return cast("str | None", g.get("problem"))
 
 
 def _began() -> None:
