@@ -42,6 +42,19 @@ def test_runbook_describes_only_existing_alerts():
     assert named == {one["alert"] for one in metric_queries.alerts()}
 
 
+def test_each_alarm_on_aws_names_a_runbook_heading():
+    templates = (source_tree.ROOT / "deploy" / "aws").glob("*.yaml")
+    alarms = re.findall(r"AlarmDescription: .*", "\n".join(path.read_text() for path in templates))
+    named = [re.search(r"docs/runbook\.md#([\w-]+)\)", alarm) for alarm in alarms]
+
+    assert len(alarms) > 15
+    assert [
+        alarm
+        for alarm, heading in zip(alarms, named, strict=True)
+        if heading is None or heading[1] not in anchors(HEADINGS)
+    ] == []
+
+
 def test_every_query_uses_existing_metrics():
     reported = {
         f"{one.name}{end}" for one in metrics.all_metrics() for end in ENDS[type(one).__name__]
