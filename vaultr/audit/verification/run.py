@@ -92,8 +92,7 @@ def _check_trees(
     missing: set[str] = set()
     last: TreeCheck | None = None
     for epoch in sorted(stored & set(known.pruned)):
-        says = f"the pruning of tree {epoch} is unfinished: run it again"
-        findings.warning("prune", says)
+        findings.warning("prune", f"the pruning of tree {epoch} is unfinished: run it again")
     for epoch in sorted(stored - set(known.pruned)):
         if epoch < since.epoch:
             continue
