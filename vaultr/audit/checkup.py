@@ -3,13 +3,14 @@
 from vaultr.audit import anchors, checkpoints, rights, signing, state_file, tree
 from vaultr.audit.errors import CannotCompare
 from vaultr.audit.signer import CannotSign, Signer
-from vaultr.database.session import db, reading
+from vaultr.database.session import reading
 
 
 def excess_rights(*, sequencer: bool) -> list[str]:
     """Return the rights to the log that the current role has but does not need."""
-    with db.engine.connect() as connection:
-        return rights.excess(connection, rights.SEQUENCER if sequencer else rights.APP)
+    with reading() as session:
+        role = rights.SEQUENCER if sequencer else rights.APP
+        return rights.excess(session.connection(), role)
 
 
 def signer_problem() -> str | None:

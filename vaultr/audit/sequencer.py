@@ -31,7 +31,7 @@ from vaultr.audit.pending import Gap
 from vaultr.audit.sequencer_lag import SEQUENCED, LagView
 from vaultr.audit.signer import CannotSign, Signer, State
 from vaultr.database.base import Fact
-from vaultr.database.session import db, one_statement, postgresql, reading, transaction
+from vaultr.database.session import one_statement, postgresql, reading, transaction
 from vaultr.observability import logs, metrics
 from vaultr.protocol import notes
 from vaultr.protocol.merkle import Frontier
@@ -135,8 +135,8 @@ def _permitted(sequencer: Sequencer) -> bool:
     """Check once whether this process has the key and its role the rights; if not, log it."""
     if sequencer.permitted is None:
         settings = current_settings()
-        with db.engine.connect() as connection:
-            allowed = rights.may_sequence(connection)
+        with reading() as session:
+            allowed = rights.may_sequence(session.connection())
         if not allowed:
             logs.event("audit.sequencer.off", reason="role")
         elif settings.checkpoint_key is None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from vaultr import clock
 from vaultr.audit import service as audit
 from vaultr.database import schema_version, write_check
-from vaultr.database.session import AUTOCOMMIT, db, postgresql
+from vaultr.database.session import AUTOCOMMIT, db, postgresql, reading
 from vaultr.ops.check_result import CheckResult, ok, problem, warning
 from vaultr.ops.doctor import connections
 from vaultr.ops.doctor.tls_severity import severity
@@ -162,7 +162,8 @@ def _role(found: Any, settings: Settings) -> Iterator[CheckResult]:
 
 def _missing_rights() -> list[str]:
     """Return the rights that the server's role lacks; see `audit.rights` for the audit log."""
-    with db.engine.connect() as connection:
+    with reading() as session:
+        connection = session.connection()
         existing = set(sa.inspect(connection).get_table_names())
         missing = []
         for table in sorted(existing & set(db.metadata.tables)):

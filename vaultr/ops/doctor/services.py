@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from vaultr import clock
 from vaultr.database.base import Utc
-from vaultr.database.session import db, postgresql
+from vaultr.database.session import postgresql, reading
 from vaultr.machines import service as machines
 from vaultr.ops import last_runs
 from vaultr.ops.check_result import CheckResult, ok, problem, warning
@@ -90,9 +90,9 @@ def check_clock() -> Iterator[CheckResult]:
     """Compare this machine's clock with the clocks of the database and of Redis."""
     clocks = []
     if postgresql():
-        with db.engine.connect() as connection:
+        with reading() as session:
             now = sa.text("SELECT clock_timestamp()").columns(sa.column("n", Utc()))
-            moment = connection.execute(now).scalar_one()
+            moment = session.execute(now).scalar_one()
         clocks.append(("the database", (moment - clock.now()).total_seconds()))
     client = limiter.current().redis
     if client is not None:
