@@ -130,7 +130,7 @@ class AuditBench:
         started = [
             self._start("write", self._busy, kind, threads, self._seconds) for _ in range(each)
         ]
-        return sum(json.loads(one.communicate()[0]) for one in started)
+        return sum(json.loads(process.communicate()[0]) for process in started)
 
     def _start(self, name: str, environ: dict[str, str], *arguments) -> subprocess.Popen:
         words = [name, *map(str, arguments)]
@@ -165,10 +165,10 @@ def write(app: Flask, kind: str, threads: str, seconds: str) -> float:
                 done[at] += time.monotonic() >= deadline - float(seconds)
 
     running = [threading.Thread(target=repeat, args=(at,)) for at in range(int(threads))]
-    for one in running:
-        one.start()
-    for one in running:
-        one.join()
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
     return sum(done) / float(seconds)
 
 

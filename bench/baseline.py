@@ -72,13 +72,13 @@ def rows(vault_id):
         found = cursor.fetchall()
     body = [
         {
-            "id": str(one[0]),
-            "type": one[1],
-            "revision": one[2],
-            "overview": _text(one[3]),
-            "detail": _text(one[4]),
+            "id": str(row[0]),
+            "type": row[1],
+            "revision": row[2],
+            "overview": _text(row[3]),
+            "detail": _text(row[4]),
         }
-        for one in found
+        for row in found
     ]
     return Response(json.dumps(body), mimetype="application/json")
 
@@ -94,8 +94,8 @@ def overviews(vault_id):
         )
         found = cursor.fetchall()
     body = [
-        {"id": str(one[0]), "type": one[1], "revision": one[2], "overview": _text(one[3])}
-        for one in found
+        {"id": str(row[0]), "type": row[1], "revision": row[2], "overview": _text(row[3])}
+        for row in found
     ]
     return Response(json.dumps(body), mimetype="application/json")
 

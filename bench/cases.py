@@ -178,8 +178,8 @@ class Bench:
             self._people.append(person)
         headers = {"Content-Type": "application/json"}
         requested = [
-            [request("POST", "/api/v1/auth/login", headers, json.dumps(one.login()).encode())]
-            for one in self._people
+            [request("POST", "/api/v1/auth/login", headers, json.dumps(person.login()).encode())]
+            for person in self._people
         ]
         clients = [f"127.0.1.{number}" for number in range(1, len(self._people) + 1)]
         seen = load.run(self._port, requested, seconds=self._seconds * 2, clients=clients)
@@ -199,7 +199,7 @@ class Bench:
 
     def reads_in_a_storm(self) -> float:
         """Compare the p99 of reads while 16 connections log in with the p99 of reads alone."""
-        return self._signing.reads_in_a_storm([[one] for one in self._reads()[0][:4]])
+        return self._signing.reads_in_a_storm([[read] for read in self._reads()[0][:4]])
 
     @property
     def _port(self) -> int:

@@ -29,7 +29,7 @@ class MachineAccess:
         """Compare 200 machines that poll and find nothing new with the baseline's read."""
         path = f"/api/v1/vaults/{self._vault.id}"
         requested = [request("GET", path, headers) for headers in self._machines()]
-        answers = [self._answer(one) for one in requested * KNOWN_TO_ALL]
+        answers = [self._answer(request) for request in requested * KNOWN_TO_ALL]
         known = {"If-None-Match": f'"{json.loads(answers[0])["head"]}"'}
         path += f"/sync?since={self._vault.n}"
         polls = [request("GET", path, {**headers, **known}) for headers in self._machines()]

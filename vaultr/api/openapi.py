@@ -220,7 +220,9 @@ def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[
     if 304 in contract.statuses:
         patterns["If-None-Match"] = f"^{preconditions.READ_TAG.pattern}$"
     batch = contract.body_bytes > BODY_BYTES  # each change of a batch has its own precondition
-    if not batch and any(issubclass(one, errors.PreconditionRequired) for one in contract.errors):
+    if not batch and any(
+        issubclass(error, errors.PreconditionRequired) for error in contract.errors
+    ):
         patterns["If-Match"] = f"^{preconditions.REVISION.pattern}$"
         if 201 in contract.statuses:
             patterns["If-None-Match"] = r"^\*$"
@@ -247,7 +249,7 @@ def _replays(rule: Any, contract: Contract, *, is_public: bool) -> bool:
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Remove null from a query parameter's schema: the parameter is left out instead."""
     rest = {key: part for key, part in schema.items() if (key, part) != ("default", None)}
-    choices = [one for one in rest.pop("anyOf", []) if one != {"type": "null"}]
+    choices = [choice for choice in rest.pop("anyOf", []) if choice != {"type": "null"}]
     return {**rest, **(choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {})}
 
 

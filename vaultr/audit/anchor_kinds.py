@@ -60,7 +60,7 @@ def of(url: str, settings: Settings) -> Anchor:
     if parts.scheme == "s3" and parts.netloc:
         return BucketAnchor(url, parts.netloc, parts.path.strip("/"), settings)
     if _is_witness(parts):
-        keys = [VerificationKey.parse(one) for one in settings.audit_witness_keys]
+        keys = [VerificationKey.parse(key) for key in settings.audit_witness_keys]
         return WitnessAnchor(url, keys, settings.tls_context())
     raise ValueError("file:///…, syslog://HOST, s3://BUCKET/PREFIX or witness+https://…")
 
@@ -167,18 +167,18 @@ class BucketAnchor:
         """Return the newest checkpoint of the bucket."""
         prefix = f"{self._prefix}checkpoint-"
         listed = self._call("list_objects_v2", Prefix=prefix, MaxKeys=1)
-        for one in listed.get("Contents", ()):
-            body = self._call("get_object", Key=one["Key"])["Body"]
+        for entry in listed.get("Contents", ()):
+            body = self._call("get_object", Key=entry["Key"])["Body"]
             return str(body.read(_MOST_BYTES).decode())
         return None
 
     def _key(self, note: str) -> str:
         try:
-            one = Checkpoint.of_note(note)
+            checkpoint = Checkpoint.of_note(note)
         except NoteInvalid:
             change = notes.KeyChange.parse(notes.parse(note).text)
             return f"{self._prefix}key-change-{change.epoch}"
-        epoch, size = (10**_KEY_DIGITS - number for number in (one.epoch, one.size))
+        epoch, size = (10**_KEY_DIGITS - number for number in (checkpoint.epoch, checkpoint.size))
         return f"{self._prefix}checkpoint-{epoch:0{_KEY_DIGITS}}-{size:0{_KEY_DIGITS}}"
 
     def _call(self, operation: str, **arguments: Any) -> Any:
@@ -237,7 +237,7 @@ class WitnessAnchor:
         path: list[bytes] = []
         if 0 < old < checkpoint.size:
             path = tree.consistency(session, checkpoint.epoch, old, checkpoint.size)
-        proof = "".join(f"{notes.encode(one)}\n" for one in path)
+        proof = "".join(f"{notes.encode(node)}\n" for node in path)
         data = f"old {old}\n{proof}\n{note}".encode()
         url = f"{self.url.removeprefix('witness+').rstrip('/')}/add-checkpoint"
         request = urllib.request.Request(url, data, method="POST")

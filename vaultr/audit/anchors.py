@@ -90,7 +90,7 @@ def catch_up() -> None:
 
 
 def _send_due(*, published: bool) -> None:
-    states = [one for one in _STATES.get().all if one.next_at <= time.monotonic()]
+    states = [state for state in _STATES.get().all if state.next_at <= time.monotonic()]
     for state in states:
         for row in _missing_notes(state, published=published):
             if not _send(state, row):

@@ -35,8 +35,8 @@ class Published:
     @property
     def header(self) -> str:
         """The value of ``X-Vaultr-Checkpoint``."""
-        one = self.checkpoint
-        return f"{one.epoch} {one.size} {notes.encode(one.root)}"
+        checkpoint = self.checkpoint
+        return f"{checkpoint.epoch} {checkpoint.size} {notes.encode(checkpoint.root)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,9 +128,9 @@ def _state_of(path: Path | None) -> dict[str, Any] | None:
 
 
 def _lines(findings: Findings) -> Iterator[str]:
-    for one in findings.listed:
-        place = "" if one.epoch is None else f" [{one.epoch}/{one.index}]"
-        yield f"{one.kind.value:12} {one.check}{place}: {one.says}"
+    for finding in findings.listed:
+        place = "" if finding.epoch is None else f" [{finding.epoch}/{finding.index}]"
+        yield f"{finding.kind.value:12} {finding.check}{place}: {finding.says}"
     words = {0: "verified", 1: "TAMPERED", 2: "cannot verify", 3: "verified, but lagging"}
     yield f"{words[findings.exit_code]}: {findings.events} events in {findings.trees} trees"
 

@@ -46,7 +46,7 @@ class Denials:
         with self._lock:
             key = (minute, reason, network)
             known = key in self._counts
-            if not known and sum(1 for one in self._counts if one[0] == minute) >= MOST_KINDS:
+            if not known and sum(1 for group in self._counts if group[0] == minute) >= MOST_KINDS:
                 key = (minute, reason, OTHER)
             self._counts[key] += 1
 
@@ -56,14 +56,14 @@ class Denials:
             return False
         minute = int(time.time()) // MINUTE_SECONDS
         with self._lock:
-            return any(one[0] < minute for one in self._counts)
+            return any(group[0] < minute for group in self._counts)
 
     def take(self, *, all_of_them: bool = False) -> list[Denied]:
         """Remove and return the counts of past minutes, or all of them."""
         minute = int(time.time()) // MINUTE_SECONDS
         with self._lock:
-            done = [one for one in self._counts if all_of_them or one[0] < minute]
-            return [_denied(*one, self._counts.pop(one)) for one in done]
+            done = [group for group in self._counts if all_of_them or group[0] < minute]
+            return [_denied(*group, self._counts.pop(group)) for group in done]
 
     def put_back(self, denied: list[Denied]) -> None:
         """Restore counts that could not be recorded; a long outage keeps the latest minutes."""

@@ -182,7 +182,9 @@ def insert(connection: sa.Connection, row: EventRow, *, postgresql: bool) -> boo
     if postgresql:
         inserted = connection.exec_driver_sql(_POSTGRESQL, row.values, execution_options=PLANNED)
         return inserted.rowcount == 1
-    return all(connection.exec_driver_sql(one, row.values).rowcount == 1 for one in _SQLITE)
+    return all(
+        connection.exec_driver_sql(statement, row.values).rowcount == 1 for statement in _SQLITE
+    )
 
 
 def ctes(gate: str, *, driver: bool = False) -> str:

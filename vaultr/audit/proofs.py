@@ -254,8 +254,8 @@ def _events(account_id: UUID, top: Published, after: int) -> Iterator[str]:
         with reading(snapshot=True) as session:
             pairs = [(event, leaf) for event, leaf in session.execute(query)]
             proven = _prove(session, pairs, top)
-        for one in proven:
-            yield _line(type="event", **shape(one))
+        for proven_event in proven:
+            yield _line(type="event", **shape(proven_event))
         if len(pairs) < _BATCH:
             return
         last = pairs[-1][1].idx

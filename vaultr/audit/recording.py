@@ -148,8 +148,8 @@ def flush_denials(*, all_of_them: bool = False) -> bool:
         return False
     try:
         with transaction():
-            for one in taken:
-                _record(event_encoding.denied(one))
+            for group in taken:
+                _record(event_encoding.denied(group))
     except (sa.exc.SQLAlchemyError, AuditUnavailable) as error:
         counted.put_back(taken)
         logs.failure("audit.denials.failed", error)

@@ -24,9 +24,9 @@ def problems_of_restored_log(checkpoint: str | None) -> Iterator[str]:
     findings, _ = run.verify(options)
     # Before the first checkpoint of a new installation, no key exists to verify with.
     failures = {Kind.TAMPERED} if checkpoint is None else {Kind.TAMPERED, Kind.UNVERIFIABLE}
-    for one in findings.listed:
-        if one.kind in failures:
-            yield f"audit log: {one.says}"
+    for finding in findings.listed:
+        if finding.kind in failures:
+            yield f"audit log: {finding.says}"
 
 
 def _older_anchors(checkpoint: str | None) -> Iterator[str]:
@@ -46,7 +46,7 @@ def _older_anchors(checkpoint: str | None) -> Iterator[str]:
 
 def _tree_and_size(note: str) -> tuple[int, int] | None:
     try:
-        one = Checkpoint.of_note(note)
+        checkpoint = Checkpoint.of_note(note)
     except NoteInvalid:
         return None
-    return one.epoch, one.size
+    return checkpoint.epoch, checkpoint.size

@@ -20,12 +20,12 @@ def status() -> dict[str, Any]:
         published = signing.published(session)
         holds = session.scalars(sa.select(AuditHold.name).order_by(AuditHold.name)).all()
         pruned = session.scalars(sa.select(AuditPrune.epoch).order_by(AuditPrune.epoch)).all()
-    one = None if newest is None else newest.checkpoint
+    checkpoint = None if newest is None else newest.checkpoint
     return {
-        "log": None if one is None else one.log,
-        "epoch": None if one is None else one.epoch,
-        "size": None if one is None else one.size,
-        "root": None if one is None else one.root.hex(),
+        "log": None if checkpoint is None else checkpoint.log,
+        "epoch": None if checkpoint is None else checkpoint.epoch,
+        "size": None if checkpoint is None else checkpoint.size,
+        "root": None if checkpoint is None else checkpoint.root.hex(),
         "checkpoint_age_seconds": None
         if last is None
         else round((clock.now() - last.created_at).total_seconds(), 1),
@@ -36,8 +36,8 @@ def status() -> dict[str, Any]:
             for epoch, key in published
         ],
         "witness": None
-        if one is None or not published
-        else {"origin": one.origin, "vkey": str(published[-1][1])},
+        if checkpoint is None or not published
+        else {"origin": checkpoint.origin, "vkey": str(published[-1][1])},
         "anchors": list(current_settings().audit_anchors),
         "holds": list(holds),
         "pruned": list(pruned),

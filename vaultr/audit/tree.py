@@ -115,15 +115,15 @@ def _batched(values: Iterable[T], count: int) -> Iterator[tuple[T, ...]]:
 
 def range_hashes(session: Session, epoch: int, ranges: Sequence[Range]) -> list[bytes]:
     """Return the hash of each range of leaves, as proofs contain them."""
-    nodes = {node for one in ranges for node in merkle.complete_nodes(*one)}
+    nodes = {node for leaves in ranges for node in merkle.complete_nodes(*leaves)}
     stored = hashes(session, epoch, nodes)
     return list(folded(stored, ranges))
 
 
 def folded(stored: dict[Node, bytes], ranges: Iterable[Range]) -> Iterator[bytes]:
     """Yield the hash of each range, computed from the hashes of its subtrees."""
-    for one in ranges:
-        yield merkle.fold([stored[node] for node in merkle.complete_nodes(*one)])
+    for leaves in ranges:
+        yield merkle.fold([stored[node] for node in merkle.complete_nodes(*leaves)])
 
 
 def consistency(session: Session, epoch: int, first: int, second: int) -> list[bytes]:

@@ -184,7 +184,7 @@ def end_sessions(
     ended = sorted(work.execute(others.returning(Session.id)).scalars())
     for first in range(0, len(ended), _IDS_AN_EVENT):
         part = ended[first : first + _IDS_AN_EVENT]
-        obj = {"kind": "sessions", "ids": [str(one) for one in part]}
+        obj = {"kind": "sessions", "ids": [str(session_id) for session_id in part]}
         audit.record(Event.SESSION_END, account_id=account_id, obj=obj, reason=reason)
     return ended
 

@@ -50,7 +50,7 @@ def init_app(app: Flask, *, holders: Sequence[Holder]) -> None:
 
 def all_wraps(work: Work, account_id: UUID) -> dict[str, Mapping[WrapName, bytes]]:
     """Return all wraps under an account's key, by the `WRAPS` name of their holder."""
-    return {one.WRAPS: one.wraps_of(work, account_id, lock=False) for one in _holders()}
+    return {holder.WRAPS: holder.wraps_of(work, account_id, lock=False) for holder in _holders()}
 
 
 def replace_wraps(work: Work, account_id: UUID, rewrap: RewrapIn, event_id: UUID) -> None:
@@ -59,8 +59,10 @@ def replace_wraps(work: Work, account_id: UUID, rewrap: RewrapIn, event_id: UUID
     :raises WrapsDiffer: a wrap is missing, named twice or unknown.
     """
     sent = {
-        "vaults": [((one.vault_id, one.generation), one.sealed_key) for one in rewrap.vaults],
-        "machines": [((one.id, 0), one.sealed_kek) for one in rewrap.machines],
+        "vaults": [
+            ((vault.vault_id, vault.generation), vault.sealed_key) for vault in rewrap.vaults
+        ],
+        "machines": [((machine.id, 0), machine.sealed_kek) for machine in rewrap.machines],
     }
     wrong = []
     for holder in _holders():
@@ -73,8 +75,8 @@ def replace_wraps(work: Work, account_id: UUID, rewrap: RewrapIn, event_id: UUID
     wrong += [member for member, wraps in sent.items() if wraps]  # no holder stores such wraps
     if wrong:
         at = [
-            FieldError(f"/rewrap/{one}", "must name each wrap of the account exactly once")
-            for one in wrong
+            FieldError(f"/rewrap/{member}", "must name each wrap of the account exactly once")
+            for member in wrong
         ]
         raise WrapsDiffer(errors=at)
 

@@ -50,7 +50,7 @@ def account_counters(work: Work, account_id: UUID, email: str) -> list[str]:
         sa.select(KnownDevice.device_hash).where(KnownDevice.account_id == account_id)
     )
     keys = [login_throttle.stranger_counter(email), login_throttle.recovery_counter(account_id)]
-    return sorted([*keys, *(login_throttle.device_counter(email, one) for one in devices)])
+    return sorted([*keys, *(login_throttle.device_counter(email, device) for device in devices)])
 
 
 def lock(work: Work, account_id: UUID, email: str) -> None:

@@ -156,7 +156,7 @@ def remove_totp(actor: Actor) -> None:
             raise NotFound("This account has no second factor.")
         recovery_codes.delete_codes(work, actor.account_id)
         audit.record(Event.FACTOR_REMOVE, account_id=actor.account_id, obj=_obj(removed[0].id))
-        if any(one.confirmed_at for one in removed):
+        if any(factor.confirmed_at for factor in removed):
             mail.send(account.factor_removed(), email)
 
 

@@ -58,8 +58,8 @@ class Bucket:
         with self._reported():
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
-                for one in page.get("Contents", ()):
-                    found[one["Key"].removeprefix(self._prefix)] = one["Size"]
+                for entry in page.get("Contents", ()):
+                    found[entry["Key"].removeprefix(self._prefix)] = entry["Size"]
         return found
 
     def write(self, name: str, produce: Callable[[WritableFile], None]) -> int:

@@ -54,7 +54,7 @@ def search(settings: Settings, markers: Sequence[Marker], places: Places) -> lis
 
     :raises BackupError: a sink cannot be read.
     """
-    values = {one.name: one.value for one in markers}
+    values = {marker.name: marker.value for marker in markers}
     results = []
     for sink, read in SINKS.items():
         searching = Search(values)

@@ -58,10 +58,10 @@ def search(
     places = Places(_location(folder), logs, metrics, emails, traces)
     markers = canaries.markers_of(file)
     results = canaries.search(current_settings(), markers, places)
-    found = any(one.found for one in results)
-    skipped = [one.sink for one in results if one.size is None]
+    found = any(result.found for result in results)
+    skipped = [result.sink for result in results if result.size is None]
     ok = not found and not (complete and skipped)
-    answer = {"ok": ok, "markers": len(markers), "sinks": [_as_json(one) for one in results]}
+    answer = {"ok": ok, "markers": len(markers), "sinks": [_as_json(result) for result in results]}
     show(answer, as_json=as_json, lines=lambda: _lines(markers, results, found=found))
     if not ok:
         raise SystemExit(1)
@@ -83,15 +83,15 @@ def _as_json(one: Searched) -> dict[str, object]:
 
 def _lines(markers: Sequence[Marker], results: Sequence[Searched], *, found: bool) -> list[str]:
     """Return a table of markers by sinks, and what was searched."""
-    width = max(len("MARKER"), *(len(one.name) for one in markers))
+    width = max(len("MARKER"), *(len(marker.name) for marker in markers))
     lines = ["  ".join([f"{'MARKER':{width}}", *(sink.upper() for sink in SINKS)]).rstrip()]
     for marker in markers:
-        cells = [f"{_cell(marker, one):{len(one.sink)}}" for one in results]
+        cells = [f"{_cell(marker, result):{len(result.sink)}}" for result in results]
         lines.append("  ".join([f"{marker.name:{width}}", *cells]).rstrip())
     lines.append("")
-    for one in results:
-        size = "not searched" if one.size is None else f"{one.size} bytes"
-        lines.append(f"{one.sink}: {size}: {one.note}")
+    for result in results:
+        size = "not searched" if result.size is None else f"{result.size} bytes"
+        lines.append(f"{result.sink}: {size}: {result.note}")
     lines.append("FAILED: markers were found" if found else "ok: no marker was found")
     return lines
 

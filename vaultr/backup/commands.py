@@ -77,14 +77,14 @@ def list_backups(*, folder: Path | None, as_json: bool) -> None:
     """
     stored = location(folder).list()
     rows = [
-        {"name": one.name, "time": clock.text(one.created_at), "bytes": one.size}
-        | {"verified": one.verified}
-        for one in stored
+        {"name": backup.name, "time": clock.text(backup.created_at), "bytes": backup.size}
+        | {"verified": backup.verified}
+        for backup in stored
     ]
     lines = [
-        f"{one.name}  {one.created_at:%Y-%m-%d %H:%M}  {one.size:>12}"
-        f"  {'verified' if one.verified else 'not verified'}"
-        for one in stored
+        f"{backup.name}  {backup.created_at:%Y-%m-%d %H:%M}  {backup.size:>12}"
+        f"  {'verified' if backup.verified else 'not verified'}"
+        for backup in stored
     ]
     show(rows, as_json=as_json, lines=lambda: lines)
 

@@ -67,7 +67,7 @@ def computed(
         ]
 
         def result() -> dict[str, TableDigest]:
-            found = {name: table for one in running for name, table in one.result().items()}
+            found = {name: table for future in running for name, table in future.result().items()}
             return dict(sorted(found.items()))
 
         try:
@@ -107,7 +107,7 @@ def _of_table(connection: sa.Connection, name: str) -> TableDigest:
         f" FROM public.{quoted} AS whole_row OFFSET 0) AS hashes"  # nosec B608 - a name of the catalog
     )
     rows, *sums = connection.exec_driver_sql(query).one()
-    return TableDigest(int(rows), _digest_text(*(int(one) for one in sums)))
+    return TableDigest(int(rows), _digest_text(*(int(number) for number in sums)))
 
 
 def constraints(connection: sa.Connection) -> dict[str, str]:
@@ -143,7 +143,7 @@ def _encoded(value: Any) -> bytes:
 
 
 def _digest_text(*sums: int) -> str:
-    return "".join(f"{one % (1 << 64):016x}" for one in sums)
+    return "".join(f"{number % (1 << 64):016x}" for number in sums)
 
 
 def differences(

@@ -75,7 +75,7 @@ class Manifest:
                     "The backup has a newer format. Use the version of Vaultr that made it."
                 )
             tables = {name: TableDigest(**one) for name, one in facts.pop("tables").items()}
-            keys = tuple(NeededKey(**one) for one in facts.pop("keys"))
+            keys = tuple(NeededKey(**key) for key in facts.pop("keys"))
             moment = datetime.fromisoformat(facts.pop("created_at"))
             return cls(created_at=moment, tables=tables, keys=keys, **facts)
         except (ValueError, KeyError, TypeError, AttributeError):

@@ -246,8 +246,10 @@ def _check(name: str, process: subprocess.Popen[bytes], messages: IO[bytes]) -> 
     if code == 0:
         return
     messages.seek(0)
-    lines = [one for one in messages.read().decode("utf-8", "replace").splitlines() if one.strip()]
-    errors = [one for one in lines if "error" in one.lower()] or lines
+    lines = [
+        line for line in messages.read().decode("utf-8", "replace").splitlines() if line.strip()
+    ]
+    errors = [line for line in lines if "error" in line.lower()] or lines
     reason = errors[0].strip() if errors else f"exit code {code}"
     raise ProgramFailed(f"{name} failed: {reason}")
 

@@ -27,13 +27,15 @@ def superfluous(
     :param keep_monthly: of older ones, keep the last of each month, for this many months.
     """
     ordered = sorted(stored, key=lambda one: one.name)
-    keep = {one.name for one in ordered[-1:]}
-    keep |= {one.name for one in [one for one in ordered if one.verified][-1:]}
-    keep |= {one.name for one in ordered if now - one.created_at < timedelta(days=keep_days)}
-    last_of_month = {f"{one.created_at:%Y%m}": one.name for one in ordered}
+    keep = {backup.name for backup in ordered[-1:]}
+    keep |= {backup.name for backup in [backup for backup in ordered if backup.verified][-1:]}
+    keep |= {
+        backup.name for backup in ordered if now - backup.created_at < timedelta(days=keep_days)
+    }
+    last_of_month = {f"{backup.created_at:%Y%m}": backup.name for backup in ordered}
     months = sorted(last_of_month, reverse=True)[:keep_monthly]
     keep |= {last_of_month[month] for month in months}
-    return [one for one in ordered if one.name not in keep]
+    return [backup for backup in ordered if backup.name not in keep]
 
 
 def prune(
@@ -44,9 +46,9 @@ def prune(
     chosen = superfluous(stored, now, keep_days=keep_days, keep_monthly=keep_monthly)
     removed: list[str] = []
     locked: list[str] = []
-    for one in chosen:
-        done = dry_run or location.remove(one.name)
-        (removed if done else locked).append(one.name)
+    for backup in chosen:
+        done = dry_run or location.remove(backup.name)
+        (removed if done else locked).append(backup.name)
     if not dry_run:
         location.remove_leftovers()
     return Pruned(tuple(removed), tuple(locked), len(stored) - len(removed))

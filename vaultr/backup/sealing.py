@@ -77,7 +77,9 @@ def _read_identities(path: Path) -> list[x25519.Identity]:
             f"BACKUP_IDENTITY_FILE cannot be read: {reason}. Check its path and mode."
         ) from None
     try:
-        found = [x25519.Identity.from_str(one) for one in lines if one.startswith("AGE-SECRET-KEY")]
+        found = [
+            x25519.Identity.from_str(line) for line in lines if line.startswith("AGE-SECRET-KEY")
+        ]
     except pyrage.IdentityError:
         found = []
     if not found:

@@ -141,8 +141,8 @@ def _flat(value: Any) -> Iterator[bytes]:
         for pair in value.items():
             yield from _flat(list(pair))
     elif isinstance(value, list | tuple | set):
-        for one in value:
-            yield from _flat(one)
+        for part in value:
+            yield from _flat(part)
     elif value is not None:
         yield value if isinstance(value, bytes) else str(value).encode()
 

@@ -95,6 +95,6 @@ def _plan(text: str) -> Plan | None:
         body = _PARAMETER.sub(lambda match: places[match[1]], statement).replace("%%", "%")  # noqa: B023 - used immediately
         name = f"vaultr_{hashlib.sha256(statement.encode()).hexdigest()[:24]}"
         prepare[name] = f"PREPARE {name} AS {body}"
-        arguments = ", ".join(f"%({one})s" for one in names)
+        arguments = ", ".join(f"%({name})s" for name in names)
         execute.append(f"EXECUTE {name}({arguments})" if names else f"EXECUTE {name}")
     return Plan(prepare, "; ".join(execute))

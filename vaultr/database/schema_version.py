@@ -116,7 +116,7 @@ def status(state: SchemaState) -> Status:
     if current is None:
         return Status(None, head, numbers, compatible=True)
     if current in numbers:
-        pending = tuple(one for one in numbers if one > current)
+        pending = tuple(number for number in numbers if number > current)
         return Status(current, head, pending, compatible=True)
     later = bool(_NUMBER.fullmatch(current)) and current > head and state.noted == current
     return Status(current, head, (), compatible=later and (state.needs or "") <= head)
@@ -127,5 +127,5 @@ def needs_of(migrations: Mapping[str, Any]) -> str:
 
     :param migrations: modules by revision; one that breaks older code defines ``oldest_code``.
     """
-    declared = [str(getattr(one, "oldest_code", "")) for one in migrations.values()]
+    declared = [str(getattr(migration, "oldest_code", "")) for migration in migrations.values()]
     return max(["0001", *filter(None, declared)])

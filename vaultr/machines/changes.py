@@ -212,8 +212,8 @@ def _record(
         "id": str(machine_id),
         "expires_at": clock.text(body.expires_at),
         "networks": len(body.networks or ()),
-        "read": [str(one.vault_id) for one in grants if one.rights == "read"],
-        "write": [str(one.vault_id) for one in grants if one.rights == "write"],
+        "read": [str(grant.vault_id) for grant in grants if grant.rights == "read"],
+        "write": [str(grant.vault_id) for grant in grants if grant.rights == "write"],
     }
     if isinstance(body, MachineEdit):
         obj["new_token"] = "no" if body.auth_key is None else "yes"

@@ -111,12 +111,12 @@ def _view(row: Any, grants: Sequence[Grant]) -> MachineView:
 def _vaults(grants: Sequence[Grant]) -> list[MachineVaultView]:
     return [
         MachineVaultView(
-            vault_id=one.vault_id,
-            rights=one.rights,
+            vault_id=vault.vault_id,
+            rights=vault.rights,
             keys=[
                 MachineKeyView(generation=generation, sealed_key=sealed_key)
-                for generation, sealed_key in one.keys
+                for generation, sealed_key in vault.keys
             ],
         )
-        for one in grants
+        for vault in grants
     ]

@@ -55,8 +55,12 @@ class MachineIn(In):
     def grants(self) -> list[Grant]:
         """Return the access to vaults that the body requests."""
         return [
-            Grant(one.vault_id, one.rights, [(key.generation, key.sealed_key) for key in one.keys])
-            for one in self.vaults
+            Grant(
+                vault.vault_id,
+                vault.rights,
+                [(key.generation, key.sealed_key) for key in vault.keys],
+            )
+            for vault in self.vaults
         ]
 
     def sealed(self) -> Mapping[str, bytes]:

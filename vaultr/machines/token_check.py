@@ -133,7 +133,7 @@ def _read(proof: MachineProof) -> Actor | None:
     if row is None or not hmac.compare_digest(bytes(row.auth_hash), proof.auth_hash):
         _CACHE.get().put(proof, None)
         return None
-    networks = tuple(ipaddress.ip_network(one) for one in (row.networks or "").split())
+    networks = tuple(ipaddress.ip_network(network) for network in (row.networks or "").split())
     known = _Known(row.account_id, row.revision, row.expires_at, networks, _hour(now))
     actor = _actor(proof, known)
     if actor.in_network:

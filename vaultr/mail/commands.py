@@ -53,7 +53,7 @@ def list_emails(
         f"  {row.kind:20} {row.reason or ''}".rstrip()
         for row in rows
     ] or [empty]
-    show([_row(one) for one in rows], as_json=as_json, lines=lambda: lines)
+    show([_row(row) for row in rows], as_json=as_json, lines=lambda: lines)
     if len(found) > limit:
         click.echo(
             f"More than {limit} emails exist. Continue with --after {rows[-1].id}", err=as_json
@@ -88,10 +88,10 @@ def retry(ids: tuple[UUID, ...], *, dead: bool, as_json: bool) -> None:
     if bool(ids) == dead:
         raise click.UsageError("Pass the ids of emails, or --dead.")
     again = queries.retry(None if dead else ids)
-    missing = [str(one) for one in ids if one not in again]
-    result = {"again": [str(one) for one in again], "missing": missing}
+    missing = [str(mail_id) for mail_id in ids if mail_id not in again]
+    result = {"again": [str(mail_id) for mail_id in again], "missing": missing}
     lines = [f"{len(again)} emails will be sent now."]
-    lines += [f"{one}: not dead or waiting; see `flask mail list`" for one in missing]
+    lines += [f"{mail_id}: not dead or waiting; see `flask mail list`" for mail_id in missing]
     show(result, as_json=as_json, lines=lambda: lines)
     if missing:
         raise SystemExit(1)

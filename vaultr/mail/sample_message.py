@@ -39,7 +39,7 @@ def send_sample(to: str) -> Outcome:
 
     :raises InvalidAddress: ``to`` is not an address.
     """
-    if "@" not in to or any(one.isspace() for one in to):
+    if "@" not in to or any(character.isspace() for character in to):
         raise InvalidAddress
     settings = current_settings()
     email = compose(

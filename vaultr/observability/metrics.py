@@ -185,9 +185,9 @@ def _statsd_name(name: str, values: tuple[str, ...]) -> str:
 def all_metrics() -> list[CounterMetric | GaugeMetric | HistogramMetric]:
     """Return all metrics."""
     return [
-        one
-        for one in globals().values()
-        if isinstance(one, CounterMetric | GaugeMetric | HistogramMetric)
+        value
+        for value in globals().values()
+        if isinstance(value, CounterMetric | GaugeMetric | HistogramMetric)
     ]
 
 

@@ -83,14 +83,14 @@ def _broken(topic: str, error: Exception) -> CheckResult:
 
 def as_json(findings: list[CheckResult]) -> dict[str, Any]:
     """Return results as `--json` prints them."""
-    unseen = [one.topic for one in findings if not one.judged]
-    shown = [{k: v for k, v in asdict(one).items() if k != "judged"} for one in findings]
+    unseen = [finding.topic for finding in findings if not finding.judged]
+    shown = [{k: v for k, v in asdict(finding).items() if k != "judged"} for finding in findings]
     return {"ok": no_problems(findings), "not_judged": unseen, "findings": shown}
 
 
 def no_problems(findings: Iterable[CheckResult]) -> bool:
     """Return whether no result is a problem."""
-    return all(one.level is not Level.PROBLEM for one in findings)
+    return all(finding.level is not Level.PROBLEM for finding in findings)
 
 
 _MARKS = {
@@ -104,9 +104,9 @@ def lines(findings: Iterable[CheckResult]) -> list[str]:
     """Return results as text, the worst last, where a terminal still shows them."""
     order = [Level.OK, Level.WARNING, Level.PROBLEM]
     text = []
-    for one in sorted(findings, key=lambda finding: order.index(finding.level)):
-        word, colour = _MARKS[one.level]
-        text.append(f"{click.style(f'{word:4}', fg=colour)}  {one.topic:12} {one.says}")
-        if one.todo:
-            text.append(f"{'':20}-> {one.todo}")
+    for result in sorted(findings, key=lambda finding: order.index(finding.level)):
+        word, colour = _MARKS[result.level]
+        text.append(f"{click.style(f'{word:4}', fg=colour)}  {result.topic:12} {result.says}")
+        if result.todo:
+            text.append(f"{'':20}-> {result.todo}")
     return text

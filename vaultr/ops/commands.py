@@ -43,7 +43,10 @@ def switch(context: click.Context, *, as_json: bool) -> None:
 def _show_switches(*, as_json: bool) -> None:
     off = kill_switches.read()
     found = [{"switch": n, "state": _state(n, off=n in off), "text": off.get(n)} for n in NAMES]
-    lines = [f"{one['switch']:12} {one['state']:4} {one['text'] or ''}".rstrip() for one in found]
+    lines = [
+        f"{switch['switch']:12} {switch['state']:4} {switch['text'] or ''}".rstrip()
+        for switch in found
+    ]
     show(found, as_json=as_json, lines=lambda: lines)
 
 
@@ -156,8 +159,8 @@ def check_daily(
     Example: flask ops daily --json --metrics http://127.0.0.1:9464/metrics
     """
     settings = current_settings()
-    for one in (*metrics, *([url] if url else ())):
-        if not one.startswith(("http://", "https://")):
+    for address in (*metrics, *([url] if url else ())):
+        if not address.startswith(("http://", "https://")):
             raise click.BadParameter("--url and --metrics must begin with http:// or https://")
     sources = daily_checks.Sources(url or settings.base_url, metrics, logs, mail_to)
     found = list(check_result.run_checks(daily_checks.checks(sources)))

@@ -180,9 +180,9 @@ def _of_metrics(url: str) -> Iterator[tuple[float, bool]]:
     if status != 200:
         raise ValueError(f"status {status}")
     for family in text_string_to_metric_families(body.decode()):
-        for one in family.samples:
-            if one.name == "vaultr_requests_total":
-                yield one.value, one.labels["status"].startswith("5")
+        for sample in family.samples:
+            if sample.name == "vaultr_requests_total":
+                yield sample.value, sample.labels["status"].startswith("5")
 
 
 def statuses(lines: Iterable[str], *, since: datetime) -> Iterator[int]:

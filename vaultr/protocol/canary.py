@@ -29,10 +29,10 @@ class Marker:
 def to_json(markers: Iterable[Marker]) -> list[dict[str, str]]:
     """Return the JSON form of markers, as in the file."""
     return [
-        {"name": one.name, "text": one.value}
-        if isinstance(one.value, str)
-        else {"name": one.name, "base64url": b64(one.value)}
-        for one in markers
+        {"name": marker.name, "text": marker.value}
+        if isinstance(marker.value, str)
+        else {"name": marker.name, "base64url": b64(marker.value)}
+        for marker in markers
     ]
 
 
@@ -50,8 +50,8 @@ def read_markers(text: str) -> list[Marker]:
     listed = content.get("markers")
     if not isinstance(listed, list) or not listed:
         raise ValueError("it has no markers")
-    found = [_marker(one) for one in listed]
-    if len({one.name for one in found}) < len(found):
+    found = [_marker(entry) for entry in listed]
+    if len({marker.name for marker in found}) < len(found):
         raise ValueError("it has two markers of one name")
     return found
 

@@ -86,7 +86,7 @@ class Frontier:
 
     def hex(self) -> list[str]:
         """Return the hashes as hexadecimal text, to continue later."""
-        return [one.hex() for one in self._hashes]
+        return [node.hex() for node in self._hashes]
 
     def root(self) -> bytes:
         """Return the root hash of the tree."""

@@ -100,15 +100,15 @@ class Note:
 
     def signed_by(self, key: VerificationKey, verify: Verify) -> bool:
         """Check whether a key has signed this note."""
-        for one in self.signatures:
-            if (one.name, one.key_id) != (key.name, key.id):
+        for signature in self.signatures:
+            if (signature.name, signature.key_id) != (key.name, key.id):
                 continue
-            if key.kind == ED25519 and len(one.value) == _SIGNATURE_BYTES:
-                return verify(key.public, self.text.encode(), one.value)
-            if key.kind == COSIGNATURE and len(one.value) == _TIME_BYTES + _SIGNATURE_BYTES:
-                time = int.from_bytes(one.value[:_TIME_BYTES], "big")
+            if key.kind == ED25519 and len(signature.value) == _SIGNATURE_BYTES:
+                return verify(key.public, self.text.encode(), signature.value)
+            if key.kind == COSIGNATURE and len(signature.value) == _TIME_BYTES + _SIGNATURE_BYTES:
+                time = int.from_bytes(signature.value[:_TIME_BYTES], "big")
                 message = f"cosignature/v1\ntime {time}\n{self.text}".encode()
-                return verify(key.public, message, one.value[_TIME_BYTES:])
+                return verify(key.public, message, signature.value[_TIME_BYTES:])
         return False
 
 
@@ -198,7 +198,7 @@ class Proof:
     checkpoint: Note
 
     def __str__(self) -> str:
-        hashes = "".join(f"{encode(one)}\n" for one in self.path)
+        hashes = "".join(f"{encode(node)}\n" for node in self.path)
         return f"{PROOF_HEADER}\nindex {self.index}\n{hashes}\n{self.checkpoint}"
 
     @classmethod
@@ -215,7 +215,7 @@ class Proof:
         if not rest or not rest[0].startswith("index "):
             raise NoteInvalid("the proof has no index")
         path = tuple(map(decode, rest[1:]))
-        if any(len(one) != HASH_BYTES for one in path):
+        if any(len(node) != HASH_BYTES for node in path):
             raise NoteInvalid("a hash has 32 bytes")
         return cls(number(rest[0].removeprefix("index ")), path, parse(note))
 

@@ -56,12 +56,12 @@ class RedisCounters:
         """
         numbers = [
             number
-            for one in counts
+            for count in counts
             for number in (
-                one.rate.count,
-                one.rate.seconds * 1000,
-                one.cost,
-                -1 if one.slot is None else one.slot,
+                count.rate.count,
+                count.rate.seconds * 1000,
+                count.cost,
+                -1 if count.slot is None else count.slot,
             )
         ]
         rows = self._scripts.run(self._script, [self._prefix + c.key for c in counts], numbers)

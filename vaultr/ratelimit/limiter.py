@@ -83,8 +83,8 @@ class FallbackLimiter:
     def _divided(self, counts: Sequence[Count]) -> list[Count]:
         share = self._workers
         return [
-            replace(one, rate=Rate(max(1, one.rate.count // share), one.rate.seconds))
-            for one in counts
+            replace(count, rate=Rate(max(1, count.rate.count // share), count.rate.seconds))
+            for count in counts
         ]
 
     def _shared_windows(self, counts: Sequence[Count]) -> list[Window] | None:

@@ -162,9 +162,9 @@ def _decoded(token: str) -> Claims | None:
         return None
     texts = [payload[name] for name in ("sub", "sid", "jti")]
     numbers = [payload[name] for name in ("epoch", "iat", "exp")]
-    if any(type(one) is not str or not is_id(one) for one in texts):
+    if any(type(text) is not str or not is_id(text) for text in texts):
         return None
-    if any(type(one) is not int or not 0 <= one <= MAX_INTEGER for one in numbers):
+    if any(type(number) is not int or not 0 <= number <= MAX_INTEGER for number in numbers):
         return None
     if payload["exp"] - payload["iat"] > MOST_SECONDS:
         return None

@@ -31,12 +31,12 @@ def problems(settings: Any, *, unread: Set[str] = frozenset()) -> list[str]:
 def _addresses(settings: Any) -> Iterator[Finding]:
     if _origin(settings.base_url) is None:
         yield {"BASE_URL"}, "BASE_URL: must be a scheme and a host without a path"
-    if any(_origin(one) is None or one.endswith("/") for one in settings.cors_origins):
+    if any(_origin(origin) is None or origin.endswith("/") for origin in settings.cors_origins):
         yield (
             {"CORS_ORIGINS"},
             "CORS_ORIGINS: must be exact origins such as https://app.example.org",
         )
-    if not all(_HOST.fullmatch(one) for one in settings.allowed_hosts):
+    if not all(_HOST.fullmatch(host) for host in settings.allowed_hosts):
         yield {"ALLOWED_HOSTS"}, "ALLOWED_HOSTS: must be host names without scheme, port or *"
     if not _BIND.fullmatch(settings.bind):
         yield {"BIND"}, "BIND: must be an address, or an address and a port such as 0.0.0.0:3000"
@@ -104,14 +104,14 @@ _ANCHORS = ("file:///", "syslog://", "s3://", "witness+https://", "witness+http:
 
 
 def _audit(settings: Any) -> Iterator[Finding]:
-    if not all(one.startswith(_ANCHORS) for one in settings.audit_anchors):
+    if not all(anchor.startswith(_ANCHORS) for anchor in settings.audit_anchors):
         message = "AUDIT_ANCHORS: must be file:///, syslog://, s3:// or witness+https:// URLs"
         yield {"AUDIT_ANCHORS"}, message
     stream = settings.audit_stream
     if stream is not None and stream != "stdout" and not stream.startswith("syslog://"):
         yield {"AUDIT_STREAM"}, "AUDIT_STREAM: must be `stdout` or a syslog:// URL"
     key = settings.checkpoint_key
-    if key is not None and any(len(one) != _SEED_BYTES for one in key.by_id.values()):
+    if key is not None and any(len(seed) != _SEED_BYTES for seed in key.by_id.values()):
         yield {CHECKPOINT_KEY}, "CHECKPOINT_KEY: must be Ed25519 seeds of exactly 32 bytes"
     if not settings.audit_lag_warn <= settings.audit_lag_degraded <= settings.audit_lag_refuse:
         names = {"AUDIT_LAG_WARN", "AUDIT_LAG_DEGRADED", "AUDIT_LAG_REFUSE"}
@@ -173,7 +173,7 @@ def _production(settings: Any) -> Iterator[Finding]:
         names = {"VAULTR_ENV", "DATABASE_URL"}
         yield names, "DATABASE_URL: must be PostgreSQL in production"
     base = _origin(settings.base_url)
-    named = all(_HOST.fullmatch(one) for one in settings.allowed_hosts)
+    named = all(_HOST.fullmatch(host) for host in settings.allowed_hosts)
     if base is not None and base.scheme != "https":
         yield {"VAULTR_ENV", "BASE_URL"}, "BASE_URL: must begin with https:// in production"
     if base is not None and named and base.hostname not in settings.hosts:

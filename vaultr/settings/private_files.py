@@ -23,7 +23,7 @@ def protect_home(home: Path) -> None:
 
     Other files in the folder, files of other users and symbolic links stay as they are.
     """
-    for path in (home, *(one for name in _HOME for one in home.glob(name))):
+    for path in (home, *(path for name in _HOME for path in home.glob(name))):
         _restrict(path)
 
 

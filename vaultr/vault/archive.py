@@ -50,7 +50,9 @@ def _vault(work: Session, row: Any) -> str:
     )
     vault = {
         "id": str(row.id),
-        "keys": [{"generation": one[0], "sealed_key": b64(one[1])} for one in work.execute(wraps)],
+        "keys": [
+            {"generation": wrap[0], "sealed_key": b64(wrap[1])} for wrap in work.execute(wraps)
+        ],
         "overview": b64(row.overview),
         "overview_revision": row.overview_revision,
         "overview_generation": row.overview_generation,

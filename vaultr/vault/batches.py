@@ -91,5 +91,5 @@ def load_items(
 
 
 def _response(changes: Sequence[Change], *, head: bytes) -> ChangesView:
-    results = [ResultView(item_id=one.item_id, revision=one.entry.n) for one in changes]
+    results = [ResultView(item_id=change.item_id, revision=change.entry.n) for change in changes]
     return ChangesView(results=results, revision=results[-1].revision, head=head)

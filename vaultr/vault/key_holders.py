@@ -37,7 +37,7 @@ def lock_granted(
     :return: for each vault its current generation and the generation of its overview.
     :raises VaultNotFound: the account has no such vault.
     """
-    wanted = {one.vault_id for one in grants}
+    wanted = {grant.vault_id for grant in grants}
     held = set(
         work.scalars(sa.select(VAULT_KEYS.c.vault_id).where(_wraps_of(holder_id)).distinct())
     )
@@ -106,16 +106,16 @@ def replace_grants(work: Session, holder_id: UUID, grants: Sequence[Grant], even
     delete_grants(work, holder_id)
     rows = [
         {
-            "vault_id": one.vault_id,
+            "vault_id": grant.vault_id,
             "holder_id": holder_id,
             "generation": generation,
             "role": MACHINE,
-            "rights": one.rights,
+            "rights": grant.rights,
             "sealed_key": sealed_key,
             "audit_event_id": event_id,
         }
-        for one in grants
-        for generation, sealed_key in one.keys
+        for grant in grants
+        for generation, sealed_key in grant.keys
     ]
     if rows:
         work.execute(sa.insert(VAULT_KEYS), rows)

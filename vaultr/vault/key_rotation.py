@@ -107,7 +107,7 @@ def _rights_of_machines(
         VAULT_KEYS.c.role == MACHINE,
     )
     rights = {row.holder_id: row.rights for row in connection.execute(held)}
-    if rights.keys() != {one.id for one in named}:
+    if rights.keys() != {machine.id for machine in named}:
         fault = FieldError("/machines", "must list exactly the machines that hold a key")
         raise Conflict(
             "The listed machines differ from those that hold keys of the vault. List them again.",
@@ -133,7 +133,7 @@ def _store_wraps(
     event_id: UUID,
 ) -> None:
     holders = [(actor.account_id, OWNER, body.sealed_key)]
-    holders += [(one.id, MACHINE, one.sealed_key) for one in body.machines]
+    holders += [(machine.id, MACHINE, machine.sealed_key) for machine in body.machines]
     rows = [
         {
             "vault_id": vault_id,

@@ -148,7 +148,7 @@ class LogEntry(Base):
 
 
 # For statements without ORM objects.
-VAULTS, VAULT_KEYS, ITEMS = (cast(sa.Table, one.__table__) for one in (Vault, VaultKey, Item))
+VAULTS, VAULT_KEYS, ITEMS = (cast(sa.Table, model.__table__) for model in (Vault, VaultKey, Item))
 VERSIONS, REMOVED, ENTRIES = (
-    cast(sa.Table, one.__table__) for one in (Version, RemovedItem, LogEntry)
+    cast(sa.Table, model.__table__) for model in (Version, RemovedItem, LogEntry)
 )

@@ -118,11 +118,11 @@ def kind_of(schema: Mapping[str, Any]) -> Markup:
     if "const" in schema:
         return Markup("<code>{}</code>").format(_value_text(schema["const"]))
     if "enum" in schema:
-        choices = [Markup("<code>{}</code>").format(_value_text(one)) for one in schema["enum"]]
+        choices = [Markup("<code>{}</code>").format(_value_text(value)) for value in schema["enum"]]
         return Markup(" | ").join(choices)
     for word, between in (("anyOf", " or "), ("oneOf", " or "), ("allOf", " with ")):
         if word in schema:
-            return escape(between).join(kind_of(one) for one in schema[word])
+            return escape(between).join(kind_of(choice) for choice in schema[word])
     if schema.get("type") == "array":
         return Markup("list of {}").format(kind_of(schema.get("items", {}))) + _bounds(schema)
     if "format" in schema:  # more precise than the pattern
@@ -151,10 +151,15 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Operatio
         description=text(operation.get("description", "")),
         is_public=not operation["security"],
         parameters=[
-            Field(one["name"], kind_of(one["schema"]), bool(one.get("required")), one["in"])
-            for one in operation.get("parameters", ())
+            Field(
+                parameter["name"],
+                kind_of(parameter["schema"]),
+                bool(parameter.get("required")),
+                parameter["in"],
+            )
+            for parameter in operation.get("parameters", ())
         ],
-        body=next((kind_of(one["schema"]) for one in body.values()), None),
+        body=next((kind_of(media["schema"]) for media in body.values()), None),
         responses=list(_responses(operation["responses"])),
     )
 

@@ -219,7 +219,9 @@ def _kinds(model: type[BaseModel], name: str) -> frozenset[Any]:
     if name not in model.model_fields:
         return frozenset()
     annotation = model.model_fields[name].annotation
-    return frozenset(getattr(one, "__origin__", one) for one in (annotation, *get_args(annotation)))
+    return frozenset(
+        getattr(part, "__origin__", part) for part in (annotation, *get_args(annotation))
+    )
 
 
 def _from_text(kinds: frozenset[Any], text: Any) -> Any:

@@ -79,7 +79,7 @@ class BundleCheck:
         if head["format"] != FORMAT:
             raise ValueError("another format")
         log = str(head["log"])
-        published = [VerificationKey.parse(one) for one in head["keys"]]
+        published = [VerificationKey.parse(text) for text in head["keys"]]
         self._trust = trust.connect(
             log, signing.public_keys(log), published, head["key_changes"], self.findings
         )
@@ -128,7 +128,7 @@ class BundleCheck:
         expected = self._epoch - 1 if restore is None else restore.end[0]
         text = obj["previous"]
         named = None if text is None else Checkpoint.of_note(text)
-        before = max((one for one in self._finals if one < self._epoch), default=0)
+        before = max((epoch for epoch in self._finals if epoch < self._epoch), default=0)
         if before != expected or named != self._finals.get(before):
             self._report(
                 "link", f"tree {self._epoch} continues another tree than the one before it"

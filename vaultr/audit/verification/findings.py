@@ -76,9 +76,11 @@ class Findings:
     def first_bad(self) -> tuple[int, int] | None:
         """The first leaf that differs from the signed tree."""
         bad = [
-            (one.epoch, one.index)
-            for one in self.listed
-            if one.kind is Kind.TAMPERED and one.epoch is not None and one.index is not None
+            (finding.epoch, finding.index)
+            for finding in self.listed
+            if finding.kind is Kind.TAMPERED
+            and finding.epoch is not None
+            and finding.index is not None
         ]
         return min(bad, default=None)
 
@@ -95,12 +97,12 @@ class Findings:
             "counts": {kind.value: count for kind, count in self.counts.items()},
             "findings": [
                 {
-                    "kind": one.kind.value,
-                    "check": one.check,
-                    "says": one.says,
-                    "epoch": one.epoch,
-                    "index": one.index,
+                    "kind": finding.kind.value,
+                    "check": finding.check,
+                    "says": finding.says,
+                    "epoch": finding.epoch,
+                    "index": finding.index,
                 }
-                for one in self.listed
+                for finding in self.listed
             ],
         }

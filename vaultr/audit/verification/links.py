@@ -71,7 +71,7 @@ class Links:
         if restore is not None:
             self.restores.append(restore)
             self._check_restored(restore)
-        before = max((one for one in self._trees if one < epoch), default=0)
+        before = max((tree for tree in self._trees if tree < epoch), default=0)
         named = _named(obj.get("previous"))
         expected = epoch - 1 if restore is None else restore.end[0]
         if before != expected:
@@ -98,7 +98,7 @@ class Links:
 
         :param sizes: the number of leaves of each tree that is not pruned.
         """
-        newest, restored = max(sizes, default=0), [one.end for one in self.restores]
+        newest, restored = max(sizes, default=0), [restore.end for restore in self.restores]
         for epoch, size in sorted(sizes.items()):
             final = self._known.finals.get(epoch)
             covered = 0 if final is None else final.size

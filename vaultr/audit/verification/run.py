@@ -86,9 +86,8 @@ def _check_trees(
     trees = stored | set(known.pruned) | set(known.finals)
     records = Records(findings, since.holds)
     links = Links(session, known, trees, findings)
-    sizes = {
-        one: tree.size(session, one) for one in (stored | set(known.finals)) - set(known.pruned)
-    }
+    unpruned = (stored | set(known.finals)) - set(known.pruned)
+    sizes = {epoch: tree.size(session, epoch) for epoch in unpruned}
     missing: set[str] = set()
     last: TreeCheck | None = None
     for epoch in sorted(stored & set(known.pruned)):
@@ -157,7 +156,7 @@ class _Since:
             stored = tree.frontier(session, epoch, self.size)
         except KeyError:
             stored = Frontier()
-        if stored.hex() == [one.hex() for one in self.hashes]:
+        if stored.hex() == [node.hex() for node in self.hashes]:
             return stored
         says = f"tree {epoch} is shorter than at the last verification, or another one"
         findings.tampered("since", says, epoch=epoch, index=0)

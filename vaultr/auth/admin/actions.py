@@ -161,8 +161,8 @@ def reset_factors(account_ref: str, operator: Operator) -> ActionResult:
         mine = sa.delete(Factor).where(Factor.account_id == account.id)
         removed = action.work.scalars(mine.returning(Factor.id)).all()
         recovery_codes.delete_codes(action.work, account.id)
-        for one in removed:
-            obj = {"kind": "factor", "id": str(one)}
+        for factor_id in removed:
+            obj = {"kind": "factor", "id": str(factor_id)}
             audit.record(Event.FACTOR_REMOVE, account_id=account.id, obj=obj, reason="operator")
         if removed:
             end_sessions(action.work, account.id, reason="operator")
@@ -203,7 +203,7 @@ def verify(account_ref: str, operator: Operator) -> ActionResult:
         if not rows:
             raise SignupNotFound
         if len(rows) > 1:
-            raise SeveralSignups(members={"account_ids": [str(one.account_id) for one in rows]})
+            raise SeveralSignups(members={"account_ids": [str(row.account_id) for row in rows]})
         signup.confirm_signup_row(action.work, WaitingSignup.id == rows[0].id)
         action.of(rows[0].account_id)
     return ActionResult(rows[0].account_id, 1)
@@ -232,7 +232,7 @@ def clear_attempts(account_ref: str) -> ActionResult:
             raise AccountNotFound
         sessions = work.scalars(sa.select(Session.id).where(Session.account_id == account.id))
         keys = operator_locks.account_counters(work, account.id, account.email)
-        keys += [login_throttle.session_counter(one) for one in sessions]
+        keys += [login_throttle.session_counter(session_id) for session_id in sessions]
         cleared = work.execute(
             sa.delete(Failures).where(Failures.counter.in_(keys)).returning(Failures.counter)
         )

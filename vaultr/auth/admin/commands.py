@@ -47,13 +47,13 @@ def list_accounts(*, after: str | None, limit: int, addresses: bool, as_json: bo
     if after is not None and not is_id(after):
         raise click.BadParameter("--after must be an account id.")
     found = queries.list_accounts(after=UUID(after) if after else None, limit=limit)
-    rows = [_row(one, addresses=addresses) for one in found]
+    rows = [_row(account, addresses=addresses) for account in found]
     following = str(found[-1].id) if len(found) == limit else None
     result = {"accounts": rows, "next_after": following}
     lines = [
-        f"{one['id']}  {one['created_at'][:10]}  {one['sessions']:3} sessions  "
-        f"{'2FA' if one['factors'] else '   '}  {one['email']}"
-        for one in rows
+        f"{row['id']}  {row['created_at'][:10]}  {row['sessions']:3} sessions  "
+        f"{'2FA' if row['factors'] else '   '}  {row['email']}"
+        for row in rows
     ]
     lines += [f"more: --after {following}"] if following else []
     show(result, as_json=as_json, lines=lambda: lines)
@@ -78,14 +78,14 @@ def show_account(account: str, *, addresses: bool, as_json: bool) -> None:
     """
     found = queries.show_account(_read_reference(account))
     locks = [
-        {"counter": one.counter, "until": None if one.by_operator else clock.text(one.until)}
-        | {"by_operator": one.by_operator}
-        for one in found.locks
+        {"counter": lock.counter, "until": None if lock.by_operator else clock.text(lock.until)}
+        | {"by_operator": lock.by_operator}
+        for lock in found.locks
     ]
     used_up = [
-        {"counter": one.counter, "limit": str(one.limit)}
-        | {"next_attempt_at": clock.text(one.next_attempt_at)}
-        for one in found.used_up
+        {"counter": counter.counter, "limit": str(counter.limit)}
+        | {"next_attempt_at": clock.text(counter.next_attempt_at)}
+        for counter in found.used_up
     ]
     result = {
         **_row(found.account, addresses=addresses),
@@ -106,24 +106,24 @@ def _lines(result: dict[str, Any], found: queries.AccountDetails) -> list[str]:
         if not isinstance(value, list | tuple)
     ]
     lines += [
-        f"locked         {one['counter']}: {one['until'] or 'by an operator'}"
-        for one in result["locks"]
+        f"locked         {lock['counter']}: {lock['until'] or 'by an operator'}"
+        for lock in result["locks"]
     ]
     lines += [
-        f"used up        {one.counter}: {one.limit.count} attempts in {one.limit.seconds} s; "
-        f"next attempt at {clock.text(one.next_attempt_at)}"
-        for one in found.used_up
+        f"used up        {counter.counter}: {counter.limit.count} attempts in"
+        f" {counter.limit.seconds} s; next attempt at {clock.text(counter.next_attempt_at)}"
+        for counter in found.used_up
     ]
     if found.locks or found.used_up:
         lines.append(f"to unlock      flask accounts unlock {found.account.id} --by NAME")
     lines += [
-        f"session        {one['id']}  {one['client']}  {one['last_used_at'][:16]}"
-        for one in found.sessions
+        f"session        {session['id']}  {session['client']}  {session['last_used_at'][:16]}"
+        for session in found.sessions
     ]
     return lines + [
-        f"machine        {one['id']}  expires {one['expires_at'][:10]}, last used"
-        f" {(one['last_used_at'] or 'never')[:13]}"
-        for one in found.machines
+        f"machine        {machine['id']}  expires {machine['expires_at'][:10]}, last used"
+        f" {(machine['last_used_at'] or 'never')[:13]}"
+        for machine in found.machines
     ]
 
 

@@ -130,7 +130,7 @@ def show_account(account_ref: str) -> AccountDetails:
         ).all()
         counters = _counters(account, sessions, devices)
         locks, used_up = _blocking_counters(work, counters, now)
-    shown_sessions = tuple(_session(one) for one in sessions)
+    shown_sessions = tuple(_session(session) for session in sessions)
     machines = tuple(_MACHINES_OF.get()(account.id))
     return AccountDetails(account, epoch, recovery_key, shown_sessions, machines, locks, used_up)
 
@@ -162,9 +162,9 @@ def _counters(
         login_throttle.recovery_counter(account.id): "recovery",
     }
     named |= {
-        login_throttle.device_counter(account.email, one): "a known device" for one in devices
+        login_throttle.device_counter(account.email, device): "a known device" for device in devices
     }
-    return named | {login_throttle.session_counter(one.id): "a session" for one in sessions}
+    return named | {login_throttle.session_counter(session.id): "a session" for session in sessions}
 
 
 def _session(row: Session) -> dict[str, Any]:

@@ -63,4 +63,7 @@ def renew_recovery_codes() -> RecoveryCodesOut:
 
 def factors_out(listed: Sequence[FactorInfo]) -> list[FactorOut]:
     """Return the response for an account's factors."""
-    return [FactorOut(kind=one.kind, created_at=one.created_at, left=one.left) for one in listed]
+    return [
+        FactorOut(kind=factor.kind, created_at=factor.created_at, left=factor.left)
+        for factor in listed
+    ]

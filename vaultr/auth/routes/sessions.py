@@ -28,7 +28,7 @@ def list_sessions(*, query: Page) -> SessionsOut:
     found, more = service.list_sessions(
         actor, after=_position(pagination.read(purpose, query.cursor)), limit=query.limit
     )
-    sessions = [SessionOut.of(one, current=one.id == actor.session_id) for one in found]
+    sessions = [SessionOut.of(session, current=session.id == actor.session_id) for session in found]
     cursor = None
     if more:
         microseconds = (found[-1].created_at - _EPOCH) // _MICROSECOND

@@ -77,7 +77,7 @@ def _name_and_remember(text: str) -> str:
         name = _summary(text[made.end() :])
         _prepared[made[1]] = name
         return f"PREPARE {name}"
-    run = [_prepared.get(one, "EXECUTE") for one in _EXECUTE.findall(text)]
+    run = [_prepared.get(name, "EXECUTE") for name in _EXECUTE.findall(text)]
     return " ".join(dict.fromkeys(run)) if run else _summary(text)
 
 

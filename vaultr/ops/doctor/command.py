@@ -46,7 +46,7 @@ def _results(info: ScriptInfo, *, pods: int, url: str | None) -> list[CheckResul
         settings = Settings.from_environ(os.environ)
     except InvalidSettings as invalid:
         todo = "Fix this setting, then run `flask check`. Until then the server cannot start."
-        return [problem("settings", one, todo) for one in invalid.problems]
+        return [problem("settings", text, todo) for text in invalid.problems]
     app: Flask = info.load_app()
     settings = app.config["SETTINGS"]
     logs.to_stderr()

@@ -123,7 +123,9 @@ def check_disk(settings: Settings) -> Iterator[CheckResult]:
     if settings.metrics_port:
         places["metrics"] = MEMORY
     for name, path in places.items():
-        folder = next((one for one in (path, *path.absolute().parents) if one.is_dir()), Path("/"))
+        folder = next(
+            (folder for folder in (path, *path.absolute().parents) if folder.is_dir()), Path("/")
+        )
         usage = shutil.disk_usage(folder)
         says = f"{name} ({path}): {usage.free / 2**30:.1f} GiB free"
         if name == "metrics":

@@ -151,7 +151,7 @@ def status(folder: Path | None, *, as_json: bool) -> None:
         written = KeyringLocation.of(name, folder, os.environ).read() if folder else None
         known = written or WrittenKeyring(name, ring.keys.by_id)
         missing = usage.missing(name, known.by_id)
-        uses = {one: usage.use_of(name, one) for one in known.by_id} | missing
+        uses = {key_id: usage.use_of(name, key_id) for key_id in known.by_id} | missing
         for key_id, use in uses.items():
             role = "missing" if key_id in missing else _role(known, key_id)
             row = {"name": name, "key": key_id, "role": role}

@@ -77,8 +77,8 @@ def missing(name: str, known: Collection[str]) -> dict[str, KeyUse]:
     For JWT_SECRET none is needed: if the key of a token is missing, the client refreshes the token.
     """
     if name in _BY_KEY:
-        needed = [one for one in _BY_KEY[name]() if one not in known]
-        return {one: use_of(name, one) for one in sorted(needed)}
+        needed = [key_id for key_id in _BY_KEY[name]() if key_id not in known]
+        return {key_id: use_of(name, key_id) for key_id in sorted(needed)}
     found: dict[str, KeyUse] = {}
     while name in _BESIDE and len(found) < _MOST_MISSING:
         key_id = _BESIDE[name]([*known, *found])
