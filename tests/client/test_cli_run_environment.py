@@ -89,7 +89,7 @@ def test_reference_in_environment_is_replaced_by_its_value(two_vaults):
         ("A=vaultr://Given/nothing/password", "no such item"),
         ("A=vaultr://Nowhere/x/password", "no such vault"),
         ("A=vaultr://Given/given%2Fpost/pin", "no field pin"),
-        ("A=vaultr://Given/given%2Fpost", "is not vaultr://vault/item/field"),
+        ("A=vaultr://Given/given%2Fpost", "does not have the form vaultr://VAULT/ITEM/FIELD"),
         ("A='x", "never closed"),
     ],
 )

@@ -144,7 +144,7 @@ def _keys(device: "DeviceSession") -> Iterator[CheckResult]:
             device.store.secret_key(known.pins.account_id)  # fails if the keyring is locked
             yield CheckResult("secret key", "ok", f"It is in {place}.")
     keyring = secret_keys.Keyring.find()
-    text = "None: secret keys are stored in private files (mode 0600)."
+    text = "Not available: secret keys are stored in private files (mode 0600)."
     yield CheckResult("keyring", "ok", text if keyring is None else f"Available: {keyring.name}")
     yield _agent(device)
 

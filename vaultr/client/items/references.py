@@ -48,7 +48,7 @@ class Reference:
         :raises UsageError: the text is not a reference; the message says why.
         """
         if not text.startswith(SCHEME):
-            raise UsageError(f"A reference begins with {SCHEME}.")
+            raise UsageError(f"A reference has the form {SCHEME}VAULT/ITEM/FIELD.")
         rest = text.removeprefix(SCHEME)
         as_code = rest.endswith(_AS_CODE)
         rest = rest.removesuffix(_AS_CODE)
@@ -57,8 +57,10 @@ class Reference:
         parts = [_decoded(part, text) for part in rest.split("/")]
         wanted = 2 if whole else 3
         if len(parts) != wanted or not all(parts):
-            form = "vault/item" if whole else "vault/item/field"
-            raise UsageError(f"{_shown(text)} is not {SCHEME}{form}; write a / in a name as %2F.")
+            form = "VAULT/ITEM" if whole else "VAULT/ITEM/FIELD"
+            raise UsageError(
+                f"{_shown(text)} does not have the form {SCHEME}{form}. In a name, write %2F for /."
+            )
         if as_code and whole:
             raise UsageError(f"{_shown(text)}: as=code needs a field.")
         return cls(parts[0], parts[1], None if whole else parts[2], as_code)

@@ -149,10 +149,10 @@ def _checked(
     named: str, form: str | None, file: Path | None, *, seal: bool, password_fd: int | None
 ) -> Path:
     """Check the options of ``--all`` or ``--archive`` before asking for anything."""
-    if form not in _OF_ITEMS:
-        raise UsageError(f"{named} needs --format {', '.join(_OF_ITEMS[:-1])} or {_OF_ITEMS[-1]}.")
     if file is None:
         raise UsageError(f"{named} needs -o FILE: secrets go to a file that only you can read.")
+    if form not in _OF_ITEMS:
+        raise UsageError(f"{named} needs --format {', '.join(_OF_ITEMS[:-1])} or {_OF_ITEMS[-1]}.")
     if seal and form != "json":
         raise UsageError("--seal needs --format json.")
     if password_fd is not None and not seal:

@@ -124,6 +124,8 @@ def _place_of(file: Path) -> Path:
 def _content_of(file: Path) -> tuple[Path, bytes]:
     place = _place_of(file)
     if not place.is_file():
-        raise UsageError(f"{place} does not exist or is not a file.")
+        raise UsageError(
+            f"{place} does not exist or is not a file. Write one vaultr://VAULT/SET per line in it."
+        )
     with place.open("rb") as source:
         return place, source.read(1 << 20)
