@@ -151,6 +151,14 @@ def postgres_url():
         yield server.url
 
 
+@pytest.fixture
+def url(postgres_url):
+    """The URL of an empty PostgreSQL database for one test."""
+    url = servers.fresh_database(postgres_url)
+    yield url
+    servers.drop_database(url)
+
+
 @pytest.fixture(scope="session")
 def redis_url():
     with servers.redis_server() as server:

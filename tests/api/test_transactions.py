@@ -1,6 +1,5 @@
 """Transactions commit as a whole, join, use snapshots, and never upgrade late on SQLite."""
 
-import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -8,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from flask import current_app
 
+from tests.harness.threads import at_once
 from vaultr.database.base import Fact, Utc
 from vaultr.database.session import (
     clear_fact_cache,
@@ -40,18 +40,13 @@ def stored_names():
 
 def in_threads(number, work):
     """Call ``work`` in other threads, each with its own session and connections."""
-    app, results = current_app._get_current_object(), []
+    app = current_app._get_current_object()
 
-    def run():
+    def run(_):
         with app.app_context():
-            results.append(work())
+            return work()
 
-    threads = [threading.Thread(target=run) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+    return at_once(run, number)
 
 
 def elsewhere(work):

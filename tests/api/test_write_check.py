@@ -16,13 +16,6 @@ READ_ONLY = f"options={quote('-c default_transaction_read_only=on')}"
 
 
 @pytest.fixture
-def url(postgres_url):
-    url = servers.fresh_database(postgres_url)
-    yield url
-    servers.drop_database(url)
-
-
-@pytest.fixture
 def app_at(tmp_path):
     """``app_at(url)``: return an app on this database."""
     made = []

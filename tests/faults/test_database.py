@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import threading
 import time
 
 import psycopg2
@@ -10,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.harness import sample_routes, servers
+from tests.harness.threads import at_once
 from tests.harness.timing import quickest, seconds
 from vaultr.database import schema_version
 from vaultr.database.session import AUTOCOMMIT, db, one_statement, transaction
@@ -52,21 +52,6 @@ def slug(response):
     return response.json["type"].removeprefix("urn:vaultr:problem:")
 
 
-def in_threads(number, work):
-    results, start = [], threading.Barrier(number)
-
-    def run():
-        start.wait()
-        results.append(work())
-
-    threads = [threading.Thread(target=run) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
 def open_several(server):
     """Fill both pools with used connections."""
 
@@ -79,7 +64,7 @@ def open_several(server):
             for connection in (one, another):
                 connection.execute(sa.text("SELECT pg_sleep(0.2)"))
 
-    in_threads(4, hold)
+    at_once(lambda _: hold(), 4)
 
 
 def test_no_request_fails_after_database_restart(server, client, own_postgres):
@@ -87,7 +72,7 @@ def test_no_request_fails_after_database_restart(server, client, own_postgres):
     own_postgres.kill()
     own_postgres.start()
 
-    answers = in_threads(4, lambda: server.test_client().get(ASKS).status_code)
+    answers = at_once(lambda _: server.test_client().get(ASKS).status_code, 4)
 
     assert answers == [200] * 4
     with server.app_context(), one_statement() as connection:
@@ -191,7 +176,7 @@ def test_readiness_is_checked_once_a_second(server, client, monkeypatch):
     second, stored = readiness._CACHE_SECONDS, server.extensions["health.readiness"]
     monkeypatch.setattr(readiness, "_CACHE_SECONDS", 600.0)  # no test is that slow
 
-    answers = in_threads(5, lambda: server.test_client().get("/api/ready").data)
+    answers = at_once(lambda _: server.test_client().get("/api/ready").data, 5)
 
     assert answers == [b'{"ready":true,"degraded":[]}'] * 5
     assert len(requested) == 1

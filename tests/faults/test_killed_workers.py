@@ -7,17 +7,10 @@ import time
 import psutil
 import pytest
 
-from tests.harness import app_fixtures, servers
+from tests.harness import app_fixtures
 from tests.harness.gunicorn_server import running
 from tests.harness.load_writers import WIDE, Owners
 from vaultr.database.session import db
-
-
-@pytest.fixture
-def url(postgres_url):
-    url = servers.fresh_database(postgres_url)
-    yield url
-    servers.drop_database(url)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.harness import app_fixtures, servers
+from tests.harness import app_fixtures
 from tests.harness.gunicorn_server import ROOT, free_port
 from tests.harness.metrics_scrape import jobs_done, scraped, total
 from vaultr.database.session import db
@@ -31,13 +31,6 @@ def probe(environ):
     command = [sys.executable, "-m", "vaultr.healthcheck", "--worker"]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
     return done.returncode, done.stderr
-
-
-@pytest.fixture
-def url(postgres_url):
-    url = servers.fresh_database(postgres_url)
-    yield url
-    servers.drop_database(url)
 
 
 @pytest.fixture
