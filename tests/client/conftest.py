@@ -1,6 +1,7 @@
 """Fixtures for the tests of the client."""
 
 import contextlib
+import functools
 import itertools
 from functools import partial
 
@@ -22,6 +23,16 @@ def derived_at_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(primitives, "argon2id", quick)
         yield
+
+
+@pytest.fixture
+def cached_derivations(monkeypatch):
+    """Derive each key only once, since the rounds of a test share most of them.
+
+    Pauses between attempts take no time.
+    """
+    monkeypatch.setattr(primitives, "argon2id", functools.cache(primitives.argon2id))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
 @pytest.fixture(scope="module")

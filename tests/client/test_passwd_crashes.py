@@ -1,7 +1,6 @@
 """A client crashes during a password change: exactly one of old and new password opens."""
 
 import contextlib
-import functools
 import itertools
 import json
 import random
@@ -14,7 +13,6 @@ from tests.harness.client.fake_vaults import ServiceError
 from tests.harness.client.server_attacks import titles
 from tests.harness.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.credentials import WrongPassword
-from vaultr.client.crypto import primitives
 from vaultr.client.errors import (
     CredentialsInvalid,
     ServerUnreachable,
@@ -22,14 +20,9 @@ from vaultr.client.errors import (
     VaultrError,
 )
 
+pytestmark = pytest.mark.usefixtures("cached_derivations")
+
 NEW = "another master password"
-
-
-@pytest.fixture(autouse=True)
-def remembered(monkeypatch):
-    """Real derivations, but each one only once, because the rounds of a test share most of them."""
-    monkeypatch.setattr(primitives, "argon2id", functools.cache(primitives.argon2id))
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
 def opening(world, name):

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import functools
 import itertools
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -30,13 +29,9 @@ from vaultr.client.errors import (
 )
 from vaultr.protocol.encoding import b64, unb64
 
+pytestmark = pytest.mark.usefixtures("cached_derivations")
+
 NEW = "another master password"
-
-
-@pytest.fixture(autouse=True)
-def remembered(monkeypatch):
-    monkeypatch.setattr(primitives, "argon2id", functools.cache(primitives.argon2id))
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A login ends the device's previous session: which one, when, and what continues."""
 
 import copy
-import functools
 from datetime import timedelta
 from uuid import uuid4
 
@@ -9,18 +8,13 @@ import pytest
 
 from tests.harness.client.server_attacks import answering, titles
 from tests.harness.client.world import EMAIL, PASSWORD, mail
-from vaultr.client.crypto import primitives
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import RolledBack, SessionEnded
 from vaultr.client.transport.http_transport import Transport
 
+pytestmark = pytest.mark.usefixtures("cached_derivations")
+
 NEW = "another master password"
-
-
-@pytest.fixture(autouse=True)
-def remembered(monkeypatch):
-    monkeypatch.setattr(primitives, "argon2id", functools.cache(primitives.argon2id))
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
 def live(world):

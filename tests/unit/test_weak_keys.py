@@ -4,20 +4,11 @@ import base64
 
 import pytest
 
+from tests.harness.production_settings import KEYS, PRODUCTION
 from vaultr.settings.environment import InvalidSettings
 from vaultr.settings.loader import generate_keys
 from vaultr.settings.model import Settings
 from vaultr.settings.types import KEY_SETS
-
-KEYS = generate_keys("k1")
-PRODUCTION = {
-    **KEYS,
-    "VAULTR_ENV": "production",
-    "DATABASE_URL": "postgresql://vaultr:hunter2@db/vaultr",
-    "REDIS_URL": "redis://:hunter2@cache/0",
-    "BASE_URL": "https://vault.example.org",
-    "SMTP_HOST": "mail.example.org",
-}
 
 
 def named(**changed):
