@@ -56,7 +56,7 @@ def test_check_continues_from_the_pinned_checkpoint(user):
 
 def test_logged_heads_must_match_own_vaults(user):
     assert verify(user, heads=lambda _vault, _since: {1: b"h" * 32}).heads == 1
-    with pytest.raises(AuditInvalid, match="another change"):
+    with pytest.raises(AuditInvalid, match="does not match change 1"):
         verify(user, heads=lambda _vault, _since: {1: b"x" * 32})
 
 

@@ -178,7 +178,7 @@ def test_one_descriptor_cannot_hold_two_secrets(tmp_path):
 
 @pytest.mark.parametrize(
     ("data", "expected"),
-    [(b"", "empty"), (b"\n", "empty"), (b"\xff\n", "not UTF-8")],
+    [(b"", "is empty"), (b"\n", "is empty"), (b"\xff\n", "is not UTF-8")],
 )
 def test_descriptor_without_password_exits_2(data, expected, tmp_path):
     reading, writing = os.pipe()
@@ -193,7 +193,7 @@ def test_descriptor_without_password_exits_2(data, expected, tmp_path):
 
     os.close(reading)
     assert (text.returncode, text.stdout) == (2, "")
-    assert f"--password-fd {reading}: {expected}" in text.stderr
+    assert f"--password-fd {reading} {expected}" in text.stderr
 
 
 def test_closed_descriptor_exits_2(tmp_path):

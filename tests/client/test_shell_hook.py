@@ -80,7 +80,7 @@ def test_file_that_is_not_allowed_or_changed_loads_nothing(device, project, tmp_
     "line", ["PASSWORD=x", "vaultr://Personal/Mail/password", "$(id)", "vaultr://Personal/a b"]
 )
 def test_file_with_anything_but_set_references_is_rejected(line):
-    with pytest.raises(UsageError, match="Line 2 is not vaultr://VAULT/SET"):
+    with pytest.raises(UsageError, match="Line 2 is not a reference to an environment set"):
         sets_in(f"# fine\n{line}\n".encode())
 
 

@@ -34,11 +34,11 @@ def test_reference_without_field_names_the_item():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("op://a/b/c", "begins with"),
-        ("vaultr:/a/b/c", "begins with"),
-        ("vaultr://", "is not"),
-        ("vaultr://a/b", "is not"),
-        ("vaultr://a//c", "is not"),
+        ("op://a/b/c", "has the form"),
+        ("vaultr:/a/b/c", "has the form"),
+        ("vaultr://", "does not have the form"),
+        ("vaultr://a/b", "does not have the form"),
+        ("vaultr://a//c", "does not have the form"),
         ("vaultr://a/b/c/d", "%2F"),
         ("vaultr://a/b/c%", "%25"),
         ("vaultr://a/b/c%zz", "%25"),
@@ -151,7 +151,7 @@ def test_template_values_are_not_expanded_again():
 
 
 def test_template_error_names_the_line():
-    with pytest.raises(UsageError, match=r"line 2: vaultr://a/b is not"):
+    with pytest.raises(UsageError, match=r"line 2: vaultr://a/b does not have the form"):
         filled("one\n{{ vaultr://a/b }}", lambda ref: "")
 
 

@@ -240,7 +240,7 @@ def _retry_rejected(options: GlobalOptions, attempt: Callable[[], None]) -> None
 @lifetime_options
 @pass_options
 def unlock(options: GlobalOptions, lifetime: "Lifetime") -> None:
-    """Unlock this device: keep the keys in memory for the next commands.
+    """Unlock this device: keep the keys in memory.
 
     A background process, the agent, forgets the keys after `vaultr lock` or `vaultr logout`, after
     15 minutes without use (or VAULTR_IDLE), and when you close this terminal. With --for or

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     examples=("vaultr canary plant --out canary.json", "vaultr canary open canary.json"),
 )
 def canary() -> None:
-    """Plant test secrets, to check that the server cannot read them.
+    """Plant test secrets that must not be readable on the server.
 
     A canary is a throw-away account whose values are all known. `flask canary search` then looks
     for these values in everything that the server stores. Your own account is not used.
