@@ -83,7 +83,7 @@ def test_mismatched_certificate_and_key_are_rejected(site, tmp_path):
     done = run(site, lineage)
 
     assert done.returncode == 1
-    assert "no pair" in done.stderr
+    assert "do not belong together" in done.stderr
     assert shown(site) == before
 
 
