@@ -38,7 +38,9 @@ def trips(monkeypatch):
     seen, take = [], RedisCounters.take
 
     def noting(self, counts):
-        seen.append([count.key for count in counts])
+        keys = [count.key for count in counts]
+        if keys != ["probe"]:  # the app of an earlier test checks whether Redis is back
+            seen.append(keys)
         return take(self, counts)
 
     monkeypatch.setattr(RedisCounters, "take", noting)
