@@ -7,19 +7,16 @@ connections.
 
 import argparse
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import yaml
 
 from bench import load
 from bench.cases import CONNECTIONS
-from bench.installation import unlimited
+from bench.installation import installed
 from bench.table import print_ratios
 from bench.world import Account, Vault
-from tests.harness import servers
 from tests.harness.first_hour_site import Site
 from tests.harness.pod_memory import limited
 from tests.rollout import aws, tools
@@ -77,14 +74,7 @@ def main() -> None:
     task, pod = shapes()
     print(f"task of ECS: {task}\npod of the chart: {pod}", file=sys.stderr)
     rows: list[tuple[str, str, float]] = []
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        servers.postgres(own=True, durable=True) as postgres,
-        servers.redis_server(own=True) as redis,
-    ):
-        url = servers.fresh_database(postgres.url)
-        site = Site(Path(folder), url, redis.url, **unlimited())
-        site.upgrade()
+    with installed() as site:
         site.start()
         ann = Account.make(site, "ann@example.org")
         vault = Vault.make(ann, items=100)

@@ -31,8 +31,8 @@ class Installation:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Installation]:
-    """Start everything, and stop it at the end."""
+def installed() -> Iterator[Site]:
+    """Start PostgreSQL and Redis, and install the server; return it before its start."""
     with (
         tempfile.TemporaryDirectory() as folder,
         servers.postgres(own=True, durable=True) as postgres,
@@ -41,8 +41,16 @@ def running() -> Iterator[Installation]:
         url = servers.fresh_database(postgres.url)
         site = Site(Path(folder), url, redis.url, **unlimited())
         site.upgrade()
+        yield site
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Installation]:
+    """Start everything, and stop it at the end."""
+    with installed() as site:
         site.start()
-        with _silent(site, url, redis.url) as silent_port, _baseline(url) as port:
+        url, redis_url = site.environ["DATABASE_URL"], site.environ["REDIS_URL"]
+        with _silent(site, url, redis_url) as silent_port, _baseline(url) as port:
             yield Installation(site, silent_port, port, url)
         site.stop()
 

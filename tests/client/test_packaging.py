@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
+from tests.harness.client.local_server import is_ready
 from tests.harness.servers import free_port
 from tests.harness.timing import until
 from tests.harness.wheels import build_wheel
@@ -68,6 +68,7 @@ def test_wheel_migrates_and_serves_from_an_empty_folder(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(tmp_path / "wheel")
     (empty := tmp_path / "empty").mkdir()
     port = free_port()
+    url = f"http://127.0.0.1:{port}"
     environ = {
         "PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "wheel"), "PORT": str(port),
         "VAULTR_HOME": str(tmp_path / "home"), "DRAIN_SECONDS": "0",
@@ -79,19 +80,11 @@ def test_wheel_migrates_and_serves_from_an_empty_folder(wheel, tmp_path):
 
     with subprocess.Popen([*gunicorn, "vaultr.wsgi:app"], cwd=empty, env=environ) as server:
         try:
-            until(lambda: _is_ready(port) or server.poll() is not None)
-            assert _is_ready(port)
+            until(lambda: is_ready(url, timeout=5) or server.poll() is not None)
+            assert is_ready(url, timeout=5)
         finally:
             server.terminate()
     assert list(empty.iterdir()) == []
-
-
-def _is_ready(port):
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/ready", timeout=5) as response:
-            return response.status == 200
-    except OSError:
-        return False
 
 
 @pytest.mark.long

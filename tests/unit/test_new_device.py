@@ -7,6 +7,7 @@ import pytest
 from tests.harness.client import sample_vault
 from tests.harness.client.sample_device import VAULT, Device
 from tests.harness.client.sample_vault import IDS, put
+from tests.harness.client.tampered_deltas import change_revision_of_item
 from tests.harness.client.tampered_histories import ATTACKS_ON_ANY_SYNC, item
 from vaultr.client.errors import (
     ChainBroken,
@@ -29,10 +30,6 @@ def sample():
 
 def omit_newest_item(answers, sample):
     answers[0]["items"].pop()
-
-
-def move_item_to_last_revision(answers, sample):
-    item(answers, IDS[1])["revision"] = 12
 
 
 def set_overview_revision_above_vault(answers, sample):
@@ -67,7 +64,7 @@ def omit_wraps(answers, sample):
 ATTACKS_ON_FULL_SET = (
     omit_wraps,
     omit_newest_item,
-    move_item_to_last_revision,
+    change_revision_of_item,
     set_overview_revision_above_vault,
     set_overview_generation_above_vault,
     return_older_head_entry,

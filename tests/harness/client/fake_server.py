@@ -13,7 +13,7 @@ import httpx2
 from tests.harness.client import fake_accounts, fake_machines
 from tests.harness.client.fake_accounts import FakeAccounts
 from tests.harness.client.fake_history import FakeHistory
-from tests.harness.client.fake_machines import FakeMachines
+from tests.harness.client.fake_machines import ID, FakeMachines
 from tests.harness.client.fake_vaults import ServiceError
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.problems import STATUS_OF
@@ -191,7 +191,6 @@ class FakeServer(FakeAccounts, FakeMachines, FakeHistory):
         return 200, {"revision": body["revision"]}
 
 
-ID = r"([0-9a-f-]{36})"
 OPEN = r"/auth/(prelogin|signup|verify-email|login|refresh|recover(/start|/complete)?)"
 ROUTES = [
     *fake_accounts.ROUTES,

@@ -15,6 +15,15 @@ BIN = Path(sys.executable).parent
 PATIENCE_SECONDS = 180
 
 
+def is_ready(url, *, timeout):
+    """Return whether the server at ``url`` is ready, and says so within ``timeout`` seconds."""
+    try:
+        with urllib.request.urlopen(f"{url}/api/ready", timeout=timeout) as response:
+            return response.status == 200
+    except OSError:
+        return False
+
+
 class Site:
     """A server with its own home folder."""
 
@@ -57,17 +66,10 @@ class Site:
     def wait_until_ready(self):
         """Wait until the server is ready, after its start or an overload."""
         until = time.monotonic() + PATIENCE_SECONDS
-        while not self._is_ready():
+        while not is_ready(self.url, timeout=2):
             assert self._process.poll() is None, self._log.read_text()
             assert time.monotonic() < until, self._log.read_text()
             time.sleep(0.1)
-
-    def _is_ready(self):
-        try:
-            with urllib.request.urlopen(f"{self.url}/api/ready", timeout=2) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
 
     def token(self, of=""):
         """Wait for the first email, to ``of`` if set, and return the token in it."""

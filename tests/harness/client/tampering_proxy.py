@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from tests.harness.client.devices import PASSWORD, pipe
 from tests.harness.client.fake_server import FakeServer
+from tests.harness.client.server_attacks import answering
 from tests.harness.client.world import EMAIL, mail
 from tests.harness.client.wsgi_server import WsgiServer
 from vaultr import Vaultr
@@ -94,13 +95,7 @@ class Proxy:
 
     def change(self, method, ending, attack):
         """Make ``attack(body)`` change the body of each successful response to a route."""
-
-        def tamper(requested, path, status, body):
-            if requested == method and path.endswith(ending) and status < 300 and body is not None:
-                return status, attack(copy.deepcopy(body))
-            return status, body
-
-        self.server.tamper = tamper
+        answering(self, method, ending, attack)
 
     def reject(self, method, ending, *, when=lambda: True):
         """Reject each request to a route with 422, without processing it."""
