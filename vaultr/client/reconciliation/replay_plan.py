@@ -63,7 +63,7 @@ class Comparison:
         if is_theirs or ours.revision <= self._history.shared_to:
             # The server knows our name: a later name stays, an earlier one is overwritten.
             return theirs.revision <= ours.revision
-        return theirs.revision < self._history.diverges_at  # otherwise it was renamed there later
+        return self._history.is_shared(theirs.revision)  # otherwise it was renamed there later
 
     def _of(self, item_id: UUID, held: Held, there: Held | None) -> Replayed | None:
         # A set that no entry commits to may be older than the log.
@@ -99,10 +99,10 @@ class Comparison:
                 return self._put(uuid4(), held, None, "removed on the server", of=item_id)
             return self._put(item_id, held, None, "the server lost it")
         theirs = self._opened_there(item_id, there)
-        is_newer = there.revision >= self._history.diverges_at
+        is_newer = not self._history.is_shared(there.revision)
         if theirs == self._content(item_id, held):
             return None if is_newer else self._moved(item_id, held, there)
-        if theirs is None or there.content_revision < self._history.diverges_at:
+        if theirs is None or self._history.is_shared(there.content_revision):
             return self._put(item_id, held, there, "newer on this device")
         return self._both(item_id, held, there, theirs)
 
